@@ -1,0 +1,1 @@
+"""Many positions: one subprocess each, locks, receipts, resume."""

@@ -1,0 +1,1 @@
+"""Evidence of each guest against its hosts, frame by frame, and what the optics can tell."""

@@ -1,0 +1,1 @@
+"""Evidence over time turned into location, viability and cell-in-cell events."""

@@ -1,0 +1,1 @@
+"""One file per figure: functions of tables that return matplotlib figures."""

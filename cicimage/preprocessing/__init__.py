@@ -1,0 +1,1 @@
+"""Uneven illumination, stage drift, bleaching and bleed-through: estimates that can be looked at."""

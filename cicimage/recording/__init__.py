@@ -1,0 +1,1 @@
+"""Recordings: lazy T, C, Z, Y, X planes with units, one file per format, and the preflight gate."""

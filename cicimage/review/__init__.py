@@ -1,0 +1,1 @@
+"""Corrections: log, replay, queue, blinding, agreement. Knows no Qt."""

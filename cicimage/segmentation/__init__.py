@@ -1,0 +1,1 @@
+"""Hosts and guests of one frame as masks, one per object."""

@@ -1,0 +1,1 @@
+"""Events and person-time turned into rates, incidence, comparisons; the donor is n."""

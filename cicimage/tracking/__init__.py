@@ -1,0 +1,1 @@
+"""Objects of single frames linked to cells over time."""
