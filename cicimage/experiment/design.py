@@ -1,0 +1,316 @@
+"""Recordings and their design: which file is which condition, well, donor."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from cicimage.errors import ConfigurationError, nearest
+from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
+
+LAYOUT_COLUMNS: Final = (
+    "position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h",
+)  # fmt: skip
+SUFFIXES: Final = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr", ".nd2", ".lif", ".czi")
+
+
+@dataclass(frozen=True)
+class Position:
+    """One recording and its place in the design; empty text where nobody said."""
+
+    position: str
+    path: Path
+    condition: str
+    replicate: str
+    donor: str = ""
+    host_donor: str = ""
+    experiment: str = ""
+    plate: str = ""
+    time_zero_h: float = 0.0
+    factors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A set of recordings with a design.
+
+    Attributes
+    ----------
+    file : ExperimentFile
+        The settings, resolved from command line > file > default (metadata of a recording fill its gaps later).
+    positions : tuple of Position
+        In the order of their names.
+    source : Path
+        Experiment file, or the folder where there is none.
+    origins : mapping
+        Where each value that is no default came from: ``command line`` or ``file``.
+    """
+
+    file: ExperimentFile
+    positions: tuple[Position, ...]
+    source: Path
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def layout(self) -> pd.DataFrame:
+        """The design as a table, one row a position, factors as further columns."""
+        rows = [
+            {
+                "position": p.position, "condition": p.condition, "replicate": p.replicate, "donor": p.donor,
+                "host_donor": p.host_donor, "experiment": p.experiment, "plate": p.plate, "time_zero_h": p.time_zero_h,
+                **p.factors,
+            }
+            for p in self.positions
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=None if rows else list(LAYOUT_COLUMNS))
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions in order of first position."""
+        return list(dict.fromkeys(p.condition for p in self.positions))
+
+
+def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read an experiment file (with its layout.csv) or a plain folder of recordings.
+
+    Parameters
+    ----------
+    source : Path
+        experiment.toml, or a folder with one, or a folder ``<condition>/<well>_f<field>.<ext>``.
+    overrides : mapping, optional
+        Dotted settings from the command line, e.g. ``{"experiment.reference": "vehicle"}``.
+
+    Raises
+    ------
+    ConfigurationError
+        Nothing there, or the file, the layout and the recordings do not fit each other.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ConfigurationError(f"{source}: no such file or folder; name an experiment.toml or a folder of recordings")
+    toml = source if source.is_file() else source / "experiment.toml"
+    if source.is_file() and source.suffix != ".toml":
+        raise ConfigurationError(
+            f"{source}: must be an experiment.toml or a folder; put the recording into <folder>/<condition>/ and name <folder>"
+        )
+    if toml.exists():
+        file, base = parse(_read_text(toml), str(toml)), toml.parent
+        origins = dict.fromkeys(_set_fields(file), "file")
+    else:
+        file, base, origins = ExperimentFile(), source, {}
+    file, said = override(file, overrides or {})
+    origins |= said
+    root = (base / file.files.root).resolve()
+    if not root.is_dir():
+        raise ConfigurationError(f"{toml}: files.root must be a folder, {root} is none; mend files.root")
+    positions = discover(root, file)
+    layout = base / "layout.csv"
+    if layout.exists():
+        positions = apply_layout(positions, layout)
+    if not positions:
+        raise ConfigurationError(
+            f"{root}: no recording fits the pattern {file.files.pattern!r} with an ending of {', '.join(SUFFIXES)}; "
+            "sort them as <condition>/<well>_f<field>.tif or set files.pattern (`cicimage init` proposes one)"
+        )
+    _refuse_twins(positions)
+    reference = file.experiment.reference
+    conditions = {p.condition for p in positions}
+    if reference is not None and reference not in conditions:
+        raise ConfigurationError(
+            f"reference condition {reference!r} has no recordings; {nearest(reference, conditions)}"
+        )
+    return Experiment(file, tuple(positions), toml if toml.exists() else source, origins)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: must be UTF-8 text, byte {error.start} is not; save it as UTF-8") from None
+
+
+def _set_fields(file: ExperimentFile) -> list[str]:
+    names = []
+    for section in file.model_fields_set:
+        value = getattr(file, section)
+        inner = getattr(value, "model_fields_set", None)
+        names += [f"{section}.{f}" for f in sorted(inner)] if inner is not None else [section]
+    return names
+
+
+def override(file: ExperimentFile, overrides: Mapping[str, Any]) -> tuple[ExperimentFile, dict[str, str]]:
+    """Lay command-line values over the file; returns the new file and the origins of what was laid.
+
+    ``channels.host`` and the like also reach a long-form file, where they set the channel of the role.
+    """
+    origins: dict[str, str] = {}
+    data = file.model_dump(exclude_unset=True)
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        section, key = name.split(".", 1)
+        if section == "channels" and file.populations:
+            target = _long_form(file, key)
+            data[target[0]][target[1]]["channel"] = _channel(value)
+        else:
+            part = data.setdefault(section, {})
+            if section == "channels" and file.channels is None:
+                part = data[section] = ChannelsSection().model_dump(exclude_none=True) | part
+            part[key] = _channel(value) if section == "channels" else value
+        origins[name] = "command line"
+    return ExperimentFile.model_validate(data), origins
+
+
+def _channel(value: str) -> str | int:
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def _long_form(file: ExperimentFile, role: str) -> tuple[str, str]:
+    if role == "death":
+        for name in file.markers:
+            return "markers", name
+        raise ConfigurationError("--death: the experiment file names no marker; add [markers.death] to it")
+    for name, population in file.populations.items():
+        if role in population.roles:
+            return "populations", name
+    raise ConfigurationError(f"--{role}: no population has the role {role!r}; add it to [populations]")
+
+
+# ---------------------------------------------------------------- files
+
+
+def discover(root: Path, file: ExperimentFile) -> list[Position]:
+    """Find the recordings below root whose path fits ``files.pattern``."""
+    pattern = _compile(file.files.pattern)
+    found = []
+    for path in sorted(_candidates(root)):
+        relative = path.relative_to(root).as_posix()
+        stem = _strip_suffix(relative)
+        match = pattern.fullmatch(stem)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        condition = parts.get("condition") or (Path(stem).parts[0] if "/" in stem else "all")
+        name = f"{condition}/{Path(stem).name}" if "condition" in parts else stem
+        found.append(
+            Position(
+                position=name,
+                path=path,
+                condition=condition,
+                replicate=parts.get("well") or Path(stem).name,
+                donor=parts.get("donor") or "",
+                plate=parts.get("plate") or "",
+                time_zero_h=file.experiment.time_zero_h,
+            )  # fmt: skip
+        )
+    return found
+
+
+def _candidates(root: Path) -> list[Path]:
+    found = []
+    for path in root.rglob("*"):
+        if any(part.startswith(".") or part.endswith(".zarr") for part in path.relative_to(root).parts[:-1]):
+            continue
+        if path.name.startswith("."):
+            continue
+        if path.name.lower().endswith(SUFFIXES) and (path.is_file() or path.name.lower().endswith(".zarr")):
+            found.append(path)
+    return found
+
+
+def _strip_suffix(name: str) -> str:
+    lower = name.lower()
+    return next((name[: -len(s)] for s in SUFFIXES if lower.endswith(s)), name)
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    allowed = {"condition": r"[^/]+", "well": r"[^/]+?", "field": r"[^/_]+", "plate": r"[^/]+", "donor": r"[^/_]+"}
+    out, seen = "", set()
+    for literal, name in re.findall(r"([^{}]*)(?:\{(\w+)\})?", pattern):
+        out += re.escape(literal)
+        if not name:
+            continue
+        if name not in allowed:
+            raise ConfigurationError(
+                f"files.pattern: unknown field {{{name}}} in {pattern!r}; {nearest(name, allowed)}"
+            )
+        if name in seen:
+            raise ConfigurationError(
+                f"files.pattern: field {{{name}}} may stand once, {pattern!r} has it twice; drop one"
+            )
+        seen.add(name)
+        out += f"(?P<{name}>{allowed[name]})"
+    # a recording named by its well alone is its field 1
+    if out.endswith(f"_f(?P<field>{allowed['field']})"):
+        out = out.removesuffix(f"_f(?P<field>{allowed['field']})") + f"(?:_f(?P<field>{allowed['field']}))?"
+    return re.compile(out)
+
+
+def _refuse_twins(positions: list[Position]) -> None:
+    def fold(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    counts = Counter(fold(p.position) for p in positions)
+    twins = [p for p in positions if counts[fold(p.position)] > 1]
+    if twins:
+        same = [p for p in twins if fold(p.position) == fold(twins[0].position)]
+        raise ConfigurationError(
+            f"two recordings are one position {same[0].position!r}: {same[0].path} and {same[1].path}; "
+            "each position needs a name of its own (upper case, accents and endings do not tell them apart)"
+        )
+
+
+# ---------------------------------------------------------------- layout.csv
+
+
+def apply_layout(positions: list[Position], path: Path) -> list[Position]:
+    """Lay layout.csv over the positions found; both must name the same ones."""
+    rows = list(csv.DictReader(_read_text(path).splitlines()))
+    if not rows or "position" not in rows[0]:
+        raise ConfigurationError(f"{path}: must have a column 'position' and a row per recording; add them")
+    by_name = {unicodedata.normalize("NFC", p.position): p for p in positions}
+    named = [unicodedata.normalize("NFC", (r["position"] or "").strip()) for r in rows]
+    twice = [n for n, count in Counter(named).items() if count > 1]
+    if twice:
+        raise ConfigurationError(f"{path}: position {twice[0]!r} stands {named.count(twice[0])} times; keep one row")
+    no_file, no_row = sorted(set(named) - set(by_name)), sorted(set(by_name) - set(named))
+    if no_file or no_row:
+        raise ConfigurationError(
+            f"{path}: rows and recordings must match; rows without a recording: {_few(no_file)}; "
+            f"recordings without a row: {_few(no_row)}; mend the layout or the folder"
+        )
+    return [_with_row(by_name[name], row, path) for name, row in zip(named, rows, strict=True)]
+
+
+def _few(names: list[str]) -> str:
+    return (", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")) or "none"
+
+
+def _with_row(position: Position, row: Mapping[str, str | None], path: Path) -> Position:
+    if None in row:
+        raise ConfigurationError(
+            f"{path}: row {position.position!r} has more cells than the header; quote cells that hold a comma"
+        )
+    values = {k.strip(): (v or "").strip() for k, v in row.items()}
+    known: dict[str, Any] = {
+        k: values[k] for k in ("condition", "replicate", "donor", "host_donor", "experiment", "plate") if values.get(k)
+    }
+    if values.get("time_zero_h"):
+        try:
+            known["time_zero_h"] = float(values["time_zero_h"])
+        except ValueError:
+            known["time_zero_h"] = math.nan
+        if not math.isfinite(known["time_zero_h"]):
+            raise ConfigurationError(
+                f"{path}: time_zero_h of {position.position!r} must be a number of hours, is {values['time_zero_h']!r}"
+            )
+    factors = {k: v for k, v in values.items() if k not in LAYOUT_COLUMNS}
+    return replace(position, factors=factors, **known)

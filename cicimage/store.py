@@ -1,0 +1,359 @@
+"""What lies where on disk, written so that a killed process leaves nothing half-written behind.
+
+Everything goes to a temporary name, is flushed to the disk and renamed; tables are Parquet with page checksums
+and carry ``schema_version``; a position's receipt is written last, so a position without one is not done.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cicimage.errors import CicimageError, ResultsError
+from cicimage.masks import Mask, Masks, decode_runs, encode_runs
+from cicimage.tables import SCHEMA_VERSION, TABLES, conform
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; one run at a time is then the user's care
+    fcntl = None  # type: ignore[assignment]
+
+
+class DiskFullError(CicimageError):
+    """The disk holding the results is full; what was finished is kept."""
+
+    exit_code = 6
+
+
+# ---------------------------------------------------------------- atomic files
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under its name only once whole and flushed to the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"{path}: the disk is full; finished positions are kept, free some space and run the same command again"
+            ) from None
+        raise
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; keys in the order given."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a torn or foreign file is an error that says so."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path}: must be JSON written by this program ({error}); delete it and run again") from None
+
+
+def digest(value: Any) -> str:
+    """Short hash of a JSON-like value, the same for the same content."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size and hash of an input: whole for small files, head, middle and tail of large ones.
+
+    A movie of 12 GB is not read twice for its hash; its size, time of change and three blocks tell a swapped file.
+    """
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        sizes = [(n, (path / n).stat().st_size) for n in names]
+        return {"size": sum(s for _, s in sizes), "sha256": digest(sizes)}
+    size, block = path.stat().st_size, 1 << 20
+    h = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        starts = range(0, size, block) if size <= 8 * block else (0, size // 2, size - block)
+        for start in starts:
+            file.seek(start)
+            h.update(file.read(block))
+    return {"size": size, "sha256": h.hexdigest()}
+
+
+# ---------------------------------------------------------------- tables
+
+
+def write_table(path: Path, rows: pd.DataFrame) -> None:
+    """Write a table as checksummed Parquet with its schema version."""
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
+    with atomic(path) as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True, store_schema=True)
+
+
+def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
+    """Read a table written by :func:`write_table`, checksums verified.
+
+    Parameters
+    ----------
+    path : Path
+        The Parquet file.
+    name : str, optional
+        A table of :mod:`cicimage.tables` it must conform to.
+
+    Raises
+    ------
+    ResultsError
+        Damaged, or of another schema version.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise ResultsError(f"{path}: is missing; run the same command again to make it") from None
+        raise ResultsError(f"{path}: is damaged ({str(error).splitlines()[0]}); delete it and run again") from None
+    version = (table.schema.metadata or {}).get(b"schema_version", b"?").decode()
+    if version != str(SCHEMA_VERSION):
+        raise ResultsError(
+            f"{path}: schema_version must be {SCHEMA_VERSION}, is {version}; re-run into a new folder with this program"
+        )
+    rows: pd.DataFrame = table.to_pandas(self_destruct=True)
+    return rows if name is None else conform(TABLES[name], rows)
+
+
+# ---------------------------------------------------------------- masks
+
+
+def masks_to_rows(frame: int, population: str, masks: Masks) -> list[dict[str, Any]]:
+    """One row per mask, its pixels as run lengths."""
+    return [
+        {
+            "frame": frame, "population": population, "label": m.label, "y0": m.y0, "x0": m.x0,
+            "h": m.pixels.shape[0], "w": m.pixels.shape[1], "runs": encode_runs(m.pixels),
+        }
+        for m in masks
+    ]  # fmt: skip
+
+
+_MASK_SCHEMA: Final = pa.schema(
+    [("frame", pa.int32()), ("population", pa.string()), ("label", pa.int32()), ("y0", pa.int32()), ("x0", pa.int32()),
+     ("h", pa.int32()), ("w", pa.int32()), ("runs", pa.binary())]
+)  # fmt: skip
+
+
+@contextmanager
+def mask_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Append frames of masks to one Parquet file, a row group a frame, so that a viewer reads just one frame.
+
+    The file appears once complete.
+    """
+    schema = _MASK_SCHEMA.with_metadata(
+        {"schema_version": str(SCHEMA_VERSION), "height": str(shape[0]), "width": str(shape[1])}
+    )
+    with (
+        atomic(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+
+        def append(rows: list[dict[str, Any]]) -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+
+        yield append
+
+
+class MaskFile:
+    """Reads masks written by :func:`mask_writer`, one frame at a time."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise ResultsError(f"{path}: is missing; run the same command again to make it")
+        self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        metadata = self._file.schema_arrow.metadata
+        self.shape = (int(metadata[b"height"]), int(metadata[b"width"]))
+        self._cache: tuple[int, pd.DataFrame] | None = None
+
+    def _rows(self, frame: int) -> pd.DataFrame:
+        if self._cache is None or self._cache[0] != frame:
+            rows = (
+                self._file.read_row_group(frame).to_pandas()
+                if frame < self._file.num_row_groups
+                else pd.DataFrame({n: [] for n in _MASK_SCHEMA.names})
+            )
+            self._cache = (frame, rows)
+        return self._cache[1]
+
+    def masks(self, frame: int, population: str) -> Masks:
+        """Masks of one population in one frame."""
+        rows = self._rows(frame)
+        found = [
+            Mask(int(r.label), int(r.y0), int(r.x0), decode_runs(r.runs, (int(r.h), int(r.w))))
+            for r in rows[rows["population"] == population].itertuples()
+        ]
+        return Masks(found, self.shape)
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write named arrays as compressed npz, without pickle."""
+    with atomic(path) as file:
+        np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read arrays written by :func:`write_arrays`; pickled ones are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {k: file[k] for k in file.files}
+    except (ValueError, OSError) as error:
+        raise ResultsError(f"{path}: must hold plain arrays ({error}); delete it and run again") from None
+
+
+# ---------------------------------------------------------------- folders and locks
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths of a results folder."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """run.json."""
+        return self.root / "run.json"
+
+    @property
+    def report(self) -> Path:
+        """report.html."""
+        return self.root / "report.html"
+
+    def position(self, key: str) -> PositionFolder:
+        """Folder of one position by its opaque name, such as p0001."""
+        return PositionFolder(self.root / "positions" / key)
+
+    def table(self, name: str) -> Path:
+        """A top-level Parquet table."""
+        return self.root / f"{name}.parquet"
+
+    def index(self) -> dict[str, str]:
+        """Opaque name by position, as run.json has it; empty before the first run."""
+        return dict(read_json(self.run)["positions"]) if self.run.exists() else {}
+
+
+@dataclass(frozen=True)
+class PositionFolder:
+    """Paths of one position's base results."""
+
+    root: Path
+
+    @property
+    def receipt(self) -> Path:
+        """receipt.json, written last."""
+        return self.root / "receipt.json"
+
+    @property
+    def stages(self) -> Path:
+        """Which stage was made from what."""
+        return self.root / "stages.json"
+
+    @property
+    def masks(self) -> Path:
+        """Masks of all frames and populations."""
+        return self.root / "masks.parquet"
+
+    @property
+    def estimates(self) -> Path:
+        """Illumination gains, bleed-through matrix and the like."""
+        return self.root / "estimates.npz"
+
+    @property
+    def log(self) -> Path:
+        """JSON log."""
+        return self.root / "log.jsonl"
+
+    @property
+    def crops(self) -> Path:
+        """Folder of the events' picture crops."""
+        return self.root / "crops"
+
+    def table(self, name: str) -> Path:
+        """A base table."""
+        return self.root / f"{name}.parquet"
+
+
+def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str, str]:
+    """Give each position an opaque name; known ones keep theirs.
+
+    New ones are numbered in the order of their hash: the names must not tell the condition, and neither must
+    their order.
+    """
+    keys = {p: k for p, k in known.items()}
+    free = max((int(k[1:]) for k in keys.values()), default=0) + 1
+    new = sorted((p for p in positions if p not in keys), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
+    for n, position in enumerate(new, start=free):
+        keys[position] = f"p{n:04d}"
+    return keys
+
+
+@contextmanager
+def lock(path: Path, what: str) -> Iterator[None]:
+    """Hold an exclusive lock; the kernel releases it when the process dies, however it dies.
+
+    Raises
+    ------
+    ResultsError
+        Another live process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ResultsError(
+                    f"{path.parent}: another run holds {what}; wait for it to end or choose another folder with -o"
+                ) from None
+        yield
