@@ -226,9 +226,10 @@ class MaskFile:
     def masks(self, frame: int, population: str) -> Masks:
         """Masks of one population in one frame."""
         rows = self._rows(frame)
+        rows = rows[rows["population"] == population]
+        columns = (rows[n].tolist() for n in ("label", "y0", "x0", "h", "w", "runs"))
         found = [
-            Mask(int(r.label), int(r.y0), int(r.x0), decode_runs(r.runs, (int(r.h), int(r.w))))
-            for r in rows[rows["population"] == population].itertuples()
+            Mask(label, y0, x0, decode_runs(runs, (h, w))) for label, y0, x0, h, w, runs in zip(*columns, strict=True)
         ]
         return Masks(found, self.shape)
 
@@ -330,7 +331,7 @@ def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str,
     New ones are numbered in the order of their hash: the names must not tell the condition, and neither must
     their order.
     """
-    keys = {p: k for p, k in known.items()}
+    keys = dict(known)
     free = max((int(k[1:]) for k in keys.values()), default=0) + 1
     new = sorted((p for p in positions if p not in keys), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
     for n, position in enumerate(new, start=free):

@@ -1,1 +1,80 @@
 """One file per command: parse, call, print."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from cicimage import __version__
+from cicimage.errors import CicimageError, nearest
+
+COMMANDS: Final = {
+    "demo": "the main job on the sample data",
+    "init": "look at a folder, propose an experiment file and layout",
+    "check": "preflight: what fits, what does not, what a run will need",
+    "run": "the main job; resumes by default",
+    "status": "positions done, failed, waiting",
+    "report": "rebuild tables, rates, comparisons and report.html",
+    "simulate": "recordings with known truth",
+    "evaluate": "accuracy of results against truth",
+    "plan": "power of the next experiment",
+    "methods": "segmenters, trackers, scorers found, with their options",
+}
+
+
+class _LazyGroup(click.Group):
+    """Commands are imported when asked for: `cicimage --help` need not load the image libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"cicimage.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            raise click.UsageError(f"no command {name!r}; {nearest(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="cicimage")
+def cicimage() -> None:
+    """Cell-in-cell events in live-cell recordings: from folders of movies to engulfment rates per condition."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; the exit codes are documented in ``cicimage --help`` and the README."""
+    try:
+        code = cicimage.main(args=args, prog_name="cicimage", standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("interrupted; finished positions are kept, run the same command again to go on")
+        sys.exit(130)
+    except KeyboardInterrupt:
+        _say("interrupted; finished positions are kept, run the same command again to go on")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except CicimageError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"cicimage: {sentence}", err=True)

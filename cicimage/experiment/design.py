@@ -99,7 +99,8 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
     toml = source if source.is_file() else source / "experiment.toml"
     if source.is_file() and source.suffix != ".toml":
         raise ConfigurationError(
-            f"{source}: must be an experiment.toml or a folder; put the recording into <folder>/<condition>/ and name <folder>"
+            f"{source}: must be an experiment.toml or a folder; "
+            "put the recording into <folder>/<condition>/ and name <folder>"
         )
     if toml.exists():
         file, base = parse(_read_text(toml), str(toml)), toml.parent
@@ -209,7 +210,7 @@ def discover(root: Path, file: ExperimentFile) -> list[Position]:
                 donor=parts.get("donor") or "",
                 plate=parts.get("plate") or "",
                 time_zero_h=file.experiment.time_zero_h,
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -120,6 +120,8 @@ class OpticsSection(_Section):
     """Focus shift per stage step (refractive mismatch); 1 = none."""
     frame_interval_s: Positive | None = None
     """Seconds between frames."""
+    override_metadata: bool = False
+    """These values go before the recordings' own where the two differ; else a difference is an error."""
 
 
 class ExperimentFile(_Section):

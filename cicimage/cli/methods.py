@@ -1,0 +1,40 @@
+"""`cicimage methods`: what is installed for each step, and its options."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from cicimage.experiment.schema import DEFAULT_METHODS, SWITCHABLE
+from cicimage.methods import STEPS, Method, available
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the options' JSON schemas.")
+def methods(as_json: bool) -> None:
+    """List segmenters, trackers, scorers found (built-in and installed), with their options."""
+    if as_json:
+        schemas = {
+            step: {name: entry.load().model_json_schema() for name, entry in available(step).items()} for step in STEPS
+        }
+        click.echo(json.dumps(schemas, indent=1))
+        return
+    for step in STEPS:
+        off = ' ("none" switches it off)' if step in SWITCHABLE else ""
+        click.echo(f"{step}{off}")
+        for name, entry in available(step).items():
+            cls: type[Method] = entry.load()
+            default = " [default]" if DEFAULT_METHODS[step].method == name else ""
+            click.echo(f"  {name}{default}: {_first_line(cls)}")
+            for option, field in cls.model_fields.items():
+                click.echo(f"      {option} = {_shown(field.default)}: {field.description or ''}".rstrip(": "))
+
+
+def _first_line(cls: type[Method]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, default=str)
