@@ -284,10 +284,72 @@ COMPARISONS = Table(
     ("estimand", "condition"),
 )  # fmt: skip
 
+CURVES = Table(
+    "curves",
+    (
+        _s("curve", "entry_cumulative_incidence | occupancy | residence"),
+        _s("condition", "treatment"),
+        _s("donor", "donor; empty for all donors together", nullable=True),
+        _s("state", "what the probability is of: entry, death_outside; a location; inside, escape, death"),
+        _f("time_h", "hours since time zero; since the completed entry for residence", nullable=False),
+        _f("estimate", "probability from this time on, 0-1 (a step function)", nullable=False),
+        _f("ci_low", "lower 95 % limit"),
+        _f("ci_high", "upper 95 % limit"),
+        _f("at_risk", "guests (or stays) under observation just before this time"),
+        _f("events", "events of this state up to and including this time"),
+        _s("method", "how it was estimated", nullable=True),
+        _s("note", "what a reader must know; empty if nothing", nullable=True),
+    ),
+    ("curve", "condition", "donor", "state", "time_h"),
+)  # fmt: skip
+COUNTS = Table(
+    "counts",
+    (
+        _POSITION, *_WHEN,
+        _s("population", "population of the cells"),
+        _i("n", "cells seen in this frame"),
+    ),
+    ("position", "frame", "population"),
+)  # fmt: skip
+DOSE_RESPONSE = Table(
+    "dose_response",
+    (
+        _s("estimand", "what was estimated"),
+        _s("drug", "what the dose is of"),
+        _s("kind", "measured, or a point of the fitted curve", ("measured", "fit")),
+        _s("donor", "donor; empty for all donors together", nullable=True),
+        _f("dose", "dose in `dose_unit`; 0 = none", nullable=False),
+        _s("dose_unit", "unit of the dose"),
+        _f("estimate", "the estimate in `unit`"),
+        _f("ci_low", "lower 95 % limit"),
+        _f("ci_high", "upper 95 % limit"),
+        _s("unit", "unit of the estimate"),
+    ),
+    ("estimand", "drug", "kind", "donor", "dose"),
+)  # fmt: skip
+DOSE_FITS = Table(
+    "dose_fits",
+    (
+        _s("estimand", "what was estimated"),
+        _s("drug", "what the dose is of"),
+        _s("dose_unit", "unit of the dose"),
+        _f("ic50", "dose of half the effect; empty where it lies outside the doses tried"),
+        _f("ci_low", "lower 95 % limit"),
+        _f("ci_high", "upper 95 % limit"),
+        _f("hill", "slope"),
+        _i("n_doses", "doses that carried the fit"),
+        _i("n_donors", "donors contributing; 0 = unknown"),
+        _s("method", "how it was fitted"),
+        _s("note", "what a reader must know; empty if nothing"),
+    ),
+    ("estimand", "drug"),
+)  # fmt: skip
+
 TABLES: Final[Mapping[str, Table]] = {
     t.name: t
     for t in (
         CELLS, PAIRS, FRAMES, EVENTS, GUESTS, HOSTS, DRIFT, QC, RATES, RATES_BY_REPLICATE, COMPARISONS,
+        CURVES, COUNTS, DOSE_RESPONSE, DOSE_FITS,
     )
 }  # fmt: skip
 
