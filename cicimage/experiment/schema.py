@@ -244,7 +244,8 @@ def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
 
 
 def _complaint(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # a mistyped key also leaves its field empty: the typing error is the one to name
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = [str(p) for p in first["loc"]]
     if first["type"] == "extra_forbidden":
         fields = _fields_at(where[:-1])

@@ -1,0 +1,159 @@
+"""What a run will do: which positions are done, changed, failed or new."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cicimage import __version__
+from cicimage.errors import ConfigurationError, ResultsError, nearest
+from cicimage.experiment import Experiment
+from cicimage.pipeline import Job
+from cicimage.store import Results, assign_keys, digest, read_json, write_json
+from cicimage.tables import SCHEMA_VERSION
+
+State = Literal["done", "failed", "waiting"]
+PACKAGES: Final = (
+    "numpy", "scipy", "scikit-image", "opencv-python-headless", "numba", "pandas", "pyarrow", "statsmodels",
+    "tifffile", "imagecodecs", "matplotlib",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An experiment opened on a results folder.
+
+    Attributes
+    ----------
+    results : Results
+        The folder.
+    experiment : Experiment
+        What is to be run.
+    jobs : tuple of Job
+        One per position, in the experiment's order.
+    """
+
+    results: Results
+    experiment: Experiment
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which jobs a run takes up; a finished one is opened too, since its stages tell what changed."""
+
+    todo: tuple[Job, ...]
+    left: tuple[Job, ...] = field(default=())
+
+
+def open_batch(experiment: Experiment, out: Path, *, force: bool = False) -> Batch:
+    """Make or reopen the results folder and write run.json.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds something else, or results of other recordings.
+    """
+    results = Results(Path(out))
+    names = [p.position for p in experiment.positions]
+    known = _known_positions(results, names, force=force)
+    keys = assign_keys(known, names)
+    results.root.mkdir(parents=True, exist_ok=True)
+    write_json(results.run, _run_json(experiment, keys))
+    jobs = tuple(
+        Job(key=keys[p.position], position=p, file=experiment.file, folder=results.position(keys[p.position]).root)
+        for p in experiment.positions
+    )
+    return Batch(results, experiment, jobs)
+
+
+def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:
+    if results.root.exists() and not results.root.is_dir():
+        raise ResultsError(f"{results.root}: must be a folder, is a file; choose another one with -o")
+    if not results.run.exists():
+        if results.root.exists() and any(results.root.iterdir()) and not force:
+            raise ResultsError(
+                f"{results.root}: must be empty or hold results, holds other files; choose another folder or --force"
+            )
+        return {}
+    known = results.index()
+    if known and not set(known) & set(names) and not force:
+        raise ResultsError(
+            f"{results.root}: belongs to other recordings (such as {next(iter(known))!r}, not {names[0]!r}); "
+            "choose another folder or --force"
+        )
+    return known
+
+
+def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]:
+    settings = experiment.file.model_dump(mode="json")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "program": {"cicimage": __version__, "python": platform.python_version(), "platform": platform.platform()},
+        "packages": {name: version(name) for name in PACKAGES},
+        "source": str(experiment.source),
+        "configuration": settings,
+        "configuration_hash": digest(settings),
+        "origins": dict(experiment.origins),
+        "positions": {p.position: keys[p.position] for p in experiment.positions},
+        "design": {
+            p.position: {
+                "path": str(p.path), "condition": p.condition, "replicate": p.replicate, "donor": p.donor,
+                "host_donor": p.host_donor, "experiment": p.experiment, "plate": p.plate,
+                "time_zero_h": p.time_zero_h, "factors": dict(p.factors),
+            }
+            for p in experiment.positions
+        },
+    }  # fmt: skip
+
+
+def state_of(job: Job) -> State:
+    """State by recorded outcome: what the receipt says; without one it waits."""
+    receipt = Results(job.folder.parent.parent).position(job.key).receipt
+    if not receipt.exists():
+        return "waiting"
+    return "done" if read_json(receipt)["outcome"] == "done" else "failed"
+
+
+def plan(
+    batch: Batch,
+    *,
+    only: Sequence[str] = (),
+    retry_failed: bool = False,
+    task_index: int | None = None,
+) -> Plan:
+    """Choose the jobs a run takes up.
+
+    A failed position is left alone unless ``retry_failed`` is set or its input or settings changed (its receipt
+    remembers both).
+
+    Raises
+    ------
+    ConfigurationError
+        ``only`` names no position, or ``task_index`` is out of range.
+    """
+    jobs = list(batch.jobs)
+    if only:
+        names = {j.position.position for j in jobs}
+        for name in only:
+            if name not in names:
+                raise ConfigurationError(f"--only: no position {name!r}; {nearest(name, names)}")
+        jobs = [j for j in jobs if j.position.position in set(only)]
+    if task_index is not None:
+        if not 0 <= task_index < len(jobs):
+            raise ConfigurationError(
+                f"--task-index must lie in 0..{len(jobs) - 1} for {len(jobs)} positions, is {task_index}"
+            )
+        jobs = [jobs[task_index]]
+    todo = tuple(j for j in jobs if retry_failed or state_of(j) != "failed" or _changed(j))
+    return Plan(todo, tuple(j for j in jobs if j not in todo))
+
+
+def _changed(job: Job) -> bool:
+    from cicimage.pipeline.position import settings_key
+
+    return bool(read_json(Results(job.folder.parent.parent).position(job.key).receipt).get("key") != settings_key(job))

@@ -1,0 +1,228 @@
+"""Runs positions side by side, one subprocess each, and survives whatever happens to one of them.
+
+A pool of long-lived workers loses its other tasks with one dead worker; a process per position loses only that
+one. A forkserver with the libraries loaded starts a position in milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cicimage.batch.plan import Batch, Plan, plan, state_of
+from cicimage.pipeline import Job, run_position
+from cicimage.pipeline.position import memory_need, write_failure
+from cicimage.store import lock, read_json
+
+Report = Callable[[str, str, int, int], None]
+"""Called with position, stage, done, total while a position runs; stage ``done`` or ``failed`` at its end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the positions, by name; ``reasons`` for those that failed."""
+
+    done: tuple[str, ...]
+    failed: tuple[str, ...]
+    waiting: tuple[str, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+    disk_full: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command line."""
+        if self.disk_full:
+            return 6
+        if self.failed and not self.done:
+            return 4
+        return 3 if self.failed else 0
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: BaseProcess
+    messages: Connection
+    started: float
+    need: int
+    peak: int = 0
+    disk_full: bool = False
+
+
+def run_batch(
+    batch: Batch,
+    *,
+    workers: int = 1,
+    chosen: Plan | None = None,
+    timeout_s: float | None = None,
+    report: Report = lambda *_: None,
+) -> Outcome:
+    """Run the planned positions.
+
+    Parameters
+    ----------
+    batch : Batch
+        The experiment on its results folder.
+    workers : int
+        Positions at a time; fewer where memory does not suffice.
+    chosen : Plan, optional
+        Which ones; all but those that failed before, if not given.
+    timeout_s : float, optional
+        Longest time for one position.
+    report : callable
+        Told of progress.
+
+    Returns
+    -------
+    Outcome
+        Also for positions that were done before.
+    """
+    chosen = chosen or plan(batch)
+    waiting, running = deque(chosen.todo), list[_Running]()
+    context = _context()
+    disk_full = False
+    try:
+        while (waiting and not disk_full) or running:
+            while waiting and not disk_full and len(running) < workers and _fits(waiting[0], running):
+                running.append(_start(context, waiting.popleft()))
+            disk_full |= _wait(running, report, timeout_s)
+    except BaseException:
+        for r in running:
+            r.process.terminate()
+        for r in running:
+            r.process.join(5)
+        raise
+    return _outcome(batch, disk_full)
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cicimage.pipeline.position"])
+    return context
+
+
+def _fits(job: Job, running: list[_Running]) -> bool:
+    """Whether memory suffices for one more; the first one always runs."""
+    if not running:
+        return True
+    promised = sum(max(r.need - r.peak, 0) for r in running)
+    return memory_need(job) + promised < 0.9 * psutil.virtual_memory().available
+
+
+def _start(context: BaseContext, job: Job) -> _Running:
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, theirs), name=job.key, daemon=True)
+    process.start()
+    theirs.close()
+    return _Running(job, process, ours, time.monotonic(), memory_need(job))
+
+
+def _work(job: Job, messages: Connection) -> None:
+    """Body of a position's process: run, and leave the outcome in the receipt."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+    def tell(stage: str, done: int, total: int) -> None:
+        messages.send((stage, done, total))
+
+    with lock(job.folder / ".lock", f"position {job.position.position!r}"):
+        receipt = run_position(job, tell)
+    messages.send(("end", receipt["outcome"], receipt.get("kind", "")))
+    messages.close()
+
+
+def _wait(running: list[_Running], report: Report, timeout_s: float | None) -> bool:
+    """Wait for news; take finished ones off the list. True when a disk is full."""
+    disk_full = False
+    sources: list[Any] = [r.messages for r in running] + [r.process.sentinel for r in running]
+    multiprocessing.connection.wait(sources, timeout=1.0)
+    for r in list(running):
+        _drain(r, report)
+        if timeout_s is not None and time.monotonic() - r.started > timeout_s and r.process.is_alive():
+            r.process.kill()
+            r.process.join()
+            write_failure(r.job, f"took longer than the {timeout_s:g} s allowed; raise --timeout", "timeout", r.peak)
+        if not r.process.is_alive():
+            r.process.join()
+            _drain(r, report)
+            running.remove(r)
+            _bury(r)
+            disk_full |= r.disk_full
+            report(r.job.position.position, state_of(r.job), 1, 1)
+        else:
+            r.peak = max(r.peak, _resident(r.process.pid))
+    return disk_full
+
+
+def _drain(r: _Running, report: Report) -> None:
+    try:
+        while r.messages.poll():
+            stage, done, total = r.messages.recv()
+            if stage == "end":
+                r.disk_full = total == "disk_full"
+            else:
+                report(r.job.position.position, stage, done, total)
+    except (EOFError, OSError):
+        return
+
+
+def _bury(r: _Running) -> None:
+    """A process that ended without a receipt of its own was killed: say so, with its peak memory."""
+    code = r.process.exitcode
+    if code == 0 or (state_of(r.job) == "failed" and code != 1):
+        return
+    if code is not None and code < 0:
+        reason = (
+            f"its process was killed by signal {-code} at a peak memory of {r.peak / 2**20:.0f} MiB; "
+            "if memory ran out, use fewer --workers"
+        )
+        write_failure(r.job, reason, "killed", r.peak)
+    else:
+        write_failure(
+            r.job, f"its process ended with exit code {code}; see {r.job.folder / 'log.jsonl'}", "crash", r.peak
+        )
+
+
+def _resident(pid: int | None) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _outcome(batch: Batch, disk_full: bool) -> Outcome:
+    states = {j.position.position: state_of(j) for j in batch.jobs}
+    reasons = {
+        j.position.position: str(read_json(j.folder / "receipt.json").get("error", ""))
+        for j in batch.jobs
+        if states[j.position.position] == "failed"
+    }
+    by = {s: tuple(n for n, v in states.items() if v == s) for s in ("done", "failed", "waiting")}
+    return Outcome(by["done"], by["failed"], by["waiting"], reasons, disk_full)
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def folder_lock(root: Path) -> Path:
+    """The lock that a whole local run holds; array tasks of one run share the folder and take only positions' locks."""
+    return root / ".run.lock"

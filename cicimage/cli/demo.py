@@ -1,0 +1,49 @@
+"""`cicimage demo`: the main job on the sample data."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from cicimage.batch import open_batch, run_batch
+from cicimage.batch.supervisor import usable_cores
+from cicimage.cli.progress import Progress
+from cicimage.cli.run import finish
+from cicimage.experiment import load_experiment
+
+SAMPLE: Final = Path(__file__).resolve().parents[2] / "sample_data" / "cxcr4_blockade"
+SEED: Final = 1
+"""Seed the sample data were made with: where the folder is not installed the same data are made again."""
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo_results"), show_default=True, help="Results folder."
+)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Positions at a time [default: usable cores].")
+def demo(out: Path, workers: int | None) -> int:
+    """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D."""
+    started = time.monotonic()
+    workers = workers or usable_cores()
+    source = SAMPLE if (SAMPLE / "experiment.toml").exists() else _simulated(out, workers)
+    click.echo(f"sample data: {source}", err=True)
+    batch = open_batch(load_experiment(source), out)
+    with Progress(len(batch.jobs)) as progress:
+        outcome = run_batch(batch, workers=workers, report=progress)
+    code = finish(batch, outcome, report=True)
+    click.echo(f"took {time.monotonic() - started:.0f} s; run the same on your own folder: cicimage run FOLDER -o OUT")
+    return code
+
+
+def _simulated(out: Path, workers: int) -> Path:
+    from cicimage.simulation.scenarios import PRESETS
+    from cicimage.simulation.write import write_experiment
+
+    folder = out.with_name(out.name + "_input")
+    if not (folder / "experiment.toml").exists():
+        click.echo(f"sample data are not installed; making them by simulation in {folder}", err=True)
+        write_experiment(PRESETS["sample"], folder, SEED, workers=workers)
+    return folder

@@ -1,0 +1,83 @@
+"""`cicimage run`: the main job."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cicimage.batch import Batch, Outcome, Plan, open_batch, run_batch
+from cicimage.batch.plan import plan, state_of
+from cicimage.batch.supervisor import folder_lock, usable_cores
+from cicimage.cli.progress import Progress
+from cicimage.cli.summary import print_summary
+from cicimage.experiment import load_experiment
+from cicimage.store import lock
+
+
+@click.command()
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Results folder; resumed if it is there."
+)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Positions at a time [default: usable cores].")
+@click.option("--only", multiple=True, metavar="POSITION", help="Run just this position; may be given again.")
+@click.option(
+    "--task-index", type=int, default=None, help="Run just the position of this 0-based index (cluster arrays)."
+)
+@click.option("--series", type=click.IntRange(0), default=None, help="Series of files that hold several, 0-based.")
+@click.option("--host", metavar="CHANNEL", default=None, help="Host channel, name or 0-based index.")
+@click.option("--guest", metavar="CHANNEL", default=None, help="Guest channel, name or 0-based index.")
+@click.option("--death", metavar="CHANNEL", default=None, help="Death marker channel, name or 0-based index.")
+@click.option("--reference", metavar="CONDITION", default=None, help="Condition the others are compared against.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run and stop.")
+@click.option("--retry-failed", is_flag=True, help="Take up positions again that failed before.")
+@click.option("--force", is_flag=True, help="Use the folder though it holds something else.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Longest time for one position, s."
+)
+@click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
+def run(experiment: Path, out: Path, **options: Any) -> int:
+    """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder)."""
+    loaded = load_experiment(
+        experiment,
+        {
+            "channels.host": options["host"], "channels.guest": options["guest"], "channels.death": options["death"],
+            "experiment.reference": options["reference"], "files.series": options["series"],
+        },
+    )  # fmt: skip
+    batch = open_batch(loaded, out, force=options["force"])
+    chosen = plan(batch, only=options["only"], retry_failed=options["retry_failed"], task_index=options["task_index"])
+    if options["dry_run"]:
+        _say_plan(batch, chosen)
+        return 0
+    whole_run = options["task_index"] is None
+    held = lock(folder_lock(batch.results.root), "this folder") if whole_run else nullcontext()
+    with held, Progress(len(chosen.todo)) as progress:
+        outcome = run_batch(
+            batch, workers=options["workers"] or usable_cores(), chosen=chosen, timeout_s=options["timeout"],
+            report=progress,
+        )  # fmt: skip
+    return finish(batch, outcome, report=whole_run and not options["no_report"])
+
+
+def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
+    """Rebuild tables and report, print rates and what failed; returns the exit code."""
+    if report:
+        from cicimage.report.assemble import rebuild
+
+        collected = rebuild(batch.results)
+        print_summary(collected, batch.results)
+    for position, reason in outcome.reasons.items():
+        click.echo(f"cicimage: {position} failed: {reason}", err=True)
+    return outcome.exit_code
+
+
+def _say_plan(batch: Batch, chosen: Plan) -> None:
+    for job in chosen.todo:
+        click.echo(f"{job.position.position}\t{state_of(job)}\twould run what is not yet done or changed")
+    for job in chosen.left:
+        click.echo(f"{job.position.position}\t{state_of(job)}\twould be left alone (--retry-failed takes it up)")
+    click.echo(f"results in {batch.results.root}")

@@ -1,0 +1,39 @@
+"""`cicimage status`: positions done, failed, waiting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cicimage.errors import ResultsError
+from cicimage.store import Results, read_json
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(out: Path, as_json: bool) -> None:
+    """Say how far the run in folder OUT is."""
+    results = Results(out)
+    if not results.run.exists():
+        raise ResultsError(
+            f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
+        )
+    states = {}
+    for position, key in results.index().items():
+        path = results.position(key).receipt
+        receipt = read_json(path) if path.exists() else {"outcome": "waiting"}
+        states[position] = {
+            "state": receipt["outcome"], "error": receipt.get("error", ""), "seconds": receipt.get("seconds"),
+            "peak_memory_bytes": receipt.get("peak_memory_bytes"), "folder": str(results.position(key).root),
+        }  # fmt: skip
+    counts = {s: sum(v["state"] == s for v in states.values()) for s in ("done", "failed", "waiting")}
+    if as_json:
+        click.echo(json.dumps({"counts": counts, "positions": states}, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{counts['done']} done, {counts['failed']} failed, {counts['waiting']} waiting")
+    for position, entry in states.items():
+        if entry["state"] != "done":
+            click.echo(f"  {position}: {entry['state']}{': ' + str(entry['error']) if entry['error'] else ''}")

@@ -1,0 +1,58 @@
+"""What a finished run prints: rates per condition, comparisons, and where the report lies."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import click
+import pandas as pd
+
+from cicimage.pipeline.collect import Collected
+from cicimage.store import Results
+
+SHOWN: Final = (
+    ("entry_rate_per_guest_h", "entries per guest-hour"),
+    ("escape_rate_per_h", "escapes per hour inside"),
+    ("death_rate_inside_per_h", "deaths per hour inside"),
+    ("death_rate_outside_per_h", "deaths per hour outside"),
+)
+
+
+def print_summary(collected: Collected, results: Results) -> None:
+    """Print the answer to stdout."""
+    rates, comparisons = collected.tables["rates"], collected.tables["comparisons"]
+    done = [p for p, r in collected.receipts.items() if r["outcome"] == "done"]
+    events = collected.tables["events"]
+    click.echo(
+        f"{len(done)} of {len(collected.run['positions'])} positions done, {len(collected.tables['guests'])} guests, "
+        f"{len(events)} cell-in-cell events"
+    )
+    for estimand, title in SHOWN:
+        part = rates[rates["estimand"] == estimand]
+        if not len(part):
+            continue
+        click.echo(f"\n{title} (95 % interval; events / hours; donors)")
+        width = max(len(c) for c in part["condition"])
+        for r in part.itertuples():
+            click.echo(
+                f"  {r.condition:<{width}}  {_number(r.estimate)} ({_number(r.ci_low)} to {_number(r.ci_high)});  "
+                f"{_count(r.events)} / {_number(r.exposure_h)} h;  {r.n_donors or 'unknown'}"
+            )
+    primary = collected.run["configuration"]["experiment"]["primary"]
+    part = comparisons[comparisons["estimand"] == primary]
+    if len(part):
+        click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
+        for c in part.itertuples():
+            p = f"p = {c.p_value:.3g}" if not math.isnan(c.p_value) else "no test"
+            note = f";  {c.note}" if c.note else ""
+            click.echo(f"  {c.condition}  {_number(c.ratio)} ({_number(c.ci_low)} to {_number(c.ci_high)}), {p}{note}")
+    click.echo(f"\nreport: {results.report}")
+
+
+def _number(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.3g}"
+
+
+def _count(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.0f}"

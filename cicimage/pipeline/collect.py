@@ -1,0 +1,108 @@
+"""Base tables of all positions, joined with the design, become the tables and rates of the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from cicimage.statistics.comparisons import compare
+from cicimage.statistics.rates import compute_rates
+from cicimage.store import Results, read_json, read_table
+from cicimage.tables import TABLES, conform, empty
+
+BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
+DESIGNED: Final = ("events", "guests", "hosts")
+LARGE: Final = ("cells", "pairs")
+"""Tables that stay with their positions unless asked for: they grow with pixels, not with answers."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Tables of a whole experiment by name, its design, and what failed.
+
+    Attributes
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        All of CONTRACT's tables.
+    layout : pandas.DataFrame
+        The design, one row a position that finished.
+    receipts : mapping of str to dict
+        Receipt by position; positions that never ran have none.
+    run : dict
+        run.json.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    layout: pd.DataFrame
+    receipts: Mapping[str, Mapping[str, Any]]
+    run: Mapping[str, Any]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Reason by failed position."""
+        return {p: str(r["error"]) for p, r in self.receipts.items() if r["outcome"] != "done"}
+
+
+def collect(results: Results, *, reference: str | None = None) -> Collected:
+    """Join the finished positions' base tables with the design and compute rates and comparisons.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    reference : str, optional
+        Condition to compare against; run.json's if not given.
+    """
+    run = read_json(results.run)
+    receipts = _receipts(results, run)
+    finished = [p for p, r in receipts.items() if r["outcome"] == "done"]
+    layout = layout_of(run, finished)
+    base = {name: _joined(results, run, finished, layout, name) for name in BASE}
+    rates, by_replicate = compute_rates(base["events"], base["guests"], base["hosts"], base["frames"], layout)
+    reference = reference or run["configuration"]["experiment"]["reference"]
+    comparisons = compare(by_replicate, reference, layout) if reference else empty(TABLES["comparisons"])
+    tables = {**base, "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons}
+    return Collected(tables, layout, receipts, run)
+
+
+def _receipts(results: Results, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for position, key in run["positions"].items():
+        path = results.position(key).receipt
+        if path.exists():
+            found[position] = read_json(path)
+    return found
+
+
+def layout_of(run: Mapping[str, Any], positions: list[str]) -> pd.DataFrame:
+    """The design of some positions as run.json has it, factors as further columns."""
+    rows = []
+    for position in positions:
+        entry = dict(run["design"][position])
+        factors = entry.pop("factors")
+        entry.pop("path")
+        rows.append({"position": position, **entry, **factors})
+    columns = ["position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h"]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+
+
+def _joined(
+    results: Results, run: Mapping[str, Any], finished: list[str], layout: pd.DataFrame, name: str
+) -> pd.DataFrame:
+    design = layout.set_index("position") if len(layout) else layout
+    parts = []
+    for position in finished:
+        rows = read_table(results.position(run["positions"][position]).table(name))
+        if not len(rows):
+            continue
+        rows = rows.assign(position=position)
+        if name in DESIGNED:
+            entry = design.loc[position]
+            rows = rows.assign(condition=entry["condition"], replicate=entry["replicate"], donor=entry["donor"])
+        if name == "events":
+            rows = rows.assign(event_id=[f"{position}#{n}" for n in range(1, len(rows) + 1)])
+        parts.append(rows)
+    return conform(TABLES[name], pd.concat(parts, ignore_index=True)) if parts else empty(TABLES[name])

@@ -1,0 +1,265 @@
+"""First stage: frame by frame from pixels to objects, masks and evidence. The only stage that reads all pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.containment.evidence import measure_frame
+from cicimage.containment.markers import measure_marker
+from cicimage.masks import FloatArray, Masks
+from cicimage.methods import (
+    BleedThroughMethod,
+    Choice,
+    DriftMethod,
+    GuestSegmenter,
+    HostSegmenter,
+    IlluminationMethod,
+    Objects,
+    Scene,
+    build,
+    noise_sd,
+)
+from cicimage.pipeline.setting import Setting
+from cicimage.preprocessing.correction import Corrections, sample_frames
+from cicimage.preprocessing.quality import measure_quality
+from cicimage.recording import PlaneError, Recording
+from cicimage.store import masks_to_rows
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass
+class Detections:
+    """What the first stage found in one recording.
+
+    Attributes
+    ----------
+    cells, evidence, drift, quality : pandas.DataFrame
+        Objects and pairs by label (ids follow), drift and quality per frame.
+    arrays : mapping
+        Estimates for the report: gain per channel, bleed-through matrix.
+    missing : dict
+        Reason by frame that could not be decoded.
+    """
+
+    cells: pd.DataFrame
+    evidence: pd.DataFrame
+    drift: pd.DataFrame
+    quality: pd.DataFrame
+    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    missing: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Tools:
+    setting: Setting
+    corrections: Corrections
+    guest: GuestSegmenter
+    host: HostSegmenter
+    noise: npt.NDArray[np.float64]
+    background: npt.NDArray[np.float64]
+
+
+def detect(
+    recording: Recording,
+    setting: Setting,
+    choices: Mapping[str, Choice],
+    save_masks: Callable[[list[dict[str, Any]]], None],
+    progress: Progress,
+) -> Detections:
+    """Segment every frame and measure its evidence.
+
+    Parameters
+    ----------
+    recording : Recording
+        Read twice: a few sampled frames for the corrections, then every frame once.
+    setting : Setting
+        Scale and channels.
+    choices : mapping of str to Choice
+        Method per step.
+    save_masks : callable
+        Given the mask rows of each frame in order.
+    progress : callable
+        Told ``("detect", frames done, frames)``.
+    """
+    n_frames = recording.sizes["T"]
+    tools, arrays = _prepare(recording, setting, choices)
+    drift_of = _drift(choices)
+    cells: list[pd.DataFrame] = []
+    evidence: list[pd.DataFrame] = []
+    drift: list[tuple[int, float, float, float]] = []
+    quality: list[pd.DataFrame] = []
+    missing: dict[int, str] = {}
+    for t in range(n_frames):
+        try:
+            raw = recording.frame(t, setting.channels)
+        except PlaneError as error:
+            missing[t] = str(error)
+            save_masks([])
+            drift.append((t, *(drift[-1][1:3] if drift else (0.0, 0.0)), np.nan))
+            progress("detect", t + 1, n_frames)
+            continue
+        quality.append(measure_quality(raw, setting.channel_names).assign(frame=t))
+        image = tools.corrections.apply(raw)
+        dy, dx, trust = drift_of(_registration_image(image, setting))
+        drift.append((t, dy * setting.optics.um_per_px, dx * setting.optics.um_per_px, trust))
+        found = segment_frame(image, tools)
+        rows = []
+        for name, objects in found.items():
+            rows += masks_to_rows(t, name, objects.masks)
+            cells.append(_measure(t, name, objects, image, tools))
+        save_masks(rows)
+        evidence.append(_evidence(t, found, image, tools))
+        progress("detect", t + 1, n_frames)
+    return Detections(
+        cells=_stack(cells),
+        evidence=_stack(evidence),
+        drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
+        quality=_stack(quality),
+        arrays=arrays,
+        missing=missing,
+    )
+
+
+def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    full = [p for p in parts if len(p)] or parts[:1]
+    return pd.concat(full, ignore_index=True) if full else pd.DataFrame()
+
+
+def _prepare(
+    recording: Recording, setting: Setting, choices: Mapping[str, Choice]
+) -> tuple[_Tools, dict[str, npt.NDArray[Any]]]:
+    """Estimate the corrections from a sample of frames and build the segmenters."""
+    sample = _sample(recording, setting)
+    gain = _illumination(sample, setting, choices["illumination"])
+    flat = sample if gain is None else sample / gain[None]
+    background = np.array([np.percentile(flat[:, c], 5) for c in range(flat.shape[1])])
+    matrix = None
+    if choices["bleed_through"].method != "none":
+        method = cast(BleedThroughMethod, _build("bleed_through", choices))
+        matrix = method.estimate(flat.astype(np.float32))
+    corrections = Corrections(gain=gain, bleed_through=matrix, background=background.astype(np.float32))
+    noise = np.array([max(noise_sd(flat[:, c]), 1e-6) for c in range(flat.shape[1])])
+    arrays: dict[str, npt.NDArray[Any]] = {"background": background, "noise_sd": noise}
+    if gain is not None:
+        step = max(1, gain.shape[-1] // 128)
+        arrays["gain"] = gain[:, ::step, ::step]
+    if matrix is not None:
+        arrays["bleed_through"] = matrix
+    tools = _Tools(
+        setting, corrections,
+        cast(GuestSegmenter, _build("segment_guest", choices)), cast(HostSegmenter, _build("segment_host", choices)),
+        noise, background,
+    )  # fmt: skip
+    return tools, arrays
+
+
+def _build(step: str, choices: Mapping[str, Choice]) -> Any:
+    return build(step, choices[step].method, choices[step].options)
+
+
+def _sample(recording: Recording, setting: Setting) -> FloatArray:
+    """Mean projections (N, C, Y, X) of frames spread over the movie; frames that cannot be decoded are left out."""
+    planes = []
+    for t in sample_frames(recording.sizes["T"]):
+        try:
+            planes.append(recording.frame(t, setting.channels).mean(axis=1, dtype=np.float32))
+        except PlaneError:
+            continue
+    if not planes:
+        raise PlaneError(f"{recording.path}: none of the sampled frames can be decoded; copy the file again", 0, 0, 0)
+    return np.stack(planes)
+
+
+def _illumination(sample: FloatArray, setting: Setting, choice: Choice) -> FloatArray | None:
+    if choice.method == "none":
+        return None
+    method = cast(IlluminationMethod, build("illumination", choice.method, choice.options))
+    return np.stack([method.estimate(sample[:, c], setting.optics.um_per_px) for c in range(sample.shape[1])])
+
+
+def _drift(choices: Mapping[str, Choice]) -> Callable[[FloatArray], tuple[float, float, float]]:
+    if choices["drift"].method == "none":
+        return lambda _: (0.0, 0.0, np.nan)
+    return cast(DriftMethod, _build("drift", choices)).start()
+
+
+def _registration_image(image: FloatArray, setting: Setting) -> FloatArray:
+    """The hosts' channel in projection: hosts fill the field and stand still compared to guests."""
+    return cast(FloatArray, image[setting.slot(setting.with_role("host"))].mean(axis=0))
+
+
+def segment_frame(image: FloatArray, tools: _Tools) -> dict[str, Objects]:
+    """Segment all populations of one corrected (C, Z, Y, X) frame, guests first: hosts own the holes they make."""
+    setting = tools.setting
+    found: dict[str, Objects] = {}
+    guests: Masks | None = None
+    ordered = sorted(setting.populations.items(), key=lambda kv: "host" in kv[1].roles)
+    for name, population in ordered:
+        nucleus = f"{name}/nucleus"
+        scene = Scene(
+            image=image[setting.slot(name)],
+            um_per_px=setting.optics.um_per_px,
+            um_per_z=setting.optics.um_per_z,
+            diameter_um=cast(tuple[float, float], population.diameter_um),
+            stain=population.stain,
+            nuclei=image[setting.slot(nucleus)] if nucleus in setting.channel_of else None,
+            inner=guests if "host" in population.roles else None,
+        )
+        segmenter = tools.host if "host" in population.roles else tools.guest
+        found[name] = segmenter.segment(scene)
+        if "guest" in population.roles:
+            guests = found[name].masks
+    return found
+
+
+def _measure(t: int, name: str, objects: Objects, image: FloatArray, tools: _Tools) -> pd.DataFrame:
+    """One row per object: where it is, how large and how bright."""
+    setting, masks = tools.setting, objects.masks
+    slot = setting.slot(name)
+    flat = image[slot].max(axis=0)
+    background = float(np.percentile(flat[::8, ::8], 5)) if len(masks) else 0.0
+    um = setting.optics.um_per_px
+    height, width = masks.shape
+    rows = []
+    for mask, z, extent in zip(masks, objects.z_um, objects.z_extent_um, strict=True):
+        ys, xs = np.nonzero(mask.pixels)
+        level = float(flat[mask.window][mask.pixels].mean()) - background
+        h, w = mask.pixels.shape
+        edge = mask.y0 == 0 or mask.x0 == 0 or mask.y0 + h == height or mask.x0 + w == width
+        rows.append((
+            t, name, mask.label, (ys.mean() + mask.y0) * um, (xs.mean() + mask.x0) * um, float(z),
+            ys.size * um * um, float(extent), level, level / tools.noise[slot], edge,
+        ))  # fmt: skip
+    table = pd.DataFrame(rows, columns=[
+        "frame", "population", "label", "y_um", "x_um", "z_um", "area_um2", "z_extent_um", "intensity", "snr",
+        "touches_border",
+    ])  # fmt: skip
+    marker = setting.death_marker
+    signal, fill = np.full(len(table), np.nan), np.full(len(table), np.nan)
+    if marker is not None and len(table):
+        slot = setting.slot(marker)
+        signal, fill = measure_marker(image[slot], objects, noise_sd=float(tools.noise[slot]))
+    return table.assign(death_signal=signal, death_fill=fill)
+
+
+def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> pd.DataFrame:
+    setting = tools.setting
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    slot = setting.slot(host)
+    pairs = measure_frame(
+        image[slot],
+        found[guest],
+        found[host],
+        optics=setting.optics,
+        noise_sd=float(tools.noise[slot]),
+        background=float(tools.background[slot]),
+        same_population=guest == host,
+    )
+    return pairs.assign(frame=t)

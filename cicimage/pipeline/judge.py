@@ -1,0 +1,119 @@
+"""Third stage: evidence over time becomes locations, viability and cell-in-cell events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from cicimage.containment.optics import OpticsVerdict, judge_optics
+from cicimage.events.episodes import find_events
+from cicimage.events.person_time import guest_histories, host_histories
+from cicimage.methods import Choice, Observations, Scorer, build
+from cicimage.pipeline.setting import Setting
+from cicimage.tables import FRAMES, PAIRS, conform, empty
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Base tables of one position, without ids of events and without the design."""
+
+    cells: pd.DataFrame
+    pairs: pd.DataFrame
+    frames: pd.DataFrame
+    events: pd.DataFrame
+    guests: pd.DataFrame
+    hosts: pd.DataFrame
+    optics: OpticsVerdict
+
+
+def judge(
+    cells: pd.DataFrame,
+    evidence: pd.DataFrame,
+    drift: pd.DataFrame,
+    setting: Setting,
+    choices: Mapping[str, Choice],
+    time_zero_h: float,
+    key: str,
+) -> Judgement:
+    """Score one position.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Table ``cells`` on the movie's clock.
+    evidence : pandas.DataFrame
+        Evidence per pair of labels and frame.
+    drift : pandas.DataFrame
+        frame, dy_um, dx_um.
+    setting, choices
+        Scale and methods.
+    time_zero_h : float
+        Drug or co-culture start on the movie's clock, hours.
+    key : str
+        Opaque name of the position.
+    """
+    cells = cells.assign(time_h=cells["time_h"] - time_zero_h)
+    time_h = setting.time_s / 3600.0 - time_zero_h
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    pairs = _with_ids(evidence, cells, guest, host, time_h, key)
+    observations = observe(cells, pairs, drift, setting, time_h)
+    scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
+    frames = conform(FRAMES, scorer.score(observations)) if len(observations.frames) else empty(FRAMES)
+    events = find_events(frames, observations)
+    return Judgement(
+        cells=cells,
+        pairs=pairs,
+        frames=frames,
+        events=events,
+        guests=guest_histories(frames, observations, events),
+        hosts=host_histories(frames, observations, events),
+        optics=judge_optics(setting.optics, evidence),
+    )
+
+
+def _with_ids(
+    evidence: pd.DataFrame, cells: pd.DataFrame, guest: str, host: str, time_h: np.ndarray, key: str
+) -> pd.DataFrame:
+    """Pairs by label get the ids of the tracked cells."""
+    if not len(evidence):
+        return empty(PAIRS)
+    seen = cells[cells["observed"]]
+    columns = ["frame", "label", "cell_id"]
+    guests = seen.loc[seen["population"] == guest, columns].rename(
+        columns={"label": "guest_label", "cell_id": "guest_id"}
+    )
+    hosts = seen.loc[seen["population"] == host, columns].rename(columns={"label": "host_label", "cell_id": "host_id"})
+    pairs = evidence.merge(guests, on=["frame", "guest_label"]).merge(hosts, on=["frame", "host_label"])
+    pairs = pairs.assign(position=key, time_h=time_h[pairs["frame"].to_numpy()])
+    return conform(PAIRS, pairs.sort_values(["frame", "guest_id", "host_id"], kind="stable"))
+
+
+def observe(
+    cells: pd.DataFrame, pairs: pd.DataFrame, drift: pd.DataFrame, setting: Setting, time_h: np.ndarray
+) -> Observations:
+    """Put together what the scorer sees."""
+    by_frame = drift.set_index("frame")
+    frames = cells["frame"].to_numpy()
+    cells = cells.assign(
+        yd_um=cells["y_um"] - by_frame["dy_um"].reindex(frames).to_numpy(),
+        xd_um=cells["x_um"] - by_frame["dx_um"].reindex(frames).to_numpy(),
+    )
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    guests = cells[cells["population"] == guest].rename(columns={"cell_id": "guest_id"})
+    hosts = cells[cells["population"] == host].rename(columns={"cell_id": "host_id"})
+    marker = setting.markers[setting.death_marker] if setting.death_marker else None
+    return Observations(
+        frames=guests.drop(columns="population").reset_index(drop=True),
+        pairs=pairs,
+        hosts=hosts.drop(columns="population").reset_index(drop=True),
+        optics=setting.optics,
+        separable=judge_optics(setting.optics, pairs).separable,
+        n_frames=len(time_h),
+        time_h=time_h,
+        death_marker=marker.kind if marker else None,
+        death_reaches_inside=marker.reaches_inside if marker else False,
+    )

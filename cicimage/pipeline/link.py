@@ -1,0 +1,96 @@
+"""Second stage: objects of single frames become cells over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from cicimage.masks import Masks
+from cicimage.methods import Choice, Tracker, build
+from cicimage.pipeline.setting import Setting
+from cicimage.tables import CELLS, conform
+from cicimage.tracking.gaps import fill_gaps
+
+MasksOf = Callable[[int, str], Masks]
+
+
+def link(
+    detections: pd.DataFrame,
+    drift: pd.DataFrame,
+    setting: Setting,
+    choices: Mapping[str, Choice],
+    masks_of: MasksOf,
+    key: str,
+) -> pd.DataFrame:
+    """Track every population and fill gaps.
+
+    Parameters
+    ----------
+    detections : pandas.DataFrame
+        ``cells`` of :class:`~cicimage.pipeline.detect.Detections`.
+    drift : pandas.DataFrame
+        frame, dy_um, dx_um.
+    setting : Setting
+        Scale, times and roles.
+    choices : mapping
+        Method per step.
+    masks_of : callable
+        Masks of (frame, population).
+    key : str
+        Opaque name of the position.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Table ``cells``; ids are unique across populations.
+    """
+    um = setting.optics.um_per_px
+    shift = drift.set_index("frame")[["dy_um", "dx_um"]] / um
+    time_h = setting.time_s / 3600.0
+    linked: list[pd.DataFrame] = []
+    offset = 0
+    for name, population in setting.populations.items():
+        own = detections[detections["population"] == name] if len(detections) else detections
+        if not len(own):
+            continue
+        own = own.assign(time_h=time_h[own["frame"].to_numpy()]).reset_index(drop=True)
+        still = _without_drift(own, drift)
+        step = "track_host" if "host" in population.roles else "track_guest"
+        tracker = cast(Tracker, build(step, choices[step].method, choices[step].options))
+
+        def masks_here(frame: int, name: str = name) -> Masks:
+            return masks_of(frame, name)
+
+        def shift_here(frame: int) -> tuple[float, float]:
+            return float(shift.at[frame, "dy_um"]), float(shift.at[frame, "dx_um"])
+
+        ids = tracker.track(still, masks_here, shift_here)
+        own = own.merge(ids, on=["frame", "label"], validate="one_to_one")
+        own["cell_id"] += offset
+        own.loc[own["parent_id"] > 0, "parent_id"] += offset
+        offset = int(own["cell_id"].max())
+        linked.append(_filled(own, drift, time_h))
+    if not linked:
+        return conform(CELLS, pd.DataFrame({c.name: [] for c in CELLS.columns}))
+    cells = pd.concat(linked, ignore_index=True)
+    cells["position"] = key
+    return conform(CELLS, cells.sort_values(["frame", "cell_id"], kind="stable"))
+
+
+def _without_drift(cells: pd.DataFrame, drift: pd.DataFrame, sign: float = -1.0) -> pd.DataFrame:
+    by_frame = drift.set_index("frame")
+    frames = cells["frame"].to_numpy()
+    return cells.assign(
+        y_um=cells["y_um"] + sign * by_frame["dy_um"].reindex(frames).to_numpy(),
+        x_um=cells["x_um"] + sign * by_frame["dx_um"].reindex(frames).to_numpy(),
+    )
+
+
+def _filled(cells: pd.DataFrame, drift: pd.DataFrame, time_h: Any) -> pd.DataFrame:
+    """Fill gaps along the drift-free path, then go back to the raw frame."""
+    filled = fill_gaps(_without_drift(cells, drift))
+    filled["time_h"] = np.asarray(time_h)[filled["frame"].to_numpy()]
+    return _without_drift(filled, drift, sign=1.0)

@@ -1,0 +1,306 @@
+"""One position from recording to base tables, in stages that are kept and re-made only where something changed."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from cicimage import __version__
+from cicimage.errors import CicimageError, RecordingError
+from cicimage.experiment import ExperimentFile, Position
+from cicimage.methods import STEPS, Choice, available
+from cicimage.pipeline.crops import save_crops
+from cicimage.pipeline.detect import Detections, detect
+from cicimage.pipeline.judge import Judgement, judge
+from cicimage.pipeline.link import link
+from cicimage.pipeline.setting import Setting, resolve
+from cicimage.preprocessing.quality import bleaching_factors
+from cicimage.recording import Recording, open_recording, preflight
+from cicimage.store import (
+    DiskFullError,
+    MaskFile,
+    PositionFolder,
+    digest,
+    fingerprint,
+    mask_writer,
+    read_json,
+    read_table,
+    write_arrays,
+    write_json,
+    write_table,
+)
+from cicimage.tables import SCHEMA_VERSION
+
+Progress = Callable[[str, int, int], None]
+
+STAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "detect": ("illumination", "bleed_through", "drift", "segment_guest", "segment_host"),
+    "link": ("track_guest", "track_host"),
+    "judge": ("bleaching", "score"),
+}
+"""Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
+
+STAGE_VERSION: Final = {"detect": 1, "link": 1, "judge": 1}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One position to be run into its folder."""
+
+    key: str
+    position: Position
+    file: ExperimentFile
+    folder: Path
+
+
+def settings_key(job: Job) -> str:
+    """Hash of the input and all settings: another key means that something is to be re-made."""
+    return stage_keys(job)["judge"]
+
+
+def stage_keys(job: Job) -> dict[str, str]:
+    """Hash of everything each stage depends on, the stage before it included."""
+    settings = job.file.model_dump(mode="json", exclude={"methods", "experiment"})
+    path = job.position.path
+    upstream = digest([SCHEMA_VERSION, settings, fingerprint(path) if path.exists() else "missing"])
+    keys = {}
+    for stage, steps in STAGES.items():
+        methods = [_method_key(step, job.file.choices()[step]) for step in steps]
+        own = job.position.time_zero_h if stage == "judge" else None
+        upstream = keys[stage] = digest([upstream, stage, STAGE_VERSION[stage], methods, own])
+    return keys
+
+
+def _method_key(step: str, choice: Choice) -> list[Any]:
+    if choice.method == "none":
+        return [step, "none"]
+    entry = available(step).get(choice.method)
+    version = entry.load().stage_version if entry is not None else None
+    return [step, choice.method, dict(choice.options), version]
+
+
+def memory_need(job: Job) -> int:
+    """Bytes a position needs at its peak: the libraries, and a few copies of one frame."""
+    base = 450 << 20
+    try:
+        with _open(job) as recording:
+            s = recording.sizes
+            return base + s["C"] * s["Z"] * s["Y"] * s["X"] * 4 * 6
+    except (CicimageError, OSError):
+        return base
+
+
+def _open(job: Job) -> Recording:
+    return open_recording(job.position.path, axes=job.file.files.axes, series=job.file.files.series)
+
+
+# ---------------------------------------------------------------- the run
+
+
+def run_position(job: Job, progress: Progress) -> dict[str, Any]:
+    """Run what is not yet done of a position and write its receipt last.
+
+    This is the one place that catches everything: a fault is recorded with its sentence, and the other positions
+    go on.
+
+    Returns
+    -------
+    dict
+        The receipt: outcome ``done`` or ``failed``, error, timings, peak memory, stage keys.
+    """
+    folder = PositionFolder(job.folder)
+    started = time.perf_counter()
+    with _Log(folder.log) as log:
+        try:
+            keys = stage_keys(job)
+            done = _finished_stages(folder, keys)
+            if done == list(STAGES) and folder.receipt.exists() and read_json(folder.receipt)["outcome"] == "done":
+                receipt: dict[str, Any] = read_json(folder.receipt)
+                return receipt
+            folder.receipt.unlink(missing_ok=True)
+            facts = _run_stages(job, folder, keys, done, log, progress)
+        except DiskFullError as error:
+            log.write("failed", str(error))
+            return {"outcome": "failed", "kind": "disk_full", "error": str(error)}
+        except RecordingError as error:
+            return _failed(job, log, str(error), "input", started)
+        except CicimageError as error:
+            return _failed(job, log, str(error), "configuration", started)
+        except MemoryError:
+            reason = f"{job.position.path}: memory ran out at {_peak() / 2**20:.0f} MiB; use fewer --workers"
+            return _failed(job, log, reason, "memory", started)
+        except Exception as error:  # noqa: BLE001 - the one place: recorded, and the batch goes on
+            log.write("traceback", traceback.format_exc())
+            reason = f"a fault of the program: {type(error).__name__}: {error}; the log {folder.log} has the details"
+            return _failed(job, log, reason, "crash", started)
+        receipt = {
+            "schema_version": SCHEMA_VERSION, "outcome": "done", "error": "", "key": keys["judge"], "stages": keys,
+            "seconds": round(time.perf_counter() - started, 3), "peak_memory_bytes": _peak(),
+            "cicimage": __version__, "input": fingerprint(job.position.path), **facts,
+        }  # fmt: skip
+        write_json(folder.receipt, receipt)
+        log.write("done", f"{receipt['seconds']} s")
+    return receipt
+
+
+def _failed(job: Job, log: _Log, reason: str, kind: str, started: float) -> dict[str, Any]:
+    log.write("failed", reason)
+    return write_failure(job, reason, kind, _peak(), time.perf_counter() - started)
+
+
+def write_failure(job: Job, reason: str, kind: str, peak: int, seconds: float = 0.0) -> dict[str, Any]:
+    """Write the receipt of a failed position."""
+    receipt = {
+        "schema_version": SCHEMA_VERSION, "outcome": "failed", "kind": kind, "error": reason, "key": settings_key(job),
+        "seconds": round(seconds, 3), "peak_memory_bytes": peak, "cicimage": __version__,
+    }  # fmt: skip
+    write_json(PositionFolder(job.folder).receipt, receipt)
+    return receipt
+
+
+def _finished_stages(folder: PositionFolder, keys: Mapping[str, str]) -> list[str]:
+    recorded = read_json(folder.stages) if folder.stages.exists() else {}
+    done: list[str] = []
+    for stage in STAGES:
+        if recorded.get(stage) != keys[stage]:
+            break
+        done.append(stage)
+    return done
+
+
+def _run_stages(
+    job: Job, folder: PositionFolder, keys: Mapping[str, str], done: list[str], log: _Log, progress: Progress
+) -> dict[str, Any]:
+    choices = job.file.choices()
+    finished = {stage: keys[stage] for stage in done}
+    seconds: dict[str, float] = {}
+
+    def finish(stage: str, since: float) -> None:
+        finished[stage] = keys[stage]
+        write_json(folder.stages, finished)
+        seconds[stage] = round(time.perf_counter() - since, 3)
+        log.write(stage, f"{seconds[stage]} s")
+
+    path = job.position.path
+    if not path.exists():
+        raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
+    preflight(path, axes=job.file.files.axes, series=job.file.files.series)
+    with _open(job) as recording:
+        setting = resolve(recording, job.file, path)
+        if "detect" not in done:
+            since = time.perf_counter()
+            _save_detections(folder, recording, setting, choices, progress)
+            finish("detect", since)
+        drift = read_table(folder.table("drift"))
+        if "link" not in done:
+            since = time.perf_counter()
+            progress("link", 0, 1)
+            masks = MaskFile(folder.masks)
+            cells = link(read_table(folder.table("detections")), drift, setting, choices, masks.masks, job.key)
+            write_table(folder.table("links"), cells)
+            finish("link", since)
+        if "judge" not in done:
+            since = time.perf_counter()
+            progress("judge", 0, 1)
+            result = judge(
+                read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
+                choices, job.position.time_zero_h, job.key,
+            )  # fmt: skip
+            _save_judgement(folder, result)
+            _save_quality(folder, setting, choices["bleaching"], job)
+            seconds["score"] = round(time.perf_counter() - since, 3)
+            cut = time.perf_counter()
+            save_crops(folder, recording, setting, result, progress)
+            seconds["crops"] = round(time.perf_counter() - cut, 3)
+            finish("judge", since)
+        return _facts(folder, recording, setting, seconds)
+
+
+def _save_detections(
+    folder: PositionFolder, recording: Recording, setting: Setting, choices: Mapping[str, Choice], progress: Progress
+) -> None:
+    shape = (recording.sizes["Y"], recording.sizes["X"])
+    with mask_writer(folder.masks, shape) as save_masks:
+        found: Detections = detect(recording, setting, choices, save_masks, progress)
+    key = folder.root.name
+    write_table(folder.table("detections"), found.cells)
+    write_table(folder.table("evidence"), found.evidence)
+    write_table(folder.table("drift"), found.drift.assign(position=key))
+    write_table(folder.table("quality"), found.quality)
+    write_arrays(folder.estimates, found.arrays)
+    write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+
+
+def _save_judgement(folder: PositionFolder, result: Judgement) -> None:
+    for name in ("cells", "pairs", "frames", "events", "guests", "hosts"):
+        write_table(folder.table(name), getattr(result, name))
+    write_json(folder.root / "optics.json", result.optics.as_dict())
+
+
+def _save_quality(folder: PositionFolder, setting: Setting, bleaching: Choice, job: Job) -> None:
+    quality = read_table(folder.table("quality"))
+    if not len(quality):
+        write_table(folder.table("qc"), quality)
+        return
+    time_h = setting.time_s / 3600.0 - job.position.time_zero_h
+    quality = quality.assign(position=job.key, time_h=time_h[quality["frame"].to_numpy()])
+    factors = bleaching_factors(quality, bleaching)
+    write_table(folder.table("qc"), quality.assign(bleach_factor=factors))
+
+
+def _facts(
+    folder: PositionFolder, recording: Recording, setting: Setting, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    optics = setting.optics
+    return {
+        "stage_seconds": dict(seconds),
+        "missing_frames": read_json(folder.root / "missing.json"),
+        "recording": {
+            "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
+            "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,
+            "interval_s": float(pd.Series(setting.time_s).diff().median()) if len(setting.time_s) > 1 else None,
+            "channels": _channel_names(setting),
+            "origins": dict(setting.origins),
+        },
+    }  # fmt: skip
+
+
+def _channel_names(setting: Setting) -> dict[str, str]:
+    return {use: setting.channel_names[setting.slot(use)] for use in setting.channel_of}
+
+
+def _peak() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class _Log:
+    """JSON lines of one position, appended; also what went wrong before stays."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Log:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, event: str, text: str) -> None:
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+__all__ = ["STEPS", "Job", "memory_need", "run_position", "settings_key", "write_failure"]

@@ -1,0 +1,34 @@
+"""Masks overlap, render and survive encoding."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from cicimage.masks import Mask, Masks, decode_runs, encode_runs
+
+PICTURE = np.array([list(row) for row in ("0110", "0112", "0002")]).astype(int)
+
+
+def test_a_label_image_goes_to_masks_and_back():
+    masks = Masks.from_labels(PICTURE)
+    assert masks.labels.tolist() == [1, 2]
+    assert [m.area_px for m in masks] == [4, 2]
+    assert masks[1].centroid_px() == (1.5, 3.0)
+    assert (masks.to_labels() == PICTURE).all()
+
+
+def test_overlapping_masks_keep_all_their_pixels_and_the_later_one_shows():
+    host = Mask(1, 0, 0, np.ones((3, 4), bool))
+    guest = Mask(2, 1, 1, np.ones((1, 2), bool))
+    masks = Masks([host, guest], (3, 4))
+    assert masks[0].area_px == 12
+    assert masks.to_labels().tolist() == [[1, 1, 1, 1], [1, 2, 2, 1], [1, 1, 1, 1]]
+    assert masks.coverage().max() == 2
+    assert len(masks[:1]) == 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9), elements=st.booleans()))
+def test_run_lengths_lose_nothing(pixels):
+    assert (decode_runs(encode_runs(pixels), pixels.shape) == pixels).all()
