@@ -1,0 +1,104 @@
+"""`cicimage check`: preflight of an experiment before it is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import psutil
+
+from cicimage.batch.supervisor import usable_cores
+from cicimage.errors import CicimageError, RecordingError
+from cicimage.experiment import Experiment, Position, load_experiment
+from cicimage.pipeline.position import Job, memory_need
+from cicimage.pipeline.setting import resolve
+from cicimage.recording import open_recording, preflight
+
+SECONDS_PER_MEGAPIXEL: Final = 0.08
+"""Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
+RESULT_SHARE: Final = 0.05
+"""Results on disk per byte of pixels read, measured on the sample data, rounded up."""
+
+
+@dataclass
+class _Sum:
+    seconds: float = 0.0
+    disk: float = 0.0
+    memory: int = 0
+    faults: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+@click.command()
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option("--host", metavar="CHANNEL", default=None, help="Host channel, name or 0-based index.")
+@click.option("--guest", metavar="CHANNEL", default=None, help="Guest channel, name or 0-based index.")
+@click.option("--death", metavar="CHANNEL", default=None, help="Death marker channel, name or 0-based index.")
+@click.option("--series", type=click.IntRange(0), default=None, help="Series of files that hold several, 0-based.")
+def check(experiment: Path, **options: Any) -> int:
+    """Say what fits and what does not in EXPERIMENT (a file or a folder), and what a run will need."""
+    loaded = load_experiment(
+        experiment,
+        {
+            "channels.host": options["host"], "channels.guest": options["guest"], "channels.death": options["death"],
+            "files.series": options["series"],
+        },
+    )  # fmt: skip
+    total = _Sum()
+    for position in loaded.positions:
+        _look(loaded, position, total)
+    _say_design(loaded)
+    for line in total.lines:
+        click.echo(line)
+    click.echo(
+        f"a run needs about {total.memory / 2**20:.0f} MiB of memory a worker "
+        f"({psutil.virtual_memory().available / 2**20:.0f} free), {total.disk / 2**20:.0f} MiB of disk and "
+        f"{total.seconds / usable_cores() / 60:.1f} min on {usable_cores()} cores"
+    )
+    for fault in total.faults:
+        click.echo(f"cicimage: {fault}", err=True)
+    if not total.faults:
+        return 0
+    return 4 if len(total.faults) == len(loaded.positions) else 3
+
+
+def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
+    file = experiment.file
+    try:
+        preflight(position.path, axes=file.files.axes, series=file.files.series)
+        with open_recording(position.path, axes=file.files.axes, series=file.files.series) as recording:
+            setting = resolve(recording, file, position.path)
+            s = recording.sizes
+    except (RecordingError, CicimageError) as error:
+        total.faults.append(f"{position.position}: {error}")
+        return
+    voxels = s["T"] * len(setting.channels) * s["Z"] * s["Y"] * s["X"]
+    total.seconds += voxels / 1e6 * SECONDS_PER_MEGAPIXEL
+    total.disk += voxels * recording.dtype.itemsize * RESULT_SHARE
+    job = Job("p0000", position, file, Path())
+    total.memory = max(total.memory, memory_need(job))
+    sizes = " ".join(f"{k}{v}" for k, v in s.items() if v > 1)
+    interval = (setting.time_s[-1] / (s["T"] - 1) / 60) if s["T"] > 1 else 0.0
+    scale = f"{setting.optics.um_per_px:g} um/px" + (
+        f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
+    )
+    total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
+
+
+def _say_design(experiment: Experiment) -> None:
+    layout = experiment.layout()
+    reference = experiment.file.experiment.reference
+    click.echo(
+        f"{len(layout)} recordings; conditions: {', '.join(experiment.conditions)}; reference: {reference or 'none'}"
+    )
+    donors = {d for d in layout["donor"] if d}
+    units = {e for e in layout["experiment"] if e}
+    if len(donors) >= 2:
+        click.echo(f"{len(donors)} donors: the donor is n")
+    elif len(units) >= 2:
+        click.echo(f"{len(units)} independent experiments: the experiment is n")
+    else:
+        known = f"n of donors is {len(donors)}" if donors else "n of donors is unknown"
+        click.echo(f"no test can be made: {known}; add a column donor (or experiment) to layout.csv")
