@@ -1,0 +1,103 @@
+"""Where a round cell lies along z, and how thick it is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cicimage.masks import FloatArray
+from cicimage.segmentation.kernels import compiled
+
+Float = npt.NDArray[np.float64]
+
+
+@compiled
+def axial_profiles(
+    volume: npt.NDArray[np.float32],
+    y: npt.NDArray[np.float64],
+    x: npt.NDArray[np.float64],
+    radius: npt.NDArray[np.float64],
+    taken: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Signal of each cell's middle over its surroundings, slice by slice, (n, Z).
+
+    The middle is a disc of 0.6 of the radius, the surroundings a ring of 1.3-1.9 of it, leaving out pixels
+    ``taken`` by any cell; where fewer than eight are left, the slice's lowest level of the crop stands in.
+    """
+    depth, height, width = volume.shape
+    out = np.zeros((y.size, depth))
+    for s in range(y.size):
+        r = radius[s]
+        reach = int(np.ceil(1.9 * r))
+        top, bottom = max(0, int(y[s]) - reach), min(height, int(y[s]) + reach + 2)
+        left, right = max(0, int(x[s]) - reach), min(width, int(x[s]) + reach + 2)
+        for k in range(depth):
+            core, n_core, ring, n_ring, least = 0.0, 0, 0.0, 0, np.inf
+            for i in range(top, bottom):
+                for j in range(left, right):
+                    d = ((i - y[s]) ** 2 + (j - x[s]) ** 2) / (r * r)
+                    value = volume[k, i, j]
+                    if d <= 0.36:
+                        core += value
+                        n_core += 1
+                    elif d >= 1.69 and d <= 3.61 and not taken[i, j]:
+                        ring += value
+                        n_ring += 1
+                    least = min(least, value)
+            if n_core == 0:
+                core, n_core = (
+                    volume[k, min(max(int(y[s] + 0.5), 0), height - 1), min(max(int(x[s] + 0.5), 0), width - 1)],
+                    1,
+                )
+            out[s, k] = core / n_core - (ring / n_ring if n_ring >= 8 else least)
+    return out
+
+
+def locate(profile: Float, near: float, foot: float = 0.3) -> tuple[float, float]:
+    """Centroid and full width at half maximum of the hump of a profile next to slice ``near``, in slices.
+
+    Only what stands above ``foot`` of the hump's height counts, as far as it hangs together, the profile
+    taken as linear between slices: haze and neighbours above or below then carry no weight.
+
+    Returns
+    -------
+    (float, float)
+        Centroid and width; the width of a hump cut by the stack's end ends there.
+    """
+    last = profile.size - 1
+    k = int(np.clip(round(near), 0, last))
+    while k < last and profile[k + 1] > profile[k]:
+        k += 1
+    while k > 0 and profile[k - 1] > profile[k]:
+        k -= 1
+    height = float(profile[k])
+    if not height > 0:
+        return float(near), 0.0
+    low, high = _crossings(profile, k, 0.5 * height)
+    start, stop = _crossings(profile, k, foot * height)
+    fine = np.linspace(start, stop, 33)
+    weight = np.maximum(np.interp(fine, np.arange(profile.size), profile) - foot * height, 0.0)
+    weight[[0, -1]] *= 0.5
+    total = float(weight.sum())
+    return (float((fine * weight).sum() / total) if total > 0 else float(k)), high - low
+
+
+def _crossings(profile: Float, k: int, level: float) -> tuple[float, float]:
+    """Where the profile falls below ``level`` on either side of slice k, linear between slices."""
+    last = profile.size - 1
+    a = k
+    while a > 0 and profile[a - 1] >= level:
+        a -= 1
+    low = float(a) if a == 0 else a - (profile[a] - level) / (profile[a] - profile[a - 1])
+    b = k
+    while b < last and profile[b + 1] >= level:
+        b += 1
+    high = float(b) if b == last else b + (profile[b] - level) / (profile[b] - profile[b + 1])
+    return float(low), float(high)
+
+
+def slabs(volume: FloatArray, sigma_slices: float) -> FloatArray:
+    """Smooth a volume along z."""
+    from cicimage.segmentation.seeds import along_z, axial_kernels
+
+    return along_z(axial_kernels(volume.shape[0], max(sigma_slices, 0.3))[0], volume)

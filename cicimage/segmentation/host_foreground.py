@@ -1,0 +1,134 @@
+"""Which pixels belong to any host: bright against the background's noise, with the holes where guests sit."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cicimage.masks import BoolArray, FloatArray, Masks
+from cicimage.segmentation.grid import Grid, dark_level, noise_of
+
+
+def project(volume: FloatArray) -> FloatArray:
+    """Brightest slice of each pixel after averaging over neighbouring slices, (Y, X).
+
+    A lamella is one or two slices thick: a mean over the stack would drown it in empty slices' noise, a plain
+    maximum in the noise's highest values.
+    """
+    if volume.shape[0] < 3:
+        return np.asarray(volume.max(axis=0))
+    padded = np.concatenate([volume[:1], volume, volume[-1:]])
+    smooth = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    return np.asarray(smooth.max(axis=0), dtype=np.float32)
+
+
+def foreground(
+    projection: FloatArray,
+    um_per_px: float,
+    *,
+    noise_factor: float,
+    local_share: float,
+    blur_um: float,
+    reach_um: float,
+) -> tuple[BoolArray, FloatArray]:
+    """Pixels above the background by noise and by a share of what is bright nearby.
+
+    Parameters
+    ----------
+    projection : (Y, X) float32 array
+        Projected channel.
+    um_per_px : float
+        Pixel size, um.
+    noise_factor : float
+        Least height in SD of the background.
+    local_share : float
+        Least height as share of the brightest host signal within ``reach_um``: haze about a bright cell stays out.
+    blur_um, reach_um : float
+        Smoothing before the threshold, and neighbourhood, um.
+
+    Returns
+    -------
+    (Y, X) bool array, (Y, X) float32 array
+        The pixels, and the smoothed signal over the background.
+    """
+    sigma = max(blur_um / um_per_px, 0.5)
+    smooth = cv2.GaussianBlur(projection, (0, 0), sigma)
+    noise = noise_of(smooth[None])
+    white = noise_of(projection[None]) / (2.0 * np.sqrt(np.pi) * sigma)
+    noise = max(noise, white)
+    dark = dark_level(smooth[None], noise)
+    height = np.maximum(smooth - np.float32(dark), 0.0)
+    below = smooth[smooth < dark]
+    # The lower half of the background's own histogram holds its unevenness too, not the cells.
+    spread = max(noise, float(np.sqrt(np.mean((below - dark) ** 2))) if below.size else noise)
+    size = 2 * max(1, round(reach_um / um_per_px)) + 1
+    strong = cv2.blur(cv2.dilate(height, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), (size, size))
+    tiny = 1e-6 * float(height.max(initial=0.0))
+    found = height > np.maximum(np.maximum(noise_factor * spread, local_share * strong), tiny)
+    return np.asarray(found), np.asarray(height, dtype=np.float32)
+
+
+def clean(found: BoolArray, um_per_px: float, *, min_area_um2: float, max_hole_um2: float) -> BoolArray:
+    """Close gaps of a micrometre, drop small patches and fill small holes."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    pixels = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    pixels = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, kernel)
+    px2 = um_per_px**2
+    whole = without_small(pixels.astype(np.bool_), min_area_um2 / px2)
+    return fill_holes(whole, max_hole_um2 / px2)
+
+
+def without_small(pixels: BoolArray, min_area_px: float) -> BoolArray:
+    """Drop connected patches (by edges) smaller than ``min_area_px``."""
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=4)
+    keep = np.zeros(n, dtype=np.bool_)
+    keep[1:] = stats[1:, cv2.CC_STAT_AREA] >= min_area_px
+    return np.asarray(keep[labels])
+
+
+def fill_holes(pixels: BoolArray, max_area_px: float) -> BoolArray:
+    """Fill enclosed holes of at most ``max_area_px``; what touches the frame's border is no hole."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~pixels).astype(np.uint8), connectivity=4)
+    height, width = pixels.shape
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    hole = (stats[:, cv2.CC_STAT_AREA] <= max_area_px) & (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    hole[0] = False
+    return np.asarray(pixels | hole[labels])
+
+
+def on_grid(masks: Masks, grid: Grid) -> npt.NDArray[np.int32]:
+    """Label image (1..n in the masks' order) of frame masks on a coarse grid; a grid pixel takes its middle's label."""
+    labels = np.zeros(masks.shape, dtype=np.int32)
+    for i, mask in enumerate(masks, start=1):
+        labels[mask.window][mask.pixels] = i
+    rows, columns = grid.volume.shape[1:]
+    ys = np.minimum(np.arange(rows) * grid.factor + grid.factor // 2, masks.shape[0] - 1)
+    xs = np.minimum(np.arange(columns) * grid.factor + grid.factor // 2, masks.shape[1] - 1)
+    return np.asarray(labels[ys[:, None], xs])
+
+
+def fill_guests(pixels: BoolArray, guests: npt.NDArray[np.int32], um_per_px: float, *, least_ring: float) -> BoolArray:
+    """Give the ground of every guest to the hosts that surround it.
+
+    A guest in or under a host leaves a dark hole in its dye. Where at least ``least_ring`` of the rim of 2 um
+    about the guest is host, its ground (with the rim, which its blur darkens) is host; a guest lying beside or half
+    on the edge of a host keeps the host as it is.
+    """
+    if not guests.any():
+        return pixels
+    size = 2 * max(1, round(2.0 / um_per_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    out = pixels.copy()
+    # A guest at the rim of a hole is judged by the whole hole: guests and holes that touch are one.
+    ground = guests > 0
+    n, patches = cv2.connectedComponents(ground.astype(np.uint8), connectivity=8)
+    wide = cv2.dilate(patches.astype(np.float32), kernel).astype(np.int64)
+    rim = (wide > 0) & ~ground
+    total = np.bincount(wide[rim], minlength=n)
+    host = np.bincount(wide[rim & pixels], minlength=n)
+    given = (total > 0) & (host >= least_ring * total)
+    given[0] = False
+    out |= given[wide]
+    return out
