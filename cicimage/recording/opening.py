@@ -1,0 +1,171 @@
+"""The one door to recordings: which reader takes a file, and what is asked of it before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from cicimage.errors import RecordingError
+from cicimage.recording.ifd import is_tiff
+from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, Recording
+from cicimage.recording.tiff import open_tiff
+
+
+class Opener(Protocol):
+    """Opens a path as one format."""
+
+    def __call__(
+        self,
+        path: Path,
+        *,
+        axes: str | None,
+        series: int | None,
+        memory_budget_bytes: int,
+        given: Collection[str],
+    ) -> Recording:
+        """Open, or raise RecordingError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of recording.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    matches : callable
+        Whether a path with these first bytes (empty for folders) is of this kind.
+    open : Opener
+        Opens it.
+    """
+
+    name: str
+    matches: Callable[[Path, bytes], bool]
+    open: Opener
+
+
+FORMATS: Final[tuple[Format, ...]] = (Format("TIFF", lambda path, head: is_tiff(head), open_tiff),)
+_SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
+
+
+def open_recording(
+    path: str | Path,
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+    memory_budget_bytes: int = DEFAULT_BUDGET_BYTES,
+    given: Collection[str] = (),
+) -> Recording:
+    """Open a recording after it has passed the gate; nothing is decoded yet.
+
+    Parameters
+    ----------
+    path : str or Path
+        File or folder.
+    axes : str, optional
+        Order of planes where the file does not say, e.g. ``"TCYX"`` or ``"TC2YX"``; with ``"!"`` behind it goes
+        before what the file says.
+    series : int, optional
+        Which image of the file, 0-based; needed where there are several.
+    memory_budget_bytes : int
+        Most bytes that one plane may need.
+    given : collection of str
+        Fields of :class:`Metadata` that the experiment file supplies: a bad value of the file is then noted
+        in ``metadata.notes`` and not refused.
+
+    Returns
+    -------
+    Recording
+        To be closed; a context manager.
+
+    Raises
+    ------
+    RecordingError
+        The file is not sound, or what it declares is not what it holds.
+    """
+    path = Path(path)
+    head = _head(path)
+    for kind in FORMATS:
+        if kind.matches(path, head):
+            return kind.open(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+    names = ", ".join(k.name for k in FORMATS)
+    what = "TIFF file" if path.suffix.lower() in _SUFFIXES else "recording"
+    raise RecordingError(
+        f"{path.name}: not a {what} that can be read (starts with {head[:8]!r}); known are {names}: "
+        "check that the file was copied whole and has its true extension"
+    )
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise RecordingError(f"{path.name}: cannot be opened ({error.strerror}); check the path") from None
+    if not head:
+        raise RecordingError(f"{path.name}: empty (0 bytes); copy the file again from the microscope")
+    return head
+
+
+@dataclass(frozen=True, eq=False)
+class Preflight:
+    """What a sound recording will need.
+
+    Attributes
+    ----------
+    path : Path
+        The recording.
+    sizes : dict
+        Lengths of T, C, Z, Y, X.
+    dtype : str
+        Pixel type.
+    metadata : Metadata
+        Units and names as the file says them.
+    plane_bytes, frame_bytes, decoded_bytes : int
+        Decoded bytes of one plane, one frame, the whole movie.
+    """
+
+    path: Path
+    sizes: dict[str, int]
+    dtype: str
+    metadata: Metadata
+    plane_bytes: int
+    frame_bytes: int
+    decoded_bytes: int
+
+
+def preflight(
+    path: str | Path,
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+    memory_budget_bytes: int = DEFAULT_BUDGET_BYTES,
+    given: Collection[str] = (),
+) -> Preflight:
+    """Put a recording through the gate and say what it will need; no plane is decoded.
+
+    Parameters are those of :func:`open_recording`.
+
+    Raises
+    ------
+    RecordingError
+        The file is not sound, or what it declares is not what it holds.
+    """
+    with open_recording(
+        path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given
+    ) as recording:
+        return Preflight(
+            recording.path,
+            dict(recording.sizes),
+            str(recording.dtype),
+            recording.metadata,
+            recording.plane_bytes,
+            recording.frame_bytes,
+            recording.frame_bytes * recording.sizes["T"],
+        )
