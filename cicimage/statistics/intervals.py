@@ -1,0 +1,117 @@
+"""Exact and t intervals of one rate, share or mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its limits and how they were made."""
+
+    estimate: float
+    low: float
+    high: float
+    method: str
+
+
+def poisson_interval(events: float, exposure: float, level: float = 0.95, dispersion: float = 1.0) -> Interval:
+    """Exact interval of a Poisson rate.
+
+    Parameters
+    ----------
+    events : float
+        Events counted.
+    exposure : float
+        Person-time (or any denominator), > 0 for an estimate.
+    level : float
+        Coverage.
+    dispersion : float
+        Variance over mean of the counts, >= 1; above 1 the interval is that of a scaled Poisson count.
+
+    Returns
+    -------
+    Interval
+        NaN where there is no exposure; lower limit 0 where there are no events.
+
+    Notes
+    -----
+    Garwood F (1936), Biometrika 28:437: limits from the chi-square (gamma) distribution.
+
+    Examples
+    --------
+    >>> round(poisson_interval(0, 1.0).high, 4)  # -log(0.025)
+    3.6889
+    """
+    name = "exact Poisson" if dispersion <= 1.0 else f"Poisson scaled by dispersion {dispersion:.2f}"
+    if not exposure > 0:
+        return Interval(np.nan, np.nan, np.nan, name)
+    alpha = 1.0 - level
+    k = events / dispersion
+    low = 0.0 if events <= 0 else float(stats.gamma.ppf(alpha / 2, k))
+    high = float(stats.gamma.ppf(1 - alpha / 2, k + 1.0))
+    return Interval(events / exposure, low * dispersion / exposure, high * dispersion / exposure, name)
+
+
+def binomial_interval(successes: float, trials: float, level: float = 0.95) -> Interval:
+    """Exact interval of a share.
+
+    Notes
+    -----
+    Clopper CJ, Pearson ES (1934), Biometrika 26:404.
+
+    Examples
+    --------
+    >>> round(binomial_interval(0, 10).high, 4)  # 1 - 0.025 ** (1 / 10)
+    0.3085
+    """
+    if not trials > 0:
+        return Interval(np.nan, np.nan, np.nan, "exact binomial")
+    alpha, misses = 1.0 - level, trials - successes
+    low = 0.0 if successes <= 0 else float(stats.beta.ppf(alpha / 2, successes, misses + 1))
+    high = 1.0 if misses <= 0 else float(stats.beta.ppf(1 - alpha / 2, successes + 1, misses))
+    return Interval(successes / trials, low, high, "exact binomial")
+
+
+def t_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float, float]:
+    """Mean, limits and two-sided p (against 0) of independent values by Student's t; NaN limits below two values.
+
+    Examples
+    --------
+    >>> mean, low, high, p = t_interval([1.0, 2.0, 3.0])
+    >>> round(low, 3), round(high, 3), round(p, 3)
+    (-0.484, 4.484, 0.074)
+    """
+    x = np.asarray(values, dtype=np.float64)
+    n = len(x)
+    if n == 0:
+        return np.nan, np.nan, np.nan, np.nan
+    mean = float(x.mean())
+    if n < 2:
+        return mean, np.nan, np.nan, np.nan
+    se = float(x.std(ddof=1) / np.sqrt(n))
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * se
+    if se == 0:
+        return mean, mean, mean, np.nan
+    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / se, n - 1))
+
+
+def log_t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Geometric mean of positive values over independent units, limits by t on their logarithms."""
+    x = np.asarray(values, dtype=np.float64)
+    mean, low, high, _ = t_interval(np.log(x), level)
+    return Interval(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), f"t on log of {len(x)} units")
+
+
+def logit_t_interval(shares: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Mean share over independent units on the logit scale; every share strictly between 0 and 1."""
+    x = np.asarray(shares, dtype=np.float64)
+    mean, low, high, _ = t_interval(np.log(x / (1 - x)), level)
+    back = [float(1 / (1 + np.exp(-v))) for v in (mean, low, high)]
+    return Interval(back[0], back[1], back[2], f"t on logit of {len(x)} units")

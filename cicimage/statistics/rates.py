@@ -1,0 +1,324 @@
+"""Rates, shares and incidences per condition and per well, with the donor as n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.statistics.count_model import profile_rate
+from cicimage.statistics.design import (
+    Unit,
+    complete_layout,
+    join_notes,
+    unit_of_replication,
+)
+from cicimage.statistics.first_entry import Incidence, cumulative_incidence, first_entry_records
+from cicimage.statistics.intervals import (
+    Interval,
+    binomial_interval,
+    log_t_interval,
+    logit_t_interval,
+    poisson_interval,
+    t_interval,
+)
+from cicimage.statistics.tallies import ESTIMANDS, Estimand, common_end_h, counted_events, tally
+from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
+
+FloatArray = npt.NDArray[np.float64]
+
+_REPLICATE_KEY = ["condition", "donor", "experiment", "replicate"]
+
+
+def compute_rates(
+    events: pd.DataFrame,
+    guests: pd.DataFrame,
+    hosts: pd.DataFrame,
+    frames: pd.DataFrame,
+    layout: pd.DataFrame,
+    level: float = 0.95,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Estimate every estimand of :data:`~cicimage.statistics.tallies.ESTIMANDS`.
+
+    Parameters
+    ----------
+    events, guests, hosts, frames : pandas.DataFrame
+        Tables of those names (all positions together).
+    layout : pandas.DataFrame
+        One row a position: position, condition, replicate, donor, experiment, ...; ``seeded_cells`` where known.
+        Conditions come from here; leave failed positions out of it.
+    level : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    rates : pandas.DataFrame
+        Table ``rates``: one row per estimand and condition. The rule of the interval, in this order: fewer than two
+        units (donors, or experiments where no donor is named) - exact Poisson or binomial on the pooled counts, which
+        is counting error only; every unit has events - Student's t on the units' log rates (logits for shares); else
+        the donor-level count model with profile likelihood for rates, exact binomial on pooled counts for shares.
+    rates_by_replicate : pandas.DataFrame
+        Table ``rates_by_replicate``: one row per estimand and well with exact intervals, and ``denominator`` (hours, or
+        the number that shares are of).
+    """
+    layout = complete_layout(layout)
+    counts = pd.concat([tally(events, guests, hosts, frames, layout), _seeded(events, layout)], ignore_index=True)
+    first = first_entry_records(events, guests, frames)
+    first_bound = first_entry_records(events, guests, frames, unresolved_enters=True)
+    horizon = common_end_h(frames[frames["position"].isin(layout["position"])])
+    counts = pd.concat([counts, _first_entries(first, first_bound, layout)], ignore_index=True)
+    study = _Study(layout, counts, first, first_bound, horizon, level)
+    warnings = marker_notes(frames, guests, layout)
+    by_replicate = pd.DataFrame(list(study.replicates()))
+    rates = pd.DataFrame(list(study.conditions(warnings)))
+    return conform(RATES, rates), conform(RATES_BY_REPLICATE, by_replicate)
+
+
+def _seeded(events: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+    """Entries per seeded cell where the layout says how many were seeded in the field's share of the well."""
+    entries = tally_entries(events, layout)
+    if "seeded_cells" not in layout:
+        seeded = pd.Series(np.nan, index=layout.index)
+    else:
+        seeded = pd.to_numeric(layout["seeded_cells"], errors="coerce")
+    known = seeded.notna() & (seeded > 0)
+    n = entries.reindex(layout["position"], fill_value=0).to_numpy(np.float64)
+    rows = pd.DataFrame({"position": layout["position"], "events": n, "denominator": seeded.to_numpy(np.float64)})[
+        known
+    ]
+    return _simple_tally("entries_per_seeded_cell", rows)
+
+
+def tally_entries(events: pd.DataFrame, layout: pd.DataFrame) -> pd.Series:
+    """Counted entries per position."""
+    return counted_events(events[events["position"].isin(layout["position"])]).groupby("position").size()
+
+
+def _first_entries(first: pd.DataFrame, bound: pd.DataFrame, layout: pd.DataFrame) -> pd.DataFrame:
+    def sums(records: pd.DataFrame) -> pd.DataFrame:
+        rows = records.assign(hours=records["stop_h"] - records["start_h"], entered=records["cause"] == 1)
+        grouped = rows.groupby("position").agg(
+            events=("entered", "sum"), denominator=("hours", "sum"), n_guests=("hours", "size")
+        )
+        return grouped.reindex(layout["position"], fill_value=0).astype(np.float64)
+
+    low, high = sums(first), sums(bound)
+    rows = low.reset_index()
+    rows["events_inside"], rows["denominator_inside"] = high["events"].to_numpy(), high["denominator"].to_numpy()
+    return _simple_tally("first_entry_rate_per_guest_h", rows)
+
+
+def _simple_tally(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    full = rows.copy()
+    for column, source in (
+        ("events_outside", "events"), ("denominator_outside", "denominator"), ("events_inside", "events"),
+        ("denominator_inside", "denominator"), ("events_sq", "events"),
+    ):  # fmt: skip
+        if column not in full:
+            full[column] = full[source]
+    for column in ("n_guests", "n_hosts"):
+        if column not in full:
+            full[column] = 0.0
+    full["events_p"] = np.nan
+    full.insert(0, "estimand", name)
+    return full
+
+
+class _Study:
+    """The counts of an experiment with its design, estimated at each level."""
+
+    def __init__(
+        self,
+        layout: pd.DataFrame,
+        counts: pd.DataFrame,
+        first: pd.DataFrame,
+        first_bound: pd.DataFrame,
+        horizon_h: float,
+        level: float,
+    ) -> None:
+        self.layout, self.level, self.horizon_h = layout, level, horizon_h
+        self.unit: Unit = unit_of_replication(layout)
+        design = layout[["position", *_REPLICATE_KEY]]
+        self.counts = counts.merge(design, on="position")
+        self.first = first.merge(design, on="position")
+        self.first_bound = first_bound.merge(design, on="position")
+
+    def replicates(self) -> Iterator[dict[str, object]]:
+        for key, wells in self.layout.groupby(_REPLICATE_KEY, sort=True):
+            design = dict(zip(_REPLICATE_KEY, key, strict=True))
+            mine = self.counts[self.counts["position"].isin(wells["position"])]
+            for estimand in ESTIMANDS:
+                if estimand.kind == "incidence":
+                    row = self._incidence_row(wells)
+                else:
+                    part = mine[mine["estimand"] == estimand.name]
+                    if part.empty:
+                        continue
+                    row = _summed(estimand, part)
+                    row |= _limits(_exact(estimand, part, self.level))
+                yield {"estimand": estimand.name, **design, **row, **_sizes(wells), "unit": estimand.unit, "note": ""}
+
+    def conditions(self, warnings: dict[tuple[str, str], str]) -> Iterator[dict[str, object]]:
+        for condition in dict.fromkeys(self.layout["condition"]):
+            wells = self.layout[self.layout["condition"] == condition]
+            mine = self.counts[self.counts["condition"] == condition]
+            for estimand in ESTIMANDS:
+                if estimand.kind == "incidence":
+                    row, note = self._incidence_condition(wells)
+                else:
+                    part = mine[mine["estimand"] == estimand.name]
+                    if part.empty:
+                        continue
+                    row = _summed(estimand, part)
+                    limits, note = self._donor_level(estimand, part)
+                    row |= _limits(limits)
+                note = join_notes(note, _bounds_note(row), warnings.get((estimand.name, condition), ""))
+                yield {
+                    "estimand": estimand.name, "condition": condition, **row, **_sizes(wells), "unit": estimand.unit,
+                    "note": note,
+                }  # fmt: skip
+
+    def _donor_level(self, estimand: Estimand, part: pd.DataFrame) -> tuple[Interval, str]:
+        """Estimate over independent units by the stated rule, or pooled counts where there are none."""
+        if not part["denominator"].sum() > 0:
+            return Interval(
+                np.nan, np.nan, np.nan, "none"
+            ), "no person-time" if estimand.kind == "rate" else "none seen"
+        n_units, note = self._units(part)
+        if n_units < 2:
+            pooled = _exact(estimand, part, self.level)
+            return pooled, join_notes(note, "interval holds counting error only")
+        sums = part[part[self.unit] != ""].groupby(self.unit)[["events", "denominator"]].sum()
+        sums = sums[sums["denominator"] > 0]
+        events, size = sums["events"].to_numpy(np.float64), sums["denominator"].to_numpy(np.float64)
+        if estimand.kind == "share":
+            if ((events > 0) & (events < size)).all():
+                return logit_t_interval(events / size, self.level), note
+            pooled = _exact(estimand, part, self.level)
+            return pooled, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
+        if (events > 0).all():
+            return log_t_interval(events / size, self.level), note
+        fit = profile_rate(events, size, self.level)
+        zero = f"{int((events == 0).sum())} of {len(events)} {self.unit}s without events"
+        method = f"count model over {fit.n} {self.unit}s, profile likelihood"
+        return Interval(fit.estimate, fit.low, fit.high, method), join_notes(note, zero)
+
+    def _units(self, part: pd.DataFrame) -> tuple[int, str]:
+        if self.unit == "none":
+            return 0, "n of donors is unknown"
+        known = part[(part[self.unit] != "") & (part["denominator"] > 0)]
+        n = known[self.unit].nunique()
+        blank = int((part[self.unit] == "").sum())
+        note = f"n of {self.unit}s is {n}" if n < 2 else ""
+        return n, join_notes(note, f"{blank} positions without {self.unit} left out of the interval" if blank else "")
+
+    def _incidence(self, wells: pd.DataFrame, *, bound: bool = False) -> Incidence:
+        records = self.first_bound if bound else self.first
+        return cumulative_incidence(
+            records[records["position"].isin(wells["position"])], self.horizon_h, level=self.level
+        )
+
+    def _incidence_row(self, wells: pd.DataFrame) -> dict[str, object]:
+        one, most = self._incidence(wells), self._incidence(wells, bound=True)
+        return {
+            "estimate": one.estimate, "ci_low": one.low, "ci_high": one.high, "bound_low": one.estimate,
+            "bound_high": most.estimate, "method": "Aalen-Johansen, death competing", "events": one.events,
+            "events_p": np.nan, "exposure_h": one.exposure_h, "denominator": float(one.n), "n_guests": one.n,
+            "n_hosts": 0,
+        }  # fmt: skip
+
+    def _incidence_condition(self, wells: pd.DataFrame) -> tuple[dict[str, object], str]:
+        row = self._incidence_row(wells)
+        note = f"by {self.horizon_h:.3g} h, the end all positions share" if np.isfinite(self.horizon_h) else "no frames"
+        n = 0 if self.unit == "none" else wells.loc[wells[self.unit] != "", self.unit].nunique()
+        if n < 2:
+            said = "n of donors is unknown" if self.unit == "none" else f"n of {self.unit}s is {n}"
+            return row, join_notes(note, said, "interval holds counting error only")
+        named = wells[wells[self.unit] != ""]
+        each = [self._incidence(group).estimate for _, group in named.groupby(self.unit)]
+        shares = np.array([p for p in each if np.isfinite(p)])
+        if len(shares) > 1 and ((shares > 0) & (shares < 1)).all():
+            mean, low, high, _ = t_interval(np.log(-np.log1p(-shares)), self.level)
+            back = [float(-np.expm1(-np.exp(v))) for v in (mean, low, high)]
+            row |= _limits(
+                Interval(back[0], back[1], back[2], f"Aalen-Johansen per {self.unit}, t on log(-log) of {len(shares)}")
+            )
+            return row, note
+        return row, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
+
+
+def _summed(estimand: Estimand, part: pd.DataFrame) -> dict[str, object]:
+    """Counts of a group of positions with the two bounds."""
+    total = part[
+        ["events", "denominator", "events_outside", "denominator_outside", "events_inside", "denominator_inside"]
+    ].sum()
+    hours = float(total["denominator"])
+    return {
+        "events": float(total["events"]), "events_p": float(part["events_p"].sum(min_count=1)),
+        "denominator": hours, "exposure_h": hours if estimand.unit == "1/h" else np.nan,
+        "bound_low": _ratio(total["events_outside"], total["denominator_outside"]),
+        "bound_high": _ratio(total["events_inside"], total["denominator_inside"]),
+        "n_guests": int(part["n_guests"].sum()), "n_hosts": int(part["n_hosts"].sum()),
+    }  # fmt: skip
+
+
+def _ratio(a: float, b: float) -> float:
+    return float(a / b) if b > 0 else np.nan
+
+
+def _exact(estimand: Estimand, part: pd.DataFrame, level: float) -> Interval:
+    events, size = float(part["events"].sum()), float(part["denominator"].sum())
+    if estimand.kind == "share":
+        return binomial_interval(events, size, level)
+    if estimand.kind == "mean" and size > 1 and events > 0:
+        mean = events / size
+        variance = (float(part["events_sq"].sum()) - size * mean**2) / (size - 1)
+        return poisson_interval(events, size, level, max(1.0, variance / mean))
+    return poisson_interval(events, size, level)
+
+
+def _limits(interval: Interval) -> dict[str, object]:
+    return {
+        "estimate": interval.estimate, "ci_low": interval.low, "ci_high": interval.high, "method": interval.method,
+    }  # fmt: skip
+
+
+def _sizes(wells: pd.DataFrame) -> dict[str, int]:
+    replicates = wells[_REPLICATE_KEY].drop_duplicates()
+    return {
+        "n_positions": len(wells),
+        "n_replicates": len(replicates),
+        "n_donors": int(wells.loc[wells["donor"] != "", "donor"].nunique()),
+    }
+
+
+def _bounds_note(row: dict[str, object]) -> str:
+    low, high, events = (float(str(row[k])) for k in ("bound_low", "bound_high", "events"))
+    if events > 0 and np.isfinite(low) and np.isfinite(high) and low > 0 and not 0.8 < high / low < 1.25:
+        return "unresolved person-time moves the estimate by a factor of " + f"{max(high / low, low / high):.2g}"
+    if np.isnan(high) and np.isfinite(low) and events > 0:
+        return "no resolved person-time"
+    return ""
+
+
+def marker_notes(frames: pd.DataFrame, guests: pd.DataFrame, layout: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """What the death marker could not tell, per estimand and condition.
+
+    ``unknown`` viability counts as alive; where most hours inside are unknown, deaths inside go unseen and the rate of
+    death inside is a lower bound.
+    """
+    notes: dict[tuple[str, str], str] = {}
+    if frames.empty:
+        return notes
+    where = frames["location"].astype(object).mask(frames["location"].isin(("free", "attached", "entering")), "outside")
+    condition = frames["position"].map(layout.set_index("position")["condition"])
+    tells = pd.DataFrame({"condition": condition, "place": where, "unknown": frames["viability"] == "unknown"})
+    shares = tells.groupby(["condition", "place"])["unknown"].mean().reset_index()
+    for row in shares.itertuples(index=False):
+        share, place = float(str(row.unknown)), str(row.place)
+        if place in ("inside", "outside") and share > 0.1:
+            text = f"death marker cannot tell in {share:.0%} of guest frames {place}: deaths unseen, a lower bound"
+            notes[f"death_rate_{place}_per_h", str(row.condition)] = text
+    return notes

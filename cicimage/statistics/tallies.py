@@ -1,0 +1,251 @@
+"""Counts and denominators of every estimand per position: what is at risk of what.
+
+Everything is additive, so that wells, donors and conditions are sums of positions. Each estimand has three pairs of
+counts and denominators: as scored, with all unresolved person-time outside, and with all of it inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from cicimage.statistics.spells import contact_onsets, last_states, possible_entries
+
+Kind = Literal["rate", "share", "mean", "incidence"]
+OUTSIDE: Final = ("free", "attached", "entering")
+MIN_P: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One quantity: its unit, kind and what it counts over what."""
+
+    name: str
+    unit: str
+    kind: Kind
+    doc: str
+
+
+ESTIMANDS: Final[tuple[Estimand, ...]] = (
+    Estimand("entry_rate_per_guest_h", "1/h", "rate", "completed entries per hour of a living guest outside"),
+    Estimand("entry_rate_incl_brief_per_guest_h", "1/h", "rate", "the same with brief stays"),
+    Estimand("first_entry_rate_per_guest_h", "1/h", "rate", "first completed entries per hour outside before them"),
+    Estimand("entry_rate_per_contact_h", "1/h", "rate", "completed entries per hour of contact with a host"),
+    Estimand("entry_rate_per_host_h", "1/h", "rate", "completed entries per hour of a living host"),
+    Estimand("entries_per_seeded_cell", "1", "rate", "completed entries per guest seeded, where the layout knows it"),
+    Estimand("contact_rate_per_guest_h", "1/h", "rate", "contacts begun per hour of a living free guest"),
+    Estimand("escape_rate_per_h", "1/h", "rate", "escapes per hour inside alive, brief stays counted with their hours"),
+    Estimand("death_rate_inside_per_h", "1/h", "rate", "deaths per hour inside alive"),
+    Estimand("death_rate_outside_per_h", "1/h", "rate", "deaths per hour outside alive"),
+    Estimand("loss_rate_inside_per_h", "1/h", "rate", "tracks lost per hour inside alive"),
+    Estimand("loss_rate_outside_per_h", "1/h", "rate", "tracks lost per hour outside alive"),
+    Estimand("host_death_rate_per_h", "1/h", "rate", "host deaths per hour of a living host"),
+    Estimand("entry_cumulative_incidence", "1", "incidence", "share entered by the end, death competing"),
+    Estimand("inside_occupancy_end", "1", "share", "living guests inside at the end over all living then"),
+    Estimand("hosts_with_guest_fraction", "1", "share", "hosts that ever held a guest"),
+    Estimand("guests_per_host", "1", "mean", "most guests held at once, mean over hosts"),
+)
+BY_NAME: Final = {e.name: e for e in ESTIMANDS}
+
+COLUMNS: Final = (
+    "events", "events_p", "denominator", "events_outside", "denominator_outside", "events_inside",
+    "denominator_inside", "events_sq", "n_guests", "n_hosts",
+)  # fmt: skip
+
+
+def counted_events(events: pd.DataFrame, *, brief: bool = False, prevalent: bool = False) -> pd.DataFrame:
+    """Events that count: believed (p >= 0.5), not excluded, completed; brief and prevalent ones only where asked."""
+    keep = (events["p"] >= MIN_P) & (events["excluded_reason"].fillna("") == "") & events["entry_frame"].notna()
+    if not brief:
+        keep &= ~events["brief"].astype(bool)
+    if not prevalent:
+        keep &= ~events["prevalent"].astype(bool)
+    return events[keep]
+
+
+def tally(
+    events: pd.DataFrame, guests: pd.DataFrame, hosts: pd.DataFrame, frames: pd.DataFrame, layout: pd.DataFrame
+) -> pd.DataFrame:
+    """Count every estimand but the cumulative incidence, per position.
+
+    Parameters
+    ----------
+    events, guests, hosts, frames : pandas.DataFrame
+        Tables of those names.
+    layout : pandas.DataFrame
+        Completed layout; only its positions count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per estimand and position with the columns ``events`` (as scored), ``events_p`` (sum of the events'
+        probabilities; empty where they carry none), ``denominator`` (hours, or number for shares), the pairs
+        ``*_outside`` and ``*_inside`` of the two bounds, ``events_sq`` (sum of squares, for the mean per host),
+        ``n_guests``, ``n_hosts``.
+    """
+    count = _Counter(layout)
+    _entries(count, events, guests, hosts, frames)
+    _stays(count, events, guests)
+    _deaths_and_losses(count, events, guests, frames)
+    _hosts(count, hosts)
+    _occupancy(count, frames, layout)
+    return count.table()
+
+
+class _Counter:
+    """Collects one row per estimand and position, zeros where a position has nothing."""
+
+    def __init__(self, layout: pd.DataFrame) -> None:
+        self.index = pd.Index(layout["position"].astype(object), name="position")
+        self.rows: list[pd.DataFrame] = []
+
+    def number(self, table: pd.DataFrame, weight: str | None = None) -> pd.Series:
+        """Rows (or the sum of a column) per position."""
+        grouped = table.groupby(table["position"].astype(object), observed=True)
+        out = grouped.size() if weight is None else grouped[weight].sum()
+        return out.reindex(self.index, fill_value=0).astype(np.float64)
+
+    def add(
+        self,
+        name: str,
+        events: pd.Series,
+        denominator: pd.Series,
+        *,
+        events_p: pd.Series | None = None,
+        outside: tuple[pd.Series, pd.Series] | None = None,
+        inside: tuple[pd.Series, pd.Series] | None = None,
+        events_sq: pd.Series | None = None,
+        n_guests: pd.Series | None = None,
+        n_hosts: pd.Series | None = None,
+    ) -> None:
+        low, high = outside or (events, denominator), inside or (events, denominator)
+        nothing = pd.Series(0.0, index=self.index)
+        columns = {
+            "events": events, "events_p": nothing + np.nan if events_p is None else events_p,
+            "denominator": denominator, "events_outside": low[0], "denominator_outside": low[1],
+            "events_inside": high[0], "denominator_inside": high[1],
+            "events_sq": events if events_sq is None else events_sq,
+            "n_guests": nothing if n_guests is None else n_guests,
+            "n_hosts": nothing if n_hosts is None else n_hosts,
+        }  # fmt: skip
+        block = pd.DataFrame(columns, index=self.index).reset_index()
+        block.insert(0, "estimand", name)
+        self.rows.append(block)
+
+    def table(self) -> pd.DataFrame:
+        return pd.concat(self.rows, ignore_index=True)
+
+
+def _entries(
+    count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, hosts: pd.DataFrame, frames: pd.DataFrame
+) -> None:
+    entries, with_brief = counted_events(events), counted_events(events, brief=True)
+    n, p = count.number(entries), count.number(entries, "p")
+    outside = count.number(guests, "hours_outside_alive")
+    contact = count.number(guests, "hours_contact")
+    unresolved = count.number(guests, "hours_unresolved")
+    possible = count.number(possible_entries(frames, entries))
+    possible_brief = count.number(possible_entries(frames, with_brief))
+    seen = count.number(guests[guests["hours_outside_alive"] + guests["hours_unresolved"] > 0])
+    touching = count.number(guests[guests["hours_contact"] > 0])
+    host_hours, n_hosts = count.number(_with_living_hours(hosts), "living_h"), count.number(hosts)
+    count.add(
+        "entry_rate_per_guest_h", n, outside, events_p=p, n_guests=seen,
+        outside=(n, outside + unresolved), inside=(n + possible, outside),
+    )  # fmt: skip
+    m = count.number(with_brief)
+    count.add(
+        "entry_rate_incl_brief_per_guest_h", m, outside, events_p=count.number(with_brief, "p"), n_guests=seen,
+        outside=(m, outside + unresolved), inside=(m + possible_brief, outside),
+    )  # fmt: skip
+    count.add(
+        "entry_rate_per_contact_h", n, contact, events_p=p, n_guests=touching,
+        outside=(n, contact), inside=(n + possible, contact - unresolved),
+    )  # fmt: skip
+    count.add(
+        "entry_rate_per_host_h", n, host_hours, events_p=p, n_guests=seen, n_hosts=n_hosts,
+        outside=(n, host_hours), inside=(n + possible, host_hours),
+    )  # fmt: skip
+    onsets = count.number(contact_onsets(frames))
+    free = (outside - (contact - unresolved)).clip(lower=0)
+    count.add("contact_rate_per_guest_h", onsets, free, n_guests=seen)
+
+
+def _stays(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
+    stays = counted_events(events, brief=True, prevalent=True)
+    escapes = stays[stays["end_reason"] == "escape"]
+    hours, unresolved = count.number(guests, "hours_inside_alive"), count.number(guests, "hours_unresolved")
+    n = count.number(escapes)
+    count.add(
+        "escape_rate_per_h", n, hours, events_p=count.number(escapes, "p"),
+        n_guests=count.number(guests[guests["hours_inside_alive"] > 0]),
+        outside=(n, hours), inside=(n, hours + unresolved),
+    )  # fmt: skip
+
+
+def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, frames: pd.DataFrame) -> None:
+    hours_in, hours_out = count.number(guests, "hours_inside_alive"), count.number(guests, "hours_outside_alive")
+    unresolved = count.number(guests, "hours_unresolved")
+    dead = guests[guests["death_frame"].notna()]
+    lost = guests[(guests["end_reason"] == "track_lost") & guests["death_frame"].isna()]
+    lost = lost.merge(last_states(frames), on=["position", "guest_id"], how="left")
+    lost_at = lost["location"].fillna("free").astype(object)
+    lost_at = lost_at.mask(lost_at.isin(OUTSIDE), "outside")
+    in_guests = count.number(guests[guests["hours_inside_alive"] > 0])
+    out_guests = count.number(guests[guests["hours_outside_alive"] > 0])
+    for what, table, at in (("death", dead, dead["death_location"]), ("loss", lost, lost_at)):
+        inside, outside = count.number(table[at == "inside"]), count.number(table[at == "outside"])
+        unknown = count.number(table[at == "unresolved"])
+        count.add(
+            f"{what}_rate_inside_per_h", inside, hours_in, n_guests=in_guests,
+            outside=(inside, hours_in), inside=(inside + unknown, hours_in + unresolved),
+        )  # fmt: skip
+        count.add(
+            f"{what}_rate_outside_per_h", outside, hours_out, n_guests=out_guests,
+            outside=(outside + unknown, hours_out + unresolved), inside=(outside, hours_out),
+        )  # fmt: skip
+
+
+def _with_living_hours(hosts: pd.DataFrame) -> pd.DataFrame:
+    """Hours of each host while it lived: the share of its frames before its death."""
+    watched = (hosts["last_frame"] - hosts["first_frame"]).clip(lower=1)
+    living = ((hosts["death_frame"] - hosts["first_frame"]) / watched).clip(0, 1).fillna(1.0)
+    return hosts.assign(living_h=hosts["hours"] * living)
+
+
+def _hosts(count: _Counter, hosts: pd.DataFrame) -> None:
+    n = count.number(hosts)
+    living = count.number(_with_living_hours(hosts), "living_h")
+    count.add("host_death_rate_per_h", count.number(hosts[hosts["death_frame"].notna()]), living, n_hosts=n)
+    most = hosts.assign(most_sq=hosts["n_guests_max"].astype(np.float64) ** 2)
+    held = count.number(most[most["n_guests_max"] > 0])
+    count.add("hosts_with_guest_fraction", held, n, n_hosts=n)
+    count.add(
+        "guests_per_host", count.number(most, "n_guests_max"), n, n_hosts=n, events_sq=count.number(most, "most_sq")
+    )
+
+
+def _occupancy(count: _Counter, frames: pd.DataFrame, layout: pd.DataFrame) -> None:
+    """Locations of living guests in the last frame that every position still has."""
+    mine = frames[frames["position"].isin(layout["position"])]
+    horizon = common_end_h(mine)
+    early = mine[mine["time_h"] <= horizon + 1e-9]
+    last = early[early["frame"] == early.groupby("position")["frame"].transform("max")]
+    last = last[last["viability"] != "dead"]
+    inside = count.number(last[last["location"] == "inside"])
+    unresolved = count.number(last[last["location"] == "unresolved"])
+    total = count.number(last)
+    count.add(
+        "inside_occupancy_end", inside, total - unresolved, events_p=count.number(last, "p_inside"), n_guests=total,
+        outside=(inside, total), inside=(inside + unresolved, total),
+    )  # fmt: skip
+
+
+def common_end_h(frames: pd.DataFrame) -> float:
+    """Last time that every position still shows, hours since time zero; NaN without frames."""
+    if frames.empty:
+        return float("nan")
+    return float(frames.groupby("position")["time_h"].max().min())
