@@ -1,0 +1,176 @@
+"""Shapes of hosts and guests at one moment: footprints, thickness, ellipsoids.
+
+Lengths in um; y and x in world coordinates (the sample's, without drift), z above the glass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+EDGE_RAMP_UM: Final = 4.0
+EDGE_SHARE: Final = 0.3
+TANGENT_RADIUS: Final = float(np.sin(np.radians(60.0)))
+TANGENT_SLOPE: Final = float(np.tan(np.radians(60.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class HostPose:
+    """A host at one moment.
+
+    Attributes
+    ----------
+    host : int
+        Index of the host; ``cell_id`` is given elsewhere.
+    y, x : float
+        Centre of the footprint.
+    radius : float
+        Equivalent radius of the footprint when spread.
+    angle : float
+        Orientation, rad.
+    shape : str
+        lobed | spindle.
+    amplitudes, phases : (5,) float64
+        Of the harmonics 2..6 of the lobed outline; of the spindle only the first phase bends it.
+    spread : float
+        1 = fully spread, smaller = rounded up; volume is kept.
+    lamella, nucleus_height : float
+        Thickness of the lamella and over the nucleus when spread.
+    nucleus_y, nucleus_x, nucleus_radius : float
+        Nucleus.
+    brightness : float
+        Dye concentration, 1 = typical.
+    texture_seed : int
+        Of the mottle in its dye.
+    dead : float
+        0 alive ... 1 dead and stained.
+    """
+
+    host: int
+    y: float
+    x: float
+    radius: float
+    angle: float
+    shape: str
+    amplitudes: Array
+    phases: Array
+    spread: float
+    lamella: float
+    nucleus_height: float
+    nucleus_y: float
+    nucleus_x: float
+    nucleus_radius: float
+    brightness: float
+    texture_seed: int
+    dead: float = 0.0
+
+    @property
+    def reach(self) -> float:
+        """No part of the footprint lies further from the centre, um."""
+        if self.shape == "spindle":
+            return 2.4 * self.radius * self.spread + 2.0
+        return self.radius * self.spread * (1.0 + float(np.abs(self.amplitudes).sum())) + 2.0
+
+    def depth(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Array:
+        """Distance from the outline, um, positive inside; exact at the outline, approximate elsewhere."""
+        dy, dx = np.asarray(y, float) - self.y, np.asarray(x, float) - self.x
+        if self.shape == "spindle":
+            return self._spindle_depth(dy, dx)
+        rho = np.hypot(dy, dx)
+        theta = np.arctan2(dy, dx) - self.angle
+        outline, slope = np.ones_like(rho), np.zeros_like(rho)
+        for k, (a, phase) in enumerate(zip(self.amplitudes, self.phases, strict=True), start=2):
+            outline += a * np.cos(k * theta - phase)
+            slope -= a * k * np.sin(k * theta - phase)
+        outline = np.maximum(outline, 0.15)
+        r = self.radius * self.spread
+        out: Array = (r * outline - rho) / np.sqrt(1.0 + (slope / outline) ** 2)
+        return out
+
+    def _spindle_depth(self, dy: Array, dx: Array) -> Array:
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        r = self.radius * self.spread
+        u, v = dx * cos + dy * sin, dy * cos - dx * sin
+        length, width = 2.4 * r, 0.8 * r
+        v = v - 0.25 * np.sin(self.phases[0]) * u * u / length
+        taper = width * np.clip(1.0 - (u / length) ** 2, 0.0, None)
+        beyond = np.clip(np.abs(u) - length, 0.0, None)
+        out: Array = np.where(beyond > 0, -np.hypot(beyond, v), (taper - np.abs(v)) * 0.9)
+        return out
+
+    def thickness(self, y: Array, x: Array, depth: Array) -> Array:
+        """Undeformed thickness at points of the footprint, um."""
+        ramp = np.clip(depth / EDGE_RAMP_UM, 0.0, 1.0)
+        ramp = EDGE_SHARE + (1.0 - EDGE_SHARE) * ramp * ramp * (3.0 - 2.0 * ramp)
+        d2 = (y - self.nucleus_y) ** 2 + (x - self.nucleus_x) ** 2
+        sigma = self.nucleus_radius * 0.9
+        bump = 0.75 * np.exp(-0.5 * d2 / sigma**2) + 0.25 * np.exp(-0.5 * d2 / (2.2 * sigma) ** 2)
+        rounded = self.spread**-1.5
+        out: Array = ramp * rounded * (self.lamella + (self.nucleus_height - self.lamella) * bump)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class GuestPose:
+    """A guest at one moment, before it is laid on what is below it.
+
+    ``level`` says what it lies beneath: ``surface`` nothing, ``under`` the host ``host`` and all above that,
+    ``engulfed`` the same with the host's cytoplasm drawn ``engulfed`` far around it (0 none, 1 just closed).
+    """
+
+    guest: int
+    y: float
+    x: float
+    radius: float
+    elongation: float
+    angle: float
+    level: str
+    host: int
+    route: str
+    engulfed: float
+    floor: float
+    cap: float
+    hover: float
+    brightness: float
+    dead: float = 0.0
+
+    @property
+    def axes(self) -> tuple[float, float, float]:
+        """Semi-axes (long, short, vertical), um; a guest beneath a membrane is pressed flat a little."""
+        c = self.radius * (0.85 if self.level == "under" else 0.93)
+        lateral = np.sqrt(self.radius**3 / c)
+        stretch = np.sqrt(self.elongation)
+        return float(lateral * stretch), float(lateral / stretch), float(c)
+
+    def rho(self, y: Array, x: Array) -> Array:
+        """Lateral distance from the axis in units of the outline (1 = on it)."""
+        a, b, _ = self.axes
+        dy, dx = y - self.y, x - self.x
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        out: Array = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b)
+        return out
+
+
+def half_height(rho: Array, c: float) -> Array:
+    """Half the vertical chord of an ellipsoid at lateral distance ``rho``; 0 outside."""
+    out: Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
+    return out
+
+
+def tent(rho: Array, z: float, c: float, radius: float) -> Array:
+    """Upper side of a membrane draped over an ellipsoid centred at height ``z``, um.
+
+    It follows the body to a slope of 60 degrees, leaves it along the tangent and falls off to the body's lower
+    pole, as a sheet under tension does.
+    """
+    lower = z - c
+    on_body = z + half_height(np.minimum(rho, TANGENT_RADIUS), c)
+    start = c + c * np.sqrt(1.0 - TANGENT_RADIUS**2)
+    fall = np.exp(-np.clip(rho - TANGENT_RADIUS, 0.0, None) * radius * TANGENT_SLOPE / start)
+    out: Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall)
+    return out

@@ -1,0 +1,160 @@
+"""Where a guest is, read off the surfaces: how much of it lies below, above and within each host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cicimage.simulation.bodies import Array, half_height
+from cicimage.simulation.surfaces import Body, Layers, Sheet
+
+FILM_UM = 0.03
+"""Thinner cytoplasm does not count as cover."""
+TOUCH_UM = 0.6
+"""Surfaces nearer than this touch."""
+CLOSED = 0.97
+"""Share of the footprint with cytoplasm on a side from which on that side is closed."""
+BEGUN = 0.05
+"""Share of the footprint from which on an engulfment has begun."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A guest against one host.
+
+    Attributes
+    ----------
+    sheet : int
+        Position of the host's sheet in ``Layers.sheets``.
+    above, below : float
+        Share of the guest's footprint with this host's cytoplasm above and below it.
+    cap_um, floor_um : float
+        Mean thickness of that cytoplasm over the inner half of the footprint.
+    share : float
+        Share of the footprint over or under this host.
+    gap_um : float
+        Least distance between guest and host, vertical where they overlap.
+    """
+
+    sheet: int
+    above: float
+    below: float
+    cap_um: float
+    floor_um: float
+    share: float
+    gap_um: float
+
+    @property
+    def encloses(self) -> bool:
+        """The guest lies within this host."""
+        return self.above >= CLOSED and self.below >= CLOSED
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a guest is: location and contact as the tables name them, and against which host."""
+
+    location: str
+    contact: str
+    host: int
+    cap_um: float
+    floor_um: float
+    hosts_above: int
+    """Hosts that lie over it without holding it."""
+
+
+def contacts(body: Body, layers: Layers) -> list[Contact]:
+    """Measure a guest against every host near it."""
+    found = []
+    for i, sheet in enumerate(layers.sheets):
+        measured = _against(body, sheet, layers, i)
+        if measured is not None:
+            found.append(measured)
+    return found
+
+
+def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | None:
+    guest, host = body.pose, sheet.pose
+    a, _, c = guest.axes
+    lateral = float(host.depth(guest.y, guest.x))
+    if lateral < -(a + 1.5):
+        return None
+    rows = slice(max(body.window[0].start, sheet.window[0].start), min(body.window[0].stop, sheet.window[0].stop))
+    cols = slice(max(body.window[1].start, sheet.window[1].start), min(body.window[1].stop, sheet.window[1].stop))
+    if rows.stop <= rows.start or cols.stop <= cols.start:
+        return None
+    here = (
+        slice(rows.start - sheet.window[0].start, rows.stop - sheet.window[0].start),
+        slice(cols.start - sheet.window[1].start, cols.stop - sheet.window[1].start),
+    )
+    rho = guest.rho(*layers.grid.points(body.window))
+    n_all, n_core = int((rho < 1.0).sum()), max(1, int((rho < 0.5).sum()))
+    rho = guest.rho(*layers.grid.points((rows, cols)))
+    covered = sheet.cover[here] > 0.5
+    disk, core = (rho < 1.0) & covered, (rho < 0.5) & covered
+    half = half_height(rho, c)
+    low, high = body.z - half, body.z + half
+    bottom, top = sheet.bottom[here], sheet.top[here]
+    above, below = np.clip(top - np.maximum(high, bottom), 0.0, None), np.clip(np.minimum(low, top) - bottom, 0.0, None)
+    if not disk.any():
+        return Contact(index, 0.0, 0.0, 0.0, 0.0, 0.0, max(0.0, -lateral - a) + guest.hover)
+    gap = _least(np.maximum(bottom - high, low - top)[disk])
+    return Contact(
+        index,
+        float((above > FILM_UM)[disk].sum()) / max(1, n_all),
+        float((below > FILM_UM)[disk].sum()) / max(1, n_all),
+        float(above[core].sum()) / n_core,
+        float(below[core].sum()) / n_core,
+        float(disk.sum()) / max(1, n_all),
+        gap,
+    )
+
+
+def _least(gaps: Array) -> float:
+    return max(0.0, float(gaps.min()))
+
+
+def place(body: Body, layers: Layers, *, entering: bool) -> Place:
+    """Name the place of a guest from its contacts.
+
+    Parameters
+    ----------
+    body : Body
+        The guest.
+    layers : Layers
+        The field it lies in.
+    entering : bool
+        It is partly held on its way in; False for a guest on its way out, which is ``attached`` once open.
+    """
+    measured = contacts(body, layers)
+    for contact in measured:
+        if contact.encloses:
+            over = sum(1 for c in measured if c is not contact and c.above >= 0.5)
+            return _named("inside", "none", contact, layers, over)
+    held = [c for c in measured if min(c.above, c.below) > BEGUN and layers.sheets[c.sheet].pose.host == body.pose.host]
+    if held and body.pose.level == "engulfed":
+        side = "on_top" if held[0].below >= held[0].above else "under"
+        return _named("entering" if entering else "attached", side, held[0], layers, 0)
+    return _attached(measured, layers)
+
+
+def _attached(measured: list[Contact], layers: Layers) -> Place:
+    touching = [c for c in measured if c.gap_um <= TOUCH_UM]
+    caps = [c for c in touching if c.above >= 0.5]
+    floors = [c for c in touching if c.below >= 0.5 and c not in caps]
+    over = sum(1 for c in measured if c.above >= 0.5)
+    if caps and floors:
+        return _named("attached", "between", caps[0], layers, over)
+    if caps:
+        return _named("attached", "under", caps[0], layers, over)
+    if floors:
+        return _named("attached", "on_top", max(floors, key=lambda c: c.sheet), layers, over)
+    if touching:
+        return _named("attached", "lateral", max(touching, key=lambda c: c.share), layers, over)
+    return Place("free", "none", -1, 0.0, 0.0, over)
+
+
+def _named(location: str, how: str, contact: Contact, layers: Layers, over: int) -> Place:
+    host = layers.sheets[contact.sheet].pose.host
+    return Place(location, how, host, contact.cap_um, contact.floor_um, over)

@@ -1,0 +1,182 @@
+"""Lays hosts and guests on one another: every host becomes a sheet between two height maps.
+
+Hosts lie in a fixed order, lowest first. A guest beneath a host rests on what is below and lifts the host; a
+guest within has the host's cytoplasm drawn around it. Where a guest is follows from these surfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cicimage.simulation.bodies import Array, GuestPose, HostPose, half_height, tent
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Columns of the field: world position of the first one, spacing, and how many in y and x."""
+
+    y0_um: float
+    x0_um: float
+    um_per_px: float
+    shape: tuple[int, int]
+
+    def window(self, y: float, x: float, reach: float) -> tuple[slice, slice] | None:
+        """Columns within ``reach`` of a point, or None where the field has none of them."""
+        px = self.um_per_px
+        top, left = (y - reach - self.y0_um) / px, (x - reach - self.x0_um) / px
+        bottom, right = (y + reach - self.y0_um) / px, (x + reach - self.x0_um) / px
+        rows = slice(max(0, int(np.ceil(top))), min(self.shape[0], int(np.floor(bottom)) + 1))
+        columns = slice(max(0, int(np.ceil(left))), min(self.shape[1], int(np.floor(right)) + 1))
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return None
+        return rows, columns
+
+    def points(self, window: tuple[slice, slice]) -> tuple[Array, Array]:
+        """World y (n, 1) and x (1, m) of a window's columns."""
+        y = self.y0_um + self.um_per_px * np.arange(window[0].start, window[0].stop)
+        x = self.x0_um + self.um_per_px * np.arange(window[1].start, window[1].stop)
+        return y[:, None], x[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """One host as laid out: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
+
+    pose: HostPose
+    window: tuple[slice, slice]
+    cover: Array
+    bottom: Array
+    top: Array
+    voids: tuple[int, ...]
+    """Positions in ``Layers.bodies`` of the guests drawn into it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One guest as laid out: its pose, the height of its centre, and its window."""
+
+    pose: GuestPose
+    z: float
+    window: tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Everything in the field at one moment."""
+
+    grid: Grid
+    sheets: tuple[Sheet, ...]
+    bodies: tuple[Body, ...]
+
+
+def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) -> Layers:
+    """Stack hosts in the order given and find where every guest comes to lie.
+
+    Parameters
+    ----------
+    hosts : sequence of HostPose
+        Lowest first.
+    guests : sequence of GuestPose
+        In any order.
+    grid : Grid
+        Columns to solve on; cells wholly outside are left out.
+    """
+    ground = np.zeros(grid.shape)
+    by_host: dict[int, list[GuestPose]] = {}
+    for guest in guests:
+        by_host.setdefault(guest.host if guest.level != "surface" else -1, []).append(guest)
+    sheets: list[Sheet] = []
+    bodies: list[Body] = []
+    for host in hosts:
+        window = grid.window(host.y, host.x, host.reach)
+        if window is None:
+            continue
+        sheet = _lay_host(host, by_host.get(host.host, []), ground, grid, window, bodies)
+        if sheet is not None:
+            sheets.append(sheet)
+    for guest in by_host.get(-1, []):
+        body = _rest(guest, ground, grid)
+        if body is not None:
+            bodies.append(Body(guest, body.z + guest.hover, body.window))
+    return Layers(grid, tuple(sheets), tuple(bodies))
+
+
+def _rest(guest: GuestPose, ground: Array, grid: Grid) -> Body | None:
+    """Lay an ellipsoid on a height map without cutting into it."""
+    a, _, c = guest.axes
+    window = grid.window(guest.y, guest.x, a + grid.um_per_px)
+    if window is None:
+        return None
+    rho = guest.rho(*grid.points(window))
+    touching = np.where(rho < 1.0, ground[window] + half_height(rho, c), ground[window].min())
+    return Body(guest, max(float(touching.max()), c + float(ground[window].min())), window)
+
+
+def _lay_host(
+    host: HostPose, guests: Sequence[GuestPose], ground: Array, grid: Grid, window: tuple[slice, slice],
+    bodies: list[Body],
+) -> Sheet | None:  # fmt: skip
+    y, x = grid.points(window)
+    depth = host.depth(y, x)
+    cover = np.clip(depth / grid.um_per_px + 0.5, 0.0, 1.0)
+    if not cover.any():
+        return None
+    below = ground[window]
+    plain = host.thickness(y, x, depth)
+    bottom, top = below.copy(), below + plain
+    voids: list[int] = []
+    for guest in guests:
+        body = _rest(guest, ground, grid)
+        if body is None:
+            continue
+        rho = guest.rho(y, x)
+        if guest.level == "under":
+            lifted = np.maximum(below, tent(rho, body.z, guest.axes[2], guest.radius))
+            bottom, top = np.maximum(bottom, lifted), np.maximum(top, lifted + plain)
+        else:
+            body = _draw_in(guest, body, _rest(guest, _with(ground, window, below + plain, cover), grid))
+            low, high = _cup(guest, body.z, rho, below, plain)
+            bottom = np.maximum(bottom, low)
+            top = np.maximum(top, high)
+            voids.append(len(bodies))
+        bodies.append(body)
+    ground[window] = np.where(cover > 0.5, np.maximum(below, top), below)
+    return Sheet(host, window, cover, bottom, top, tuple(voids))
+
+
+def _with(ground: Array, window: tuple[slice, slice], top: Array, cover: Array) -> Array:
+    raised = ground.copy()
+    raised[window] = np.where(cover > 0.5, top, ground[window])
+    return raised
+
+
+def _draw_in(guest: GuestPose, low: Body, high: Body | None) -> Body:
+    """Height of a guest on its way in: sinking from the host's top, or lifted off the ground once closed."""
+    e, c = guest.engulfed, guest.axes[2]
+    if guest.route == "top":
+        start = high.z if high is not None else low.z
+        z = start + (low.z + guest.floor - start) * min(e, 1.0)
+    else:
+        z = low.z + min(guest.floor, max(0.0, (e - 1.0) * 2.0 * c))
+    return Body(guest, z, low.window)
+
+
+def _cup(guest: GuestPose, z: float, rho: Array, below: Array, plain: Array) -> tuple[Array, Array]:
+    """Bottom and top of the host around a guest it has drawn in ``engulfed`` far.
+
+    From the top a cup rises from the guest's lower pole and closes over the upper one; from below the sheet that
+    hangs over the guest grows down its sides and closes under it.
+    """
+    e, c = guest.engulfed, guest.axes[2]
+    drape = tent(rho, z, c, guest.radius)
+    closed = np.maximum(below + plain, drape + guest.cap)
+    if guest.route == "top":
+        rim = z - c + 2.0 * c * e
+        return below, np.maximum(below + plain, np.minimum(drape + guest.cap, rim))
+    rim = z + c - 2.0 * c * e
+    hanging = np.maximum(below, drape)
+    share = min(e, 1.0)
+    return np.maximum(below, np.minimum(drape, rim)), (1.0 - share) * (hanging + plain) + share * closed

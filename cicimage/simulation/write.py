@@ -1,0 +1,280 @@
+"""Writes a simulated experiment as an input folder, and its truth beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.masks import encode_runs
+from cicimage.simulation.field import CHANNELS, SimulatedField, simulate_field
+from cicimage.simulation.ome import write_ome_tiff
+from cicimage.simulation.spec import Scenario
+from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
+
+Progress = Callable[[str, int, int], None]
+"""Called with the position, frames done and frames in all."""
+
+TRUTH_SUFFIX: Final = "_truth"
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """One field to simulate: its place in the design and its random effects."""
+
+    condition: str
+    well: str
+    field: int
+    donor: str
+    experiment: str
+    factors: tuple[tuple[str, str], ...]
+    log_effect: float
+    stream: tuple[int, ...]
+
+    @property
+    def position(self) -> str:
+        """``<condition>/<well>_f<field>``."""
+        return f"{self.condition}/{self.well}_f{self.field}"
+
+
+def plan_fields(scenario: Scenario, seed: int) -> list[FieldPlan]:
+    """Lay out an experiment: every donor in every condition, with donor, donor x condition and well effects."""
+    design = scenario.design
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 11)))
+    donor_effect = rng.normal(0, design.donor_sd, design.donors)
+    plans = []
+    for c, condition in enumerate(scenario.conditions):
+        for d in range(design.donors):
+            interaction = rng.normal(0, design.donor_condition_sd)
+            for w in range(design.wells_per_donor):
+                effect = donor_effect[d] + interaction + rng.normal(0, design.well_sd)
+                for f in range(design.fields_per_well):
+                    plans.append(FieldPlan(
+                        condition.name, f"w{d * design.wells_per_donor + w + 1}", f + 1, f"D{d + 1}", f"E{d + 1}",
+                        tuple(condition.factors.items()), float(effect), (c, d, w, f),
+                    ))  # fmt: skip
+    return plans
+
+
+def write_experiment(
+    scenario: Scenario, out_folder: str | Path, seed: int = 0, *, workers: int = 1, progress: Progress | None = None
+) -> tuple[Path, Path]:
+    """Simulate an experiment and write it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    out_folder : path
+        Gets experiment.toml, layout.csv and one OME-TIFF per field; ``<out_folder>_truth`` gets the truth.
+    seed : int
+        The same seed gives the same bytes.
+    workers : int
+        Fields simulated at a time, each in a process of its own.
+    progress : callable, optional
+        Told (position, frames done, frames) after every frame; with several workers after every field.
+
+    Returns
+    -------
+    (pathlib.Path, pathlib.Path)
+        The experiment's folder and the truth's.
+    """
+    out = Path(out_folder)
+    truth = out.with_name(out.name + TRUTH_SUFFIX)
+    out.mkdir(parents=True, exist_ok=True)
+    truth.mkdir(parents=True, exist_ok=True)
+    plans = plan_fields(scenario, seed)
+    (out / "experiment.toml").write_text(experiment_toml(scenario), encoding="utf-8")
+    _write_layout(out / "layout.csv", plans)
+    realised = {}
+    for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress):
+        realised[plan.position] = counts
+    summary = {
+        "schema_version": SCHEMA_VERSION, "seed": seed, "scenario": scenario.model_dump(mode="json"),
+        "positions": {p.position: realised[p.position] for p in plans}, "conditions": _by_condition(plans, realised),
+    }  # fmt: skip
+    _write_json(truth / "scenario.json", summary)
+    return out, truth
+
+
+def _run(
+    scenario: Scenario, out: Path, truth: Path, seed: int, plans: list[FieldPlan], workers: int,
+    progress: Progress | None,
+) -> Iterator[tuple[FieldPlan, dict[str, Any]]]:  # fmt: skip
+    if workers <= 1:
+        for plan in plans:
+            yield plan, write_field(scenario, plan, out, truth, seed, progress)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(write_field, scenario, plan, out, truth, seed) for plan in plans]
+        for plan, future in zip(plans, futures, strict=True):
+            counts = future.result()
+            if progress is not None:
+                progress(plan.position, scenario.acquisition.frames, scenario.acquisition.frames)
+            yield plan, counts
+
+
+def write_field(
+    scenario: Scenario, plan: FieldPlan, out: Path, truth: Path, seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Simulate one field, write its movie and truth, and return the counts realised."""
+    cv2.setNumThreads(1)
+    field = simulate_field(
+        scenario, seed, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
+    )
+    movie, folder = out / f"{plan.position}.ome.tif", truth / plan.position
+    movie.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    guests: list[pd.DataFrame] = []
+    hosts: list[pd.DataFrame] = []
+    masks: list[dict[str, Any]] = []
+
+    def frames() -> Iterator[npt.NDArray[np.uint16]]:
+        for t in range(field.n_frames):
+            yield field.frame(t)
+            guests.append(field.guests_in(t))
+            hosts.append(field.hosts_in(t))
+            masks.extend(_mask_rows(field, t))
+            if progress is not None:
+                progress(plan.position, t + 1, field.n_frames)
+
+    write_ome_tiff(movie, plan.position, frames(), scenario.acquisition, CHANNELS)
+    truth_of = _joined(guests)
+    _write_parquet(folder / "guests.parquet", truth_of)
+    _write_parquet(folder / "hosts.parquet", _joined(hosts))
+    _write_parquet(folder / "masks.parquet", pd.DataFrame(masks))
+    _write_parquet(folder / "drift.parquet", _drift_table(field))
+    events = field.events
+    for name, value in (("donor", plan.donor), ("replicate", plan.well), ("condition", plan.condition),
+                        ("position", plan.position)):  # fmt: skip
+        events.insert(0, name, value)
+    events.to_csv(folder / "events.csv", index=False, lineterminator="\n", float_format="%.6f")
+    counts = realised_counts(truth_of, events, field)
+    _write_json(folder / "scenario.json", {"schema_version": SCHEMA_VERSION, "seed": seed, **counts})
+    return counts
+
+
+def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: SimulatedField) -> dict[str, Any]:
+    """Person-time by location and events in view, of one field."""
+    interval_h = field.scenario.acquisition.interval_min / 60.0
+    alive = guests[guests["viability"] != "dead"] if len(guests) else guests
+    hours = (alive["location"].value_counts() * interval_h).sort_index() if len(alive) else {}
+    how = (
+        alive[alive["location"] == "attached"]["contact"].value_counts().sort_index() * interval_h if len(alive) else {}
+    )
+    seen = events[events["in_view"] & (events["excluded_reason"] == "")]
+    return {
+        "condition": field.condition.name,
+        "log_effect": field.log_effect,
+        "true_entry_rate_per_contact_h": field.scenario.rates.entry_per_contact_h
+        * field.condition.entry * float(np.exp(field.log_effect)),
+        "hours_alive": {str(k): round(float(v), 6) for k, v in dict(hours).items()},
+        "hours_attached": {str(k): round(float(v), 6) for k, v in dict(how).items()},
+        "entries": int((seen["entry_h"].notna()).sum()),
+        "aborted": int((seen["end_reason"] == "aborted").sum()),
+        "escapes": int((seen["end_reason"] == "escape").sum()),
+        "prevalent": int(seen["prevalent"].sum()),
+        "deaths_inside": int((seen["end_reason"] == "death").sum()),
+        "guests": int(guests["guest_id"].nunique()) if len(guests) else 0,
+    }  # fmt: skip
+
+
+def _by_condition(plans: list[FieldPlan], realised: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for plan in plans:
+        counts = realised[plan.position]
+        total = out.setdefault(plan.condition, {"entries": 0, "hours_outside_alive": 0.0, "hours_inside_alive": 0.0})
+        total["entries"] += counts["entries"]
+        for location, hours in counts["hours_alive"].items():
+            total["hours_inside_alive" if location == "inside" else "hours_outside_alive"] += hours
+    for total in out.values():
+        total["entry_rate_per_guest_h"] = total["entries"] / max(total["hours_outside_alive"], 1e-9)
+    return out
+
+
+def _mask_rows(field: SimulatedField, frame: int) -> Iterator[dict[str, Any]]:
+    for population, masks in field.masks_in(frame).items():
+        for mask in masks:
+            h, w = mask.pixels.shape
+            yield {
+                "frame": frame, "population": population, "label": mask.label, "y0": mask.y0, "x0": mask.x0,
+                "h": h, "w": w, "runs": encode_runs(mask.pixels),
+            }  # fmt: skip
+
+
+def _drift_table(field: SimulatedField) -> pd.DataFrame:
+    return conform(DRIFT, pd.DataFrame({
+        "position": field.position, "frame": np.arange(field.n_frames), "dy_um": field.drift_um[:, 0],
+        "dx_um": field.drift_um[:, 1], "quality": 1.0, "dz_um": field.focus_um,
+    }))  # fmt: skip
+
+
+def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    filled = [p for p in parts if len(p)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    table.to_parquet(path, index=False, compression="zstd")
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+
+
+def _write_layout(path: Path, plans: list[FieldPlan]) -> None:
+    factors = sorted({name for p in plans for name, _ in p.factors})
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["position", "condition", "replicate", "donor", "experiment", *factors])
+        for p in plans:
+            values = dict(p.factors)
+            writer.writerow(
+                [p.position, p.condition, p.well, p.donor, p.experiment, *(values.get(f, "") for f in factors)]
+            )
+
+
+def experiment_toml(scenario: Scenario) -> str:
+    """The experiment file of a scenario: what the movies' metadata do not say."""
+    hosts, guests = scenario.hosts, scenario.guests
+    return f"""\
+schema_version = {SCHEMA_VERSION}
+
+[experiment]
+name = {json.dumps(scenario.name)}
+reference = {json.dumps(scenario.conditions[0].name)}
+primary = "entry_rate_per_guest_h"
+time_zero_h = 0.0
+
+[populations.host]
+channel = "Host"
+stain = "cytosol"
+roles = ["host"]
+diameter_um = [{hosts.diameter_um[0]:g}, {hosts.diameter_um[1]:g}]
+
+[populations.guest]
+channel = "Guest"
+stain = "cytosol"
+roles = ["guest"]
+diameter_um = [{guests.diameter_um[0]:g}, {guests.diameter_um[1]:g}]
+
+# a reporter that the guests carry, so that it also tells inside a host
+[markers.death]
+channel = "Death"
+kind = "other"
+reaches_inside = true
+
+[optics]
+medium_index = 1.33
+axial_scale = {scenario.acquisition.axial_scale!r}
+"""
