@@ -1,0 +1,203 @@
+"""What the optics can tell: axial resolution, focus step, depth range, and which states they separate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from cicimage.methods import Optics
+
+IMMERSION_INDEX: Final = {"air": 1.0, "water": 1.33, "glycerol": 1.47, "oil": 1.515}
+ASSUMED_AXIAL_FWHM_UM: Final = 2.0
+STOKES_UM: Final = 0.03
+"""Confocal resolution is governed by a wavelength between excitation and emission: about this below emission."""
+GUEST_DIAMETER_UM: Final = 7.5
+THIN_FLOOR_UM: Final = 0.3
+LIMIT_FWHM_UM: Final = 3.0
+LIMIT_STEP_UM: Final = 2.5
+WIDEFIELD: Final = ("widefield", "brightfield")
+
+
+@dataclass(frozen=True)
+class OpticsVerdict:
+    """What can be told in this recording.
+
+    Attributes
+    ----------
+    axial_fwhm_um : float or None
+        Axial resolution used, um; None in 2D.
+    source : str
+        Where it comes from: ``na`` | ``measured`` | ``assumed`` | ``none``.
+    separable : mapping of str to bool
+        ``inside``, ``under``, ``on_top``: whether that state can be told from the others.
+    step_is_fine : bool
+        The focus step samples the resolution or at least the guest.
+    range_um : float or None
+        Depth covered, um, where known.
+    min_host_signal : float or None
+        Host signal (over the noise SD per pixel) from which a floor of 0.3 um is seen at three standard errors.
+    sentences : tuple of str
+        The same in words, for the report.
+    """
+
+    axial_fwhm_um: float | None
+    source: str
+    separable: Mapping[str, bool]
+    step_is_fine: bool
+    range_um: float | None
+    min_host_signal: float | None
+    sentences: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "separable": dict(self.separable), "sentences": list(self.sentences)}
+
+
+def confocal_fwhm_um(na: float, immersion_index: float, wavelength_um: float = 0.52) -> float:
+    """Axial full width at half maximum of a point at a pinhole of one Airy unit, um.
+
+    Wave-optical and geometric part in quadrature (Wilhelm et al., Confocal Laser Scanning Microscopy, Zeiss 2003).
+
+    Examples
+    --------
+    >>> round(confocal_fwhm_um(0.8, 1.0), 1)
+    1.8
+    """
+    cone = immersion_index - np.sqrt(max(immersion_index**2 - na**2, 0.0))
+    airy_um = 1.22 * wavelength_um / na
+    return float(np.hypot(0.88 * wavelength_um / cone, np.sqrt(2.0) * immersion_index * airy_um / na))
+
+
+def widefield_fwhm_um(na: float, medium_index: float, patch_radius_um: float = GUEST_DIAMETER_UM / 4) -> float:
+    """Defocus range over which a patch of membrane keeps half its intensity in widefield, um.
+
+    A whole sheet is not sectioned at all; a patch as wide as a guest's core fades as its light spreads over the
+    cone: half is left where the cone has widened the patch's area to twice.
+    """
+    tangent = np.tan(np.arcsin(min(na / medium_index, 0.98)))
+    return float(2.0 * (np.sqrt(2.0) - 1.0) * 2.0 * patch_radius_um / tangent)
+
+
+def axial_fwhm_of(optics: Optics) -> float | None:
+    """Axial resolution from NA, immersion and modality, um; None where NA or modality is not known, or in 2D."""
+    if optics.um_per_z is None or optics.na is None or optics.na <= 0:
+        return None
+    immersion = optics.immersion or ("air" if optics.na < 1.0 else "oil")
+    if optics.modality in WIDEFIELD:
+        return widefield_fwhm_um(optics.na, optics.medium_index)
+    index = max(IMMERSION_INDEX[immersion], optics.na * 1.0001)
+    fwhm = confocal_fwhm_um(optics.na, index, optics.emission_um - STOKES_UM)
+    # A dry or oil lens looking into medium is off its design: in practice a quarter to a half wider.
+    return fwhm * (1.3 if abs(index - optics.medium_index) > 0.1 else 1.1)
+
+
+def judge_optics(
+    optics: Optics,
+    pairs: pd.DataFrame | None = None,
+    *,
+    measured_axial_fwhm_um: float | None = None,
+    n_slices: int | None = None,
+    guest_diameter_um: float = GUEST_DIAMETER_UM,
+) -> OpticsVerdict:
+    """Say what can be separated in a recording.
+
+    Parameters
+    ----------
+    optics : Optics
+        How it was taken, as far as known.
+    pairs : pandas.DataFrame, optional
+        Evidence measured in it (``host_signal``, ``guest_bottom_um``); adds what the signal carries.
+    measured_axial_fwhm_um : float, optional
+        Axial resolution measured from the guests; used where NA is not known.
+    n_slices : int, optional
+        Slices in a stack; gives the depth range.
+    guest_diameter_um : float
+        Typical guest, um.
+
+    Examples
+    --------
+    >>> dict(judge_optics(Optics(0.325, 1.0, na=0.95, immersion="air", modality="confocal")).separable)
+    {'inside': True, 'under': True, 'on_top': True}
+    >>> judge_optics(Optics(0.65)).separable["inside"]
+    False
+    """
+    if optics.um_per_z is None:
+        return _flat_verdict()
+    known = axial_fwhm_of(optics)
+    if known is not None:
+        fwhm, source = known, "na"
+    elif measured_axial_fwhm_um is not None and np.isfinite(measured_axial_fwhm_um):
+        fwhm, source = float(measured_axial_fwhm_um), "measured"
+    else:
+        fwhm, source = ASSUMED_AXIAL_FWHM_UM, "assumed"
+    step = optics.um_per_z
+    widefield = optics.modality in WIDEFIELD
+    fine = step <= LIMIT_STEP_UM
+    # Cap and floor of a guest lie a diameter apart: both must stand apart from each other and from the walls.
+    apart = fwhm < LIMIT_FWHM_UM * guest_diameter_um / GUEST_DIAMETER_UM
+    thick = None if n_slices is None else (n_slices - 1) * step
+    deep = thick is None or thick >= guest_diameter_um
+    tells = apart and fine and deep and not widefield
+    needed = _min_host_signal(optics, fwhm, guest_diameter_um) if tells else None
+    sentences = [
+        {
+            "na": f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'}).",
+            "measured": f"NA is not known; axial resolution {fwhm:.1f} um was measured from the guests, taken as balls.",
+            "assumed": f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na.",
+        }[source]
+    ]
+    if widefield:
+        sentences.append(f"{optics.modality} hardly sections a sheet: inside and under cannot be told for certain.")
+    elif not apart:
+        sentences.append(
+            f"An axial slice of {fwhm:.1f} um is too thick to see cap and floor of a {guest_diameter_um:.1f} um guest "
+            f"apart (limit {LIMIT_FWHM_UM:.0f} um): inside, under and on top stay unresolved where signal is shared."
+        )
+    if not fine:
+        sentences.append(f"A focus step of {step:.1f} um skips the layers (limit {LIMIT_STEP_UM} um).")
+    if not deep:
+        sentences.append(f"The stack covers {thick:.1f} um, less than a guest of {guest_diameter_um:.1f} um.")
+    if tells and needed is not None:
+        sentences.append(
+            f"Inside, under and on top can be told; a floor of {THIN_FLOOR_UM} um needs a host signal of at least "
+            f"{needed:.1f} noise SD."
+        )
+    sentences += _signal_sentences(pairs, needed)
+    separable = {"inside": tells, "under": tells, "on_top": tells}
+    return OpticsVerdict(fwhm, source, separable, fine, thick, needed, tuple(sentences))
+
+
+def _flat_verdict() -> OpticsVerdict:
+    return OpticsVerdict(
+        None, "none", {"inside": False, "under": False, "on_top": False}, False, None, None,
+        ("One focal plane: inside, under and on top are told only as far as ring, void and co-motion carry it; "
+         "probabilities are given and rates come with bounds.",),
+    )  # fmt: skip
+
+
+def _min_host_signal(optics: Optics, fwhm: float, diameter_um: float) -> float:
+    """Host signal in noise SD per pixel at which a thin floor has three standard errors."""
+    contrast = min(1.0, THIN_FLOOR_UM / fwhm)
+    pixels = np.pi * (0.3 * diameter_um / optics.um_per_px) ** 2 * max(1.0, fwhm / float(optics.um_per_z or 1.0))
+    return float(3.0 / (contrast * np.sqrt(max(pixels, 1.0))))
+
+
+def _signal_sentences(pairs: pd.DataFrame | None, needed: float | None) -> list[str]:
+    if pairs is None or not len(pairs) or "host_signal" not in pairs:
+        return []
+    over = pairs.loc[pairs["footprint_share"] > 0.5] if "footprint_share" in pairs else pairs
+    signal = over["host_signal"].dropna()
+    said = []
+    if not len(signal):
+        said.append("No host signal above background beside any guest: nothing can be called inside here.")
+    elif needed is not None and float(signal.median()) < needed:
+        said.append(f"Median host signal beside the guests is {signal.median():.1f} noise SD, below that.")
+    if "guest_bottom_um" in over and len(over):
+        cut = float((over["guest_bottom_um"] < -0.5).mean())
+        if cut > 0.2:
+            said.append(f"The stack starts above the floor of {100 * cut:.0f} % of the guests over hosts.")
+    return said
