@@ -210,7 +210,7 @@ class SimulatedField:
             guests.append(_crop(self.guest_id(body.pose.guest), body.window, inside, n))
         return {
             "host": Masks([m for m in hosts if m is not None], (n, n)),
-            "guest": Masks([m for m in sorted(filter(None, guests), key=lambda m: m.label)], (n, n)),
+            "guest": Masks(sorted((m for m in guests if m is not None), key=lambda m: m.label), (n, n)),
         }
 
     @cached_property
@@ -230,13 +230,14 @@ class SimulatedField:
                 if attempt.end_reason == "death"
                 else "surviving"
             )
+            seen_h = attempt.entry_h if np.isfinite(attempt.entry_h) else attempt.start_h
             rows.append({
                 "guest_id": self.guest_id(attempt.guest), "host_id": attempt.host + 1, "contact_h": attempt.contact_h,
                 "start_h": attempt.start_h, "entry_h": attempt.entry_h, "end_h": attempt.end_h,
                 "end_reason": attempt.end_reason, "score": score,
                 "excluded_reason": "dead_before_entry" if eaten else "", "prevalent": attempt.prevalent,
                 "death_h": death_h, "dead_h": death_h + DYING_H,
-                "in_view": self._in_view(attempt.guest, attempt.entry_h if np.isfinite(attempt.entry_h) else attempt.start_h),
+                "in_view": self._in_view(attempt.guest, seen_h),
             })  # fmt: skip
         columns = [
             "guest_id", "host_id", "contact_h", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",

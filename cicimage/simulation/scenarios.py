@@ -18,10 +18,21 @@ SAMPLE: Final = Scenario(
     description="Small 3D confocal experiment: vehicle, BTKi, BTKi + CXCR4 antagonist, three donors, one well each.",
     conditions=(VEHICLE, BTKI, BTKI_BLOCKED),
     hosts=HostSpec(coverage=1.0, diameter_um=(55.0, 95.0)),
-    guests=GuestSpec(count=32, speed_um_per_min=1.2),
-    rates=Rates(entry_per_contact_h=0.1, death_per_h=0.02),
+    guests=GuestSpec(count=32, speed_um_per_min=1.2, under_share=0.25),
+    rates=Rates(entry_per_contact_h=0.15, death_per_h=0.02),
     design=Design(donor_sd=0.4, donor_condition_sd=0.2, well_sd=0.1),
-    acquisition=Acquisition(size_px=200, um_per_px=1.0, slices=8, um_per_z=1.5, frames=24, interval_min=6.0),
+    # gain, size and frames are chosen so that nine movies fit in 55 MB
+    acquisition=Acquisition(
+        size_px=180,
+        um_per_px=1.05,
+        slices=8,
+        um_per_z=1.5,
+        frames=20,
+        interval_min=7.0,
+        counts_per_electron=0.45,
+        read_noise_e=1.2,
+        background_e=0.6,
+    ),
 )
 
 SAMPLE_2D: Final = Scenario(
