@@ -324,7 +324,9 @@ class World:
         met = -1
         if guest.hover == 0:
             for h, pose in enumerate(self.poses):
-                if self.depth[h, i] <= 0 < float(pose.depth(y, x)):
+                if self.depth[h, i] > 0 or np.hypot(y - pose.y, x - pose.x) > pose.reach:
+                    continue
+                if float(pose.depth(y, x)) > 0:
                     met = h
         if met < 0:
             guest.y, guest.x = y, x
