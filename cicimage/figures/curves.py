@@ -1,0 +1,96 @@
+"""Step curves over time with their intervals, and the table of how many were still watched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cicimage.figures.style import INK, MUTED, Dash, dress, plain
+
+
+def curve_rows(curves: pd.DataFrame, curve: str, state: str | None = None) -> pd.DataFrame:
+    """Rows of one curve over all donors together, in the order of time."""
+    rows = curves[(curves["curve"] == curve) & (curves["donor"] == "")]
+    if state is not None:
+        rows = rows[rows["state"] == state]
+    return rows.sort_values("time_h", kind="stable")
+
+
+def value_at(rows: pd.DataFrame, time_h: float, column: str = "estimate") -> float:
+    """Value of a step curve at a time: that of the last step at or before it; NaN before the first."""
+    before = rows[rows["time_h"] <= time_h]
+    return float(before[column].iloc[-1]) if len(before) else float("nan")
+
+
+def steps(ax: Axes, rows: pd.DataFrame, *, colour: str, dash: Dash = "-", label: str = "", width: float = 2.0) -> None:
+    """Draw one step curve in per cent with its interval as a band."""
+    x, y = rows["time_h"], rows["estimate"] * 100
+    ax.fill_between(x, rows["ci_low"] * 100, rows["ci_high"] * 100, step="post", color=colour, alpha=0.13, linewidth=0)
+    ax.plot(x, y, drawstyle="steps-post", color=colour, linestyle=dash, linewidth=width, label=label)
+
+
+def risk_table(
+    ax: Axes,
+    rows_of: dict[str, pd.DataFrame],
+    times_h: npt.NDArray[np.float64],
+    colours: dict[str, str],
+    title: str = "Guests under observation",
+) -> None:
+    """Write how many were still watched at each time, one line per condition, aligned with the axes above."""
+    dress(ax, grid="none")
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.tick_params(length=0, labelbottom=False)
+    ax.set_title(title, loc="left", fontsize=8.5, color=MUTED, pad=2)
+    ax.set_yticks(range(len(rows_of)), [plain(c, 18) for c in rows_of])
+    ax.set_ylim(len(rows_of) - 0.4, -0.6)
+    for tick, condition in zip(ax.get_yticklabels(), rows_of, strict=True):
+        tick.set_color(colours[condition])
+        tick.set_fontsize(8.5)
+    for y, rows in enumerate(rows_of.values()):
+        for time_h in times_h:
+            at_risk = _still_watched(rows, time_h)
+            ax.text(time_h, y, "–" if np.isnan(at_risk) else f"{at_risk:,.0f}", ha="center", va="center",
+                    fontsize=8.5, color=INK)  # fmt: skip
+
+
+def _still_watched(rows: pd.DataFrame, time_h: float) -> float:
+    """At risk at a time: the count just before the next step."""
+    after = rows[rows["time_h"] >= time_h]
+    if len(after):
+        return float(after["at_risk"].iloc[0])
+    return float("nan")
+
+
+def whole_hours(end_h: float, most: int = 7) -> npt.NDArray[np.float64]:
+    """Round times for ticks and the table, from 0.
+
+    Examples
+    --------
+    >>> whole_hours(24.0).tolist()
+    [0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 24.0]
+    """
+    for step in (0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 48.0, 96.0):
+        if end_h / step <= most - 1 + 1e-9:
+            return np.arange(0.0, end_h + 1e-9, step)
+    return np.linspace(0.0, end_h, most)
+
+
+def label_ends(ax: Axes, curves: Sequence[tuple[str, pd.DataFrame, str]]) -> None:
+    """Name each curve at its end; names that would touch are moved apart."""
+    ends = sorted(
+        ((float(rows["estimate"].iloc[-1]) * 100, name, colour) for name, rows, colour in curves if len(rows)),
+        key=lambda e: e[0],
+    )
+    bottom, top = ax.get_ylim()
+    room = (top - bottom) * 0.075
+    placed = -np.inf
+    for y, name, colour in ends:
+        placed = max(y, placed + room)
+        ax.annotate(plain(name, 22), (1.0, placed), xycoords=("axes fraction", "data"), xytext=(6, 0),
+                    textcoords="offset points", fontsize=9, color=colour, fontweight="bold", va="center",
+                    annotation_clip=False)  # fmt: skip

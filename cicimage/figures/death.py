@@ -1,0 +1,144 @@
+"""Death inside against outside: rates side by side, hazard ratios beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cicimage.figures.picture import Picture
+from cicimage.figures.source import Source, condition_order, records, table_of, table_or_empty
+from cicimage.figures.style import INK, MUTED, canvas, condition_colours, donor_shapes, dress, plain, say_empty
+from cicimage.figures.superplot import donor_estimates
+from cicimage.figures.words import count, interval, number, printable, wording
+
+OUTSIDE, INSIDE, HAZARD = "death_rate_outside_per_h", "death_rate_inside_per_h", "death_hazard_inside_vs_outside"
+_SCALE = 100
+
+
+def death_inside_outside(source: Source, *, width_in: float = 10.0, key: str = "death") -> Picture:
+    """Death rate outside and inside per condition, each donor joined, and the hazard ratio.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``rates`` and ``rates_by_replicate`` with both death rates, ``comparisons`` with
+        ``death_hazard_inside_vs_outside``.
+    width_in : float
+        Width of the figure, inches.
+    key : str
+        Name of the picture on the page.
+    """
+    rates, wells = table_of(source, "rates"), table_or_empty(source, "rates_by_replicate")
+    comparisons = table_or_empty(source, "comparisons")
+    hazards = comparisons[comparisons["estimand"] == HAZARD].set_index("condition")
+    rates = rates[rates["estimand"].isin((INSIDE, OUTSIDE))]
+    conditions = condition_order(source, list(dict.fromkeys([*rates["condition"], *hazards.index])))
+    figure = canvas(width_in, 3.8)
+    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
+    if rates["estimate"].notna().any():
+        _paired(left, rates, wells, conditions)
+    else:
+        say_empty(left, "No death could be placed inside or outside.")
+    if hazards["ratio"].notna().any() or hazards["ci_high"].notna().any():
+        _ratios(right, hazards, conditions)
+    else:
+        say_empty(right, "No hazard ratio could be estimated.")
+    return Picture(
+        key,
+        figure,
+        "Death inside against outside",
+        "Left: deaths over the time guests spent in each place, so that time before entry counts as outside. One line "
+        "per donor; bars are estimates with 95 % intervals. Right: below 1, dying was rarer inside than outside. This "
+        "is an association: healthier guests may be the ones that enter.",
+        death_alt(source),
+    )
+
+
+def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, conditions: list[str]) -> None:
+    dress(ax, y_label=f"deaths per {_SCALE} guest-hours", title="Death rate")
+    colours = condition_colours(conditions)
+    shapes = donor_shapes(sorted({d for d in wells["donor"] if d}))
+    of_place = {p: donor_estimates(wells[wells["estimand"] == p]) for p in (OUTSIDE, INSIDE)}
+    for i, condition in enumerate(conditions):
+        x = (i - 0.2, i + 0.2)
+        pair = pd.concat(
+            [
+                of_place[p][of_place[p]["condition"] == condition].set_index("donor")["estimate"]
+                for p in (OUTSIDE, INSIDE)
+            ],
+            axis=1,
+        )
+        for donor, values in zip(pair.index, pair.to_numpy() * _SCALE, strict=True):
+            ax.plot(x, values, color="#b3bbc2", linewidth=0.9, zorder=1)
+            ax.plot(x, values, shapes[donor], linestyle="", color=colours[condition], markersize=6.5, zorder=2,
+                    markeredgecolor="white", alpha=0.85, clip_on=False)  # fmt: skip
+        for at, place in zip((x[0] - 0.12, x[1] + 0.12), (OUTSIDE, INSIDE), strict=True):
+            row = rates[(rates["condition"] == condition) & (rates["estimand"] == place)]
+            if len(row) and pd.notna(row["estimate"].iloc[0]):
+                r = row.iloc[0]
+                ax.plot(
+                    [at, at], [np.nan_to_num(r["ci_low"]) * _SCALE, r["ci_high"] * _SCALE], color=INK, linewidth=1.3
+                )
+                ax.plot([at - 0.06, at + 0.06], [r["estimate"] * _SCALE] * 2, color=INK, linewidth=2.4, clip_on=False)
+    ticks = [i + d for i in range(len(conditions)) for d in (-0.2, 0.2)]
+    ax.set_xticks(ticks, ["outside", "inside"] * len(conditions))
+    ax.tick_params(axis="x", length=0, labelsize=8.5)
+    for i, condition in enumerate(conditions):
+        ax.annotate(plain(condition, 20), (i, 0), xycoords=("data", "axes fraction"), xytext=(0, -24),
+                    textcoords="offset points", ha="center", va="top", fontsize=9.5, color=INK, fontweight="bold",
+                    annotation_clip=False)  # fmt: skip
+    ax.set_xlim(-0.55, len(conditions) - 0.45)
+    ax.set_ylim(bottom=0)
+
+
+def _ratios(ax: Axes, hazards: pd.DataFrame, conditions: list[str]) -> None:
+    dress(ax, x_label="hazard ratio, inside / outside (log scale)", title="Hazard ratio", grid="x")
+    colours = condition_colours(conditions)
+    ax.set_xscale("log")
+    values = hazards[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = max(min([*values, 0.4]) / 1.3, 0.01), min(max([*values, 2.5]) * 1.3, 100.0)
+    ax.set_xlim(low, high)
+    ticks = [t for t in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100) if low <= t <= high]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.axvline(1.0, color=MUTED, linewidth=1.1)
+    of_condition = {str(h["condition"]): h for h in records(hazards.reset_index())}
+    for y, condition in enumerate(conditions):
+        if condition not in of_condition:
+            continue
+        h = of_condition[condition]
+        start = low if np.isnan(h["ci_low"]) else max(h["ci_low"], low)
+        end = high if np.isnan(h["ci_high"]) else min(h["ci_high"], high)
+        ax.plot([start, end], [y, y], color=colours[condition], linewidth=1.8)
+        if h["ratio"] > low:
+            ax.plot(h["ratio"], y, "o", color=colours[condition], markersize=8, markeredgecolor="white", zorder=3)
+        ax.text(start, y - 0.2, f"{plain(condition, 20)}: {number(h['ratio'])} ({interval(h['ci_low'], h['ci_high'])})",
+                fontsize=8.5, color=INK, va="bottom")  # fmt: skip
+    ax.set_ylim(len(conditions) - 0.5, -0.8)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+
+
+def death_alt(source: Source) -> str:
+    """The figure in words, with the numbers."""
+    rates, comparisons = table_of(source, "rates"), table_or_empty(source, "comparisons")
+    told = []
+    for condition in condition_order(source):
+        parts = []
+        for place in (OUTSIDE, INSIDE):
+            row = rates[(rates["estimand"] == place) & (rates["condition"] == condition)]
+            if len(row):
+                r = row.iloc[0]
+                parts.append(
+                    f"{wording(place).title.lower()} {number(r['estimate'] * _SCALE)} per {_SCALE} h (95 % interval "
+                    f"{interval(r['ci_low'] * _SCALE, r['ci_high'] * _SCALE)}, {count(r['events'])} deaths)"
+                )
+        ratio = comparisons[(comparisons["estimand"] == HAZARD) & (comparisons["condition"] == condition)]
+        if len(ratio):
+            h = ratio.iloc[0]
+            parts.append(f"hazard ratio {number(h['ratio'])} (95 % interval {interval(h['ci_low'], h['ci_high'])})")
+        if parts:
+            told.append(f"{printable(condition)}: " + ", ".join(parts))
+    return "; ".join(told) + "." if told else "No death could be placed inside or outside."

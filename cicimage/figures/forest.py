@@ -1,0 +1,160 @@
+"""Forest of ratios: every comparison on one logarithmic axis, with its numbers beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from cicimage.figures.picture import Picture
+from cicimage.figures.source import Source, condition_order, records, table_of
+from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, condition_colours, dress, plain, say_empty
+from cicimage.figures.words import interval, number, p_value, plural, printable, wording
+
+_ROW_IN = 0.3
+
+
+def forest(
+    source: Source,
+    estimands: Sequence[str] | None = None,
+    *,
+    width_in: float = 10.0,
+    key: str = "forest",
+) -> Picture:
+    """Ratios to the reference with their 95 % intervals.
+
+    Parameters
+    ----------
+    source : Source
+        Table ``comparisons``; ``rates`` gives the order of the conditions.
+    estimands : sequence of str, optional
+        Which, in this order; by default all.
+    width_in : float
+        Width of the figure, inches.
+    key : str
+        Name of the picture on the page.
+    """
+    rows = _chosen(source, estimands)
+    n_lines = len(rows) + rows["estimand"].nunique()
+    figure = canvas(width_in, 0.95 + _ROW_IN * max(n_lines, 2))
+    left, ax, right = figure.subplots(1, 3, width_ratios=(2.6, 5.0, 2.9), sharey=True)
+    if rows.empty:
+        for other in (left, right):
+            other.set_axis_off()
+        say_empty(ax, "No comparison could be made.")
+    else:
+        _draw(left, ax, right, rows, condition_order(source, rows["condition"]), n_lines)
+    return Picture(
+        key,
+        figure,
+        "Ratios to the reference",
+        "A point at 1 means no difference. The line is the 95 % interval: where it crosses 1, the data do not tell "
+        "the two apart. An arrow means that the interval goes on. n is the number of donors (or independent "
+        "experiments), never of cells.",
+        forest_alt(source, estimands),
+    )
+
+
+def _chosen(source: Source, estimands: Sequence[str] | None) -> pd.DataFrame:
+    rows = table_of(source, "comparisons")
+    rows = rows[rows["ratio"].notna() | rows["ci_high"].notna()]
+    if estimands is None:
+        return rows
+    rank = {name: i for i, name in enumerate(estimands)}
+    rows = rows[rows["estimand"].isin(rank)]
+    return rows.sort_values("estimand", key=lambda s: s.map(rank), kind="stable")
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    values = rows[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)
+    return max(min(low / 1.3, 0.45), 0.01), min(max(high * 1.3, 2.2), 100.0)
+
+
+def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, conditions: list[str], n_lines: int) -> None:
+    low, high = _limits(rows)
+    dress(ax, x_label="ratio to the reference (log scale)", grid="x")
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.axvline(1.0, color=MUTED, linewidth=1.1, zorder=1)
+    ax.set_ylim(n_lines - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    for side in (left, right):
+        side.set_axis_off()
+    _header(right, -0.6)
+    colours = condition_colours(["", *conditions], "")
+    shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(conditions)}
+    y = 0
+    for estimand, group in rows.groupby("estimand", sort=False):
+        left.text(0.0, y, wording(str(estimand)).title, transform=left.get_yaxis_transform(), fontsize=9.5,
+                  fontweight="bold", color=INK, va="center")  # fmt: skip
+        if y:
+            for axes in (left, ax, right):
+                axes.axhline(y - 0.55, color=RULE, linewidth=0.8)
+        for row in records(group):
+            y += 1
+            condition = str(row["condition"])
+            versus = f"{plain(condition, 22)} / {plain(row['reference'], 14)}"
+            left.text(0.04, y, versus, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
+            bar = (row["ratio"], row["ci_low"], row["ci_high"])
+            _bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
+            _numbers(right, y, row)
+        y += 1
+
+
+def _bar(
+    ax: Axes, y: float, bar: tuple[float, float, float], limits: tuple[float, float], colour: str, shape: str
+) -> None:
+    ratio, low, high = bar
+    left, right = limits
+    start = left if np.isnan(low) or low < left else low
+    end = right if np.isnan(high) or high > right else high
+    if not (np.isnan(low) and np.isnan(high)):
+        ax.plot([start, end], [y, y], color=colour, linewidth=1.8, zorder=2, solid_capstyle="butt")
+        if start == left:
+            ax.plot(left, y, marker="<", color=colour, markersize=6, clip_on=False, zorder=3)
+        if end == right:
+            ax.plot(right, y, marker=">", color=colour, markersize=6, clip_on=False, zorder=3)
+    if np.isfinite(ratio) and left <= ratio <= right:
+        ax.plot(ratio, y, marker=shape, color=colour, markersize=8, markeredgecolor="white", zorder=4)
+
+
+_COLUMNS = (0.02, 0.58, 0.80)
+
+
+def _header(ax: Axes, y: float) -> None:
+    for x, text in zip(_COLUMNS, ("ratio (95 % interval)", "n", "p, adjusted"), strict=True):
+        ax.text(x, 1.0, text, transform=ax.transAxes, fontsize=8.5, color=MUTED, va="bottom")
+
+
+def _numbers(ax: Axes, y: float, row: dict[str, Any]) -> None:
+    p = row["p_adjusted"] if pd.notna(row["p_adjusted"]) else row["p_value"]
+    texts = (
+        f"{number(row['ratio'])}  ({interval(row['ci_low'], row['ci_high'])})",
+        f"{int(row['n_pairs'])}" if row["unit_of_replication"] != "none" else "–",
+        p_value(p).removeprefix("p = ").removeprefix("p "),
+    )
+    for x, text in zip(_COLUMNS, texts, strict=True):
+        ax.text(x, y, text, transform=ax.get_yaxis_transform(), fontsize=9, color=INK, va="center")
+
+
+def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
+    """The forest in words, with the numbers."""
+    rows = _chosen(source, estimands)
+    told = []
+    for row in records(rows):
+        unit = row["unit_of_replication"]
+        n = plural(row["n_pairs"], unit) if unit != "none" else "no test"
+        told.append(
+            f"{wording(row['estimand']).title}, {printable(row['condition'])} against {printable(row['reference'])}: "
+            f"{number(row['ratio'])} (95 % interval {interval(row['ci_low'], row['ci_high'])}, {n})"
+        )
+    return "; ".join(told) + "." if told else "No comparison could be made."

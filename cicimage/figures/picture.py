@@ -1,0 +1,94 @@
+"""A finished figure with the words that belong to it, and its SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from cicimage.figures.words import printable
+
+_SVG: Final = "http://www.w3.org/2000/svg"
+_XLINK: Final = "http://www.w3.org/1999/xlink"
+_FONTS: Final = "'Helvetica Neue', Arial, 'Liberation Sans', 'Segoe UI', system-ui, sans-serif"
+_FAMILY = re.compile(r"(font:[^;]*?\d+(?:\.\d+)?px )[^;]+")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure of the report, also shown by a notebook.
+
+    Attributes
+    ----------
+    key : str
+        Short name, unique on a page; letters, digits and hyphens.
+    figure : matplotlib.figure.Figure
+        The figure itself, to change or save.
+    title : str
+        What it shows.
+    how_to_read : str
+        One or two sentences for somebody who meets it for the first time.
+    alt : str
+        The same in words, with the numbers.
+    """
+
+    key: str
+    figure: Figure
+    title: str
+    how_to_read: str
+    alt: str
+
+    def svg(self) -> str:
+        """The figure as inline SVG with role, label and page-unique ids; names in it are escaped."""
+        root = ElementTree.fromstring(_raw_svg(self.figure))  # noqa: S314 - written by matplotlib a moment ago
+        for child in [c for c in root if c.tag == f"{{{_SVG}}}metadata"]:
+            root.remove(child)
+        _tidy(root, self.key)
+        width = root.attrib.pop("width", "")
+        root.attrib.pop("height", None)
+        root.set("style", f"width:100%;max-width:{width};height:auto")
+        root.set("role", "img")
+        root.set("aria-label", printable(f"{self.title}. {self.alt}"))
+        ElementTree.register_namespace("", _SVG)
+        ElementTree.register_namespace("xlink", _XLINK)
+        return ElementTree.tostring(root, encoding="unicode")
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<figure style='margin:0'>{self.svg()}<figcaption><b>{escape(self.title)}</b> "
+            f"{escape(self.how_to_read)}</figcaption></figure>"
+        )
+
+
+def _raw_svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cicimage"}), warnings.catch_warnings():
+        # A name in Chinese is drawn by the browser's fonts; matplotlib only measures it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _tidy(root: ElementTree.Element, key: str) -> None:
+    """Make ids unique on the page, drop digits nobody sees, use the page's fonts."""
+    for node in root.iter():
+        for name, value in list(node.attrib.items()):
+            if name == "id":
+                node.set(name, f"{key}-{value}")
+            elif name == f"{{{_XLINK}}}href" and value.startswith("#"):
+                node.set(name, f"#{key}-{value[1:]}")
+            elif "url(#" in value:
+                node.set(name, value.replace("url(#", f"url(#{key}-"))
+            elif name in ("d", "transform", "x", "y", "points"):
+                node.set(name, _LONG_NUMBER.sub(lambda m: f"{float(m[0]):.2f}", value))
+            elif name == "style" and "font" in value:
+                node.set(name, _FAMILY.sub(lambda m: m[1] + _FONTS, value))

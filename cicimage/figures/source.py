@@ -1,0 +1,66 @@
+"""Where figures take their tables from: a dict of data frames, or opened results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pandas as pd
+
+from cicimage.errors import CicimageError
+from cicimage.tables import TABLES, conform, empty
+
+
+class Source(Protocol):
+    """Anything that gives a table by its name: ``{"rates": rates}`` or opened results."""
+
+    def __getitem__(self, name: str, /) -> pd.DataFrame:
+        """Return the table; KeyError where there is none."""
+
+
+def table_of(source: Source, name: str) -> pd.DataFrame:
+    """A table that a figure cannot do without, checked.
+
+    Raises
+    ------
+    CicimageError
+        It is not there or does not conform.
+    """
+    try:
+        rows = source[name]
+    except KeyError:
+        raise CicimageError(
+            f'figure: needs the table {name!r}, which was not given; pass {{"{name}": rows}} or opened results'
+        ) from None
+    return conform(TABLES[name], rows)
+
+
+def table_or_empty(source: Source, name: str) -> pd.DataFrame:
+    """A table a figure can do without, checked; empty where it is not there."""
+    try:
+        rows = source[name]
+    except KeyError:
+        return empty(TABLES[name])
+    return conform(TABLES[name], rows)
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts, for the few rows of a figure or a page."""
+    return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+
+
+def condition_order(source: Source, seen: Sequence[str] | pd.Series | None = None) -> list[str]:
+    """Conditions as figures show them: the reference first, the others as they come.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``comparisons`` (names the reference) and ``rates``.
+    seen : sequence of str, optional
+        Keep only these, and add those that the rates do not know.
+    """
+    comparisons, rates = table_or_empty(source, "comparisons"), table_or_empty(source, "rates")
+    references = [r for r in comparisons["reference"].unique() if r in set(rates["condition"])]
+    names = list(dict.fromkeys([*references[:1], *rates["condition"], *(() if seen is None else seen)]))
+    keep = set(names) if seen is None else set(seen)
+    return [n for n in names if n in keep]

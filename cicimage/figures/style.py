@@ -1,0 +1,90 @@
+"""The look shared by all figures: canvas, colours, shapes. No pyplot, no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from cicimage.figures.words import short
+
+INK: Final = "#1d2730"
+MUTED: Final = "#5c6873"
+RULE: Final = "#d8dde1"
+PAPER: Final = "#ffffff"
+GOOD: Final = "#e8f1ec"
+WARN: Final = "#b3261e"
+
+# Okabe and Ito's colours, which stay apart for colour-blind eyes; the reference is always the grey one.
+REFERENCE: Final = "#6b7580"
+_CONDITIONS: Final = ("#0072B2", "#D55E00", "#009E73", "#B4589A", "#C98A00", "#3B9BD6", "#7A5C3E")
+SHAPES: Final = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
+_DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+
+LOCATION_COLOURS: Final[dict[str, str]] = {
+    "free": "#e6e8e4",
+    "attached": "#a6d3ee",
+    "entering": "#E69F00",
+    "inside": "#0072B2",
+    "unresolved": "#ffffff",
+    "dead": "#39424a",
+    "lost": "#bfc5ca",
+}
+LOCATION_HATCHES: Final[dict[str, str]] = {"unresolved": "////", "lost": "....", "entering": "\\\\\\\\"}
+
+Dash = str | tuple[float, Sequence[float]]
+
+
+def condition_colours(conditions: Sequence[str], reference: str | None = None) -> dict[str, str]:
+    """One colour per condition; the reference, else the first, is grey."""
+    base = reference if reference in conditions else (conditions[0] if conditions else None)
+    others = [c for c in conditions if c != base]
+    colours = {c: _CONDITIONS[i % len(_CONDITIONS)] for i, c in enumerate(others)}
+    return {c: colours.get(c, REFERENCE) for c in conditions}
+
+
+def condition_dashes(conditions: Sequence[str]) -> dict[str, Dash]:
+    """One dash pattern per condition, so that lines differ without colour."""
+    return {c: _DASHES[i % len(_DASHES)] for i, c in enumerate(conditions)}
+
+
+def donor_shapes(donors: Sequence[str]) -> dict[str, str]:
+    """One marker per donor, in the order given."""
+    return {d: SHAPES[i % len(SHAPES)] for i, d in enumerate(donors)}
+
+
+def plain(name: object, most: int = 28) -> str:
+    """A hostile name as matplotlib text: cut to length, and its dollars stay dollars (no mathtext)."""
+    return short(name, most).replace("$", r"\$")
+
+
+def canvas(width_in: float, height_in: float) -> Figure:
+    """An empty figure; 10 in is the width of the report's page."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.04)
+    return Figure(figsize=(width_in, height_in), layout=layout, facecolor=PAPER)
+
+
+def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", grid: str = "y") -> None:
+    """Give axes the report's look: two thin spines, quiet grid, left-aligned title."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color("#9aa4ad")
+        ax.spines[side].set_linewidth(0.8)
+    ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3, width=0.8)
+    ax.set_xlabel(x_label, fontsize=9.5, color=MUTED, labelpad=5)
+    ax.set_ylabel(y_label, fontsize=9.5, color=MUTED, labelpad=6)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=8)
+    ax.set_axisbelow(True)
+    if grid in ("x", "y"):
+        ax.grid(axis="x" if grid == "x" else "y", color=RULE, linewidth=0.7)
+
+
+def say_empty(ax: Axes, sentence: str) -> None:
+    """Say in place of data why there is none."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, sentence, ha="center", va="center", fontsize=10, color=MUTED, transform=ax.transAxes, wrap=True)

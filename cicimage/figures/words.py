@@ -1,0 +1,279 @@
+"""How estimands, states and numbers are said to a reader: names, units, rounding."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How one estimand is shown.
+
+    Attributes
+    ----------
+    title : str
+        Name on axes and in headings.
+    unit : str
+        Unit of the scaled number.
+    scale : float
+        Table value times this is the number shown.
+    plural : str
+        What is counted, for sentences such as "34 entries".
+    exposure : str
+        What the denominator is, for sentences such as "2,800 guest-hours".
+    meaning : str
+        One sentence for somebody who meets the estimand for the first time.
+    """
+
+    title: str
+    unit: str
+    scale: float = 1.0
+    plural: str = "events"
+    exposure: str = "hours"
+    meaning: str = ""
+
+
+_GUEST_HOURS: Final = "guest-hours outside and alive"
+ESTIMANDS: Final[dict[str, Wording]] = {
+    "entry_rate_per_guest_h": Wording(
+        "Entry rate", "entries per 100 guest-hours", 100, "entries", _GUEST_HOURS,
+        "Completed entries into a host over the time guests spent outside and alive.",
+    ),
+    "entry_rate_first_per_guest_h": Wording(
+        "First-entry rate", "first entries per 100 guest-hours", 100, "first entries", _GUEST_HOURS,
+        "First completed entries over the time guests spent outside before it.",
+    ),
+    "entry_rate_incl_brief_per_guest_h": Wording(
+        "Entry rate, brief stays included", "entries per 100 guest-hours", 100, "entries", _GUEST_HOURS,
+        "The same with stays too short to count as a completed entry.",
+    ),
+    "entry_rate_per_contact_h": Wording(
+        "Entry rate while in contact", "entries per 100 contact-hours", 100, "entries", "hours of contact",
+        "Entries over the time guests touched a host: the step after contact, since contact itself may change.",
+    ),
+    "entry_rate_per_host_h": Wording(
+        "Entries per host", "entries per 100 host-hours", 100, "entries", "host-hours",
+        "Entries over the time hosts were watched: unaffected by how many guests float away.",
+    ),
+    "entries_per_seeded_cell": Wording(
+        "Entries per seeded guest", "entries per 100 guests seeded", 100, "entries", "guests seeded",
+        "Entries over the number of guests put into the well.",
+    ),
+    "contact_rate_per_guest_h": Wording(
+        "Contact rate", "contacts per 100 guest-hours", 100, "contacts", "guest-hours free and alive",
+        "New contacts with a host over the time guests were free.",
+    ),
+    "escape_rate_per_h": Wording(
+        "Escape rate", "escapes per 100 hours inside", 100, "escapes", "hours inside and alive",
+        "Guests that came out again over the time guests spent inside.",
+    ),
+    "death_rate_inside_per_h": Wording(
+        "Death rate inside", "deaths per 100 hours inside", 100, "deaths", "hours inside and alive",
+        "Deaths inside a host over the time guests spent inside.",
+    ),
+    "death_rate_outside_per_h": Wording(
+        "Death rate outside", "deaths per 100 hours outside", 100, "deaths", "hours outside and alive",
+        "Deaths outside over the time guests spent outside.",
+    ),
+    "loss_rate_inside_per_h": Wording(
+        "Loss rate inside", "losses per 100 hours inside", 100, "losses", "hours inside and alive",
+        "Guests lost from view while inside: a lysed guest may be counted here.",
+    ),
+    "loss_rate_outside_per_h": Wording(
+        "Loss rate outside", "losses per 100 hours outside", 100, "losses", "hours outside and alive",
+        "Guests lost from view while outside: dying guests often detach before they stain.",
+    ),
+    "entry_cumulative_incidence": Wording(
+        "Guests that entered by the end", "% of guests", 100, "first entries", "hours",
+        "Share of guests that entered at least once, with death outside as the competing end.",
+    ),
+    "inside_occupancy_end": Wording(
+        "Guests inside at the end", "% of guests", 100, "guests inside", "hours",
+        "Share of guests inside a host at the end: a balance of entry, escape and death, not a rate.",
+    ),
+    "hosts_with_guest_fraction": Wording(
+        "Hosts that held a guest", "% of hosts", 100, "hosts with a guest", "host-hours",
+        "Share of hosts that held at least one guest at some time.",
+    ),
+    "guests_per_host": Wording(
+        "Guests per host", "guests per host", 1, "guests inside", "hosts",
+        "Most guests inside one host at once, averaged over hosts.",
+    ),
+    "host_death_rate_per_h": Wording(
+        "Host death rate", "host deaths per 100 host-hours", 100, "host deaths", "host-hours",
+        "Hosts that died over the time hosts were watched.",
+    ),
+    "death_hazard_inside_vs_outside": Wording(
+        "Death inside against outside", "hazard ratio", 1, "deaths", "hours",
+        "How often guests die while inside against while outside, with time inside counted as it passes.",
+    ),
+}  # fmt: skip
+
+LOCATIONS: Final[dict[str, str]] = {
+    "free": "free",
+    "attached": "touching a host",
+    "entering": "entering",
+    "inside": "inside",
+    "unresolved": "cannot be told",
+    "dead": "dead",
+    "lost": "lost from view",
+}
+ENDS: Final[dict[str, str]] = {
+    "death": "died inside",
+    "escape": "came out",
+    "aborted": "turned back",
+    "host_death": "host died",
+    "host_lost": "host lost from view",
+    "edge": "left the field",
+    "track_lost": "lost from view",
+    "movie_end": "still there at the end",
+}
+SCORES: Final[dict[str, str]] = {
+    "surviving": "surviving",
+    "dying": "died inside",
+    "entering": "entry not completed",
+    "": "not scored",
+}
+
+
+def wording(estimand: str, unit: str = "") -> Wording:
+    """How an estimand is shown; an unknown one keeps its own name and unit.
+
+    Examples
+    --------
+    >>> wording("entry_rate_per_guest_h").unit
+    'entries per 100 guest-hours'
+    >>> wording("t_cell_contacts_per_host_h", "1/h").title
+    'T cell contacts per host h'
+    """
+    known = ESTIMANDS.get(estimand)
+    if known is not None:
+        return known
+    plain_name = estimand.replace("_", " ").strip()
+    return Wording(plain_name[:1].upper() + plain_name[1:], unit)
+
+
+def number(value: float) -> str:
+    """Round for reading: two significant digits, three where the first is 1, no exponents.
+
+    Examples
+    --------
+    >>> [number(v) for v in (0.01234, 1.234, 23.45, 0.0, 1234.5, float("nan"))]
+    ['0.0123', '1.23', '23', '0', '1,234', '–']
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    sign = "−" if value < 0 else ""
+    if size == 0:
+        return "0"
+    if size < 0.0005:
+        return f"{sign}<0.001"
+    if size >= 100:
+        return f"{sign}{size:,.0f}"
+    exponent = math.floor(math.log10(size))
+    digits = 3 if size / 10**exponent < 1.995 else 2
+    return f"{sign}{size:.{max(0, digits - 1 - exponent)}f}"
+
+
+def count(value: float) -> str:
+    """Whole number with thousands separated; one decimal where it is none.
+
+    Examples
+    --------
+    >>> count(12345.0), count(12.5), count(float("nan"))
+    ('12,345', '12.5', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() or value >= 100 else f"{value:,.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval in words; an open side is said.
+
+    Examples
+    --------
+    >>> interval(1.6, 3.5), interval(float("nan"), 0.2), interval(1.6, float("inf"))
+    ('1.6 to 3.5', 'up to 0.20', 'from 1.6 up')
+    """
+    open_low, open_high = math.isnan(low) or math.isinf(low), math.isnan(high) or math.isinf(high)
+    if open_low and open_high:
+        return "no interval"
+    if open_low:
+        return f"up to {number(high)}"
+    if open_high:
+        return f"from {number(low)} up"
+    return f"{number(low)} to {number(high)}"
+
+
+def p_value(p: float) -> str:
+    """A p-value as papers print it.
+
+    Examples
+    --------
+    >>> p_value(0.0123), p_value(0.00001), p_value(float("nan"))
+    ('p = 0.012', 'p < 0.001', 'no test')
+    """
+    if math.isnan(p):
+        return "no test"
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def plural(n: float, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "donor"), plural(3, "donor"), plural(2, "entry", "entries")
+    ('1 donor', '3 donors', '2 entries')
+    """
+    return f"{count(n)} {one if n == 1 else many or one + 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """Join as a sentence does.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1] if parts else ""
+
+
+# What XML 1.0 does not allow in text, and what turns the direction of the text that follows a hostile name.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(name: object) -> str:
+    r"""Text fit for a page: control characters, lone surrogates and direction overrides become U+FFFD.
+
+    Examples
+    --------
+    >>> printable("a\x00b")
+    'a\ufffdb'
+    """
+    return _UNPRINTABLE.sub("\ufffd", str(name))
+
+
+def short(name: object, most: int = 28) -> str:
+    """A name that fits on an axis; the middle of a longer one is left out.
+
+    Examples
+    --------
+    >>> short("abcdefghij", 7)
+    'abc…hij'
+    """
+    text = printable(name)
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
