@@ -7,7 +7,7 @@ and dim ones are treated alike, and outlines of cells that lie over one another 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,8 @@ class Contours:
         Short over long axis, from the outline's second harmonic.
     roughness : (n,) float64
         What circle, shift and ellipse leave of the outline: SD over the mean radius.
+    cut : (n,) float64
+        Share of rays that end at the image's border.
     """
 
     y: Float
@@ -56,6 +58,7 @@ class Contours:
     closed: Float
     axis_ratio: Float
     roughness: Float
+    cut: Float
 
     @property
     def area_px(self) -> Float:
@@ -66,12 +69,18 @@ class Contours:
     def __len__(self) -> int:
         return int(self.y.size)
 
+    @property
+    def score(self) -> Float:
+        """How much an outline looks like one whole round cell, 0-1."""
+        return np.asarray(self.drop * self.axis_ratio * np.maximum(1.0 - 2.0 * self.roughness, 0.0))
+
+    def also(self, other: Contours) -> Contours:
+        """These and then the others."""
+        return Contours(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
+
     def pick(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Contours:
         """Keep some of them."""
-        return Contours(
-            self.y[which], self.x[which], self.radii[which], self.core[which], self.background[which],
-            self.drop[which], self.closed[which], self.axis_ratio[which], self.roughness[which],
-        )  # fmt: skip
+        return Contours(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
 def trace(
@@ -85,6 +94,7 @@ def trace(
     noise: float,
     edge_fraction: float = 0.5,
     hollow: bool = False,
+    climb: float = 0.08,
 ) -> Contours:
     """Draw the outline around every seed.
 
@@ -104,17 +114,21 @@ def trace(
         Level of the outline between background (0) and core (1).
     hollow : bool
         The stain is at the rim: levels are taken from each ray's highest point, and edges beyond it.
+    climb : float
+        A valley is where the signal rises again by this share of core less valley.
     """
     n = y.size
     radii = np.zeros((n, N_RAYS))
-    stats = np.zeros((n, 6))
+    stats = np.zeros((n, 7))
     stats[:, 0], stats[:, 1] = np.clip(y, 0, volume.shape[1] - 1), np.clip(x, 0, volume.shape[2] - 1)
     _trace(
         volume, z.astype(np.int64), radius_px.astype(np.float64), float(reach_px), float(noise),
-        float(edge_fraction), hollow, radii, stats, _SIN, _COS,
+        float(edge_fraction), float(climb), hollow, radii, stats, _SIN, _COS,
     )  # fmt: skip
     ratio, rough = _shape(radii)
-    return Contours(stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough)
+    return Contours(
+        stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough, stats[:, 6]
+    )
 
 
 def _shape(radii: Float) -> tuple[Float, Float]:
@@ -168,6 +182,7 @@ def _cast_ray(
     reach: float,
     core: float,
     noise: float,
+    climb: float,
     profile: npt.NDArray[np.float64],
 ) -> tuple[int, int, bool]:
     """Sample a ray every half pixel until it climbs out of a valley or ends.
@@ -189,7 +204,7 @@ def _cast_ray(
         n = s + 1
         if r < 0.5 * radius or n == 1 or value < least:
             least, lowest = value, s
-        elif value - least > max(3.0 * noise, 0.08 * (core - least)):
+        elif value - least > max(3.0 * noise, climb * (core - least)):
             return n, lowest, False
     return n, lowest, False
 
@@ -202,6 +217,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
     reach: float,
     noise: float,
     edge_fraction: float,
+    climb: float,
     hollow: bool,
     radii: npt.NDArray[np.float64],
     stats: npt.NDArray[np.float64],
@@ -228,7 +244,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
                 top = 0.0
             n_floor = 0
             for a in range(n_rays):
-                n, low, left = _cast_ray(plane, y, x, sin[a], cos[a], r0, reach, core, noise, profiles[a])
+                n, low, left = _cast_ray(plane, y, x, sin[a], cos[a], r0, reach, core, noise, climb, profiles[a])
                 length[a], lowest[a], out[a] = n, low, left
                 if n > 0 and not (left and 0.5 * n < 0.8 * r0):
                     floors[n_floor] = profiles[a, low]
@@ -247,7 +263,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
                 stats[s, 4] = 0.0
                 break
             level = background + edge_fraction * height_over
-            drop, closed = 0.0, 0.0
+            drop, closed, cut = 0.0, 0.0, 0.0
             for a in range(n_rays):
                 n = length[a]
                 start = 0
@@ -262,6 +278,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
                         break
                 if r < 0.0:
                     r = 0.5 * (n - 1) if out[a] else 0.5 * lowest[a]
+                    cut += 1.0 if out[a] else 0.0
                 edge[a] = max(r, 0.0)
                 if out[a] and 0.5 * n < 0.8 * r0:
                     closed += 1.0
@@ -283,7 +300,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
                 my += piece * (radii[s, a] * sin[a] + radii[s, b] * sin[b]) / 3.0
                 mx += piece * (radii[s, a] * cos[a] + radii[s, b] * cos[b]) / 3.0
             stats[s, 2], stats[s, 3] = top, background
-            stats[s, 4], stats[s, 5] = drop / n_rays, closed / n_rays
+            stats[s, 4], stats[s, 5], stats[s, 6] = drop / n_rays, closed / n_rays, cut / n_rays
             stats[s, 0], stats[s, 1] = y, x
             if area < 1.0:
                 break

@@ -17,7 +17,7 @@ from cicimage.segmentation.contours import Contours, trace
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
 from cicimage.segmentation.outlines import draw
 from cicimage.segmentation.seeds import Seeds, find_seeds
-from cicimage.segmentation.selection import choose
+from cicimage.segmentation.selection import choose, dip_between, pairs_in_touch
 
 Float = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class LogGuestSegmenter(GuestSegmenter):
 
     min_snr: float = Field(default=6.0, ge=2.0, le=50.0)
     """Least response of a seed, in SD of the response to noise."""
-    edge_fraction: float = Field(default=0.5, ge=0.2, le=0.8)
+    edge_fraction: float = Field(default=0.45, ge=0.2, le=0.8)
     """Level of the outline between background (0) and the cell's core (1)."""
     smallest: float = Field(default=0.6, ge=0.2, le=1.0)
     """Smallest accepted diameter as share of the population's lower bound; dying cells shrink, debris is smaller."""
@@ -45,7 +45,10 @@ class LogGuestSegmenter(GuestSegmenter):
     """Largest deviation of an outline from an ellipse, SD over mean radius."""
     min_contrast: float = Field(default=0.3, ge=0.0, le=5.0)
     """Least height over the surroundings, as share of the surroundings' own height over the dark background."""
-    min_relative: float = Field(default=0.05, ge=0.0, le=0.9)
+    min_score: float = Field(default=0.6, ge=0.0, le=1.0)
+    """Least likeness of the dimmest objects to one whole round cell (edge all around, times roundness, times
+    smoothness); a fifth of it from an eighth of the field's typical brightness on."""
+    min_relative: float = Field(default=0.01, ge=0.0, le=0.9)
     """Least height as share of the field's typical guest: what is dimmer is debris or another population's remains."""
     min_closed: float = Field(default=0.6, ge=0.0, le=1.0)
     """Least share of the outline along which the signal falls."""
@@ -53,27 +56,55 @@ class LogGuestSegmenter(GuestSegmenter):
     def segment(self, scene: Scene) -> Objects:
         """Return the guests of one frame, labels ascending by row of the centroid."""
         image = finite(scene.image)
-        smallest, largest = scene.diameter_um
+        smallest = scene.diameter_um[0]
         seeds = self._seeds(image, scene)
         if not len(seeds):
             return _none(image)
         fine = shrink(image, scene.um_per_px, smallest / 8.0)
         smooth = _smooth(fine, scene, blur_um=0.1 * smallest)
-        z = np.clip(np.rint(seeds.z), 0, image.shape[0] - 1).astype(np.int64)
-        found = trace(
-            smooth.volume, z,
-            (seeds.y - fine.offset_px) / fine.factor, (seeds.x - fine.offset_px) / fine.factor,
-            0.5 * seeds.diameter_um / fine.um_per_px,
-            reach_px=self.largest * largest * 0.6 / fine.um_per_px, noise=smooth.noise,
-            edge_fraction=self.edge_fraction, hollow=scene.stain == "membrane",
-        )  # fmt: skip
-        fit = self._fit(found, fine.um_per_px, scene, smooth)
+        y, x = (seeds.y - fine.offset_px) / fine.factor, (seeds.x - fine.offset_px) / fine.factor
+        found = self._trace(smooth, seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px, scene)
+        small = self._diameter_um(found, smooth) <= self.largest * scene.diameter_um[1]
+        fit = self._whole(found, smooth, scene) & small
         found, z_slice = found.pick(fit), seeds.z[fit]
-        chosen = choose(found, z_slice, smooth.volume, fine.um_per_px, scene.um_per_z)
-        found, z_slice = found.pick(chosen), z_slice[chosen]
+        chosen = choose(found, z_slice, smooth.volume, smooth.apart)
+        found, z_slice = self._with_unions(found.pick(chosen), z_slice[chosen], smooth, scene)
         bright = self._bright_enough(found)
-        found, z_slice = found.pick(bright), z_slice[bright]
-        return self._objects(found, z_slice, fine, scene)
+        return self._objects(found.pick(bright), z_slice[bright], fine, scene)
+
+    def _trace(
+        self, smooth: _Smooth, z: Float, y: Float, x: Float, radius_px: Float, scene: Scene, climb: float = 0.08
+    ) -> Contours:
+        return trace(
+            smooth.volume, np.clip(np.rint(z), 0, smooth.volume.shape[0] - 1).astype(np.int64), y, x, radius_px,
+            reach_px=0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px, noise=smooth.noise,
+            edge_fraction=self.edge_fraction, hollow=scene.stain == "membrane", climb=climb,
+        )  # fmt: skip
+
+    def _with_unions(self, found: Contours, z_slice: Float, smooth: _Smooth, scene: Scene) -> tuple[Contours, Float]:
+        """Put a cell together that was found in pieces: granules, or halves of a thing too large to be a guest.
+
+        Two outlines in touch become one where the outline around both, valleys between them ignored, looks more
+        like one round cell than either does; without a valley between them it need only look as much so as they
+        do on average. Where that one is too large for a guest, neither piece is one.
+        """
+        i, j = pairs_in_touch(found, z_slice, smooth.apart)
+        if not i.size:
+            return found, z_slice
+        area = found.area_px
+        share = area[i] / (area[i] + area[j])
+        y, x, z = (share * v[i] + (1.0 - share) * v[j] for v in (found.y, found.x, z_slice))
+        union = self._trace(smooth, z, y, x, np.sqrt((area[i] + area[j]) / np.pi), scene, climb=0.5)
+        one = self._whole(union, smooth, scene) & (union.area_px >= 0.8 * (area[i] + area[j]))
+        small = self._diameter_um(union, smooth) <= self.largest * scene.diameter_um[1]
+        pieces = one & (union.score >= 0.45 * (found.score[i] + found.score[j]))
+        pieces &= dip_between(found, z_slice, i, j, smooth.volume) < 0.1
+        stays = np.ones(len(found), dtype=np.bool_)
+        stays[i[pieces]] = stays[j[pieces]] = False
+        both = found.pick(stays).also(union.pick(one & small))
+        z_both = np.concatenate([z_slice[stays], z[one & small]])
+        chosen = choose(both, z_both, smooth.volume, smooth.apart)
+        return both.pick(chosen), z_both[chosen]
 
     def _seeds(self, image: FloatArray, scene: Scene) -> Seeds:
         smallest, largest = scene.diameter_um
@@ -81,26 +112,37 @@ class LogGuestSegmenter(GuestSegmenter):
         coarse = shrink(image, scene.um_per_px, smallest / 6.0)
         return find_seeds(coarse, scene.um_per_z if image.shape[0] > 1 else None, scales, self.min_snr)
 
-    def _fit(self, found: Contours, um_per_px: float, scene: Scene, smooth: _Smooth) -> npt.NDArray[np.bool_]:
-        """Which outlines are round, of a guest's size, and have an edge."""
-        diameter = 2.0 * np.sqrt(np.maximum(found.area_px, 0.0) / np.pi) * um_per_px
+    @staticmethod
+    def _diameter_um(found: Contours, smooth: _Smooth) -> Float:
+        return np.asarray(2.0 * np.sqrt(np.maximum(found.area_px, 0.0) / np.pi) * smooth.um_per_px)
+
+    def _whole(self, found: Contours, smooth: _Smooth, scene: Scene) -> npt.NDArray[np.bool_]:
+        """Which outlines are round, not too small, and have an edge."""
         height = found.core - found.background
         floor = np.maximum(found.background - smooth.dark, 0.0)
-        return (
-            (diameter >= self.smallest * scene.diameter_um[0])
-            & (diameter <= self.largest * scene.diameter_um[1])
-            & (found.axis_ratio >= self.min_axis_ratio)
-            & (found.roughness <= self.max_roughness)
+        # Of a cell cut by the image's border a part is seen, which need be neither round nor large.
+        cut = found.cut > 0.15
+        # The dimmer an object, the more it must look like a cell: haze and texture are dim and ragged.
+        relative = height / max(self._typical(height[found.closed >= self.min_closed]), 1e-9)
+        score = self.min_score * np.clip(0.025 / np.maximum(relative, 1e-9), 0.2, 1.0)
+        least = np.where(cut, 0.8, 1.0) * self.smallest * scene.diameter_um[0]
+        return np.asarray(
+            (self._diameter_um(found, smooth) >= least)
+            & (found.axis_ratio >= np.where(cut, 0.5, 1.0) * self.min_axis_ratio)
+            & (found.roughness <= np.where(cut, 1.5, 1.0) * self.max_roughness)
+            & (found.score >= score)
             & (found.closed >= self.min_closed)
             & (height > np.maximum(4.0 * smooth.noise, self.min_contrast * floor))
         )
 
     def _bright_enough(self, found: Contours) -> npt.NDArray[np.bool_]:
         height = found.core - found.background
-        if height.size == 0:
-            return np.zeros(0, dtype=np.bool_)
-        typical = float(np.median(height[height >= np.median(height)]))
-        return np.asarray(height >= self.min_relative * typical)
+        return np.asarray(height >= self.min_relative * self._typical(height))
+
+    @staticmethod
+    def _typical(height: Float) -> float:
+        """Height of the field's brighter half of guests, 0 where there is none."""
+        return float(np.percentile(height, 75.0)) if height.size else 0.0
 
     def _objects(self, found: Contours, z_slice: Float, fine: Grid, scene: Scene) -> Objects:
         order = np.lexsort((found.x, found.y))
@@ -116,16 +158,22 @@ class LogGuestSegmenter(GuestSegmenter):
 
 @dataclass(frozen=True)
 class _Smooth:
-    """Image on which outlines are drawn, its noise SD and the level of the empty field."""
+    """Image on which outlines are drawn, its noise SD, the level of the empty field, pixel and focus step.
+
+    ``apart`` is the focus step in pixels, 0 in a plane.
+    """
 
     volume: FloatArray
     noise: float
     dark: float
+    um_per_px: float
+    apart: float
 
 
 def _smooth(fine: Grid, scene: Scene, blur_um: float) -> _Smooth:
-    volume = fine.volume
+    volume, apart = fine.volume, 0.0
     if scene.um_per_z is not None and volume.shape[0] > 1:
+        apart = scene.um_per_z / fine.um_per_px
         volume = slabs(volume, 0.15 * float(np.mean(scene.diameter_um)) / scene.um_per_z)
     sigma = max(blur_um / fine.um_per_px, 0.5)
     if scene.stain == "membrane":
@@ -133,7 +181,7 @@ def _smooth(fine: Grid, scene: Scene, blur_um: float) -> _Smooth:
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume])
     # White noise of SD 1 per pixel keeps 1 / (2 sqrt(pi) sigma) after the blur.
     noise = noise_of(volume) / (2.0 * np.sqrt(np.pi) * sigma)
-    return _Smooth(blurred, noise, dark_level(blurred, noise))
+    return _Smooth(blurred, noise, dark_level(blurred, noise), fine.um_per_px, apart)
 
 
 def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tuple[Float, Float]:

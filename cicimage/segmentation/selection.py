@@ -13,9 +13,14 @@ Float = npt.NDArray[np.float64]
 
 
 def choose(
-    found: Contours, z_slice: Float, volume: FloatArray, um_per_px: float, um_per_z: float | None,
-    *, most_overlap: float = 0.4, least_dip: float = 0.15,
-) -> npt.NDArray[np.int64]:  # fmt: skip
+    found: Contours,
+    z_slice: Float,
+    volume: FloatArray,
+    apart: float,
+    *,
+    most_overlap: float = 0.4,
+    least_dip: float = 0.15,
+) -> npt.NDArray[np.int64]:
     """Keep the best outline of every cell.
 
     From the best score down, an outline is taken unless it shares more than ``most_overlap`` of the smaller of
@@ -23,20 +28,58 @@ def choose(
     centres are at least 0.6 of their mean diameter apart in z and the signal between them dips by at least
     ``least_dip`` of the lower one's height.
 
+    Parameters
+    ----------
+    found : Contours
+        Candidates, centres in pixels of ``volume``.
+    z_slice : (n,) float64 array
+        Slice index of each.
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+    apart : float
+        Focus step in pixels, 0 in a plane.
+
     Returns
     -------
     (k,) int64 array
-        Indices of those kept.
+        Indices of those kept, best first.
     """
     if not len(found):
         return np.zeros(0, dtype=np.int64)
-    score = found.drop * found.axis_ratio * np.maximum(1.0 - 2.0 * found.roughness, 0.0)
-    order = np.argsort(-score, kind="stable").astype(np.int64)
+    order = np.argsort(-found.score, kind="stable").astype(np.int64)
     radius = np.sqrt(np.maximum(found.area_px, 1e-9) / np.pi)
-    apart = um_per_z / um_per_px if um_per_z is not None and volume.shape[0] > 1 else 0.0
     return np.asarray(
         _choose(order, found.y, found.x, z_slice, radius, found.background, volume, apart, most_overlap, least_dip)
     )
+
+
+def pairs_in_touch(
+    found: Contours, z_slice: Float, apart: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices (i, j), i < j, of outlines at like height whose discs touch or nearly do.
+
+    ``apart`` is the focus step in pixels, 0 in a plane.
+    """
+    radius = np.sqrt(np.maximum(found.area_px, 0.0) / np.pi)
+    i, j = np.triu_indices(len(found), 1)
+    reach = radius[i] + radius[j]
+    near = np.hypot(found.y[i] - found.y[j], found.x[i] - found.x[j]) < 1.1 * reach
+    near &= np.abs(z_slice[i] - z_slice[j]) * apart <= 0.5 * reach
+    return i[near].astype(np.int64), j[near].astype(np.int64)
+
+
+def dip_between(
+    found: Contours, z_slice: Float, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], volume: FloatArray
+) -> Float:
+    """How far the signal between the centres of i and j dips below both, as share of the lower one's height."""
+    dips = [
+        _dip(
+            volume, found.y[a], found.x[a], z_slice[a], found.background[a],
+            found.y[b], found.x[b], z_slice[b], found.background[b],
+        )
+        for a, b in zip(i, j, strict=True)
+    ]  # fmt: skip
+    return np.array(dips, dtype=np.float64)
 
 
 @compiled
@@ -56,11 +99,11 @@ def _shared(a: float, b: float, d: float) -> float:
 
 
 @compiled
-def _dips(
+def _dip(
     volume: npt.NDArray[np.float32], ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
-    fb: float, least: float,
-) -> bool:  # fmt: skip
-    """Whether the signal on the straight line between two centres dips below both ends."""
+    fb: float,
+) -> float:  # fmt: skip
+    """Lowest point on the straight line between two centres under both ends, over the lower end's height."""
     depth, height, width = volume.shape
     n = 16
     first, second, low = 0.0, 0.0, np.inf
@@ -77,7 +120,9 @@ def _dips(
             second = value
         low = min(low, value)
     weaker = min(first - fa, second - fb)
-    return min(first, second) - low >= least * weaker
+    if weaker <= 0.0:
+        return 0.0
+    return float((min(first, second) - low) / weaker)
 
 
 @compiled
@@ -100,12 +145,10 @@ def _choose(
             if _shared(radius[a], radius[b], np.sqrt(flat)) <= most_overlap:
                 continue
             over = abs(z[a] - z[b]) * apart
-            if (
-                apart > 0.0
-                and over >= 0.6 * reach
-                and _dips(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b], least_dip)
-            ):
-                continue
+            if apart > 0.0 and over >= 0.6 * reach:
+                dip = _dip(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b])
+                if dip >= least_dip:
+                    continue
             good = False
             break
         if good:
