@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import FloatArray
-from cicimage.methods import Objects, noise_sd as estimate_noise
+from cicimage.methods import Objects
+from cicimage.methods import noise_sd as estimate_noise
 
 F64 = npt.NDArray[np.float64]
 

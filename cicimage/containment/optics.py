@@ -146,7 +146,7 @@ def judge_optics(
     sentences = [
         {
             "na": f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'}).",
-            "measured": f"NA is not known; axial resolution {fwhm:.1f} um was measured from the guests, taken as balls.",
+            "measured": f"NA is not known; axial resolution {fwhm:.1f} um was measured from the guests, as balls.",
             "assumed": f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na.",
         }[source]
     ]

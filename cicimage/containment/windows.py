@@ -149,7 +149,7 @@ def _region_of(rho: float, radius: float, reach: Any) -> int:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _pass(
+def _pass(  # noqa: C901 - one compiled loop; calls inside it would cost more than they explain
     image: Any, g_pixels: Any, g_offsets: Any, g_boxes: Any, g_yxr: Any, h_pixels: Any, h_offsets: Any, h_boxes: Any,
     pairs: Any, g_count: Any, h_count: Any, reach: Any, sums: Any, counts: Any, sector_sums: Any, sector_host: Any,
     sector_all: Any, overlap: Any, gap: Any,

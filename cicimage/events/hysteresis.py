@@ -1,0 +1,252 @@
+"""The transparent scorer: thresholds on cap, floor and ring with hysteresis and persistence."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from scipy.special import expit, ndtr
+
+from cicimage.events.timeline import Timeline, lasts, runs, timelines
+from cicimage.events.viability import judge_viability
+from cicimage.methods import Observations, Scorer
+
+F64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+FREE, ON_TOP, UNDER, BETWEEN, LATERAL, INSIDE = range(6)
+CONTACT_OF: Final = ("none", "on_top", "under", "between", "lateral", "none")
+
+
+class HysteresisScorer(Scorer):
+    """Cap and floor of the same host make inside, cap alone under, floor alone on top.
+
+    Probabilities come from how many standard errors cap and floor lie from their thresholds, are smoothed over
+    the persistence time and switched with hysteresis. Where they leave it open, the frame is ``unresolved``.
+    """
+
+    stage_version: ClassVar[int] = 1
+
+    cap_threshold: float = Field(0.25, ge=0, le=2)
+    """Cap (share of the signal beside the guest) from which there is one."""
+    floor_threshold: float = Field(0.22, ge=0, le=2)
+    """The same for the floor."""
+    model_sd: float = Field(0.08, gt=0, le=1)
+    """Spread of cap and floor besides photon noise (texture, height errors)."""
+    enter_p: float = Field(0.6, gt=0.5, lt=1)
+    """Smoothed probability from which a guest becomes inside."""
+    leave_p: float = Field(0.4, gt=0, lt=0.5)
+    """Smoothed probability below which an inside guest is no longer inside."""
+    persistence_min: float = Field(10.0, ge=0, le=120)
+    """Evidence is smoothed over about this time, minutes."""
+    contact_um: float = Field(1.0, ge=0, le=10)
+    """Gap in projection up to which a guest touches a host, um."""
+    min_share: float = Field(0.5, gt=0, le=1)
+    """Share of the footprint within the host from which a guest lies over, under or in it."""
+    max_error: float = Field(0.35, gt=0)
+    """Standard error of cap or floor beyond which they tell nothing."""
+    entering_max_min: float = Field(90.0, gt=0)
+    """An entry takes at most this long, minutes."""
+    abort_ring: float = Field(0.5, gt=0, le=1)
+    """Ring coverage from which a guest on top has begun to enter even if it turns back."""
+    death_sd: float = Field(5.0, gt=0)
+    """Death signal over the body from which a frame is stained, noise SD."""
+    death_fill: float = Field(0.3, gt=0, le=1)
+    """Share of the body stained from which a frame is stained."""
+    death_frames: int = Field(2, ge=1, le=20)
+    """Stained frames in a row from which a guest is dead."""
+
+    def score(self, observations: Observations) -> pd.DataFrame:
+        """Return table ``frames``."""
+        parts = [self._score_one(line, observations) for line in timelines(observations)]
+        frames = observations.frames.reset_index(drop=True)
+        out = frames.drop(columns=[c for c in ("parent_id", "yd_um", "xd_um") if c in frames])
+        filled: dict[str, Any] = {
+            "location": np.full(len(frames), "free", object), "contact": np.full(len(frames), "none", object),
+            "viability": np.full(len(frames), "unknown", object), "host_id": np.zeros(len(frames), np.int64),
+            "p_inside": np.zeros(len(frames)), "p_dead": np.full(len(frames), np.nan),
+            "p_entering": np.zeros(len(frames)),
+        }  # fmt: skip
+        for rows, values in parts:
+            for name, column in values.items():
+                filled[name][rows] = column
+        return out.assign(**filled)
+
+    def _score_one(self, line: Timeline, observations: Observations) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
+        deep = any(observations.separable.values())
+        p, host, told = self._probabilities(line, deep=deep)
+        p = _smooth(p, line.time_h, line.observed & told, self.persistence_min)
+        inside = _switch(p[:, INSIDE], self.enter_p, self.leave_p)
+        best = p.argmax(axis=1)
+        outside = np.where(best == INSIDE, p[:, :INSIDE].argmax(axis=1), best)
+        location = np.where(inside, "inside", np.where(outside == FREE, "free", "attached")).astype(object)
+        contact = np.array(CONTACT_OF, object)[np.where(inside, INSIDE, outside)]
+        doubt = self._doubt(p, told, line, inside)
+        location[doubt], contact[doubt] = "unresolved", "unresolved"
+        host = _steady_host(host, location)
+        self._mark_entering(location, contact, line, host)
+        p_inside = np.clip(p[:, INSIDE], 0.0, 1.0)
+        viability, p_dead = judge_viability(
+            line, (location == "inside") | (location == "unresolved"), marker=observations.death_marker,
+            reaches_inside=observations.death_reaches_inside, signal_sd=self.death_sd, fill=self.death_fill,
+            frames=self.death_frames,
+        )  # fmt: skip
+        entering = np.where(location == "entering", 0.6, 0.0)
+        return line.rows, {
+            "location": location, "contact": contact, "host_id": host, "p_inside": p_inside,
+            "viability": viability, "p_dead": p_dead, "p_entering": entering,
+        }  # fmt: skip
+
+    def _probabilities(self, line: Timeline, *, deep: bool) -> tuple[F64, npt.NDArray[np.int64], Bool]:
+        """Class probabilities (T, 6) frame by frame, the most likely host, and whether the frame tells anything."""
+        n, v = len(line), line.grid.values
+        p = np.zeros((n, 6))
+        if len(line.grid) == 0:
+            p[:, FREE] = 1.0
+            return p, np.zeros(n, np.int64), line.observed.copy()
+        share = np.nan_to_num(v["footprint_share"])
+        over = share >= self.min_share
+        touching = np.nan_to_num(v["gap_um"], nan=np.inf) <= self.contact_um
+        if deep:
+            cap, floor, informed = self._layers(v)
+            each_in, each_under, each_top = cap * floor, cap * (1.0 - floor), (1.0 - cap) * floor
+        else:
+            each_in, informed = self._flat_inside(v), np.isfinite(v["void"])
+            each_under, each_top = 0.5 * (1.0 - each_in), 0.5 * (1.0 - each_in)
+        weigh = np.where(over, 1.0, 0.0)
+        each_in, each_under, each_top = each_in * weigh, each_under * weigh, each_top * weigh
+        p[:, INSIDE] = each_in.max(axis=0)
+        between = _between(each_under, each_top)
+        p[:, BETWEEN] = (1.0 - p[:, INSIDE]) * between
+        rest = 1.0 - p[:, INSIDE] - p[:, BETWEEN]
+        under, top = each_under.max(axis=0), each_top.max(axis=0)
+        side = np.where(touching.any(axis=0), np.maximum(1e-3, 1.0 - np.maximum(under, top)), 0.0)
+        far = np.where(touching.any(axis=0), 0.0, 1.0)
+        total = np.maximum(under + top + side + far, 1e-9)
+        for state, value in ((UNDER, under), (ON_TOP, top), (LATERAL, side), (FREE, far)):
+            p[:, state] = rest * value / total
+        score = each_in + 0.1 * np.maximum(each_under, each_top) + 0.01 * share + np.where(touching, 1e-4, -1.0)
+        host = np.where(touching.any(axis=0), line.grid.host_ids[score.argmax(axis=0)], 0)
+        told = line.observed & (~over.any(axis=0) | (over & informed).any(axis=0))
+        return p, host, told
+
+    def _layers(self, v: dict[str, F64]) -> tuple[F64, F64, Bool]:
+        """Probability of a cap and of a floor, per host and frame."""
+        out = []
+        informed = np.ones(v["cap"].shape, bool)
+        for name, threshold in (("cap", self.cap_threshold), ("floor", self.floor_threshold)):
+            se = np.where(np.isfinite(v[name + "_se"]), v[name + "_se"], 9.0)
+            value = np.where(np.isfinite(v[name]), v[name], threshold)
+            out.append(ndtr((value - threshold) / np.hypot(se, self.model_sd)))
+            informed &= np.isfinite(v[name]) & (se <= self.max_error)
+        return out[0], out[1], informed
+
+    def _flat_inside(self, v: dict[str, F64]) -> F64:
+        """Projection: a void that is walled all around; never certain, since under looks much the same."""
+        void, ring = np.nan_to_num(v["void"]), np.nan_to_num(v["ring_coverage"])
+        return 0.02 + 0.8 * expit(12.0 * (void - 0.35)) * expit(10.0 * (ring - 0.7))
+
+    def _doubt(self, p: F64, told: Bool, line: Timeline, inside: Bool) -> Bool:
+        """Frames left open: nothing measured nearby, or inside against outside undecided for longer than a moment."""
+        open_p = (p[:, INSIDE] > 1.0 - self.enter_p) & (p[:, INSIDE] < self.enter_p)
+        doubt = np.zeros(len(line), bool)
+        for a, b in runs(open_p):
+            if lasts(line.time_h, a, b, self.persistence_min):
+                doubt[a : b + 1] = True
+        silent = ~told & line.observed
+        for a, b in runs(silent):
+            if lasts(line.time_h, a, b, self.persistence_min) or (a == 0 and b == len(line) - 1):
+                doubt[a : b + 1] = True
+        return doubt
+
+    def _mark_entering(
+        self, location: npt.NDArray[np.object_], contact: npt.NDArray[np.object_], line: Timeline,
+        host: npt.NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        """Name the frames in which a guest is on its way in, whether or not it got there."""
+        if len(line.grid) == 0:
+            return
+        ring = _of_host(line, "ring_coverage", host)
+        floor, cap = _of_host(line, "floor", host), _of_host(line, "cap", host)
+        partial = (
+            ((contact == "on_top") & (np.nan_to_num(ring) >= 0.2))
+            | ((contact == "under") & (np.nan_to_num(floor) > 0.5 * self.floor_threshold))
+            | ((contact == "on_top") & (np.nan_to_num(cap) > 0.5 * self.cap_threshold))
+        ) & (location == "attached")
+        limit_h = self.entering_max_min / 60.0
+        for a, _ in runs(location == "inside"):
+            k = a - 1
+            while k >= 0 and partial[k] and line.time_h[a] - line.time_h[k] <= limit_h:
+                location[k] = "entering"
+                k -= 1
+        begun = (location == "attached") & (contact == "on_top") & (np.nan_to_num(ring) >= self.abort_ring)
+        for a, b in runs(begun):
+            if lasts(line.time_h, a, b, self.persistence_min) and line.time_h[b] - line.time_h[a] <= limit_h:
+                location[a : b + 1] = "entering"
+
+
+def _between(under: F64, top: F64) -> F64:
+    """Cap of one host and floor of another, (T,)."""
+    if len(under) < 2:
+        return np.zeros(under.shape[1])
+    best = np.zeros(under.shape[1])
+    for i in range(len(under)):
+        others = np.delete(top, i, axis=0).max(axis=0)
+        best = np.maximum(best, under[i] * others)
+    return best
+
+
+def _of_host(line: Timeline, name: str, host: npt.NDArray[np.int64]) -> F64:
+    """Evidence against the host named per frame, NaN where there is none."""
+    at = np.searchsorted(line.grid.host_ids, host)
+    ok = (at < len(line.grid)) & (line.grid.host_ids[np.minimum(at, len(line.grid) - 1)] == host)
+    out = np.full(len(line), np.nan)
+    out[ok] = line.grid.values[name][at[ok], np.flatnonzero(ok)]
+    return out
+
+
+def _smooth(p: F64, time_h: F64, told: Bool, window_min: float) -> F64:
+    """Mean over neighbours in time with a Gaussian of a third of the window; frames that tell nothing weigh nothing."""
+    sd = max(window_min / 60.0 / 3.0, 1e-6)
+    weight = np.exp(-0.5 * np.square((time_h[:, None] - time_h[None, :]) / sd)) * told[None, :]
+    total = weight.sum(axis=1, keepdims=True)
+    out: F64 = np.where(total > 1e-6, (weight @ p) / np.maximum(total, 1e-6), p)
+    nearest = _nearest_told(time_h, told)
+    lost = (total[:, 0] <= 1e-6) & (nearest >= 0)
+    out[lost] = p[nearest[lost]]
+    return out
+
+
+def _nearest_told(time_h: F64, told: Bool) -> npt.NDArray[np.int64]:
+    known = np.flatnonzero(told)
+    if len(known) == 0:
+        return np.full(len(time_h), -1, np.int64)
+    return known[np.abs(time_h[:, None] - time_h[known][None, :]).argmin(axis=1)].astype(np.int64)
+
+
+def _switch(p: F64, on: float, off: float) -> Bool:
+    """Hysteresis: on above ``on``, off below ``off``, else as before; the start takes the nearer side."""
+    out = np.zeros(len(p), bool)
+    state = bool(len(p) and p[0] >= 0.5)
+    for i, value in enumerate(p):
+        if value >= on:
+            state = True
+        elif value < off:
+            state = False
+        out[i] = state
+    return out
+
+
+def _steady_host(host: npt.NDArray[np.int64], location: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    """Within one stay the host is the one most frames name; gaps take the stay's host."""
+    out = host.copy()
+    for a, b in runs(location == "inside"):
+        named = host[a : b + 1]
+        named = named[named > 0]
+        if len(named):
+            ids, counts = np.unique(named, return_counts=True)
+            out[a : b + 1] = ids[counts.argmax()]
+    return out
