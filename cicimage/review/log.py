@@ -304,9 +304,7 @@ class ReviewLog:
     def __enter__(self) -> ReviewLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
