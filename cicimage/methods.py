@@ -160,6 +160,10 @@ class IlluminationMethod(Method):
     def estimate(self, sample: FloatArray, um_per_px: float) -> FloatArray:
         """Return the (Y, X) relative gain (mean 1) from (N, Y, X) planes sampled over the movie."""
 
+    def pedestal(self, sample: FloatArray) -> float:
+        """Return the level without any light (counts), which the gain does not touch."""
+        return 0.0
+
 
 class BleedThroughMethod(Method):
     """Signal of one channel that shows in another."""

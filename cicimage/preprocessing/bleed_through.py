@@ -1,0 +1,118 @@
+"""Signal of one channel that shows in another: the slope of the lower envelope."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from cicimage.masks import FloatArray
+from cicimage.methods import BleedThroughMethod
+
+Float64 = npt.NDArray[np.float64]
+
+
+class RegressionBleedThrough(BleedThroughMethod):
+    """How the floor of one channel rises with the brightness of another.
+
+    Pixels are sorted into bins of channel j. Own signal of channel i only adds, so a low quantile of i within a
+    bin is background plus what bleeds in, as long as some pixels as bright in j carry no dye of i; the slope over
+    the bins is the share. A dye that is truly in all cells of the other channel cannot be told from bleed-through:
+    measure it on single-stained wells then, or switch the method off.
+    """
+
+    quantile: float = Field(default=0.15, gt=0, lt=1)
+    """Quantile of the receiving channel within a bin."""
+    block_px: int = Field(default=2, ge=1, le=16)
+    """Pixels averaged along each side before, against noise."""
+    bins: int = Field(default=24, ge=5, le=200)
+    """Bins over the sending channel's brightness."""
+    min_bright_px: int = Field(default=400, ge=10)
+    """Averaged pixels that must stand out of the sending channel's background."""
+    max_share: float = Field(default=0.5, gt=0, le=1)
+    """Largest share believed; a larger one is a dye in both channels and is left alone (0)."""
+    min_share: float = Field(default=0.005, ge=0, lt=1)
+    """Shares below are taken as 0."""
+
+    def estimate(self, sample: FloatArray) -> FloatArray:
+        """Estimate the shares.
+
+        Parameters
+        ----------
+        sample : (N, C, Y, X) float32
+            Planes sampled over the movie, illumination corrected, counts.
+
+        Returns
+        -------
+        (C, C) float32
+            M[i, j] = share of channel j seen in i; 0 on the diagonal.
+        """
+        n_channels = sample.shape[1]
+        matrix = np.zeros((n_channels, n_channels), np.float64)
+        if n_channels < 2:
+            return matrix.astype(np.float32)
+        pixels = _blocks(sample, self.block_px)
+        floors = np.percentile(pixels, 10, axis=1)
+        noise = np.maximum([_spread_below(p, f) for p, f in zip(pixels, floors, strict=True)], 1e-6)
+        above = pixels - np.array([_level(p, f) for p, f in zip(pixels, floors, strict=True)])[:, None]
+        for _ in range(3):  # what bleeds in from a third channel is taken out before the next look
+            before = matrix.copy()
+            for i in range(n_channels):
+                for j in range(n_channels):
+                    if i != j:
+                        others = [k for k in range(n_channels) if k not in (i, j)]
+                        own = above[i] - sum((matrix[i, k] * above[k] for k in others), np.zeros(above.shape[1]))
+                        matrix[i, j] = self._share(own, above[j], float(noise[j]))
+            if np.allclose(before, matrix, atol=1e-3):
+                break
+        return matrix.astype(np.float32)
+
+    def _share(self, receiving: Float64, sending: Float64, noise: float) -> float:
+        bright = sending > 6 * noise
+        if np.count_nonzero(bright) < self.min_bright_px:
+            return 0.0
+        s, r = sending[bright], receiving[bright]
+        edges = np.unique(np.quantile(s, np.linspace(0, 1, self.bins + 1)))
+        if len(edges) < 4:
+            return 0.0
+        index = np.clip(np.searchsorted(edges, s, side="right") - 1, 0, len(edges) - 2)
+        order = np.argsort(index, kind="stable")
+        cuts = np.searchsorted(index[order], np.arange(1, len(edges) - 1))
+        groups = [(a, b) for a, b in zip(np.split(s[order], cuts), np.split(r[order], cuts), strict=True) if a.size]
+        xs = np.array([float(a.mean()) for a, _ in groups])
+        ys = np.array([float(np.quantile(b, self.quantile)) for _, b in groups])
+        slope = _median_slope(xs, ys)
+        return slope if self.min_share <= slope <= self.max_share else 0.0
+
+
+def _blocks(sample: FloatArray, block: int) -> Float64:
+    """(C, pixels) block means."""
+    n, c, height, width = sample.shape
+    size = max(1, width // block), max(1, height // block)
+    small = [
+        [cv2.resize(np.ascontiguousarray(sample[k, i]), size, interpolation=cv2.INTER_AREA) for k in range(n)]
+        for i in range(c)
+    ]
+    return np.asarray(small, np.float64).reshape(c, -1)
+
+
+def _level(values: Float64, floor: float) -> float:
+    """Background level: the median of what scatters about the floor."""
+    spread = _spread_below(values, floor)
+    near = values[values <= floor + 4 * spread]
+    return float(np.median(near)) if near.size else floor
+
+
+def _spread_below(values: Float64, floor: float) -> float:
+    """SD of the background from what lies below its 10th percentile."""
+    low = float(np.percentile(values, 1))
+    return max((floor - low) / (2.326 - 1.282), 1e-6)
+
+
+def _median_slope(x: Float64, y: Float64) -> float:
+    """Theil-Sen slope."""
+    i, j = np.triu_indices(len(x), 1)
+    dx = x[j] - x[i]
+    wide = dx > 0.1 * np.ptp(x)
+    return float(np.median((y[j] - y[i])[wide] / dx[wide])) if wide.any() else 0.0
