@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +71,26 @@ class Setting:
     def death_marker(self) -> str | None:
         """Name of the death marker, where there is one."""
         return next(iter(self.markers), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON: what is judged anew after a correction needs no recording."""
+        return {
+            "optics": asdict(self.optics), "time_s": self.time_s.tolist(),
+            "populations": {n: p.model_dump(mode="json") for n, p in self.populations.items()},
+            "markers": {n: m.model_dump(mode="json") for n, m in self.markers.items()},
+            "channel_of": dict(self.channel_of), "channels": list(self.channels),
+            "channel_names": list(self.channel_names), "origins": dict(self.origins),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Setting:
+        """Undo :meth:`as_dict`."""
+        return cls(
+            Optics(**kept["optics"]), np.asarray(kept["time_s"], np.float64),
+            {n: PopulationSection.model_validate(p) for n, p in kept["populations"].items()},
+            {n: MarkerSection.model_validate(m) for n, m in kept["markers"].items()},
+            dict(kept["channel_of"]), tuple(kept["channels"]), tuple(kept["channel_names"]), dict(kept["origins"]),
+        )  # fmt: skip
 
 
 def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
