@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from cicimage.pipeline import Job, run_position
 from cicimage.pipeline.position import memory_need, write_failure
 from cicimage.store import lock, read_json
 
+Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]
 """Called with position, stage, done, total while a position runs; stage ``done`` or ``failed`` at its end."""
 
@@ -107,7 +108,7 @@ def run_batch(
     return _outcome(batch, disk_full)
 
 
-def _context() -> BaseContext:
+def _context() -> Context:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -120,10 +121,10 @@ def _fits(job: Job, running: list[_Running]) -> bool:
     if not running:
         return True
     promised = sum(max(r.need - r.peak, 0) for r in running)
-    return memory_need(job) + promised < 0.9 * psutil.virtual_memory().available
+    return bool(memory_need(job) + promised < 0.9 * psutil.virtual_memory().available)
 
 
-def _start(context: BaseContext, job: Job) -> _Running:
+def _start(context: Context, job: Job) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, theirs), name=job.key, daemon=True)
     process.start()

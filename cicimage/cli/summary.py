@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
 import click
 import pandas as pd
@@ -34,19 +35,19 @@ def print_summary(collected: Collected, results: Results) -> None:
             continue
         click.echo(f"\n{title} (95 % interval; events / hours; donors)")
         width = max(len(c) for c in part["condition"])
-        for r in part.itertuples():
+        for r in part.to_dict("records"):
             click.echo(
-                f"  {r.condition:<{width}}  {_number(r.estimate)} ({_number(r.ci_low)} to {_number(r.ci_high)});  "
-                f"{_count(r.events)} / {_number(r.exposure_h)} h;  {r.n_donors or 'unknown'}"
+                f"  {r['condition']:<{width}}  {_interval(r, 'estimate')};  "
+                f"{r['events']:.0f} / {_number(r['exposure_h'])} h;  {r['n_donors'] or 'unknown'}"
             )
     primary = collected.run["configuration"]["experiment"]["primary"]
     part = comparisons[comparisons["estimand"] == primary]
     if len(part):
         click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
-        for c in part.itertuples():
-            p = f"p = {c.p_value:.3g}" if not math.isnan(c.p_value) else "no test"
-            note = f";  {c.note}" if c.note else ""
-            click.echo(f"  {c.condition}  {_number(c.ratio)} ({_number(c.ci_low)} to {_number(c.ci_high)}), {p}{note}")
+        for c in part.to_dict("records"):
+            p = f"p = {c['p_value']:.3g}" if not math.isnan(c["p_value"]) else "no test"
+            note = f";  {c['note']}" if c["note"] else ""
+            click.echo(f"  {c['condition']}  {_interval(c, 'ratio')}, {p}{note}")
     click.echo(f"\nreport: {results.report}")
 
 
@@ -54,5 +55,5 @@ def _number(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.3g}"
 
 
-def _count(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.0f}"
+def _interval(row: Mapping[Hashable, Any], name: str) -> str:
+    return f"{_number(row[name])} ({_number(row['ci_low'])} to {_number(row['ci_high'])})"

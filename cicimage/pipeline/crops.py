@@ -32,7 +32,8 @@ class _Strip:
     """One event's panels as they come in, frame by frame."""
 
     name: str
-    event: Any
+    guest_id: int
+    host_id: int
     frames: list[int]
     panels: dict[int, dict[str, Any]] = field(default_factory=dict)
 
@@ -63,9 +64,9 @@ def save_crops(
         guests = masks.masks(frame, setting.with_role("guest"))
         hosts = masks.masks(frame, setting.with_role("host"))
         for strip in by_frame[frame]:
-            key = (strip.event.guest_id, frame)
+            key = (strip.guest_id, frame)
             if key in rows.index:
-                host_label = labels.get((frame, int(strip.event.host_id)), 0)
+                host_label = labels.get((frame, strip.host_id), 0)
                 strip.panels[frame] = _panel(raw, rows.loc[key], host_label, guests, hosts, setting)
     for strip in strips:
         if strip.panels:
@@ -77,9 +78,11 @@ def _plan(events: pd.DataFrame, n_frames: int) -> list[_Strip]:
         return []
     numbered = events.assign(_name=[f"e{n:04d}" for n in range(1, len(events) + 1)])
     strips = []
-    for event in numbered.nlargest(MOST_EVENTS, "p", keep="first").itertuples():
-        anchors = (event.start_frame, event.entry_after_frame, event.entry_frame, event.end_frame)
-        strips.append(_Strip(str(event[-1]), event, choose_frames(anchors, n_frames)))
+    for event in numbered.nlargest(MOST_EVENTS, "p", keep="first").to_dict("records"):
+        anchors = [event[n] for n in ("start_frame", "entry_after_frame", "entry_frame", "end_frame")]
+        strips.append(
+            _Strip(event["_name"], int(event["guest_id"]), int(event["host_id"]), choose_frames(anchors, n_frames))
+        )
     return strips
 
 

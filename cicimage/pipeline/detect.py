@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.containment.evidence import measure_frame
-from cicimage.containment.markers import measure_marker
+from cicimage.containment.markers import measure_markers
+from cicimage.errors import RecordingError
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
     BleedThroughMethod,
@@ -27,7 +28,7 @@ from cicimage.methods import (
 )
 from cicimage.pipeline.setting import Setting
 from cicimage.preprocessing.correction import Corrections, sample_frames
-from cicimage.preprocessing.quality import measure_quality
+from cicimage.preprocessing.quality import flag_defocus, frame_quality
 from cicimage.recording import PlaneError, Recording
 from cicimage.store import masks_to_rows
 
@@ -105,15 +106,17 @@ def detect(
             drift.append((t, *(drift[-1][1:3] if drift else (0.0, 0.0)), np.nan))
             progress("detect", t + 1, n_frames)
             continue
-        quality.append(measure_quality(raw, setting.channel_names).assign(frame=t))
+        quality.append(_quality(t, raw, setting))
         image = tools.corrections.apply(raw)
         dy, dx, trust = drift_of(_registration_image(image, setting))
         drift.append((t, dy * setting.optics.um_per_px, dx * setting.optics.um_per_px, trust))
         found = segment_frame(image, tools)
         rows = []
+        deaths = _deaths(found, image, tools)
         for name, objects in found.items():
             rows += masks_to_rows(t, name, objects.masks)
-            cells.append(_measure(t, name, objects, image, tools))
+            signal, fill = deaths.get(name, (np.nan, np.nan))
+            cells.append(_measure(t, name, objects, image, tools).assign(death_signal=signal, death_fill=fill))
         save_masks(rows)
         evidence.append(_evidence(t, found, image, tools))
         progress("detect", t + 1, n_frames)
@@ -121,10 +124,30 @@ def detect(
         cells=_stack(cells),
         evidence=_stack(evidence),
         drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
-        quality=_stack(quality),
+        quality=_with_defocus(_stack(quality)),
         arrays=arrays,
         missing=missing,
     )
+
+
+def _quality(t: int, raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
+    """Quality of the middle slice of every channel, as it came from the camera."""
+    rows = [
+        {"frame": t, "channel": name, **asdict(frame_quality(raw[c, raw.shape[1] // 2]))}
+        for c, name in enumerate(setting.channel_names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _with_defocus(quality: pd.DataFrame) -> pd.DataFrame:
+    """Flag frames that are out of focus against their neighbours."""
+    if not len(quality):
+        return quality
+    flags = quality["flag"].copy()
+    for _, part in quality.groupby("channel"):
+        blurred = part.index[flag_defocus(part["sharpness"].to_numpy(np.float64))]
+        flags.loc[[i for i in blurred if not flags.at[i]]] = "defocused"
+    return quality.assign(flag=flags)
 
 
 def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
@@ -144,7 +167,7 @@ def _prepare(
     if choices["bleed_through"].method != "none":
         method = cast(BleedThroughMethod, _build("bleed_through", choices))
         matrix = method.estimate(flat.astype(np.float32))
-    corrections = Corrections(gain=gain, bleed_through=matrix, background=background.astype(np.float32))
+    corrections = Corrections(gain=gain, bleed=matrix, background=background.astype(np.float32))
     noise = np.array([max(noise_sd(flat[:, c]), 1e-6) for c in range(flat.shape[1])])
     arrays: dict[str, npt.NDArray[Any]] = {"background": background, "noise_sd": noise}
     if gain is not None:
@@ -173,7 +196,7 @@ def _sample(recording: Recording, setting: Setting) -> FloatArray:
         except PlaneError:
             continue
     if not planes:
-        raise PlaneError(f"{recording.path}: none of the sampled frames can be decoded; copy the file again", 0, 0, 0)
+        raise RecordingError(f"{recording.path}: none of its sampled frames can be decoded; copy the file again")
     return np.stack(planes)
 
 
@@ -237,16 +260,21 @@ def _measure(t: int, name: str, objects: Objects, image: FloatArray, tools: _Too
             t, name, mask.label, (ys.mean() + mask.y0) * um, (xs.mean() + mask.x0) * um, float(z),
             ys.size * um * um, float(extent), level, level / tools.noise[slot], edge,
         ))  # fmt: skip
-    table = pd.DataFrame(rows, columns=[
+    return pd.DataFrame(rows, columns=[
         "frame", "population", "label", "y_um", "x_um", "z_um", "area_um2", "z_extent_um", "intensity", "snr",
         "touches_border",
     ])  # fmt: skip
-    marker = setting.death_marker
-    signal, fill = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    if marker is not None and len(table):
-        slot = setting.slot(marker)
-        signal, fill = measure_marker(image[slot], objects, noise_sd=float(tools.noise[slot]))
-    return table.assign(death_signal=signal, death_fill=fill)
+
+
+def _deaths(
+    found: Mapping[str, Objects], image: FloatArray, tools: _Tools
+) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Death signal and fill per population; empty without a marker."""
+    setting = tools.setting
+    if setting.death_marker is None:
+        return {}
+    slot = setting.slot(setting.death_marker)
+    return measure_markers(image[slot], found, noise_sd=float(tools.noise[slot]), um_per_z=setting.optics.um_per_z)
 
 
 def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def link(
         Table ``cells``; ids are unique across populations.
     """
     um = setting.optics.um_per_px
-    shift = drift.set_index("frame")[["dy_um", "dx_um"]] / um
+    shift = drift.sort_values("frame")[["dy_um", "dx_um"]].to_numpy(np.float64) / um
     time_h = setting.time_s / 3600.0
     linked: list[pd.DataFrame] = []
     offset = 0
@@ -65,7 +65,7 @@ def link(
             return masks_of(frame, name)
 
         def shift_here(frame: int) -> tuple[float, float]:
-            return float(shift.at[frame, "dy_um"]), float(shift.at[frame, "dx_um"])
+            return float(shift[frame, 0]), float(shift[frame, 1])
 
         ids = tracker.track(still, masks_here, shift_here)
         own = own.merge(ids, on=["frame", "label"], validate="one_to_one")

@@ -10,20 +10,20 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 
 from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import ExperimentFile, Position
-from cicimage.methods import STEPS, Choice, available
+from cicimage.methods import BleachingMethod, Choice, available, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
 from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
 from cicimage.pipeline.setting import Setting, resolve
-from cicimage.preprocessing.quality import bleaching_factors
 from cicimage.recording import Recording, open_recording, preflight
 from cicimage.store import (
     DiskFullError,
@@ -196,6 +196,7 @@ def _run_stages(
     preflight(path, axes=job.file.files.axes, series=job.file.files.series)
     with _open(job) as recording:
         setting = resolve(recording, job.file, path)
+        write_json(folder.root / "setting.json", setting.as_dict())
         if "detect" not in done:
             since = time.perf_counter()
             _save_detections(folder, recording, setting, choices, progress)
@@ -253,8 +254,13 @@ def _save_quality(folder: PositionFolder, setting: Setting, bleaching: Choice, j
         return
     time_h = setting.time_s / 3600.0 - job.position.time_zero_h
     quality = quality.assign(position=job.key, time_h=time_h[quality["frame"].to_numpy()])
-    factors = bleaching_factors(quality, bleaching)
-    write_table(folder.table("qc"), quality.assign(bleach_factor=factors))
+    quality["bleach_factor"] = np.nan
+    if bleaching.method != "none":
+        method = cast(BleachingMethod, build("bleaching", bleaching.method, bleaching.options))
+        for _, part in quality.groupby("channel"):
+            signal, hours = part["signal"].to_numpy(np.float64), part["time_h"].to_numpy(np.float64)
+            quality.loc[part.index, "bleach_factor"] = method.estimate(signal, hours)
+    write_table(folder.table("qc"), quality)
 
 
 def _facts(
@@ -303,4 +309,4 @@ class _Log:
         self._file.flush()
 
 
-__all__ = ["STEPS", "Job", "memory_need", "run_position", "settings_key", "write_failure"]
+__all__ = ["Job", "memory_need", "run_position", "settings_key", "write_failure"]

@@ -165,9 +165,9 @@ def _times(recording: Recording, stated: float | None, settle: _Settle) -> npt.N
         times = np.asarray(measured, dtype=np.float64)
         if np.isfinite(times).all() and (np.diff(times) > 0).all():
             settle("frame_interval_s", stated, float(np.median(np.diff(times))), "s")
-            return times - times[0]
+            return np.asarray(times - times[0], dtype=np.float64)
     interval = settle("frame_interval_s", stated, recording.metadata.frame_interval_s, "s")
-    return np.arange(n) * float(interval or 0.0)
+    return np.arange(n, dtype=np.float64) * float(interval or 0.0)
 
 
 def _channel(path: Path, use: str, channel: Channel, names: tuple[str, ...]) -> int:
