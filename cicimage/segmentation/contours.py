@@ -210,6 +210,24 @@ def _cast_ray(
 
 
 @compiled
+def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
+    """Median of an element of a closed ring and its two neighbours on either side."""
+    n = edge.size
+    middle = edge[a]
+    for k in range(-2, 3):
+        candidate = edge[(a + k) % n]
+        below, equal = 0, 0
+        for m in range(-2, 3):
+            other = edge[(a + m) % n]
+            below += other < candidate
+            equal += other == candidate
+        if below <= 2 and below + equal > 2:
+            middle = candidate
+            break
+    return float(middle)
+
+
+@compiled
 def _trace(  # noqa: C901 - one pass over seeds, rays and samples
     volume: npt.NDArray[np.float32],
     z: npt.NDArray[np.int64],
@@ -232,7 +250,6 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
     out = np.zeros(n_rays, dtype=np.bool_)
     floors = np.zeros(n_rays)
     edge = np.zeros(n_rays)
-    window = np.zeros(5)
     for s in range(z.size):
         plane = volume[z[s]]
         height, width = plane.shape
@@ -289,9 +306,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
                     if lost >= 0.25:
                         closed += 1.0
             for a in range(n_rays):
-                for k in range(5):
-                    window[k] = edge[(a + k - 2) % n_rays]
-                radii[s, a] = np.sort(window)[2]
+                radii[s, a] = _median_of_five(edge, a)
             area, my, mx = 0.0, 0.0, 0.0
             for a in range(n_rays):
                 b = (a + 1) % n_rays

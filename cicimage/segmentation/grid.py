@@ -70,7 +70,7 @@ def finite(image: FloatArray) -> FloatArray:
     return np.where(good, image, np.float32(level)).astype(np.float32)
 
 
-def noise_of(volume: FloatArray, most: int = 200_000) -> float:
+def noise_of(volume: FloatArray, most: int = 60_000) -> float:
     """Noise SD per pixel of a (Z, Y, X) volume, from mixed differences of neighbours in evenly spaced strips."""
     depth, height, width = volume.shape
     if height < 2 or width < 2:
@@ -84,7 +84,7 @@ def noise_of(volume: FloatArray, most: int = 200_000) -> float:
     return float(np.median(mixed) / 0.6745 / 2.0)
 
 
-def dark_level(volume: FloatArray, noise: float, most: int = 100_000) -> float:
+def dark_level(volume: FloatArray, noise: float, most: int = 40_000) -> float:
     """Level of the darkest population of pixels: the background, also where cells cover most of the field.
 
     The mode of all pixels is no background in a confluent field. The lowest percent of the pixels is one tail of

@@ -33,7 +33,7 @@ class LogGuestSegmenter(GuestSegmenter):
 
     min_snr: float = Field(default=6.0, ge=2.0, le=50.0)
     """Least response of a seed, in SD of the response to noise."""
-    edge_fraction: float = Field(default=0.45, ge=0.2, le=0.8)
+    edge_fraction: float = Field(default=0.35, ge=0.2, le=0.8)
     """Level of the outline between background (0) and the cell's core (1)."""
     smallest: float = Field(default=0.6, ge=0.2, le=1.0)
     """Smallest accepted diameter as share of the population's lower bound; dying cells shrink, debris is smaller."""
@@ -109,7 +109,7 @@ class LogGuestSegmenter(GuestSegmenter):
     def _seeds(self, image: FloatArray, scene: Scene) -> Seeds:
         smallest, largest = scene.diameter_um
         scales = np.geomspace(0.8 * smallest, 0.95 * largest, 4)
-        coarse = shrink(image, scene.um_per_px, smallest / 6.0)
+        coarse = shrink(image, scene.um_per_px, smallest / 4.5)
         return find_seeds(coarse, scene.um_per_z if image.shape[0] > 1 else None, scales, self.min_snr)
 
     @staticmethod

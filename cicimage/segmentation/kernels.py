@@ -21,39 +21,35 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def _is_peak(response: npt.NDArray[np.float32], k: int, i: int, j: int) -> bool:
-    """No neighbour is higher, and of equal ones none comes before in scanning order."""
-    depth, height, width = response.shape
-    value = response[k, i, j]
-    for kk in range(max(k - 1, 0), min(k + 2, depth)):
-        for ii in range(max(i - 1, 0), min(i + 2, height)):
-            for jj in range(max(j - 1, 0), min(j + 2, width)):
-                other = response[kk, ii, jj]
-                if other > value:
-                    return False
-                if other == value and (kk, ii, jj) < (k, i, j):
-                    return False
-    return True
+def strongest(
+    order: npt.NDArray[np.int64],
+    z: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    x: npt.NDArray[np.float64],
+    size: npt.NDArray[np.float64],
+    near: float,
+) -> npt.NDArray[np.int64]:
+    """Of points in ``order`` (best first), those that lie near no better one of like size.
 
-
-@compiled
-def find_peaks(response: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.int64]:
-    """Voxels of a (Z, Y, X) response above ``threshold`` and not below any of their 26 neighbours, (n, 3) z, y, x.
-
-    On a plateau the first voxel in scanning order is taken.
+    Near is within one slice in z and within ``near`` of the smaller size in the plane; like is up to 1.5 times.
     """
-    depth, height, width = response.shape
-    found = np.empty((4096, 3), dtype=np.int64)
+    kept = np.empty(order.size, dtype=np.int64)
     n = 0
-    for k in range(depth):
-        for i in range(height):
-            for j in range(width):
-                if response[k, i, j] > threshold and _is_peak(response, k, i, j):
-                    if n == found.shape[0]:
-                        found = np.concatenate((found, np.empty_like(found)))
-                    found[n, 0], found[n, 1], found[n, 2] = k, i, j
-                    n += 1
-    return found[:n].copy()
+    for a in order:
+        alone = True
+        for c in range(n):
+            b = kept[c]
+            if size[a] > 1.5 * size[b] or size[b] > 1.5 * size[a]:
+                continue
+            reach = near * min(size[a], size[b])
+            dy, dx = y[a] - y[b], x[a] - x[b]
+            if dy * dy + dx * dx < reach * reach and abs(z[a] - z[b]) <= 1.0:
+                alone = False
+                break
+        if alone:
+            kept[n] = a
+            n += 1
+    return kept[:n].copy()
 
 
 @compiled

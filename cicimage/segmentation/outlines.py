@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import BoolArray, Mask, Masks
+from cicimage.masks import Mask, Masks
 from cicimage.segmentation.contours import N_RAYS, Contours
 from cicimage.segmentation.grid import Grid
+from cicimage.segmentation.kernels import compiled
 
 Float = npt.NDArray[np.float64]
-_SUBPIXEL = 4  # binary digits of a vertex' fraction
+Int = npt.NDArray[np.int64]
 
 
-def draw(found: Contours, z_um: Float, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, npt.NDArray[np.int64]]:
+def draw(found: Contours, z_um: Float, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, Int]:
     """Fill every outline.
 
     Where two outlines at like height overlap, a pixel goes to the one in which it lies deeper (distance from
@@ -28,58 +28,83 @@ def draw(found: Contours, z_um: Float, grid: Grid, shape: tuple[int, int]) -> tu
     (k,) int64 array
         Index of the outline of each mask.
     """
-    angles = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
-    ys = grid.to_frame(found.y[:, None] + found.radii * np.sin(angles))
-    xs = grid.to_frame(found.x[:, None] + found.radii * np.cos(angles))
-    cy, cx = grid.to_frame(found.y), grid.to_frame(found.x)
-    radius = np.sqrt(np.maximum(found.area_px, 0.0) / np.pi) * grid.factor
+    y, x = grid.to_frame(found.y), grid.to_frame(found.x)
+    radii = np.maximum(found.radii, 1e-9) * grid.factor
+    um_per_px = grid.um_per_px / grid.factor
+    boxes, start = _boxes(y, x, radii, shape)
+    pixels = np.zeros(int(start[-1]), dtype=np.bool_)
+    _fill(y, x, z_um / um_per_px, radii, boxes, start, pixels)
     masks: list[Mask] = []
     kept: list[int] = []
-    for i in range(len(found)):
-        y0, x0 = max(0, int(np.floor(ys[i].min()))), max(0, int(np.floor(xs[i].min())))
-        y1, x1 = min(shape[0], int(np.ceil(ys[i].max())) + 1), min(shape[1], int(np.ceil(xs[i].max())) + 1)
-        if y1 <= y0 or x1 <= x0:
-            continue
-        crop = np.zeros((y1 - y0, x1 - x0), dtype=np.uint8)
-        corners = np.stack([xs[i] - x0, ys[i] - y0], axis=1) * 2**_SUBPIXEL
-        cv2.fillPoly(crop, [np.rint(corners).astype(np.int32)], 1, shift=_SUBPIXEL)
-        pixels = crop.astype(np.bool_)
-        close = np.hypot(cy - cy[i], cx - cx[i]) < 1.5 * (radius + radius[i])
-        close &= np.abs(z_um - z_um[i]) <= 0.5 * (radius + radius[i]) * grid.um_per_px / grid.factor
-        close[i] = False
-        for j in np.flatnonzero(close):
-            _give(
-                pixels,
-                y0,
-                x0,
-                (cy[i], cx[i], found.radii[i] * grid.factor),
-                (cy[j], cx[j], found.radii[j] * grid.factor),
-            )
-        if pixels.any():
-            masks.append(Mask(len(masks) + 1, y0, x0, pixels))
+    for i, (y0, x0, y1, x1) in enumerate(boxes.tolist()):
+        crop = pixels[start[i] : start[i + 1]].reshape(y1 - y0, x1 - x0)
+        if crop.any():
+            masks.append(Mask(len(masks) + 1, y0, x0, crop))
             kept.append(i)
     return Masks(masks, shape), np.array(kept, dtype=np.int64)
 
 
-def _give(
-    pixels: BoolArray, y0: int, x0: int, own: tuple[float, float, Float], other: tuple[float, float, Float]
-) -> None:
-    """Take those pixels away that lie deeper within the other outline."""
-    py, px = np.nonzero(pixels)
-    theirs = _depth(py + y0, px + x0, other)
-    inside = theirs < 1.0
-    if inside.any():
-        py, px, theirs = py[inside], px[inside], theirs[inside]
-        mine = _depth(py + y0, px + x0, own)
-        lost = theirs < mine
-        pixels[py[lost], px[lost]] = False
+def _boxes(y: Float, x: Float, radii: Float, shape: tuple[int, int]) -> tuple[Int, Int]:
+    """Box (y0, x0, y1, x1) of every outline within the frame, and where its pixels start in a common buffer."""
+    angles = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
+    ys, xs = y[:, None] + radii * np.sin(angles), x[:, None] + radii * np.cos(angles)
+    low = np.stack([np.floor(ys.min(axis=1)), np.floor(xs.min(axis=1))], axis=1)
+    high = np.stack([np.ceil(ys.max(axis=1)), np.ceil(xs.max(axis=1))], axis=1) + 1
+    low = np.clip(low, 0, np.array(shape))
+    high = np.maximum(np.clip(high, 0, np.array(shape)), low)
+    sizes = np.prod(high - low, axis=1).astype(np.int64)
+    return np.concatenate([low, high], axis=1).astype(np.int64), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _depth(y: npt.NDArray[np.int64], x: npt.NDArray[np.int64], outline: tuple[float, float, Float]) -> Float:
+@compiled
+def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
     """Distance from the centre over the outline's radius in that direction: 0 at the centre, 1 on the outline."""
-    cy, cx, radii = outline
-    turn = np.arctan2(y - cy, x - cx) * (N_RAYS / (2.0 * np.pi)) % N_RAYS
-    a = turn.astype(np.int64)
+    turn = np.arctan2(dy, dx) * (radii.size / (2.0 * np.pi))
+    if turn < 0.0:
+        turn += radii.size
+    a = int(turn)
     share = turn - a
-    reach = radii[a % N_RAYS] * (1.0 - share) + radii[(a + 1) % N_RAYS] * share
-    return np.asarray(np.hypot(y - cy, x - cx) / np.maximum(reach, 1e-9))
+    reach = radii[a % radii.size] * (1.0 - share) + radii[(a + 1) % radii.size] * share
+    return float(np.sqrt(dy * dy + dx * dx) / reach)
+
+
+@compiled
+def _fill(
+    y: npt.NDArray[np.float64],
+    x: npt.NDArray[np.float64],
+    z: npt.NDArray[np.float64],
+    radii: npt.NDArray[np.float64],
+    boxes: npt.NDArray[np.int64],
+    start: npt.NDArray[np.int64],
+    pixels: npt.NDArray[np.bool_],
+) -> None:
+    n = y.size
+    longest, shortest = np.zeros(n), np.zeros(n)
+    for s in range(n):
+        longest[s], shortest[s] = radii[s].max(), radii[s].min()
+    rivals = np.zeros(n, dtype=np.int64)
+    for s in range(n):
+        count = 0
+        for t in range(n):
+            reach = longest[s] + longest[t]
+            if t != s and (y[s] - y[t]) ** 2 + (x[s] - x[t]) ** 2 < reach * reach and 2.0 * abs(z[s] - z[t]) <= reach:
+                rivals[count] = t
+                count += 1
+        at = start[s]
+        for i in range(boxes[s, 0], boxes[s, 2]):
+            for j in range(boxes[s, 1], boxes[s, 3]):
+                dy, dx = i - y[s], j - x[s]
+                far = dy * dy + dx * dx
+                inside = far < shortest[s] * shortest[s]
+                if not inside and far < longest[s] * longest[s]:
+                    inside = _depth(dy, dx, radii[s]) <= 1.0
+                if inside and count:
+                    own = _depth(dy, dx, radii[s])
+                    for c in range(count):
+                        t = rivals[c]
+                        ty, tx = i - y[t], j - x[t]
+                        if ty * ty + tx * tx < longest[t] * longest[t] and _depth(ty, tx, radii[t]) < own:
+                            inside = False
+                            break
+                pixels[at] = inside
+                at += 1

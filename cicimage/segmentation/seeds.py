@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from cicimage.masks import FloatArray
 from cicimage.segmentation.grid import Grid, noise_of
-from cicimage.segmentation.kernels import find_peaks
+from cicimage.segmentation.kernels import strongest
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """Candidates, several per cell where several scales answer.
+    """Candidates, several per cell where several scales answer at different places.
 
     Attributes
     ----------
@@ -37,7 +37,9 @@ class Seeds:
 
 
 def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.float64], min_snr: float) -> Seeds:
-    """Return the peaks of the scale-normalised response at every scale.
+    """Return the peaks of the scale-normalised response over all scales.
+
+    Where neighbouring scales answer at the same place, the strongest speaks for all.
 
     Parameters
     ----------
@@ -61,10 +63,14 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
         if peaks.size:
             z, y, x = peaks.T.astype(np.float64)
             z = _between_slices(response, peaks) if response.shape[0] > 2 else z
-            found.append(np.stack([z, grid.to_frame(y), grid.to_frame(x), np.full(z.size, diameter)]))
+            answer = response[peaks[:, 0], peaks[:, 1], peaks[:, 2]].astype(np.float64)
+            found.append(np.stack([z, grid.to_frame(y), grid.to_frame(x), np.full(z.size, diameter), answer]))
     if not found:
         return Seeds(*np.zeros((4, 0)))
-    return Seeds(*np.concatenate(found, axis=1))
+    z, y, x, diameter, answer = np.concatenate(found, axis=1)
+    size = diameter / grid.um_per_px * grid.factor
+    best = strongest(np.argsort(-answer, kind="stable").astype(np.int64), z, y, x, size, 0.08)
+    return Seeds(z[best], y[best], x[best], diameter[best])
 
 
 def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:
@@ -117,6 +123,16 @@ def _response(volume: FloatArray, sigma: float, um_per_px: float, um_per_z: floa
         np.sum(gauss[middle] * curve[middle])
     )  # the two terms share their noise: <LoG, G> = 1 in units of per_plane^2
     return response, float(per_plane * np.sqrt(share))
+
+
+def find_peaks(response: FloatArray, threshold: float) -> npt.NDArray[np.int64]:
+    """Voxels of a (Z, Y, X) response above ``threshold`` and not below any of their 26 neighbours, (n, 3) z, y, x."""
+    around = np.stack([cv2.dilate(plane, np.ones((3, 3), dtype=np.uint8)) for plane in response])
+    peak = (response >= around) & (response > threshold)
+    if response.shape[0] > 1:
+        peak[1:] &= response[1:] >= around[:-1]
+        peak[:-1] &= response[:-1] >= around[1:]
+    return np.argwhere(peak)
 
 
 def _between_slices(response: FloatArray, peaks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
