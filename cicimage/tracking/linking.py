@@ -1,0 +1,175 @@
+"""Frame-to-frame links: which object of the next frame is which of this one.
+
+A link is worth the logarithm of how much likelier it is than its alternative, "this cell was lost and a new
+one turned up there". All links of two frames are decided at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cicimage.tracking.compiled import compiled
+from cicimage.tracking.matching import IntArray, RealArray, assign
+
+TAIL = 5.0
+"""Degrees of freedom of the displacement's tail: most guests crawl a little, some run."""
+_MEMORY = 0.8
+"""How much of what a track has shown of its own motility still counts one step later."""
+_PRIOR_STEPS = 2.0
+"""For how many steps of its own the population's motility stands in."""
+_WORST = -6.0
+"""Least an appearance may speak against a link: a guest may dim, swell or die within one frame."""
+
+
+@compiled
+def _grid(
+    y: RealArray, x: RealArray, first: int, last: int, edge: float
+) -> tuple[float, float, float, int, int, IntArray, IntArray]:
+    """Sort objects first..last into squares, about one square per object.
+
+    Returns origin (y, x), edge, squares along y and x, where each square's members start, and the members.
+    """
+    y0, x0, y1, x1 = y[first], x[first], y[first], x[first]
+    for j in range(first, last):
+        y0, y1 = min(y0, y[j]), max(y1, y[j])
+        x0, x1 = min(x0, x[j]), max(x1, x[j])
+    edge = max(edge, np.sqrt((y1 - y0) * (x1 - x0) / (last - first)), max(y1 - y0, x1 - x0) / 2000.0, 1e-9)
+    ny, nx = int((y1 - y0) / edge) + 1, int((x1 - x0) / edge) + 1
+    start = np.zeros(ny * nx + 1, np.int64)
+    square = np.empty(last - first, np.int64)
+    for j in range(first, last):
+        square[j - first] = int((y[j] - y0) / edge) * nx + int((x[j] - x0) / edge)
+        start[square[j - first] + 1] += 1
+    for c in range(ny * nx):
+        start[c + 1] += start[c]
+    fill = start[:-1].copy()
+    member = np.empty(last - first, np.int64)
+    for j in range(first, last):
+        member[fill[square[j - first]]] = j
+        fill[square[j - first]] += 1
+    return y0, x0, edge, ny, nx, start, member
+
+
+@compiled
+def likeness(looks: RealArray, i: int, j: int, worth: RealArray, slope: RealArray) -> float:
+    """Log of how much likelier two appearances are for one cell than for two: worth - slope * difference squared."""
+    total = 0.0
+    for k in range(worth.size):
+        d = looks[j, k] - looks[i, k]
+        if d == d:  # a missing value says nothing
+            total += worth[k] - slope[k] * d * d
+    return max(total, _WORST)
+
+
+@compiled
+def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and their members
+    offsets: IntArray,
+    t_min: RealArray,
+    y: RealArray,
+    x: RealArray,
+    looks: RealArray,
+    scale_um: float,
+    step_min: float,
+    damping: float,
+    log_chance: float,
+    worth: RealArray,
+    slope: RealArray,
+    max_speed: float,
+    max_gap_min: float,
+    skipped: IntArray,
+) -> tuple[IntArray, RealArray]:
+    """Link every frame's objects to those of the frame before.
+
+    Parameters
+    ----------
+    offsets : (n_frames + 1,) int64
+        Objects of frame f are ``offsets[f]:offsets[f + 1]``; only frames that have objects.
+    t_min : (n_frames,) float64
+        Time of each, minutes.
+    y, x : (n,) float64
+        Centroids, um, drift removed.
+    looks : (n, k) float64
+        What else a cell carries along (z in um, log area, log intensity); NaN where unknown.
+    scale_um : float
+        Typical displacement per axis in ``step_min``, um.
+    step_min : float
+        Typical time between frames, minutes.
+    damping : float
+        Share of the last velocity that carries over to the next step, 0-1.
+    log_chance : float
+        Log of (density of new objects per um2 times odds of losing one).
+    worth, slope : (k,) float64
+        What equal looks are worth, and how fast that falls with their squared difference; see :func:`likeness`.
+    max_speed : float
+        Hard limit, um/min; inf for none.
+    max_gap_min : float
+        Frames further apart are not linked where frames between them were empty.
+    skipped : (n_frames,) int64
+        1 where the frame number before this one had no objects.
+
+    Returns
+    -------
+    previous : (n,) int64
+        Index of the same cell's object in the frame before, -1 for none.
+    residual : (n,) float64
+        Distance from where it was expected, over the square root of the expected growth with time, um; NaN
+        without a link.
+    """
+    n = y.size
+    previous = np.full(n, -1, np.int64)
+    residual = np.full(n, np.nan)
+    vy, vx = np.zeros(n), np.zeros(n)
+    own_ss, own_n = np.zeros(n), np.zeros(n)
+    bonus = worth.sum()
+    edges_to = np.empty(1024, np.int64)
+    edges_gain = np.empty(1024)
+    for f in range(1, offsets.size - 1):
+        first, mid, last = offsets[f - 1], offsets[f], offsets[f + 1]
+        dt = t_min[f] - t_min[f - 1]
+        if skipped[f] == 1 and dt > max_gap_min:
+            continue
+        growth = (dt / step_min) ** (1.0 + damping)
+        carry = damping ** (dt / step_min) * dt
+        y0, x0, edge, ny, nx, start, member = _grid(y, x, mid, last, 2.0 * scale_um * np.sqrt(growth))
+        near_y, near_x = y[member], x[member]
+        indptr = np.zeros(mid - first + 1, np.int64)
+        count = 0
+        for i in range(first, mid):
+            var = (_PRIOR_STEPS * scale_um**2 + own_ss[i]) / (_PRIOR_STEPS + own_n[i]) * growth
+            at_zero = -np.log(2.0 * np.pi * var) - log_chance
+            reach2 = TAIL * var * (np.exp(2.0 * max(at_zero + bonus, 0.0) / (TAIL + 2.0)) - 1.0)
+            reach = min(np.sqrt(reach2), max_speed * dt * (1.0 + damping))
+            py, px = y[i] + carry * vy[i], x[i] + carry * vx[i]
+            cy0, cy1 = int(max((py - reach - y0) / edge, 0.0)), int(min((py + reach - y0) / edge, ny - 1.0))
+            cx0, cx1 = int(max((px - reach - x0) / edge, 0.0)), int(min((px + reach - x0) / edge, nx - 1.0))
+            for cy in range(cy0, cy1 + 1):
+                for cx in range(cx0, cx1 + 1):
+                    for m in range(start[cy * nx + cx], start[cy * nx + cx + 1]):
+                        r2 = (near_y[m] - py) ** 2 + (near_x[m] - px) ** 2
+                        if r2 > reach * reach:
+                            continue
+                        j = member[m]
+                        if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt) ** 2:
+                            continue
+                        gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + r2 / (TAIL * var))
+                        gain += likeness(looks, i, j, worth, slope)
+                        if gain <= 0.0:
+                            continue
+                        if count == edges_to.size:
+                            edges_to = np.concatenate((edges_to, np.empty(count, np.int64)))
+                            edges_gain = np.concatenate((edges_gain, np.empty(count)))
+                        edges_to[count], edges_gain[count] = j - mid, gain
+                        count += 1
+            indptr[i - first + 1] = count
+        chosen = assign(indptr, edges_to[:count], edges_gain[:count], last - mid)
+        for i in range(first, mid):
+            if chosen[i - first] < 0:
+                continue
+            j = mid + chosen[i - first]
+            previous[j] = i
+            r2 = (y[j] - y[i] - carry * vy[i]) ** 2 + (x[j] - x[i] - carry * vx[i]) ** 2
+            residual[j] = np.sqrt(r2 / growth)
+            vy[j], vx[j] = (y[j] - y[i]) / dt, (x[j] - x[i]) / dt
+            own_ss[j] = _MEMORY * own_ss[i] + 0.5 * r2 / growth
+            own_n[j] = _MEMORY * own_n[i] + 1.0
+    return previous, residual

@@ -1,0 +1,185 @@
+"""How far cells move, how much of their velocity lasts and how steady they look: measured from the recording.
+
+Nothing here needs to be known beforehand, so the same tracker serves 2 min and 15 min intervals, resting and
+activated cells, and any pixel size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from cicimage.tracking.linking import link_frames
+from cicimage.tracking.matching import IntArray, RealArray
+from cicimage.tracking.sightings import Sightings
+
+_SAMPLE = 6_000
+"""Objects the measurement looks at: more change nothing but the time it takes."""
+_ROUNDS = 3
+_PRIOR_LINKS = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """What one step looks like.
+
+    Attributes
+    ----------
+    scale_um : float
+        RMS displacement per axis in ``step_min`` that the velocity before did not foretell, um.
+    step_min : float
+        Median time between frames, minutes.
+    damping : float
+        Share of the last velocity that carries over to the next step, 0-1.
+    lost : float
+        Share of objects without a successor in the next frame.
+    log_chance : float
+        Log of (density of new objects per um2 and frame, times odds of losing one).
+    pair_sd, all_sd : (3,) float64
+        SD of differences in looks within one cell over a step, and between any two cells.
+    """
+
+    scale_um: float
+    step_min: float
+    damping: float
+    lost: float
+    log_chance: float
+    pair_sd: RealArray
+    all_sd: RealArray
+
+    def looks(self, weight: float) -> tuple[RealArray, RealArray]:
+        """Log-likelihood ratio of two normals in the difference of looks, one cell over any two: constant, slope."""
+        tells = self.all_sd > self.pair_sd
+        pair, every = np.where(tells, self.pair_sd, 1.0), np.where(tells, self.all_sd, 1.0)
+        return weight * np.log(every / pair), weight * 0.5 * (pair**-2 - every**-2)
+
+
+def link(
+    seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
+) -> tuple[IntArray, RealArray]:
+    """Run :func:`~cicimage.tracking.linking.link_frames` on sightings; see there. Looks count by ``weight``, 0-1."""
+    worth, slope = motion.looks(weight)
+    links: tuple[IntArray, RealArray] = link_frames(
+        seen.offsets, seen.t_min, seen.y, seen.x, seen.looks, motion.scale_um, motion.step_min, motion.damping,
+        motion.log_chance, worth, slope, max_speed, max_gap_min, seen.skipped,
+    )  # fmt: skip
+    return links
+
+
+def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, max_gap_min: float = 15.0) -> Motion:
+    """Measure the motion of a movie from a window in its middle.
+
+    A first guess comes from mutual nearest neighbours; linking with it gives links, whose displacements, losses
+    and looks give the next guess, three times over.
+
+    Parameters
+    ----------
+    seen : Sightings
+        At least one object.
+    weight, max_speed, max_gap_min : float
+        As in :func:`~cicimage.tracking.linking.link_frames`.
+    """
+    part = _window(seen)
+    motion = _first_guess(seen, part)
+    for _ in range(_ROUNDS):
+        previous, residual = link(part, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min)
+        linked = np.flatnonzero(previous >= 0)
+        if linked.size == 0:
+            break
+        motion = _refine(part, motion, previous, residual, linked)
+    return motion
+
+
+def _window(seen: Sightings) -> Sightings:
+    """Consecutive frames about the movie's middle that hold at most ``_SAMPLE`` objects, three at least."""
+    n = seen.frames.size
+    wide = int(np.clip(_SAMPLE * n // max(seen.size, 1), 3, n)) if n > 3 else n
+    a = (n - wide) // 2
+    first, last = int(seen.offsets[a]), int(seen.offsets[a + wide])
+    return replace(
+        seen,
+        row=seen.row[first:last],
+        frame=seen.frame[first:last],
+        offsets=seen.offsets[a : a + wide + 1] - first,
+        frames=seen.frames[a : a + wide],
+        t_min=seen.t_min[a : a + wide],
+        y=seen.y[first:last],
+        x=seen.x[first:last],
+        looks=seen.looks[first:last],
+        area_um2=seen.area_um2[first:last],
+    )
+
+
+def _first_guess(seen: Sightings, part: Sightings) -> Motion:
+    d2: list[RealArray] = [np.empty(0)]
+    size = seen.diameter_um
+    points = np.stack([part.y, part.x], axis=1)
+    for f in range(part.frames.size - 1):
+        a = points[part.offsets[f] : part.offsets[f + 1]]
+        b = points[part.offsets[f + 1] : part.offsets[f + 2]]
+        distance, at = (np.asarray(v) for v in cKDTree(b).query(a))
+        back = np.asarray(cKDTree(a).query(b)[1])
+        d2.append(distance[back[at] == np.arange(len(a))] ** 2)
+    found = np.concatenate(d2)
+    # Half a diameter per axis stands in where little was seen; a median survives the wrong pairs.
+    squares = np.append(found / 2, np.full(int(_PRIOR_LINKS), (0.5 * size) ** 2))
+    scale = float(np.sqrt(max(np.median(squares) / 0.693, (0.02 * size) ** 2)))
+    some = seen.looks[:: max(seen.size // _SAMPLE, 1)]
+    spread = np.array([_spread(column) for column in some.T])
+    return Motion(
+        scale_um=scale,
+        step_min=seen.step_min,
+        damping=0.0,
+        lost=0.05,
+        log_chance=_log_chance(seen, 0.05, 0.05),
+        pair_sd=spread * np.sqrt(2.0),
+        all_sd=spread * np.sqrt(2.0),
+    )
+
+
+def _refine(part: Sightings, motion: Motion, previous: IntArray, residual: RealArray, linked: IntArray) -> Motion:
+    source = previous[linked]
+    time = part.time_min
+    r2 = residual[linked] ** 2 / 2
+    top = np.quantile(r2, 0.98)
+    size = part.diameter_um
+    scale2 = (np.minimum(r2, top).sum() + _PRIOR_LINKS * motion.scale_um**2) / (linked.size + _PRIOR_LINKS)
+    before = previous[source]
+    both = before >= 0
+    damping = 0.0
+    if both.any():
+        b, s, e = before[both], source[both], linked[both]
+        v0 = np.stack([part.y[s] - part.y[b], part.x[s] - part.x[b]]) / (time[s] - time[b])
+        v1 = np.stack([part.y[e] - part.y[s], part.x[e] - part.x[s]]) / (time[e] - time[s])
+        damping = float((v0 * v1).sum() / max((v0 * v0).sum() + _PRIOR_LINKS * (v0 * v0).mean(), 1e-12))
+    pair = np.array([_spread(d) for d in (part.looks[linked] - part.looks[source]).T])
+    known = linked.size >= 20
+    lost = 1.0 - linked.size / max(part.offsets[-2], 1)
+    new = 1.0 - linked.size / max(part.size - part.offsets[1], 1)
+    shrink = linked.size / (linked.size + 50.0)  # a short movie says little about losses
+    lost, new = (float(np.clip(shrink * p + (1 - shrink) * 0.05, 0.002, 0.5)) for p in (lost, new))
+    return replace(
+        motion,
+        scale_um=float(max(np.sqrt(scale2), 0.02 * size)),
+        damping=float(np.clip(damping, 0.0, 0.95)),
+        lost=lost,
+        log_chance=_log_chance(part, new, lost),
+        pair_sd=np.maximum(pair, 0.1 * motion.all_sd) if known else motion.pair_sd,
+    )
+
+
+def _log_chance(seen: Sightings, new: float, lost: float) -> float:
+    per_frame = seen.size / max(seen.frames.size, 1)
+    field = max(seen.field_um2, (20 * seen.diameter_um) ** 2)  # one cell alone has no field of its own
+    return float(np.log(new * per_frame / field * lost / (1 - lost)))
+
+
+def _spread(values: RealArray) -> float:
+    """SD from the quartiles; 0 where fewer than four values are known."""
+    known = values[np.isfinite(values)]
+    if known.size < 4:
+        return 0.0
+    low, high = np.quantile(known, [0.25, 0.75])
+    return float((high - low) / 1.349)

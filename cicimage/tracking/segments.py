@@ -1,0 +1,242 @@
+"""Tracks that broke, joined again: across frames in which a cell went unseen, and where it dimmed for a while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from cicimage.tracking.compiled import compiled
+from cicimage.tracking.linking import TAIL, likeness
+from cicimage.tracking.matching import IntArray, RealArray, assign
+from cicimage.tracking.motion import Motion
+from cicimage.tracking.sightings import Sightings
+
+_VELOCITY_STEPS = 3
+_LEVEL_STEPS = 3
+
+
+@compiled
+def successors(previous: IntArray) -> IntArray:
+    """Index of each object's next sighting, -1 for none, from that of its previous one."""
+    following = np.full(previous.size, -1, np.int64)
+    for j in range(previous.size):
+        if previous[j] >= 0:
+            following[previous[j]] = j
+    return following
+
+
+@compiled
+def number(previous: IntArray) -> IntArray:
+    """Cell of each object, 1 and up in the order of first sightings."""
+    cell = np.zeros(previous.size, np.int64)
+    count = 0
+    for j in range(previous.size):
+        if previous[j] < 0:
+            count += 1
+            cell[j] = count
+        else:
+            cell[j] = cell[previous[j]]
+    return cell
+
+
+@compiled
+def _velocity(at: int, towards: IntArray, time: RealArray, y: RealArray, x: RealArray) -> tuple[float, float]:
+    """Mean velocity over the last few sightings in one direction of time, um/min; 0 for a single sighting."""
+    far = at
+    for _ in range(_VELOCITY_STEPS):
+        if towards[far] < 0:
+            break
+        far = towards[far]
+    if far == at:
+        return 0.0, 0.0
+    dt = time[at] - time[far]
+    return (y[at] - y[far]) / dt, (x[at] - x[far]) / dt
+
+
+@compiled
+def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
+    offsets: IntArray,
+    frames: IntArray,
+    t_min: RealArray,
+    y: RealArray,
+    x: RealArray,
+    looks: RealArray,
+    previous: IntArray,
+    following: IntArray,
+    scale_um: float,
+    step_min: float,
+    damping: float,
+    log_chance: float,
+    log_missed: float,
+    worth: RealArray,
+    slope: RealArray,
+    max_speed: float,
+    max_gap_min: float,
+) -> tuple[IntArray, IntArray, RealArray]:
+    """Every end, start and gain of a gap worth closing, in order of ends."""
+    time = np.repeat(t_min, offsets[1:] - offsets[:-1])
+    of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
+    bonus = worth.sum()
+    for f in range(frames.size - 2):
+        for i in range(offsets[f], offsets[f + 1]):
+            if following[i] >= 0:
+                continue
+            vy, vx = _velocity(i, previous, time, y, x)
+            for g in range(f + 1, frames.size):
+                dt = t_min[g] - t_min[f]
+                missed = frames[g] - frames[f] - 1
+                if dt > max_gap_min:
+                    break
+                if missed == 0:
+                    continue
+                growth = (dt / step_min) ** (1.0 + damping)
+                carry = step_min * damping * (1.0 - damping ** (dt / step_min)) / (1.0 - damping)
+                var = scale_um**2 * growth
+                at_zero = missed * log_missed - np.log(2.0 * np.pi * var) - log_chance
+                if at_zero + bonus <= 0.0:
+                    break
+                reach = np.sqrt(TAIL * var * (np.exp(2.0 * (at_zero + bonus) / (TAIL + 2.0)) - 1.0))
+                reach = min(reach + carry * np.hypot(vy, vx), max_speed * dt)
+                low = offsets[g] + np.searchsorted(y[offsets[g] : offsets[g + 1]], y[i] - reach)
+                for j in range(low, offsets[g + 1]):
+                    if y[j] > y[i] + reach:
+                        break
+                    if previous[j] >= 0 or abs(x[j] - x[i]) > reach:
+                        continue
+                    if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt) ** 2:
+                        continue
+                    wy, wx = _velocity(j, following, time, y, x)
+                    dy = y[j] - y[i] - 0.5 * carry * (vy + wy)
+                    dx = x[j] - x[i] - 0.5 * carry * (vx + wx)
+                    gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + (dy * dy + dx * dx) / (TAIL * var))
+                    gain += likeness(looks, i, j, worth, slope)
+                    if gain > 0.0:
+                        of_end.append(i)
+                        of_start.append(j)
+                        of_gain.append(gain)
+    return np.array(of_end), np.array(of_start), np.array(of_gain)
+
+
+def close_gaps(
+    seen: Sightings, previous: IntArray, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
+) -> IntArray:
+    """Join tracks across frames in which a cell went unseen.
+
+    A gap is worth closing by the same measure as a link, with the expected displacement grown to the gap's
+    length, the velocities before and after it, and the odds of going unseen once per frame missed. All gaps of
+    the movie are decided at once.
+
+    Parameters
+    ----------
+    seen : Sightings
+        All objects.
+    previous : (n,) int64
+        Links made so far.
+    motion : Motion
+        As measured.
+    weight, max_speed, max_gap_min : float
+        Weight of looks, hard limit in um/min, longest gap in minutes (time, not frames).
+
+    Returns
+    -------
+    (n,) int64
+        ``previous`` with the gaps' links added.
+    """
+    worth, slope = motion.looks(weight)
+    missed = float(np.log(np.clip(0.5 * motion.lost, 0.005, 0.2)))
+    ends, starts, gains = _gap_links(
+        seen.offsets, seen.frames, seen.t_min, seen.y, seen.x, seen.looks, previous, successors(previous),
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, worth, slope, max_speed,
+        max_gap_min,
+    )  # fmt: skip
+    return _join(previous, ends, starts, gains)
+
+
+def relink_dimmed(
+    seen: Sightings, previous: IntArray, motion: Motion, *, max_gap_min: float, max_um: float, dimmed: float
+) -> IntArray:
+    """Join tracks that ended because the cell dimmed, and began again near by once it could be seen.
+
+    A guest that goes into a host is seen through it: its signal falls, the track ends, and would start again as
+    a prevalent guest. The end or the start must be dim against the track's own level, the place near, the levels
+    alike, and the match likelier than that of a newcomer in that place and time.
+
+    Parameters
+    ----------
+    seen, previous, motion
+        As in :func:`close_gaps`.
+    max_gap_min : float
+        Longest time unseen, minutes.
+    max_um : float
+        Furthest the cell may have gone meanwhile, um: it is held by its host.
+    dimmed : float
+        Share of a track's median intensity below which its end counts as dim.
+    """
+    log_intensity = seen.looks[:, 2]
+    following = successors(previous)
+    time, cell = seen.time_min, number(previous)
+    ends = np.flatnonzero((following < 0) & (seen.frame < seen.frames[-1]))
+    starts = np.flatnonzero((previous < 0) & (seen.frame > seen.frames[0]))
+    if not (ends.size and starts.size and np.isfinite(log_intensity).any()):
+        return previous
+    i, j = _near(seen, ends, starts, max_um)
+    fits = (time[j] > time[i]) & (time[j] - time[i] <= max_gap_min) & (cell[i] != cell[j])
+    i, j = i[fits], j[fits]
+    level = _levels(cell, log_intensity, np.union1d(cell[i], cell[j]))
+    fell = _recent(i, previous, log_intensity) - level[cell[i]] < np.log(dimmed)
+    rose = _recent(j, following, log_intensity) - level[cell[j]] < np.log(dimmed)
+    dt = time[j] - time[i]
+    change = level[cell[j]] - level[cell[i]]
+    fits = (fell | rose) & (np.abs(change) <= -2 * np.log(dimmed))
+    i, j, dt, change = i[fits], j[fits], dt[fits], change[fits]
+    # Newcomers per um2 and minute: what a start near by would otherwise be. Ten times likelier must it be.
+    newcomers = np.exp(motion.log_chance) * (1 - motion.lost) / motion.lost / motion.step_min
+    r2 = np.maximum((seen.y[j] - seen.y[i]) ** 2 + (seen.x[j] - seen.x[i]) ** 2, (0.25 * max_um) ** 2)
+    gain = -np.log(10 * newcomers * np.pi * r2 * dt) - change**2
+    return _join(previous, i[gain > 0], j[gain > 0], gain[gain > 0])
+
+
+def _near(seen: Sightings, ends: IntArray, starts: IntArray, max_um: float) -> tuple[IntArray, IntArray]:
+    """Pairs (end, start) of objects at most ``max_um`` apart, ends ascending."""
+    points = np.stack([seen.y, seen.x], axis=1)
+    found: Any = cKDTree(points[starts]).query_ball_point(points[ends], max_um, return_sorted=True)
+    counts = np.array([len(f) for f in found], dtype=np.int64)
+    return np.repeat(ends, counts), starts[np.concatenate([np.asarray(f, np.int64) for f in found])]
+
+
+def _levels(cell: IntArray, log_intensity: RealArray, wanted: IntArray) -> RealArray:
+    """Median log intensity by cell number, of the wanted cells; NaN elsewhere and where unknown."""
+    level = np.full(int(cell.max()) + 1, np.nan)
+    is_wanted = np.zeros(level.size, np.bool_)
+    is_wanted[wanted] = True
+    rows = np.flatnonzero(is_wanted[cell] & np.isfinite(log_intensity))
+    by_cell = pd.Series(log_intensity[rows]).groupby(cell[rows]).median()
+    level[by_cell.index.to_numpy()] = by_cell.to_numpy()
+    return level
+
+
+def _recent(at: IntArray, towards: IntArray, log_intensity: RealArray) -> RealArray:
+    """Lowest log intensity among the last few sightings at a track's end (or first few at its start)."""
+    lowest = log_intensity[at]
+    here = at
+    for _ in range(_LEVEL_STEPS - 1):
+        here = np.where(towards[here] >= 0, towards[here], here)
+        lowest = np.fmin(lowest, log_intensity[here])
+    return lowest
+
+
+def _join(previous: IntArray, ends: IntArray, starts: IntArray, gains: RealArray) -> IntArray:
+    """Choose the best set of (end, start) pairs and write it into a copy of ``previous``; ends ascend."""
+    if not ends.size:
+        return previous
+    rows, row = np.unique(ends, return_inverse=True)
+    cols, col = np.unique(starts, return_inverse=True)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows.size))]).astype(np.int64)
+    chosen = assign(indptr, col.astype(np.int64), gains, cols.size)
+    joined = previous.copy()
+    made = chosen >= 0
+    joined[cols[chosen[made]]] = rows[made]
+    return joined
