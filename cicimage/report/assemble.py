@@ -1,0 +1,201 @@
+"""From a results folder to what people read: top-level tables, CSV files and the report."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.experiment import ExperimentFile
+from cicimage.pipeline.collect import Collected, collect
+from cicimage.report.build import build_report
+from cicimage.report.csv_export import write_csv
+from cicimage.report.data import Answer, Estimate, Exclusion, OpticsStatement, ReportData, Setting
+from cicimage.store import Results, read_arrays, read_json, write_table
+
+CSV: Final = ("events", "guests", "hosts", "rates", "comparisons")
+QUESTIONS: Final = {
+    "inside": "Inside a host against outside it",
+    "under": "Under a host against inside it",
+    "on_top": "On top of a host against inside it",
+}
+STEP_WORDS: Final = {"gain": "Uneven illumination", "bleed_through": "Bleed-through", "drift": "Stage drift"}
+
+
+def rebuild(results: Results, *, reference: str | None = None) -> Collected:
+    """Join base tables, compute rates and comparisons, write tables, CSV files and ``report.html``.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    reference : str, optional
+        Condition to compare against; the experiment's if not given.
+    """
+    collected = collect(results, reference=reference)
+    for name, rows in collected.tables.items():
+        write_table(results.table(name), rows)
+    for name in CSV:
+        write_csv(collected.tables[name], results.root / f"{name}.csv")
+    build_report(report_data(results, collected, reference), results.report)
+    return collected
+
+
+def report_data(results: Results, collected: Collected, reference: str | None = None) -> ReportData:
+    """Everything the report shows, gathered from tables, receipts and run.json."""
+    run = collected.run
+    settings = ExperimentFile.model_validate(run["configuration"])
+    done = {p: r for p, r in collected.receipts.items() if r["outcome"] == "done"}
+    guest = next((n for n, p in settings.resolved_populations().items() if "guest" in p.roles), "guest")
+    keys = run["positions"]
+    numbers = _numbers(collected.tables["events"])
+
+    def crops_of(event_id: str) -> Mapping[str, npt.NDArray[Any]] | None:
+        position, number = numbers[event_id]
+        path = results.position(keys[position]).crops / f"e{number:04d}.npz"
+        return read_arrays(path) if path.exists() else None
+
+    return ReportData(
+        tables=collected.tables,
+        name=settings.experiment.name or str(run["source"]),
+        reference=reference or settings.experiment.reference,
+        primary=settings.experiment.primary,
+        n_recordings=len(keys),
+        optics=_optics(results, keys, done),
+        exclusions=tuple(_exclusions(collected)),
+        estimates=tuple(_estimates(results, keys, done, collected)),
+        settings=tuple(_settings(run, done)),
+        versions={"cicimage": run["program"]["cicimage"], "python": run["program"]["python"], **run["packages"]},
+        methods_steps={step: _method(c.method, c.options) for step, c in settings.choices().items()},
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        command=str(run.get("command", "")),
+        interval_h=_interval_h(done),
+        guest_population=guest,
+        crops=crops_of,
+    )
+
+
+def _numbers(events: pd.DataFrame) -> dict[str, tuple[str, int]]:
+    """Position and running number by event_id."""
+    return {e: (p, int(e.rsplit("#", 1)[1])) for e, p in zip(events["event_id"], events["position"], strict=True)}
+
+
+def _method(name: str, options: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{k} = {v}" for k, v in options.items())
+    return f"{name} ({said})" if said else name
+
+
+def _interval_h(done: Mapping[str, Mapping[str, Any]]) -> float | None:
+    intervals = [r["recording"]["interval_s"] for r in done.values() if r["recording"]["interval_s"]]
+    return float(np.median(intervals)) / 3600.0 if intervals else None
+
+
+# ---------------------------------------------------------------- what the optics could tell
+
+
+def _optics(
+    results: Results, keys: Mapping[str, str], done: Mapping[str, Mapping[str, Any]]
+) -> tuple[OpticsStatement, ...]:
+    verdicts = [read_json(results.position(keys[p]).root / "optics.json") for p in done]
+    statements = []
+    for state, question in QUESTIONS.items():
+        told = [bool(v["separable"][state]) for v in verdicts]
+        if not told:
+            continue
+        answer: Answer = "yes" if all(told) else "no" if not any(told) else "partly"
+        common = Counter(s for v in verdicts for s in v["sentences"]).most_common(4 if state == "inside" else 0)
+        sentence = " ".join(s if n == len(verdicts) else f"{s} ({n} of {len(verdicts)} recordings)" for s, n in common)
+        if state != "inside":
+            sentence = f"{sum(told)} of {len(told)} recordings can tell."
+        statements.append(OpticsStatement(question, answer, sentence))
+    return tuple(statements)
+
+
+# ---------------------------------------------------------------- what failed or was left out
+
+
+def _exclusions(collected: Collected) -> list[Exclusion]:
+    found = []
+    for position, receipt in collected.receipts.items():
+        if receipt["outcome"] != "done":
+            peak = receipt.get("peak_memory_bytes") or 0
+            why = f"{receipt['error']} (peak memory {peak / 2**20:.0f} MiB)"
+            remedy = "Mend the file or its settings and run the same command with --retry-failed."
+            found.append(Exclusion(position, "failed", why, remedy))
+    for position in collected.run["positions"]:
+        if position not in collected.receipts:
+            found.append(Exclusion(position, "excluded", "has not been run yet", "Run the same command again."))
+    for position, receipt in collected.receipts.items():
+        missing = receipt.get("missing_frames") or {}
+        if missing:
+            first = next(iter(missing.items()))
+            why = f"{len(missing)} frames could not be decoded and are missing, the first is {first[0]}: {first[1]}"
+            found.append(Exclusion(position, "warning", why, "Copy the file again; time was not shifted."))
+    found += _flags(collected.tables["qc"])
+    events = collected.tables["events"]
+    for reason, n in events.loc[events["excluded_reason"] != "", "excluded_reason"].value_counts().items():
+        found.append(Exclusion(f"{n} events", "excluded", f"not scored: {str(reason).replace('_', ' ')}"))
+    return found
+
+
+def _flags(quality: pd.DataFrame) -> list[Exclusion]:
+    flagged = quality[quality["flag"] != ""]
+    remedies = {
+        "saturated": "Lower exposure or gain next time; intensities there are too low.",
+        "defocused": "Looked at with caution: evidence there is blurred.",
+        "constant": "Check the shutter or the channel.",
+    }
+    found = []
+    for (position, channel, flag), rows in flagged.groupby(["position", "channel", "flag"], sort=False):
+        if flag == "constant" and len(rows) == 0:
+            continue
+        frames = rows["frame"].tolist()
+        why = f"channel {channel}: {len(frames)} frames {flag} (first {frames[0]})"
+        found.append(Exclusion(str(position), "warning", why, remedies.get(str(flag), "")))
+    return found
+
+
+# ---------------------------------------------------------------- estimates and settings
+
+
+def _estimates(
+    results: Results, keys: Mapping[str, str], done: Mapping[str, Mapping[str, Any]], collected: Collected
+) -> list[Estimate]:
+    settings = ExperimentFile.model_validate(collected.run["configuration"]).choices()
+    found = []
+    for position in done:
+        arrays = read_arrays(results.position(keys[position]).estimates)
+        if "gain" in arrays:
+            darkest = float(arrays["gain"].min(axis=(1, 2)).min())
+            value = f"darkest corner {100 * (1 - darkest):.0f} % below the mean"
+            found.append(Estimate(STEP_WORDS["gain"], value, settings["illumination"].method, position))
+        if "bleed_through" in arrays:
+            value = f"at most {100 * float(arrays['bleed_through'].max()):.1f} % from one channel into another"
+            found.append(Estimate(STEP_WORDS["bleed_through"], value, settings["bleed_through"].method, position))
+    drift = collected.tables["drift"]
+    for position, rows in drift.groupby("position", sort=False):
+        far = float(np.hypot(rows["dy_um"], rows["dx_um"]).max())
+        jump = float(np.hypot(rows["dy_um"].diff(), rows["dx_um"].diff()).max()) if len(rows) > 1 else 0.0
+        value = f"up to {far:.1f} um, largest step {jump:.1f} um"
+        found.append(Estimate(STEP_WORDS["drift"], value, settings["drift"].method, str(position)))
+    return found
+
+
+def _settings(run: Mapping[str, Any], done: Mapping[str, Mapping[str, Any]]) -> list[Setting]:
+    found = []
+    for section in ("experiment", "files", "optics"):
+        for key, value in run["configuration"][section].items():
+            if value not in (None, ""):
+                origin = run["origins"].get(f"{section}.{key}", "default")
+                found.append(Setting(f"{section}.{key}", str(value), origin))
+    for key in ("um_per_px", "um_per_z", "na", "immersion", "modality", "interval_s"):
+        values = {str(r["recording"][key]) for r in done.values()}
+        origins = {r["recording"]["origins"].get(key, "metadata") for r in done.values()}
+        if values and values != {"None"}:
+            found.append(Setting(f"recording.{key}", ", ".join(sorted(values)), ", ".join(sorted(origins))))
+    return found

@@ -1,0 +1,224 @@
+"""The report page: one self-contained file, put together from tables and plain facts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cicimage.figures import (
+    Picture,
+    death_inside_outside,
+    dose_response,
+    flow,
+    forest,
+    incidence,
+    occupancy,
+    quality,
+    residence,
+    superplot,
+)
+from cicimage.figures.source import condition_order, table_of, table_or_empty
+from cicimage.figures.words import ESTIMANDS, printable
+from cicimage.report.csv_export import csv_text
+from cicimage.report.data import ReportData
+from cicimage.report.gallery import Gallery, make_gallery
+from cicimage.report.methods_text import methods_paragraph
+from cicimage.report.verdict import HAZARD, verdict
+from cicimage.report.views import QUALITY_COLUMNS, comparisons_view, quality_rows, rates_views, watched_view
+from cicimage.store import write_text
+
+# 15 MB for the page; figures, tables and downloads take what the pictures leave.
+PICTURE_BYTES: Final = 12_600_000
+DOWNLOAD_BYTES: Final = 700_000
+EVENT_ROWS: Final = 2000
+_DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
+_DOWNLOADS: Final = (
+    "rates",
+    "comparisons",
+    "rates_by_replicate",
+    "events",
+    "guests",
+    "hosts",
+    "curves",
+    "dose_response",
+)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A table as a link: the whole of it in the page, or only its name where it is too large."""
+
+    name: str
+    n_rows: int
+    uri: str
+
+
+def build_report(data: ReportData, path: Path) -> list[Path]:
+    """Write the report, and pages of further filmstrips beside it where one page cannot hold them all.
+
+    Parameters
+    ----------
+    data : ReportData
+        What to show.
+    path : Path
+        The page, such as ``OUT/report.html``.
+
+    Returns
+    -------
+    list of Path
+        What was written, the report first.
+    """
+    pages = render_report(data, path.stem)
+    written = []
+    for name, text in pages.items():
+        target = path.with_name(name + path.suffix)
+        write_text(target, text)
+        written.append(target)
+    return written
+
+
+def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
+    """The report as HTML: file name without suffix to page, the report itself first.
+
+    Parameters
+    ----------
+    data : ReportData
+        What to show.
+    stem : str
+        Name of the page without its suffix.
+
+    Raises
+    ------
+    CicimageError
+        A table that is needed is missing or does not conform.
+    """
+    table_of(data.tables, "rates")
+    table_of(data.tables, "events")
+    conditions = condition_order(data.tables)
+    gallery = make_gallery(data.tables, conditions, data.crops, budget_bytes=PICTURE_BYTES, interval_h=data.interval_h)
+    names = {1: stem} | {n: f"{stem}_filmstrips_{n}" for n in range(2, gallery.n_pages + 1)}
+    environment = _environment()
+    pages = {stem: environment.get_template("report.html.jinja").render(**_content(data, gallery, names))}
+    for number in range(2, gallery.n_pages + 1):
+        page = environment.get_template("filmstrips.html.jinja")
+        pages[names[number]] = page.render(
+            data=data, cards=gallery.page(number), number=number, names=names, gallery=gallery, **_assets()
+        )
+    return pages
+
+
+def _content(data: ReportData, gallery: Gallery, names: dict[int, str]) -> dict[str, Any]:
+    tables = data.tables
+    shown = [name for name in ESTIMANDS if name not in (data.primary, HAZARD, *_DEATH)]
+    rates = set(table_of(tables, "rates")["estimand"])
+    others = [n for n in (*shown, *sorted(rates - set(ESTIMANDS))) if n in rates]
+    return {
+        "data": data,
+        "verdict": verdict(
+            tables, data.primary, reference=data.reference, n_failed=data.n_failed(), n_recordings=data.n_recordings
+        ),
+        "rates_pictures": _rates_pictures(data, others),
+        "death_picture": _death_picture(tables),
+        "flow_picture": flow(tables, data.n_recordings, _left_out(data)),
+        "quality_picture": quality(tables, guests=data.guest_population),
+        "primary_view": rates_views(tables, [data.primary]),
+        "other_views": rates_views(tables, others),
+        "death_views": [*rates_views(tables, list(_DEATH)), comparisons_view(tables, hazards=True)],
+        "comparisons": comparisons_view(tables),
+        "watched": watched_view(tables),
+        "quality_columns": QUALITY_COLUMNS,
+        "quality": quality_rows(tables, data.guest_population),
+        "gallery": gallery,
+        "cards": gallery.page(1),
+        "rows": gallery.cards[:EVENT_ROWS],
+        "names": names,
+        "methods": methods_paragraph(data),
+        "downloads": _downloads(tables),
+        **_assets(),
+    }
+
+
+def _rates_pictures(data: ReportData, others: list[str]) -> list[Picture]:
+    tables = data.tables
+    of = [n for n in others if n in ("entry_rate_per_contact_h", "entry_rate_per_host_h", "escape_rate_per_h")]
+    pictures = [superplot(tables, data.primary)]
+    compared = table_or_empty(tables, "comparisons")["estimand"]
+    if len(compared):
+        order = [data.primary, *(e for e in dict.fromkeys(compared) if e not in (data.primary, HAZARD))]
+        pictures.append(forest(tables, order))
+    if of:
+        pictures.append(superplot(tables, of, key="superplot-others"))
+    curves = set(table_or_empty(tables, "curves")["curve"])
+    if "entry_cumulative_incidence" in curves:
+        pictures.append(incidence(tables))
+    if "occupancy" in curves:
+        pictures.append(occupancy(tables))
+    if "residence" in curves:
+        pictures.append(residence(tables, interval_h=data.interval_h))
+    if len(table_or_empty(tables, "dose_response")):
+        pictures.append(dose_response(tables))
+    return pictures
+
+
+def _death_picture(tables: Mapping[str, pd.DataFrame]) -> Picture | None:
+    rates = table_of(tables, "rates")
+    known = rates[rates["estimand"].isin(_DEATH)]["estimate"].notna().any()
+    return death_inside_outside(tables) if known else None
+
+
+def _left_out(data: ReportData) -> dict[str, int]:
+    failed = data.n_failed()
+    return {"failed (the last section says why)": failed} if failed else {}
+
+
+def _downloads(tables: Mapping[str, pd.DataFrame]) -> list[Download]:
+    links = []
+    for name in _DOWNLOADS:
+        rows = table_or_empty(tables, name)
+        if len(rows):
+            text = csv_text(rows).encode("utf-8")
+            fits = len(text) <= DOWNLOAD_BYTES
+            uri = "data:text/csv;charset=utf-8;base64," + base64.b64encode(text).decode("ascii") if fits else ""
+            links.append(Download(name, len(rows), uri))
+    return links
+
+
+def _assets() -> dict[str, Any]:
+    """Style and script, ours alone, with the hash that lets this one script run and no other."""
+    folder = files("cicimage.report") / "templates"
+    style = (folder / "report.css").read_text(encoding="utf-8")
+    script = (folder / "report.js").read_text(encoding="utf-8")
+    fingerprint = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return {"style": Markup(style), "script": Markup(script), "script_hash": fingerprint}  # noqa: S704 - our own files
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cicimage.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.globals["svg"] = _svg
+    return environment
+
+
+def _printable(value: object) -> object:
+    """Text without control characters; markup we made ourselves is left alone."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
+
+
+def _svg(picture: Picture) -> Markup:
+    """A figure as inline SVG; matplotlib and the SVG writer have escaped the names in it."""
+    return Markup(picture.svg())  # noqa: S704

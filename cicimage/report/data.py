@@ -1,0 +1,157 @@
+"""What the report is made from: tables and plain facts, filled in by whoever ran the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.figures.crops import EventCrops
+
+Answer = Literal["yes", "partly", "no", "unknown"]
+CropsOf = Callable[[str], EventCrops | Mapping[str, npt.NDArray[Any]] | None]
+
+
+def no_crops(_event_id: str) -> None:
+    """Crops provider of a run that stored none."""
+
+
+@dataclass(frozen=True)
+class OpticsStatement:
+    """One thing the optics could or could not tell.
+
+    Attributes
+    ----------
+    question : str
+        Such as "Inside against under a host".
+    answer : str
+        yes | partly | no | unknown.
+    sentence : str
+        Why, with the numbers it follows from.
+    """
+
+    question: str
+    answer: Answer
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Something that failed or was left out.
+
+    Attributes
+    ----------
+    what : str
+        Position, file, channel, range of frames.
+    kind : str
+        failed | excluded | warning.
+    why : str
+        One sentence with the rule and the value.
+    remedy : str
+        What to do about it; empty where nothing can be done.
+    """
+
+    what: str
+    kind: Literal["failed", "excluded", "warning"]
+    why: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A correction that was estimated from the recordings, for the quality section.
+
+    Attributes
+    ----------
+    step : str
+        Such as "Uneven illumination", "Bleed-through".
+    value : str
+        The estimate in words with its unit, such as "corners 22 % darker than the centre".
+    method : str
+        How; "off" where it was switched off.
+    position : str
+        Where; empty for all together.
+    """
+
+    step: str
+    value: str
+    method: str
+    position: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One resolved setting and where its value came from (command line, file, metadata, default)."""
+
+    name: str
+    value: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything the report shows.
+
+    Attributes
+    ----------
+    tables : mapping of str to DataFrame
+        By the names of :data:`cicimage.tables.TABLES`. Needed: rates, events. Used where given:
+        rates_by_replicate, comparisons, guests, hosts, curves, drift, qc, counts, dose_response, dose_fits.
+    name : str
+        Of the experiment.
+    reference : str or None
+        Condition the others are compared against.
+    primary : str
+        Estimand named before the data were looked at.
+    n_recordings : int
+        Recordings found, the failed ones included.
+    optics : tuple of OpticsStatement
+        What the optics could tell.
+    exclusions : tuple of Exclusion
+        What failed, was left out, or must be known.
+    estimates : tuple of Estimate
+        Corrections estimated from the recordings.
+    settings : tuple of Setting
+        Resolved settings with their origins.
+    versions : mapping of str to str
+        Package to version; ``cicimage`` and ``python`` among them.
+    methods_steps : mapping of str to str
+        Step to the method that ran and its options in words, such as ``{"segment_guest": "log (...)"}``.
+    made : str
+        When the report was made, as shown.
+    command : str
+        Command line that made the results.
+    interval_h : float or None
+        Time between frames, hours.
+    guest_population : str
+        Population of the guests in table ``counts``.
+    reviewers : tuple of str
+        Whose corrections are in.
+    crops : callable
+        event_id to its crops (or the arrays of :meth:`EventCrops.to_arrays`), None where there are none.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    name: str = ""
+    reference: str | None = None
+    primary: str = "entry_rate_per_guest_h"
+    n_recordings: int = 0
+    optics: tuple[OpticsStatement, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    methods_steps: Mapping[str, str] = field(default_factory=dict)
+    made: str = ""
+    command: str = ""
+    interval_h: float | None = None
+    guest_population: str = "guest"
+    reviewers: tuple[str, ...] = ()
+    crops: CropsOf = no_crops
+
+    def n_failed(self) -> int:
+        """Recordings that failed."""
+        return sum(e.kind == "failed" for e in self.exclusions)

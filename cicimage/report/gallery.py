@@ -1,0 +1,205 @@
+"""One card per event with its filmstrip, fitted into the page's size, the rest on pages beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from cicimage.errors import CicimageError
+from cicimage.figures.crops import EventCrops
+from cicimage.figures.filmstrip import clock, filmstrip, filmstrip_alt, to_jpeg
+from cicimage.figures.source import Source, records, table_or_empty
+from cicimage.figures.words import ENDS, SCORES, listed, plural, printable
+from cicimage.report.data import CropsOf
+
+MOST_PER_PAGE: Final = 500
+# Tile width in pixels and JPEG quality, from what one likes to see to what five hundred noisy strips leave room for.
+_LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32))
+
+
+@dataclass(frozen=True)
+class Card:
+    """One event as the page shows it; all text is plain and unescaped."""
+
+    number: int
+    event_id: str
+    condition: str
+    donor: str
+    position: str
+    guest: str
+    entered: str
+    stay: str
+    ended: str
+    score: str
+    p: float
+    reviewed: bool
+    remarks: str
+    image: str = ""
+    alt: str = ""
+    no_image: str = ""
+    page: int = 1
+
+
+@dataclass
+class Gallery:
+    """All events, in the order of the table, and which page shows each."""
+
+    cards: list[Card] = field(default_factory=list)
+
+    def page(self, number: int) -> list[Card]:
+        """Cards shown on one page."""
+        return [c for c in self.cards if c.page == number]
+
+    @property
+    def n_pages(self) -> int:
+        """Pages, the report itself being the first."""
+        return max((c.page for c in self.cards), default=1)
+
+
+def make_gallery(
+    source: Source, conditions: list[str], crops_of: CropsOf, *, budget_bytes: int, interval_h: float | None = None
+) -> Gallery:
+    """Make a card per event and spread them over pages that hold ``budget_bytes`` of pictures each.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``events``, optionally ``qc`` or ``counts`` (times of the frames).
+    conditions : list of str
+        In the order they are shown.
+    crops_of : callable
+        Gives an event's crops, None where there are none.
+    budget_bytes : int
+        What the pictures of one page may take, as they stand in the page (base64).
+    interval_h : float, optional
+        Time between frames, hours, where no table tells the times.
+
+    Returns
+    -------
+    Gallery
+        The first page holds events of every condition and score in equal shares when not all fit.
+    """
+    events = table_or_empty(source, "events")
+    rank = {c: i for i, c in enumerate(conditions)}
+    events = events.assign(_rank=events["condition"].map(rank).fillna(len(rank)))
+    events = events.sort_values(["_rank", "position", "start_frame"], kind="stable").reset_index(drop=True)
+    time_of = frame_times(source, interval_h)
+    facts = {i: _facts(i + 1, row, time_of) for i, row in enumerate(records(events))}
+    per_strip = budget_bytes / max(min(len(events), MOST_PER_PAGE), 1)
+    level, page, used, on_page = 0, 1, 0, 0
+    cards: dict[int, Card] = {}
+    for i in _in_turn(events):
+        entry = events["entry_frame"].iloc[i]
+        made = _picture(crops_of, str(events["event_id"].iloc[i]), entry, per_strip, max(level - 1, 0))
+        if used + len(made.image) > budget_bytes or on_page == MOST_PER_PAGE:
+            page, used, on_page = page + 1, 0, 0
+        level, used, on_page = made.level, used + len(made.image), on_page + 1
+        cards[i] = Card(**facts[i], image=made.image, alt=made.alt, no_image=made.missing, page=page)
+    return Gallery([cards[i] for i in sorted(cards)])
+
+
+def _in_turn(events: pd.DataFrame) -> Iterable[int]:
+    """Row numbers, conditions and scores taking turns."""
+    turn = events.groupby(["condition", "score"]).cumcount().to_numpy()
+    return (int(i) for i in np.argsort(turn, kind="stable"))
+
+
+@dataclass(frozen=True)
+class _Made:
+    image: str = ""
+    alt: str = ""
+    missing: str = ""
+    level: int = 0
+
+
+def _picture(crops_of: CropsOf, event_id: str, entry_frame: float, room: float, level: int) -> _Made:
+    try:
+        given = crops_of(event_id)
+        if given is None:
+            return _Made(missing="No pictures were stored for this event.", level=level)
+        crops = given if isinstance(given, EventCrops) else EventCrops.from_arrays(given)
+    except CicimageError as error:
+        return _Made(missing=f"The pictures of this event cannot be shown: {error}.", level=level)
+    entry = None if pd.isna(entry_frame) else int(entry_frame)
+    image = ""
+    for step in range(level, len(_LADDER)):
+        tile_px, quality = _LADDER[step]
+        level = step
+        image = _encoded(crops, entry, tile_px, quality)
+        if len(image) <= room:
+            break
+    return _Made(image, filmstrip_alt(crops), "", level)
+
+
+def _encoded(crops: EventCrops, entry_frame: int | None, tile_px: int, quality: int) -> str:
+    picture = to_jpeg(filmstrip(crops, entry_frame=entry_frame, tile_px=tile_px), quality)
+    return base64.b64encode(picture).decode("ascii")
+
+
+def frame_times(source: Source, interval_h: float | None) -> Callable[[str, float], float]:
+    """A function from position and frame to hours since time zero; NaN where nothing tells."""
+    times: dict[tuple[str, int], float] = {}
+    for name in ("qc", "counts"):
+        rows = table_or_empty(source, name)
+        if len(rows):
+            first = rows.drop_duplicates(["position", "frame"])
+            times = dict(zip(zip(first["position"], first["frame"], strict=True), first["time_h"], strict=True))
+            break
+
+    def time_h(position: str, frame: float) -> float:
+        if pd.isna(frame):
+            return float("nan")
+        return times.get((position, int(frame)), float("nan") if interval_h is None else frame * interval_h)
+
+    return time_h
+
+
+def _facts(number: int, row: Mapping[str, Any], time_of: Callable[[str, float], float]) -> dict[str, Any]:
+    position = str(row["position"])
+    entered, ended = time_of(position, row["entry_frame"]), time_of(position, row["end_frame"])
+    score = str(row["score"])
+    return {
+        "number": number,
+        "event_id": row["event_id"],
+        "condition": row["condition"],
+        "donor": row["donor"],
+        "position": position,
+        "guest": f"{row['guest_id']} in {row['host_id']}",
+        "entered": _at(entered, row["entry_frame"]),
+        "stay": clock(ended - entered) if not np.isnan(ended - entered) else "–",
+        "ended": ENDS.get(str(row["end_reason"]), str(row["end_reason"])),
+        "score": SCORES.get(score, score),
+        "p": float(row["p"]),
+        "reviewed": bool(row["reviewed"]),
+        "remarks": _remarks(row),
+    }
+
+
+def _at(time_h: float, frame: float) -> str:
+    if pd.isna(frame):
+        return "–"
+    return clock(time_h) if not np.isnan(time_h) else f"frame {int(frame)}"
+
+
+def _remarks(row: Mapping[str, Any]) -> str:
+    told = []
+    if row["excluded_reason"]:
+        told.append(printable(row["excluded_reason"]).replace("_", " "))
+    if row["prevalent"]:
+        told.append("inside when first seen")
+    if row["brief"]:
+        told.append("brief stay")
+    if not row["outcome_known"]:
+        told.append("outcome not known")
+    return listed(told)
+
+
+def summary(gallery: Gallery) -> str:
+    """How many events, how many of them a person has seen."""
+    reviewed = sum(c.reviewed for c in gallery.cards)
+    return f"{plural(len(gallery.cards), 'event')}, {reviewed} decided by a person"

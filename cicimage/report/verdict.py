@@ -1,0 +1,258 @@
+"""The first paragraph: what differs, by how much, how sure, from how many donors, or why nothing can be concluded.
+
+Written from the numbers by fixed rules, so that two people with the same tables read the same sentences. Words are
+chosen by what the interval excludes, never by the p-value alone, and never claim a cause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from cicimage.figures.source import Source, records, table_or_empty
+from cicimage.figures.words import interval, listed, number, p_value, plural, printable, wording
+
+HAZARD = "death_hazard_inside_vs_outside"
+_DENOMINATORS = (
+    "entry_rate_per_guest_h",
+    "entry_rate_per_contact_h",
+    "entry_rate_per_host_h",
+    "entries_per_seeded_cell",
+)
+_SHORT = {
+    "entry_rate_per_guest_h": "per guest-hour", "entry_rate_per_contact_h": "per hour of contact",
+    "entry_rate_per_host_h": "per host-hour", "entries_per_seeded_cell": "per guest seeded",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence with how firmly it stands."""
+
+    sentence: str
+    strength: Literal["differs", "open", "untested", "none"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The paragraph.
+
+    Attributes
+    ----------
+    headline : str
+        One line.
+    findings : tuple of Finding
+        One per condition compared, on the primary estimand.
+    cautions : tuple of str
+        What a reader must know before quoting any of it.
+    """
+
+    headline: str
+    findings: tuple[Finding, ...]
+    cautions: tuple[str, ...]
+
+
+def verdict(
+    source: Source, primary: str, *, reference: str | None = None, n_failed: int = 0, n_recordings: int = 0
+) -> Verdict:
+    """Write the verdict.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``rates``, ``comparisons``, ``guests`` and ``events``; each may be empty.
+    primary : str
+        Estimand the verdict is about.
+    reference : str, optional
+        Named reference; the comparisons' own where None.
+    n_failed, n_recordings : int
+        Recordings that failed, and all that were found.
+    """
+    rates, comparisons = table_or_empty(source, "rates"), table_or_empty(source, "comparisons")
+    of = comparisons[comparisons["estimand"] == primary]
+    findings = tuple(_finding(row) for row in records(of))
+    if not findings:
+        findings = (_nothing(rates[rates["estimand"] == primary], primary, reference),)
+    cautions = [
+        *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
+        *_notes(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
+        *_reviewed(table_or_empty(source, "events")),
+    ]  # fmt: skip
+    return Verdict(_headline(findings, of, primary), findings, tuple(cautions))
+
+
+def _strength(row: dict[str, Any]) -> Literal["differs", "open", "untested"]:
+    if row["unit_of_replication"] == "none":
+        return "untested"
+    low, high = row["ci_low"], row["ci_high"]
+    return "differs" if (low > 1 or high < 1) else "open"
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    words = wording(row["estimand"])
+    condition, reference = printable(row["condition"]), printable(row["reference"])
+    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
+    strength = _strength(row)
+    span = f"95 % interval {interval(low, high)}"
+    title = words.title[:1].lower() + words.title[1:]
+    if np.isnan(ratio) and np.isnan(high):
+        return Finding(f"{condition} could not be compared with {reference}: {row['note'] or 'no estimate'}.", "none")
+    n = plural(row["n_pairs"], row["unit_of_replication"]) if strength != "untested" else ""
+    if ratio == 0:
+        amount = (
+            f"No {words.plural} were seen under {condition}; its {title} is at most {number(high)} times that of "
+            f"{reference}"
+        )
+    else:
+        amount = f"Under {condition} the {title} was {_times(ratio)} that of {reference}"
+    if strength == "untested":
+        return Finding(
+            f"{amount} ({span}, from counts alone); no test can be made, so this describes these cultures only.",
+            strength,
+        )
+    p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]
+    evidence = f"({span}; {n}" + (f"; {p_value(p)})" if not np.isnan(p) else ")")
+    if strength == "differs":
+        return Finding(f"{amount} {evidence}.", strength)
+    return Finding(f"{amount} {evidence}: no difference can be claimed, and {_still_possible(low, high)}.", strength)
+
+
+def _times(ratio: float) -> str:
+    """A ratio as people say it.
+
+    Examples
+    --------
+    >>> _times(2.4), _times(0.11)
+    ('2.4 times', '0.110 times (11 %)')
+    """
+    return f"{number(ratio)} times" if ratio >= 1 else f"{number(ratio)} times ({number(ratio * 100)} %)"
+
+
+def _still_possible(low: float, high: float) -> str:
+    down = f"a fall to {number(low * 100)} %" if low > 0 and np.isfinite(low) else "any fall"
+    up = f"a rise to {number(high)} times" if np.isfinite(high) else "any rise"
+    return f"the data still allow {down} as well as {up}"
+
+
+def _nothing(rates: pd.DataFrame, primary: str, reference: str | None) -> Finding:
+    title = wording(primary).title.lower()
+    if rates["estimate"].notna().sum() == 0:
+        events = rates["events"].sum() if len(rates) else 0
+        why = "nobody was at risk" if len(rates) and not rates["exposure_h"].sum() else "it could not be estimated"
+        return Finding(f"Nothing can be concluded about the {title}: {why} ({plural(events, 'event')}).", "none")
+    told = listed([f"{printable(r['condition'])} {_rate(r)}" for r in records(rates.dropna(subset=["estimate"]))])
+    if rates["condition"].nunique() < 2:
+        why = "there is one condition only"
+    elif reference is None:
+        why = "no reference condition was named (--reference, or reference in the experiment file)"
+    else:
+        why = f"the reference {printable(reference)} has no estimate to compare with"
+    return Finding(f"No comparison can be made: {why}. The {title} was {told}.", "none")
+
+
+def _rate(row: dict[str, Any]) -> str:
+    words = wording(row["estimand"], row["unit"])
+    low, high = row["ci_low"] * words.scale, row["ci_high"] * words.scale
+    return f"{number(row['estimate'] * words.scale)} {words.unit} (95 % interval {interval(low, high)})"
+
+
+def _headline(findings: tuple[Finding, ...], of: pd.DataFrame, primary: str) -> str:
+    title = wording(primary).title
+    rows = records(of)
+    differing = [r for r, f in zip(rows, findings, strict=False) if f.strength == "differs"]
+    if differing:
+        up = [printable(r["condition"]) for r in differing if r["ratio"] > 1]
+        down = [printable(r["condition"]) for r in differing if not r["ratio"] > 1]
+        parts = [f"higher under {listed(up)}"] * bool(up) + [f"lower under {listed(down)}"] * bool(down)
+        return f"{title} {' and '.join(parts)} than in {printable(rows[0]['reference'])}"
+    if any(f.strength == "open" for f in findings):
+        return f"{title}: no difference can be claimed"
+    if any(f.strength == "untested" for f in findings):
+        return f"{title}: estimates only, no test can be made"
+    return f"{title}: nothing can be concluded"
+
+
+def _units(of: pd.DataFrame) -> list[str]:
+    if len(of) and (of["unit_of_replication"] == "none").all():
+        return [
+            "No test was made: tests need two or more donors (or independent experiments), named in layout.csv. Wells, "
+            "fields and cells of one donor are not independent of each other."
+        ]
+    few = of[(of["unit_of_replication"] != "none") & (of["n_pairs"] < 3)]
+    if len(few):
+        row = records(few)[0]
+        n = plural(row["n_pairs"], row["unit_of_replication"])
+        return [f"Only {n} carried a comparison: its interval is wide for that reason."]
+    return []
+
+
+def _disagreement(comparisons: pd.DataFrame) -> list[str]:
+    """Ratios over different denominators that point in different directions."""
+    told = []
+    for condition, rows in comparisons[comparisons["estimand"].isin(_DENOMINATORS)].groupby("condition", sort=False):
+        known = rows.dropna(subset=["ratio"])
+        known = known[known["ratio"] > 0]
+        if len(known) > 1 and known["ratio"].max() / known["ratio"].min() > 1.5:
+            each = [f"{number(r['ratio'])} {_SHORT[r['estimand']]}" for r in records(known)]
+            told.append(
+                f"For {printable(condition)} the ratio depends on what entries are counted over: {listed(each)}. A drug can "
+                "change how many guests stay in view or touch a host; say which rate is meant."
+            )
+    return told
+
+
+def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
+    """Unresolved time that could move an estimate by more than a fifth."""
+    wide = rates[(rates["bound_high"] > 1.2 * rates["estimate"]) | (rates["bound_low"] < 0.8 * rates["estimate"])]
+    if wide.empty:
+        return []
+    words = wording(str(wide["estimand"].iloc[0]), str(wide["unit"].iloc[0]))
+    each = [
+        f"{printable(r['condition'])} {interval(r['bound_low'] * words.scale, r['bound_high'] * words.scale)}"
+        for r in records(wide)
+    ]
+    return [
+        f"The optics left part of the time open. Were all of it outside, or all of it inside, the {words.title.lower()} "
+        f"would lie within ({words.unit}): {listed(each)}."
+    ]
+
+
+def _notes(of: pd.DataFrame) -> list[str]:
+    notes = dict.fromkeys(printable(n) for n in of["note"] if n)
+    return [n if n.endswith(".") else f"{n[:1].upper()}{n[1:]}." for n in notes]
+
+
+def _deaths(comparisons: pd.DataFrame) -> list[str]:
+    rows = comparisons[comparisons["estimand"] == HAZARD]
+    told = []
+    for row in records(rows):
+        if _strength(row) == "differs":
+            fewer = "rarer" if row["ratio"] < 1 else "more frequent"
+            span = interval(row["ci_low"], row["ci_high"])
+            told.append(
+                f"{printable(row['condition'])}: death was {fewer} inside than outside (hazard ratio "
+                f"{number(row['ratio'])}, 95 % interval {span}); an association, since healthier guests may be the ones "
+                "that enter."
+            )
+    return told
+
+
+def _failures(n_failed: int, n_recordings: int) -> list[str]:
+    if not n_failed:
+        return []
+    return [
+        f"{n_failed} of {plural(n_recordings, 'recording')} failed and are not in these numbers; the last section "
+        "says why."
+    ]
+
+
+def _reviewed(events: pd.DataFrame) -> list[str]:
+    if events.empty:
+        return []
+    reviewed = int(events["reviewed"].sum())
+    if reviewed == 0:
+        return ["No event has been looked at by a person yet; the filmstrips below are there for that."]
+    return [f"{reviewed} of {plural(len(events), 'event')} were decided by a person, the others by the program."]

@@ -1,0 +1,174 @@
+"""Tables as the page shows them: readable headings, units, rounded numbers. The CSV keeps the raw ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from cicimage.figures.quality import LIMITS, focus_share, quality_summary
+from cicimage.figures.source import Source, condition_order, records, table_or_empty
+from cicimage.figures.words import count, interval, number, p_value, wording
+from cicimage.report.verdict import HAZARD
+
+
+@dataclass(frozen=True)
+class View:
+    """A table to show: column headings, which of them hold numbers, rows of text."""
+
+    caption: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def rates_views(source: Source, estimands: list[str]) -> list[View]:
+    """One table per estimand, in the order given."""
+    rates = table_or_empty(source, "rates")
+    order = {c: i for i, c in enumerate(condition_order(source))}
+    views = []
+    for name in estimands:
+        rows = rates[rates["estimand"] == name]
+        if rows.empty:
+            continue
+        rows = rows.sort_values("condition", key=lambda s: s.map(order), kind="stable")
+        words = wording(name, str(rows["unit"].iloc[0]))
+        view = View(
+            f"{words.title}: {words.unit}",
+            ("Condition", "Estimate", "95 % interval", "If all open time were outside … inside",
+             words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
+            (False, True, True, True, True, True, True, True, True, False),
+            [_rate_row(r, words.scale) for r in records(rows)],
+        )  # fmt: skip
+        views.append(view)
+    return views
+
+
+def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
+    scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
+    bounds = (
+        f"{number(scaled['bound_low'])} … {number(scaled['bound_high'])}"
+        if np.isfinite([scaled["bound_low"], scaled["bound_high"]]).all() else "–"
+    )  # fmt: skip
+    return (
+        row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), bounds,
+        count(row["events"]), count(round(row["exposure_h"])) if np.isfinite(row["exposure_h"]) else "–", count(row["n_guests"]),
+        count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
+    )  # fmt: skip
+
+
+def comparisons_view(source: Source, *, hazards: bool = False) -> View:
+    """All comparisons, or those of death inside against outside."""
+    rows = table_or_empty(source, "comparisons")
+    rows = rows[(rows["estimand"] == HAZARD) == hazards]
+    return View(
+        "Death inside against outside" if hazards else "Comparisons",
+        ("What", "Condition", "Against", "Ratio", "95 % interval", "p", "p, adjusted", "n", "Method", "Remark"),
+        (False, False, False, True, True, True, True, True, False, False),
+        [_comparison_row(r) for r in records(rows)],
+    )
+
+
+def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
+    unit = row["unit_of_replication"]
+    return (
+        wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
+        interval(row["ci_low"], row["ci_high"]), p_value(row["p_value"]).removeprefix("p = "),
+        "–" if np.isnan(row["p_adjusted"]) else p_value(row["p_adjusted"]).removeprefix("p = "),
+        f"{row['n_pairs']} {unit}s" if unit != "none" else "–", row["method"], row["note"],
+    )  # fmt: skip
+
+
+def watched_view(source: Source) -> View:
+    """Hours watched in each place, per condition, and the share the optics left open."""
+    guests = table_or_empty(source, "guests")
+    hours = guests.groupby("condition", sort=False)[
+        ["hours_outside_alive", "hours_contact", "hours_inside_alive", "hours_unresolved"]
+    ].sum()
+    rows = []
+    for condition in condition_order(source, list(hours.index)):
+        outside, contact, inside, left_open = hours.loc[condition].to_numpy(dtype=float)
+        total = outside + inside + left_open
+        share = f"{number(100 * left_open / total)} %" if total else "–"
+        rows.append((condition, *(count(np.round(v)) for v in (outside, contact, inside, left_open)), share))
+    return View(
+        "Hours of living guests, by where they were",
+        (
+            "Condition",
+            "Outside",
+            "Outside or open, in contact with a host",
+            "Inside",
+            "Cannot be told",
+            "Share that cannot be told",
+        ),
+        (False, True, True, True, True, True),
+        rows,
+    )
+
+
+@dataclass(frozen=True)
+class PositionQuality:
+    """One position in the quality table; the tracks are polyline points of small line pictures."""
+
+    position: str
+    grade: str
+    why: str
+    cells: tuple[str, ...]
+    focus: str
+    counts: str
+
+
+QUALITY_COLUMNS: Final = (
+    ("Drift", "largest way from the start, µm"), ("Jump", LIMITS["jump_um"].good),
+    ("Out of focus", LIMITS["focus_lost"].good),
+    ("Signal left", LIMITS["signal_left"].good), ("Saturated", LIMITS["saturated"].good),
+    ("Guests", "first to last frame"), ("Flagged", LIMITS["flagged"].good),
+)  # fmt: skip
+
+
+def quality_rows(source: Source, guests: str) -> list[PositionQuality]:
+    """The quality table, the worst positions first."""
+    summary = quality_summary(source, guests)
+    if summary.empty:
+        return []
+    order = {"bad": 0, "look": 1, "good": 2}
+    summary = summary.sort_values("grade", key=lambda g: g.map(order), kind="stable")
+    focus = dict(list(focus_share(table_or_empty(source, "qc")).groupby("position")))
+    counts = table_or_empty(source, "counts")
+    numbers = dict(list(counts[counts["population"] == guests].groupby("position")))
+    return [
+        PositionQuality(
+            r["position"], r["grade"], r["why"], _quality_cells(r),
+            spark(focus[r["position"]], "focus", 0.0, 1.6) if r["position"] in focus else "",
+            spark(numbers[r["position"]], "n", 0.0, None) if r["position"] in numbers else "",
+        )
+        for r in records(summary)
+    ]  # fmt: skip
+
+
+def _percent(value: float) -> str:
+    return "–" if np.isnan(value) else f"{number(value * 100)} %"
+
+
+def _quality_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    seen = "–" if np.isnan(row["n_start"]) else f"{count(row['n_start'])} to {count(row['n_end'])}"
+    return (
+        f"{number(row['drift_um'])} µm", f"{number(row['jump_um'])} µm", _percent(row["focus_lost"]),
+        _percent(row["signal_left"]), _percent(row["saturated"]), seen, _percent(row["flagged"]),
+    )  # fmt: skip
+
+
+def spark(rows: pd.DataFrame, column: str, low: float, high: float | None, n: int = 48) -> str:
+    """Points of a polyline 96 wide and 20 high; of several frames that share a point the lowest counts."""
+    values = rows.sort_values("time_h")[column].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return ""
+    blocks = [b.min() for b in np.array_split(values, min(n, values.size))]
+    top = max(high if high is not None else float(max(blocks)) * 1.1, low + 1e-9)
+    step = 96 / max(len(blocks) - 1, 1)
+    return " ".join(
+        f"{i * step:.0f},{20 - 18 * min(max((v - low) / (top - low), 0), 1):.1f}" for i, v in enumerate(blocks)
+    )
