@@ -96,7 +96,8 @@ def _levels(plane: npt.NDArray[Any]) -> tuple[float, float, float, float]:
     background = _mode_of_sorted(half)
     signal = max(float(values[int(0.99 * (values.size - 1))]) - background, 0.0)
     second = rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2]
-    dark = rows[:, 1:-1] <= half[-1]
+    # Darkness is judged over nine pixels: judged by the pixel itself it would pick the noise it then measures.
+    dark = cv2.blur(rows, (9, 1))[:, 1:-1] <= half[-1]
     quiet = second[dark]
     noise_sd = _sd_of_differences(np.abs(quiet)) / math.sqrt(6.0) if quiet.size else 0.0
     smooth = cv2.blur(rows, (3, 1))
