@@ -15,8 +15,6 @@ from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
 DESIGNED: Final = ("events", "guests", "hosts")
-LARGE: Final = ("cells", "pairs")
-"""Tables that stay with their positions unless asked for: they grow with pixels, not with answers."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,20 @@ def collect(results: Results, *, reference: str | None = None) -> Collected:
     rates, by_replicate = compute_rates(base["events"], base["guests"], base["hosts"], base["frames"], layout)
     reference = reference or run["configuration"]["experiment"]["reference"]
     comparisons = compare(by_replicate, reference, layout) if reference else empty(TABLES["comparisons"])
-    tables = {**base, "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons}
+    tables = {
+        **base, "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,
+        "counts": _counts(base["cells"]),
+    }  # fmt: skip
     return Collected(tables, layout, receipts, run)
+
+
+def _counts(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells seen per frame and population."""
+    seen = cells[cells["observed"]]
+    if not len(seen):
+        return empty(TABLES["counts"])
+    counted = seen.groupby(["position", "frame", "time_h", "population"], sort=False).size().rename("n").reset_index()
+    return conform(TABLES["counts"], counted)
 
 
 def _receipts(results: Results, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

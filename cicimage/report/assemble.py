@@ -127,9 +127,11 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
             why = f"{receipt['error']} (peak memory {peak / 2**20:.0f} MiB)"
             remedy = "Mend the file or its settings and run the same command with --retry-failed."
             found.append(Exclusion(position, "failed", why, remedy))
-    for position in collected.run["positions"]:
-        if position not in collected.receipts:
-            found.append(Exclusion(position, "excluded", "has not been run yet", "Run the same command again."))
+    found += [
+        Exclusion(position, "excluded", "has not been run yet", "Run the same command again.")
+        for position in collected.run["positions"]
+        if position not in collected.receipts
+    ]
     for position, receipt in collected.receipts.items():
         missing = receipt.get("missing_frames") or {}
         if missing:
@@ -152,8 +154,6 @@ def _flags(quality: pd.DataFrame) -> list[Exclusion]:
     }
     found = []
     for (position, channel, flag), rows in flagged.groupby(["position", "channel", "flag"], sort=False):
-        if flag == "constant" and len(rows) == 0:
-            continue
         frames = rows["frame"].tolist()
         why = f"channel {channel}: {len(frames)} frames {flag} (first {frames[0]})"
         found.append(Exclusion(str(position), "warning", why, remedies.get(str(flag), "")))
@@ -178,11 +178,11 @@ def _estimates(
             value = f"at most {100 * float(arrays['bleed_through'].max()):.1f} % from one channel into another"
             found.append(Estimate(STEP_WORDS["bleed_through"], value, settings["bleed_through"].method, position))
     drift = collected.tables["drift"]
-    for position, rows in drift.groupby("position", sort=False):
+    for name, rows in drift.groupby("position", sort=False):
         far = float(np.hypot(rows["dy_um"], rows["dx_um"]).max())
         jump = float(np.hypot(rows["dy_um"].diff(), rows["dx_um"].diff()).max()) if len(rows) > 1 else 0.0
         value = f"up to {far:.1f} um, largest step {jump:.1f} um"
-        found.append(Estimate(STEP_WORDS["drift"], value, settings["drift"].method, str(position)))
+        found.append(Estimate(STEP_WORDS["drift"], value, settings["drift"].method, str(name)))
     return found
 
 
