@@ -26,51 +26,11 @@ import numpy.typing as npt
 from scipy import stats
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 TAU_MAX_RATIO = 1.25
 TAU_MAX_RATE = 1.5
 _B_LIMIT = 18.0
-
-
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _donor_loglik(
-    kind: int, b: float, tau: float, y: float, n: float, offset: float, nodes: FloatArray, weights: FloatArray
-) -> float:
-    """Log-likelihood of one donor, u integrated out by adaptive Gauss-Hermite; constants in y and n left out."""
-    eta = offset + b
-    if tau < 1e-6:
-        flat: float = _density(kind, eta, y, n)
-        return flat
-    u = 0.0
-    curve = 1.0 / (tau * tau)
-    for _ in range(40):
-        x = eta + u
-        if kind == 0:
-            mu = math.exp(min(x, 500.0))
-            grad, hess = y - mu, mu
-        else:
-            pi = 1.0 / (1.0 + math.exp(-x)) if x > -500 else 0.0
-            grad, hess = y - n * pi, n * pi * (1.0 - pi)
-        step = (grad - u * curve) / (hess + curve)
-        step = min(max(step, -2.0), 2.0)
-        u += step
-        if abs(step) < 1e-8:
-            break
-    x = eta + u
-    if kind == 0:
-        hess = math.exp(min(x, 500.0))
-    else:
-        pi = 1.0 / (1.0 + math.exp(-x)) if x > -500 else 0.0
-        hess = n * pi * (1.0 - pi)
-    sd = 1.0 / math.sqrt(hess + curve)
-    best = _density(kind, eta + u, y, n) - 0.5 * u * u * curve
-    total = 0.0
-    for i in range(len(nodes)):
-        v = u + sd * nodes[i]
-        f = _density(kind, eta + v, y, n) - 0.5 * v * v * curve - best
-        total += weights[i] * math.exp(f + 0.5 * nodes[i] * nodes[i])
-    value: float = best + math.log(total) + math.log(sd / tau)
-    return value
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -81,23 +41,71 @@ def _density(kind: int, eta: float, y: float, n: float) -> float:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _slope(kind: int, eta: float, y: float, n: float) -> tuple[float, float]:
+    """First and minus second derivative of the density in eta."""
+    if kind == 0:
+        mu = math.exp(min(eta, 500.0))
+        return y - mu, mu
+    pi = 1.0 / (1.0 + math.exp(-eta)) if eta > -500.0 else 0.0
+    return y - n * pi, n * pi * (1.0 - pi)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _unit_loglik(
+    kind: int, b: float, tau: float, y: FloatArray, n: FloatArray, offset: FloatArray, nodes: FloatArray, w: FloatArray
+) -> float:
+    """Log-likelihood of one unit, u integrated out by adaptive Gauss-Hermite; constants left out."""
+    if tau < 1e-6:
+        flat = 0.0
+        for r in range(len(y)):
+            flat += _density(kind, offset[r] + b, y[r], n[r])
+        return flat
+    u, curve, hess = 0.0, 1.0 / (tau * tau), 0.0
+    for _ in range(50):
+        grad, hess = -u * curve, curve
+        for r in range(len(y)):
+            g, h = _slope(kind, offset[r] + b + u, y[r], n[r])
+            grad += g
+            hess += h
+        step = min(max(grad / hess, -2.0), 2.0)
+        u += step
+        if abs(step) < 1e-8:
+            break
+    sd = 1.0 / math.sqrt(hess)
+    best = -0.5 * u * u * curve
+    for r in range(len(y)):
+        best += _density(kind, offset[r] + b + u, y[r], n[r])
+    total = 0.0
+    for i in range(len(nodes)):
+        v = u + sd * nodes[i]
+        f = -0.5 * v * v * curve - best
+        for r in range(len(y)):
+            f += _density(kind, offset[r] + b + v, y[r], n[r])
+        total += w[i] * math.exp(f + 0.5 * nodes[i] * nodes[i])
+    value: float = best + math.log(total) + math.log(sd / tau)
+    return value
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _profile(
     kind: int,
     b: float,
     y: FloatArray,
     n: FloatArray,
     offset: FloatArray,
+    ends: IntArray,
     taus: FloatArray,
     nodes: FloatArray,
-    weights: FloatArray,
+    w: FloatArray,
 ) -> tuple[float, float]:
     """Highest log-likelihood over the grid of tau at this b, refined by a parabola through the best three."""
-    values = np.empty(len(taus))
+    values = np.zeros(len(taus))
     for j in range(len(taus)):
-        total = 0.0
-        for d in range(len(y)):
-            total += _donor_loglik(kind, b, taus[j], y[d], n[d], offset[d], nodes, weights)
-        values[j] = total
+        start = 0
+        for d in range(len(ends)):
+            part = slice(start, ends[d])
+            values[j] += _unit_loglik(kind, b, taus[j], y[part], n[part], offset[part], nodes, w)
+            start = ends[d]
     k = int(np.argmax(values))
     best, tau = values[k], taus[k]
     if 0 < k < len(taus) - 1:
@@ -118,25 +126,26 @@ def _top(
     y: FloatArray,
     n: FloatArray,
     offset: FloatArray,
+    ends: IntArray,
     taus: FloatArray,
     nodes: FloatArray,
-    weights: FloatArray,
+    w: FloatArray,
 ) -> float:
     """Where the profile is highest, by golden-section search (Kiefer 1953)."""
     ratio = 0.5 * (math.sqrt(5.0) - 1.0)
     a, c = low, high
     x1, x2 = c - ratio * (c - a), a + ratio * (c - a)
-    f1 = _profile(kind, x1, y, n, offset, taus, nodes, weights)[0]
-    f2 = _profile(kind, x2, y, n, offset, taus, nodes, weights)[0]
+    f1 = _profile(kind, x1, y, n, offset, ends, taus, nodes, w)[0]
+    f2 = _profile(kind, x2, y, n, offset, ends, taus, nodes, w)[0]
     while c - a > 1e-5:
         if f1 < f2:
             a, x1, f1 = x1, x2, f2
             x2 = a + ratio * (c - a)
-            f2 = _profile(kind, x2, y, n, offset, taus, nodes, weights)[0]
+            f2 = _profile(kind, x2, y, n, offset, ends, taus, nodes, w)[0]
         else:
             c, x2, f2 = x2, x1, f1
             x1 = c - ratio * (c - a)
-            f1 = _profile(kind, x1, y, n, offset, taus, nodes, weights)[0]
+            f1 = _profile(kind, x1, y, n, offset, ends, taus, nodes, w)[0]
     middle: float = 0.5 * (a + c)
     return middle
 
@@ -147,39 +156,35 @@ def _fit(
     y: FloatArray,
     n: FloatArray,
     offset: FloatArray,
+    ends: IntArray,
     taus: FloatArray,
     nodes: FloatArray,
-    weights: FloatArray,
+    w: FloatArray,
     cutoff: float,
     null: float,
-    centre: float,
-    limit: float,
+    low_b: float,
+    high_b: float,
 ) -> tuple[float, float, float, float, float]:
-    """Return b_hat, low, high, twice the drop at ``null``, tau_hat; infinite limits where the likelihood has none."""
-    low_b, high_b = centre - limit, centre + limit
-    top_b = _top(kind, low_b, high_b, y, n, offset, taus, nodes, weights)
-    top, tau = _profile(kind, top_b, y, n, offset, taus, nodes, weights)
+    """Return b_hat, low, high, twice the drop at ``null``, tau_hat; infinite where the likelihood has no end."""
+    top_b = _top(kind, low_b, high_b, y, n, offset, ends, taus, nodes, w)
+    top, tau = _profile(kind, top_b, y, n, offset, ends, taus, nodes, w)
     for edge in (low_b, high_b):
-        value, tau_edge = _profile(kind, edge, y, n, offset, taus, nodes, weights)
+        value, tau_edge = _profile(kind, edge, y, n, offset, ends, taus, nodes, w)
         if value >= top - 1e-6:
             top, top_b, tau = value, edge, tau_edge
-    at_null = 2.0 * (top - _profile(kind, null, y, n, offset, taus, nodes, weights)[0])
-    limits = np.empty(2)
+    at_null = 2.0 * (top - _profile(kind, null, y, n, offset, ends, taus, nodes, w)[0])
+    limits = np.array([-np.inf, np.inf])
     for side in range(2):
-        edge = low_b if side == 0 else high_b
-        drop = 2.0 * (top - _profile(kind, edge, y, n, offset, taus, nodes, weights)[0])
-        if edge == top_b or drop < cutoff:
-            limits[side] = -np.inf if side == 0 else np.inf
+        inner, outer = top_b, low_b if side == 0 else high_b
+        drop = 2.0 * (top - _profile(kind, outer, y, n, offset, ends, taus, nodes, w)[0])
+        if outer == top_b or drop < cutoff:
             continue
-        inner, outer = top_b, edge
-        for _ in range(40):
+        while abs(outer - inner) > 1e-4:
             middle = 0.5 * (inner + outer)
-            if 2.0 * (top - _profile(kind, middle, y, n, offset, taus, nodes, weights)[0]) < cutoff:
+            if 2.0 * (top - _profile(kind, middle, y, n, offset, ends, taus, nodes, w)[0]) < cutoff:
                 inner = middle
             else:
                 outer = middle
-            if abs(outer - inner) < 1e-4:
-                break
         limits[side] = 0.5 * (inner + outer)
     if top_b == low_b:
         top_b = -np.inf
@@ -252,12 +257,12 @@ def profile_rate(
     g = len(y)
     if g < 2:
         return ProfileFit(float(y.sum() / time.sum()) if g else np.nan, np.nan, np.nan, np.nan, np.nan, g)
-    taus = np.linspace(0.0, tau_max, 9)
     centre = math.log((y.sum() + 0.5) / time.sum())
     b, low, high, _, tau = _fit(
-        0, y, y, np.log(time), taus, _NODES, _WEIGHTS, cutoff(g, level), centre, centre, _B_LIMIT
-    )
-    return ProfileFit(math.exp(b), math.exp(low), math.exp(high), np.nan, tau, g)
+        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), centre,
+        centre - _B_LIMIT, centre + _B_LIMIT,
+    )  # fmt: skip
+    return ProfileFit(_exp(b), _exp(low), _exp(high), np.nan, tau, g)
 
 
 def profile_ratio(
@@ -292,12 +297,43 @@ def profile_ratio(
     if g < 2:
         ratio = float((y1[0] / t1[0]) / (y0[0] / t0[0])) if g and y0[0] > 0 else np.nan
         return ProfileFit(ratio, np.nan, np.nan, np.nan, np.nan, g)
-    taus = np.linspace(0.0, tau_max, 9)
+    return profile_log_odds(y1, y1 + y0, np.log(t1 / t0), np.arange(g), level, tau_max)
+
+
+def profile_log_odds(
+    successes: npt.ArrayLike,
+    trials: npt.ArrayLike,
+    offset: npt.ArrayLike,
+    unit: npt.ArrayLike,
+    level: float = 0.95,
+    tau_max: float = TAU_MAX_RATIO,
+) -> ProfileFit:
+    """Common log odds of binomial rows with known offsets, one random term per unit.
+
+    A rate ratio is one row per unit; a hazard ratio is one row per unit and death time (Breslow's partial likelihood).
+
+    Parameters
+    ----------
+    successes, trials, offset : (n_rows,) array_like
+        ``successes ~ Binomial(trials, expit(offset + b + u_unit))``.
+    unit : (n_rows,) array_like of int
+        Unit of each row.
+    level, tau_max
+        As in :func:`profile_ratio`.
+    """
+    order = np.argsort(np.asarray(unit), kind="stable")
+    y, n, off = (np.asarray(v, dtype=np.float64)[order] for v in (successes, trials, offset))
+    ends = np.cumsum(np.unique(np.asarray(unit)[order], return_counts=True)[1]).astype(np.int64)
+    g = len(ends)
     b, low, high, drop, tau = _fit(
-        1, y1, y1 + y0, np.log(t1 / t0), taus, _NODES, _WEIGHTS, cutoff(g, level), 0.0, 0.0, _B_LIMIT
+        1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
     )
     t = math.sqrt((g - 1) * math.expm1(min(drop / g, 700.0)))
     return ProfileFit(_exp(b), _exp(low), _exp(high), float(2 * stats.t.sf(t, g - 1)), tau, g)
+
+
+def _taus(tau_max: float) -> FloatArray:
+    return np.linspace(0.0, tau_max, 9)
 
 
 def _exp(x: float) -> float:

@@ -1,0 +1,303 @@
+"""Death inside against outside: a time-dependent Cox model with the donor as n, and its checks.
+
+The words are chosen: the ratio is an association. Guests that enter may be fitter than those that do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.statistics.count_model import profile_log_odds
+from cicimage.statistics.cox import check_covariate, fit_cox
+from cicimage.statistics.design import Unit, join_notes
+from cicimage.statistics.intervals import t_interval
+from cicimage.statistics.spells import in_order
+
+MIN_DEATHS_FOR_T = 4
+MAX_UNKNOWN_SHARE = 0.1
+_SIDES: tuple[Literal["outside"], Literal["inside"]] = ("outside", "inside")
+
+
+@dataclass(frozen=True)
+class HazardRatio:
+    """Hazard of death inside over outside.
+
+    Attributes
+    ----------
+    ratio, low, high, p_value : float
+        NaN where none can be given.
+    n_units : int
+        Donors (or experiments) that carried it.
+    deaths_inside, deaths_outside : int
+        Deaths counted.
+    firth : float
+        Donor-stratified estimate under Firth's penalty, finite where no death is inside.
+    bound_low, bound_high : float
+        Stratified estimate with unresolved time outside, and inside.
+    landmark : float
+        Ratio of death rates after the middle of the movie by where the guests were then.
+    method, note : str
+        How, and what a reader must know.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+    n_units: int
+    deaths_inside: int
+    deaths_outside: int
+    firth: float
+    bound_low: float
+    bound_high: float
+    landmark: float
+    method: str
+    note: str
+
+
+def death_rows(
+    frames: pd.DataFrame, *, unresolved: Literal["left_out", "outside", "inside"] = "left_out"
+) -> pd.DataFrame:
+    """Turn frames into (start, stop] rows with the covariate ``inside`` as it changes.
+
+    Parameters
+    ----------
+    frames : pandas.DataFrame
+        Table ``frames``.
+    unresolved : {"left_out", "outside", "inside"}
+        Where unresolved person-time goes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        position, guest_id, start_h, stop_h, inside (0, 1), died (bool). A guest seen later than others enters late; a
+        death belongs to the state before it; nothing follows it.
+    """
+    rows = in_order(frames)
+    following = rows.groupby(["position", "guest_id"], sort=False)
+    rows = rows.assign(stop_h=following["time_h"].shift(-1), next_viability=following["viability"].shift(-1))
+    rows = rows[(rows["viability"] != "dead") & rows["stop_h"].notna()]
+    inside = (rows["location"] == "inside").astype(np.int64)
+    vague = rows["location"] == "unresolved"
+    if unresolved == "left_out":
+        rows, inside = rows[~vague], inside[~vague]
+    elif unresolved == "inside":
+        inside = inside.mask(vague, 1)
+    rows = rows.assign(inside=inside, died=rows["next_viability"] == "dead")
+    same = (rows["position"] == rows["position"].shift()) & (rows["guest_id"] == rows["guest_id"].shift())
+    same &= (rows["inside"] == rows["inside"].shift()) & (rows["time_h"] == rows["stop_h"].shift())
+    merged = rows.groupby((~same).cumsum(), sort=True).agg(
+        position=("position", "first"), guest_id=("guest_id", "first"), start_h=("time_h", "first"),
+        stop_h=("stop_h", "last"), inside=("inside", "first"), died=("died", "last"),
+    )  # fmt: skip
+    return merged.reset_index(drop=True)
+
+
+def death_tables(rows: pd.DataFrame) -> pd.DataFrame:
+    """Who was at risk at each death time of each unit.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From :func:`death_rows` with a column ``unit``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        unit, time_h, n_inside, n_outside (at risk), d_inside, d (deaths).
+    """
+    found = []
+    for unit, part in rows.groupby("unit", sort=True):
+        start, stop = (part[c].to_numpy(np.float64).round(9) for c in ("start_h", "stop_h"))
+        inside, died = part["inside"].to_numpy(bool), part["died"].to_numpy(bool)
+        times = np.unique(stop[died])
+        table = {"unit": [unit] * len(times), "time_h": times}
+        for name, who in (("inside", inside), ("outside", ~inside)):
+            begun = np.searchsorted(np.sort(start[who]), times, side="left")
+            gone = np.searchsorted(np.sort(stop[who]), times, side="left")
+            table[f"n_{name}"] = begun - gone
+        ends = np.sort(stop[died & inside])
+        table["d_inside"] = np.searchsorted(ends, times, side="right") - np.searchsorted(ends, times, side="left")
+        ends = np.sort(stop[died])
+        table["d"] = np.searchsorted(ends, times, side="right") - np.searchsorted(ends, times, side="left")
+        found.append(pd.DataFrame(table))
+    columns = ["unit", "time_h", "n_inside", "n_outside", "d_inside", "d"]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def inside_hazard(
+    frames: pd.DataFrame,
+    unit_of: pd.Series,
+    unit: Unit,
+    *,
+    covariate: str = "inside",
+    level: float = 0.95,
+) -> HazardRatio:
+    """Hazard ratio of one condition.
+
+    Parameters
+    ----------
+    frames : pandas.DataFrame
+        Table ``frames`` of the condition's positions.
+    unit_of : pandas.Series
+        Donor (or experiment) by position; empty text where unknown.
+    unit : {"donor", "experiment", "none"}
+        What counts as n.
+    covariate : str
+        Only ``inside``; ``ever_inside`` is refused.
+    level : float
+        Coverage of the limits.
+
+    Returns
+    -------
+    HazardRatio
+        The rule: (1) the death marker tells nothing inside: no ratio; (2) fewer than two units with deaths: the
+        stratified estimate and no test; (3) every unit has at least 4 deaths inside and 4 outside: Student's t on the
+        units' own log hazard ratios; (4) otherwise Breslow's partial likelihood stratified by unit with a normal random
+        log ratio per unit, profile likelihood with t limits.
+
+    Raises
+    ------
+    CicimageError
+        The covariate is ``ever_inside`` or ``protected``.
+    """
+    check_covariate(covariate)
+    unknown = unknown_inside_share(frames)
+    mine = _with_unit(death_rows(frames), unit_of)
+    base = _stratified(mine, frames, unit_of, level)
+    if unknown > MAX_UNKNOWN_SHARE:
+        return _marker_blind(base, mine, unknown)
+    table = death_tables(mine[mine["unit"] != ""]) if unit != "none" else death_tables(mine.iloc[:0])
+    table = table[(table["n_inside"] > 0) & (table["n_outside"] > 0)]
+    if base.deaths_inside + base.deaths_outside == 0:
+        return replace(base, ratio=np.nan, method="none", note="no deaths")
+    n = table["unit"].nunique()
+    if n < 2:
+        of = "donors is unknown" if unit == "none" else f"{unit}s with deaths and both states at risk is {n}"
+        return replace(base, n_units=n, note=join_notes(f"no test: n of {of}", base.note))
+    deaths = table.assign(d_outside=table["d"] - table["d_inside"]).groupby("unit")[["d_inside", "d_outside"]].sum()
+    if int(deaths.to_numpy().min()) >= MIN_DEATHS_FOR_T:
+        return _by_t(base, mine, list(deaths.index), unit, level)
+    offset = np.log(table["n_inside"] / table["n_outside"].astype(np.float64))
+    codes = np.unique(table["unit"].astype(str), return_inverse=True)[1]
+    fit = profile_log_odds(table["d_inside"], table["d"], offset, codes, level)
+    return replace(
+        base, ratio=fit.estimate, low=fit.low, high=fit.high, p_value=fit.p_value, n_units=fit.n,
+        method=f"time-dependent Cox stratified by {unit}, random ratio, profile likelihood",
+        note=join_notes(f"{base.deaths_inside} deaths inside, {base.deaths_outside} outside", base.note),
+    )  # fmt: skip
+
+
+def _with_unit(rows: pd.DataFrame, unit_of: pd.Series) -> pd.DataFrame:
+    return rows.assign(unit=rows["position"].map(unit_of).fillna("").astype(object))
+
+
+def _by_t(base: HazardRatio, rows: pd.DataFrame, units: list[object], unit: Unit, level: float) -> HazardRatio:
+    logs = []
+    for name in units:
+        part = rows[rows["unit"] == name]
+        fit = fit_cox(part["start_h"], part["stop_h"], part["died"], part["inside"])
+        logs.append(float(fit.coef[0]))
+    mean, low, high, p = t_interval(logs, level)
+    return replace(
+        base, ratio=float(np.exp(mean)), low=float(np.exp(low)), high=float(np.exp(high)), p_value=p, n_units=len(logs),
+        method=f"time-dependent Cox per {unit}, t on {len(logs)} log hazard ratios",
+    )  # fmt: skip
+
+
+def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series, level: float) -> HazardRatio:
+    """Donor-stratified estimates: plain, penalised, with unresolved time on either side, and the landmark."""
+    died = rows["died"].to_numpy(bool)
+    inside = int((died & (rows["inside"] == 1)).sum())
+    outside = int(died.sum()) - inside
+    plain = _estimate(rows, firth=False)
+    bounds = [_estimate(_with_unit(death_rows(frames, unresolved=side), unit_of), firth=False) for side in _SIDES]
+    at_h, landmark = landmark_ratio(rows)
+    said = f"landmark at {at_h:.3g} h: {landmark:.2g}" if np.isfinite(landmark) else ""
+    vague = ""
+    if np.isfinite(bounds).all() and min(bounds) > 0 and not 0.8 < bounds[1] / bounds[0] < 1.25:
+        vague = f"unresolved time outside {bounds[0]:.2g}, inside {bounds[1]:.2g}"
+    firth = _estimate(rows, firth=True) if died.any() and 0 < rows["inside"].mean() < 1 else np.nan
+    if inside == 0 and np.isfinite(firth):
+        said = join_notes(f"no death inside; Firth's estimate {firth:.2g}", said)
+    return HazardRatio(
+        plain, np.nan, np.nan, np.nan, 0, inside, outside, firth, bounds[0], bounds[1], landmark,
+        "time-dependent Cox stratified by unit", join_notes(vague, said),
+    )  # fmt: skip
+
+
+def _estimate(rows: pd.DataFrame, *, firth: bool) -> float:
+    """Stratified hazard ratio; 0 or infinite where one state has no death, NaN where nothing can be said."""
+    table = death_tables(rows)
+    table = table[(table["n_inside"] > 0) & (table["n_outside"] > 0)]
+    inside, total = int(table["d_inside"].sum()), int(table["d"].sum())
+    if total == 0:
+        return np.nan
+    if not firth and inside in (0, total):
+        return 0.0 if inside == 0 else np.inf
+    fit = fit_cox(rows["start_h"], rows["stop_h"], rows["died"], rows["inside"], strata=rows["unit"], firth=firth)
+    return float(np.exp(fit.coef[0]))
+
+
+def landmark_ratio(rows: pd.DataFrame, at_h: float | None = None) -> tuple[float, float]:
+    """Death-rate ratio after a landmark by where guests were at it (Anderson 1983, J Clin Oncol 1:710).
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        From :func:`death_rows`.
+    at_h : float, optional
+        Landmark; the middle of the time watched where not given.
+
+    Returns
+    -------
+    at_h, ratio : float
+        Guests that move later stay in their group, so the ratio is drawn towards 1.
+    """
+    if rows.empty:
+        return np.nan, np.nan
+    at = float((rows["start_h"].min() + rows["stop_h"].max()) / 2) if at_h is None else at_h
+    present = rows[(rows["start_h"] <= at) & (rows["stop_h"] > at)]
+    group = present.drop_duplicates(["position", "guest_id"]).set_index(["position", "guest_id"])["inside"]
+    later = rows[rows["stop_h"] > at].set_index(["position", "guest_id"])
+    later = later[later.index.isin(group.index)]
+    where = group.reindex(later.index).to_numpy(np.int64)
+    hours = (later["stop_h"] - later["start_h"].clip(lower=at)).to_numpy(np.float64)
+    died = later["died"].to_numpy(np.float64)
+    deaths, exposure = (np.bincount(where, v, minlength=2) for v in (died, hours))
+    if exposure.min() <= 0 or deaths[0] == 0:
+        return at, np.nan
+    return at, float((deaths[1] / exposure[1]) / (deaths[0] / exposure[0]))
+
+
+def unknown_inside_share(frames: pd.DataFrame) -> float:
+    """Share of inside frames in which no marker could tell alive from dead."""
+    inside = frames[frames["location"] == "inside"]
+    return float((inside["viability"] == "unknown").mean()) if len(inside) else 0.0
+
+
+def _marker_blind(base: HazardRatio, rows: pd.DataFrame, unknown: float) -> HazardRatio:
+    """Deaths inside unseen: no ratio, but what it would be had none, or every guest lost inside, died."""
+    ends = rows.sort_values("stop_h", kind="stable").drop_duplicates(["position", "guest_id"], keep="last")
+    last = float(rows["stop_h"].max()) if len(rows) else np.nan
+    lost = ends.index[(ends["inside"] == 1) & ~ends["died"].astype(bool) & (ends["stop_h"] < last - 1e-9)]
+    worst = rows.assign(died=rows["died"] | rows.index.isin(lost))
+    most = _estimate(worst, firth=False)
+    note = (
+        f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen; "
+        f"between {base.ratio:.2g} (none unseen) and {most:.2g} (all {len(lost)} lost inside died)"
+    )
+    return replace(base, ratio=np.nan, bound_low=base.ratio, bound_high=most, method="refused", note=note)
+
+
+def units_by_position(layout: pd.DataFrame, unit: Unit) -> pd.Series:
+    """Unit of each position, empty text where unknown."""
+    values: npt.NDArray[np.object_] = (
+        np.full(len(layout), "", dtype=object) if unit == "none" else layout[unit].to_numpy(object)
+    )
+    return pd.Series(values, index=layout["position"])

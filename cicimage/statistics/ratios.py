@@ -1,0 +1,174 @@
+"""One ratio between two arms: which method, by counts and design and never by p."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.statistics.count_model import profile_ratio
+from cicimage.statistics.design import Unit, join_notes
+from cicimage.statistics.gee import gee_ratio
+from cicimage.statistics.intervals import t_interval
+
+FloatArray = npt.NDArray[np.float64]
+
+MIN_EVENTS_FOR_T = 4
+"""Fewest events in every unit and arm for a t test on log ratios; the logarithm of 0-3 events carries none."""
+FEW_UNITS = 4
+"""Below this many pairs the count model is conservative (benchmarks/results/statistics.md) and says so."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio with how it was made.
+
+    Attributes
+    ----------
+    ratio, low, high, p_value : float
+        Ratio with its limits and two-sided p; NaN where none can be given.
+    unit : {"donor", "experiment", "none"}
+        What counted as n.
+    n_pairs : int
+        Units that carried the comparison.
+    method, note : str
+        How, and what a reader must know.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+    unit: Unit
+    n_pairs: int
+    method: str
+    note: str
+
+
+def paired_ratio(
+    events: FloatArray,
+    denominator: FloatArray,
+    reference_events: FloatArray,
+    reference_denominator: FloatArray,
+    unit: Unit = "donor",
+    level: float = 0.95,
+) -> Comparison:
+    """Ratio within two or more units that have both arms.
+
+    Parameters
+    ----------
+    events, denominator, reference_events, reference_denominator : (n_units,) float64
+        Counts and exposures, exposures > 0.
+    unit : {"donor", "experiment"}
+        What the units are.
+    level : float
+        Coverage of the limits.
+
+    Returns
+    -------
+    Comparison
+        Student's t on the paired log ratios where every unit has at least 4 events in both arms; otherwise the
+        donor-level count model with profile likelihood.
+    """
+    if min(events.min(), reference_events.min()) >= MIN_EVENTS_FOR_T:
+        logs = np.log((events / denominator) / (reference_events / reference_denominator))
+        mean, low, high, p = t_interval(logs, level)
+        ratio, limits = float(np.exp(mean)), np.exp([low, high])
+        return Comparison(
+            ratio, float(limits[0]), float(limits[1]), p, unit, len(logs), f"t on {len(logs)} paired log ratios",
+            join_notes(_unequal(denominator, reference_denominator), inhibition(ratio, limits[0], limits[1])),
+        )  # fmt: skip
+    if events.sum() + reference_events.sum() == 0:
+        return Comparison(np.nan, np.nan, np.nan, np.nan, unit, 0, "none", "no events in either condition")
+    fit = profile_ratio(events, denominator, reference_events, reference_denominator, level)
+    if fit.n < 2:
+        note = f"no test: events in {fit.n} of {len(events)} {unit}s only"
+        return Comparison(fit.estimate, np.nan, np.nan, np.nan, unit, fit.n, "ratio of rates", note)
+    few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
+    careful = f"conservative with {fit.n} {unit}s" if fit.n < FEW_UNITS else ""
+    return Comparison(
+        fit.estimate, fit.low, fit.high, fit.p_value, unit, fit.n,
+        f"count model over {fit.n} pairs, profile likelihood",
+        join_notes(few, careful, inhibition(fit.estimate, fit.low, fit.high)),
+    )  # fmt: skip
+
+
+def compare_counts(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, level: float = 0.95) -> Comparison:
+    """Compare two arms given per unit.
+
+    Parameters
+    ----------
+    treated, control : pandas.DataFrame
+        Index: unit (empty text where unknown); columns ``events`` and ``denominator``.
+    unit : {"donor", "experiment", "none"}
+        What the index holds.
+    level : float
+        Coverage of the limits.
+
+    Returns
+    -------
+    Comparison
+        (1) Two or more units with both arms: :func:`paired_ratio`, units of one arm left out and named. (2) Otherwise,
+        two or more units in each arm: GEE with bias-reduced errors and t(G - p), where both arms have events. (3)
+        Otherwise the ratio of pooled rates and no test.
+    """
+    named = [t[(t.index != "") & (t["denominator"] > 0)] for t in (treated, control)]
+    both = named[0].index.intersection(named[1].index)
+    single = sorted({str(i) for t in named for i in t.index} - {str(i) for i in both})
+    note = f"{unit}s in one arm only: {', '.join(single)}" if single and unit != "none" else ""
+    if unit != "none" and len(both) >= 2:
+        arms = [named[k].loc[both, c].to_numpy(np.float64) for k in (0, 1) for c in ("events", "denominator")]
+        found = paired_ratio(arms[0], arms[1], arms[2], arms[3], unit, level)
+        return _noted(found, note)
+    if unit != "none" and min(len(t) for t in named) >= 2:
+        return _unpaired(named[0], named[1], unit, note, level)
+    return _pooled(treated, control, unit, len(both), note)
+
+
+def _noted(c: Comparison, note: str) -> Comparison:
+    return Comparison(c.ratio, c.low, c.high, c.p_value, c.unit, c.n_pairs, c.method, join_notes(note, c.note))
+
+
+def _unpaired(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, note: str, level: float) -> Comparison:
+    if treated["events"].sum() == 0 or control["events"].sum() == 0:
+        found = _pooled(treated, control, unit, 0, note)
+        return _noted(found, "unpaired arms and one without events: no model of their spread")
+    rows = pd.concat([treated.assign(arm=1), control.assign(arm=0)])
+    rows["unit"] = rows.index.astype(str)
+    fit = gee_ratio(rows["events"], rows["denominator"], rows["arm"], rows["unit"], level)
+    n = int(rows["unit"].nunique())
+    return Comparison(
+        fit.ratio, fit.low, fit.high, fit.p_value, unit, n, f"GEE, bias-reduced errors, t({fit.df})",
+        join_notes("unpaired", note, fit.warning, inhibition(fit.ratio, fit.low, fit.high)),
+    )  # fmt: skip
+
+
+def _pooled(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, n: int, note: str) -> Comparison:
+    y1, t1 = float(treated["events"].sum()), float(treated["denominator"].sum())
+    y0, t0 = float(control["events"].sum()), float(control["denominator"].sum())
+    ratio = (y1 / t1) / (y0 / t0) if t1 > 0 and t0 > 0 and y0 > 0 else np.nan
+    said = "no test: n of donors is unknown" if unit == "none" else f"no test: n of paired {unit}s is {n}"
+    if not (t1 > 0 and t0 > 0):
+        said = join_notes(said, "no person-time in one condition")
+    elif y0 == 0:
+        said = join_notes(said, "no events in the reference")
+    return Comparison(ratio, np.nan, np.nan, np.nan, unit, n, "ratio of pooled rates", join_notes(note, said))
+
+
+def inhibition(ratio: float, low: float, high: float) -> str:
+    """Percent inhibition, 100 (1 - ratio), in words; empty where the ratio is not below 1."""
+    if not ratio < 1:
+        return ""
+    if not (np.isfinite(low) and high < np.inf):
+        return f"inhibition {100 * (1 - ratio):.0f} %, no bound"
+    return f"inhibition {100 * (1 - ratio):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
+
+
+def _unequal(a: FloatArray, b: FloatArray) -> str:
+    """Say so where units weigh alike though their exposures differ by more than a factor of five."""
+    total = a + b
+    if total.min() > 0 and total.max() / total.min() > 5:
+        return f"exposure differs {total.max() / total.min():.0f}-fold between units, each counts once"
+    return ""
