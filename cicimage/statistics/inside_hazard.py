@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.statistics.count_model import profile_log_odds
 from cicimage.statistics.cox import check_covariate, fit_cox
 from cicimage.statistics.design import Unit, join_notes
-from cicimage.statistics.intervals import t_interval
+from cicimage.statistics.risk_tables import RiskTables, hazard_over_units
 from cicimage.statistics.spells import in_order
 
-MIN_DEATHS_FOR_T = 4
 MAX_UNKNOWN_SHARE = 0.1
 _SIDES: tuple[Literal["outside"], Literal["inside"]] = ("outside", "inside")
 
@@ -98,36 +96,28 @@ def death_rows(
     return merged.reset_index(drop=True)
 
 
-def death_tables(rows: pd.DataFrame) -> pd.DataFrame:
+def death_tables(rows: pd.DataFrame) -> RiskTables:
     """Who was at risk at each death time of each unit.
 
     Parameters
     ----------
     rows : pandas.DataFrame
         From :func:`death_rows` with a column ``unit``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        unit, time_h, n_inside, n_outside (at risk), d_inside, d (deaths).
     """
-    found = []
-    for unit, part in rows.groupby("unit", sort=True):
+    columns: list[list[npt.NDArray[np.float64]]] = [[] for _ in range(5)]
+    for number, (_, part) in enumerate(rows.groupby("unit", sort=True)):
         start, stop = (part[c].to_numpy(np.float64).round(9) for c in ("start_h", "stop_h"))
         inside, died = part["inside"].to_numpy(bool), part["died"].to_numpy(bool)
         times = np.unique(stop[died])
-        table = {"unit": [unit] * len(times), "time_h": times}
-        for name, who in (("inside", inside), ("outside", ~inside)):
+        columns[0].append(np.full(len(times), float(number)))
+        for k, who in ((1, inside), (2, ~inside)):
             begun = np.searchsorted(np.sort(start[who]), times, side="left")
-            gone = np.searchsorted(np.sort(stop[who]), times, side="left")
-            table[f"n_{name}"] = begun - gone
-        ends = np.sort(stop[died & inside])
-        table["d_inside"] = np.searchsorted(ends, times, side="right") - np.searchsorted(ends, times, side="left")
-        ends = np.sort(stop[died])
-        table["d"] = np.searchsorted(ends, times, side="right") - np.searchsorted(ends, times, side="left")
-        found.append(pd.DataFrame(table))
-    columns = ["unit", "time_h", "n_inside", "n_outside", "d_inside", "d"]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+            columns[k].append((begun - np.searchsorted(np.sort(stop[who]), times, side="left")).astype(np.float64))
+        for k, ends in ((3, np.sort(stop[died & inside])), (4, np.sort(stop[died]))):
+            last = np.searchsorted(ends, times, side="right")
+            columns[k].append((last - np.searchsorted(ends, times, side="left")).astype(np.float64))
+    code, n_in, n_out, d_in, d = (np.concatenate(c) if c else np.array([]) for c in columns)
+    return RiskTables(code.astype(np.int64), n_in, n_out, d_in, d)
 
 
 def inside_hazard(
@@ -156,10 +146,9 @@ def inside_hazard(
     Returns
     -------
     HazardRatio
-        The rule: (1) the death marker tells nothing inside: no ratio; (2) fewer than two units with deaths: the
-        stratified estimate and no test; (3) every unit has at least 4 deaths inside and 4 outside: Student's t on the
-        units' own log hazard ratios; (4) otherwise Breslow's partial likelihood stratified by unit with a normal random
-        log ratio per unit, profile likelihood with t limits.
+        No ratio where the death marker tells nothing inside; otherwise by the rule of
+        :func:`cicimage.statistics.risk_tables.hazard_over_units`; with fewer than two units the stratified estimate and
+        no test.
 
     Raises
     ------
@@ -169,27 +158,21 @@ def inside_hazard(
     check_covariate(covariate)
     unknown = unknown_inside_share(frames)
     mine = _with_unit(death_rows(frames), unit_of)
-    base = _stratified(mine, frames, unit_of, level)
+    base = _stratified(mine, frames, unit_of)
     if unknown > MAX_UNKNOWN_SHARE:
         return _marker_blind(base, mine, unknown)
-    table = death_tables(mine[mine["unit"] != ""]) if unit != "none" else death_tables(mine.iloc[:0])
-    table = table[(table["n_inside"] > 0) & (table["n_outside"] > 0)]
     if base.deaths_inside + base.deaths_outside == 0:
         return replace(base, ratio=np.nan, method="none", note="no deaths")
-    n = table["unit"].nunique()
-    if n < 2:
-        of = "donors is unknown" if unit == "none" else f"{unit}s with deaths and both states at risk is {n}"
-        return replace(base, n_units=n, note=join_notes(f"no test: n of {of}", base.note))
-    deaths = table.assign(d_outside=table["d"] - table["d_inside"]).groupby("unit")[["d_inside", "d_outside"]].sum()
-    if int(deaths.to_numpy().min()) >= MIN_DEATHS_FOR_T:
-        return _by_t(base, mine, list(deaths.index), unit, level)
-    offset = np.log(table["n_inside"] / table["n_outside"].astype(np.float64))
-    codes = np.unique(table["unit"].astype(str), return_inverse=True)[1]
-    fit = profile_log_odds(table["d_inside"], table["d"], offset, codes, level)
+    found = hazard_over_units(death_tables(mine[mine["unit"] != ""]), unit, level)
+    if unit == "none" or found.n_units < 2:
+        of = (
+            "donors is unknown" if unit == "none" else f"{unit}s with deaths and both states at risk is {found.n_units}"
+        )
+        return replace(base, n_units=found.n_units, note=join_notes(f"no test: n of {of}", base.note))
+    counted = f"{base.deaths_inside} deaths inside, {base.deaths_outside} outside"
     return replace(
-        base, ratio=fit.estimate, low=fit.low, high=fit.high, p_value=fit.p_value, n_units=fit.n,
-        method=f"time-dependent Cox stratified by {unit}, random ratio, profile likelihood",
-        note=join_notes(f"{base.deaths_inside} deaths inside, {base.deaths_outside} outside", base.note),
+        base, ratio=found.ratio, low=found.low, high=found.high, p_value=found.p_value, n_units=found.n_units,
+        method=found.method, note=join_notes(counted, base.note),
     )  # fmt: skip
 
 
@@ -197,20 +180,7 @@ def _with_unit(rows: pd.DataFrame, unit_of: pd.Series) -> pd.DataFrame:
     return rows.assign(unit=rows["position"].map(unit_of).fillna("").astype(object))
 
 
-def _by_t(base: HazardRatio, rows: pd.DataFrame, units: list[object], unit: Unit, level: float) -> HazardRatio:
-    logs = []
-    for name in units:
-        part = rows[rows["unit"] == name]
-        fit = fit_cox(part["start_h"], part["stop_h"], part["died"], part["inside"])
-        logs.append(float(fit.coef[0]))
-    mean, low, high, p = t_interval(logs, level)
-    return replace(
-        base, ratio=float(np.exp(mean)), low=float(np.exp(low)), high=float(np.exp(high)), p_value=p, n_units=len(logs),
-        method=f"time-dependent Cox per {unit}, t on {len(logs)} log hazard ratios",
-    )  # fmt: skip
-
-
-def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series, level: float) -> HazardRatio:
+def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) -> HazardRatio:
     """Donor-stratified estimates: plain, penalised, with unresolved time on either side, and the landmark."""
     died = rows["died"].to_numpy(bool)
     inside = int((died & (rows["inside"] == 1)).sum())
@@ -233,9 +203,8 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series, le
 
 def _estimate(rows: pd.DataFrame, *, firth: bool) -> float:
     """Stratified hazard ratio; 0 or infinite where one state has no death, NaN where nothing can be said."""
-    table = death_tables(rows)
-    table = table[(table["n_inside"] > 0) & (table["n_outside"] > 0)]
-    inside, total = int(table["d_inside"].sum()), int(table["d"].sum())
+    table = death_tables(rows).informative()
+    inside, total = int(table.d_inside.sum()), int(table.d.sum())
     if total == 0:
         return np.nan
     if not firth and inside in (0, total):
