@@ -26,8 +26,8 @@ class AssignmentTracker(GuestTracker):
     counts, not frames.
     """
 
-    max_speed_um_per_min: float | None = Field(default=None, gt=0)
-    """Hard limit of a guest's speed, um/min; none: what the recording shows decides."""
+    max_speed_um_per_min: float = Field(default=25.0, gt=0)
+    """Hard limit of a guest's speed, um/min; within it what the recording shows decides."""
     max_gap_min: float | None = Field(default=None, ge=0)
     """Longest time a guest may go unseen, minutes; none: 15 min, or three frames where they are further apart."""
     looks_weight: float = Field(default=0.5, ge=0, le=1)
@@ -89,7 +89,7 @@ class AssignmentTracker(GuestTracker):
 
     def _link(self, seen: Sightings) -> IntArray:
         gap = self.max_gap_min if self.max_gap_min is not None else max(15.0, 3.01 * seen.step_min)
-        speed = self.max_speed_um_per_min or np.inf
+        speed = self.max_speed_um_per_min
         motion = measure(seen, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)
         previous, _ = link(seen, motion, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)
         if gap > 0:

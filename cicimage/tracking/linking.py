@@ -75,6 +75,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     worth: RealArray,
     slope: RealArray,
     max_speed: float,
+    slack_um: float,
     max_gap_min: float,
     skipped: IntArray,
 ) -> tuple[IntArray, RealArray]:
@@ -102,6 +103,8 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
         What equal looks are worth, and how fast that falls with their squared difference; see :func:`likeness`.
     max_speed : float
         Hard limit, um/min; inf for none.
+    slack_um : float
+        How far a centroid may jump at once beyond that, um: masks wobble.
     max_gap_min : float
         Frames further apart are not linked where frames between them were empty.
     skipped : (n_frames,) int64
@@ -138,7 +141,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
             var = (_PRIOR_STEPS * scale_um**2 + own_ss[i]) / (_PRIOR_STEPS + own_n[i]) * growth
             at_zero = -np.log(2.0 * np.pi * var) - log_chance
             reach2 = TAIL * var * (np.exp(2.0 * max(at_zero + bonus, 0.0) / (TAIL + 2.0)) - 1.0)
-            reach = min(np.sqrt(reach2), max_speed * dt * (1.0 + damping))
+            reach = min(np.sqrt(reach2), (max_speed * dt + slack_um) * (1.0 + damping))
             py, px = y[i] + carry * vy[i], x[i] + carry * vx[i]
             cy0, cy1 = int(max((py - reach - y0) / edge, 0.0)), int(min((py + reach - y0) / edge, ny - 1.0))
             cx0, cx1 = int(max((px - reach - x0) / edge, 0.0)), int(min((px + reach - x0) / edge, nx - 1.0))
@@ -149,7 +152,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
                         if r2 > reach * reach:
                             continue
                         j = member[m]
-                        if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt) ** 2:
+                        if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt + slack_um) ** 2:
                             continue
                         gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + r2 / (TAIL * var))
                         gain += likeness(looks, i, j, worth, slope)

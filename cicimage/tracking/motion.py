@@ -63,7 +63,7 @@ def link(
     worth, slope = motion.looks(weight)
     links: tuple[IntArray, RealArray] = link_frames(
         seen.offsets, seen.t_min, seen.y, seen.x, seen.looks, motion.scale_um, motion.step_min, motion.damping,
-        motion.log_chance, worth, slope, max_speed, max_gap_min, seen.skipped,
+        motion.log_chance, worth, slope, max_speed, 0.5 * seen.diameter_um, max_gap_min, seen.skipped,
     )  # fmt: skip
     return links
 
@@ -166,7 +166,7 @@ def _refine(part: Sightings, motion: Motion, previous: IntArray, residual: RealA
         damping=float(np.clip(damping, 0.0, 0.95)),
         lost=lost,
         log_chance=_log_chance(part, new, lost),
-        pair_sd=np.maximum(pair, 0.1 * motion.all_sd) if known else motion.pair_sd,
+        pair_sd=np.maximum(pair, 0.02 * motion.all_sd) if known else motion.pair_sd,
     )
 
 

@@ -138,7 +138,8 @@ class OverlapTracker(HostTracker):
             before = mother.bodies[:at]
             if not all(self._lasts(bodies) for bodies in (before, sister.bodies, new.bodies)):
                 continue
-            if any(_merged_into(before[-1], t.last, gap_min) for t in tracks if t is not mother):
+            parted = {id(t.mother) for t in (*tracks, *sisters)} | {id(mother)}  # these ended by dividing
+            if any(_merged_into(before[-1], t.last, gap_min) for t in tracks if id(t) not in parted):
                 continue
             mother.bodies = before
             new.mother = mother

@@ -74,6 +74,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     worth: RealArray,
     slope: RealArray,
     max_speed: float,
+    slack_um: float,
     max_gap_min: float,
 ) -> tuple[IntArray, IntArray, RealArray]:
     """Every end, start and gain of a gap worth closing, in order of ends."""
@@ -99,14 +100,14 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
                 if at_zero + bonus <= 0.0:
                     break
                 reach = np.sqrt(TAIL * var * (np.exp(2.0 * (at_zero + bonus) / (TAIL + 2.0)) - 1.0))
-                reach = min(reach + carry * np.hypot(vy, vx), max_speed * dt)
+                reach = min(reach + carry * np.hypot(vy, vx), max_speed * dt + slack_um)
                 low = offsets[g] + np.searchsorted(y[offsets[g] : offsets[g + 1]], y[i] - reach)
                 for j in range(low, offsets[g + 1]):
                     if y[j] > y[i] + reach:
                         break
                     if previous[j] >= 0 or abs(x[j] - x[i]) > reach:
                         continue
-                    if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt) ** 2:
+                    if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt + slack_um) ** 2:
                         continue
                     wy, wx = _velocity(j, following, time, y, x)
                     dy = y[j] - y[i] - 0.5 * carry * (vy + wy)
@@ -150,7 +151,7 @@ def close_gaps(
     ends, starts, gains = _gap_links(
         seen.offsets, seen.frames, seen.t_min, seen.y, seen.x, seen.looks, previous, successors(previous),
         motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, worth, slope, max_speed,
-        max_gap_min,
+        0.5 * seen.diameter_um, max_gap_min,
     )  # fmt: skip
     return _join(previous, ends, starts, gains)
 
