@@ -81,6 +81,7 @@ _WHERE = (
     _f("x_um", "centroid in the raw frame, um", nullable=False),
     _f("z_um", "centroid above the first slice, um; empty in 2D"),
 )
+_REVIEWED = Column("reviewed", "bool", "a human decided about this row", nullable=True)
 
 CELLS = Table(
     "cells",
@@ -99,6 +100,7 @@ CELLS = Table(
         _f("death_signal", "death marker's mean over the body above background, in noise SD; empty without marker"),
         _f("death_fill", "share of the body over the marker's threshold, 0-1"),
         _b("touches_border", "mask touches the frame's border"),
+        _REVIEWED,
     ),
     ("position", "frame", "cell_id"),
 )  # fmt: skip
@@ -141,6 +143,7 @@ FRAMES = Table(
         _i("host_id", "the most likely host, 0 = none"),
         _f("p_inside", "probability that it is inside a host", nullable=False),
         _f("p_dead", "probability that it is dead; empty where no marker could tell"),
+        _REVIEWED,
     ),
     ("position", "frame", "guest_id"),
 )  # fmt: skip
@@ -187,6 +190,7 @@ GUESTS = Table(
         _f("hours_inside_alive", "inside and not dead", nullable=False),
         _f("hours_unresolved", "unresolved and not dead", nullable=False),
         _i("parent_id", "cell it divided from, 0 = none"),
+        _REVIEWED,
     ),
     ("position", "guest_id"),
 )  # fmt: skip
@@ -204,6 +208,7 @@ HOSTS = Table(
         _i("n_guests_max", "most guests inside at once"),
         _i("n_entries", "completed entries"),
         _i("parent_id", "cell it divided from, 0 = none"),
+        _REVIEWED,
     ),
     ("position", "host_id"),
 )  # fmt: skip
