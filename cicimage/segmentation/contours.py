@@ -92,6 +92,7 @@ def trace(
     *,
     reach_px: float,
     noise: float,
+    dark: float,
     edge_fraction: float = 0.5,
     hollow: bool = False,
     climb: float = 0.08,
@@ -110,19 +111,21 @@ def trace(
         Longest ray.
     noise : float
         Noise SD of ``volume``: a rise by less than three of it is no neighbour.
+    dark : float
+        Level of the empty field, from which the first guess of a cell's height is taken.
     edge_fraction : float
         Level of the outline between background (0) and core (1).
     hollow : bool
         The stain is at the rim: levels are taken from each ray's highest point, and edges beyond it.
     climb : float
-        A valley is where the signal rises again by this share of core less valley.
+        A valley is where the signal rises again by this share of the cell's height.
     """
     n = y.size
     radii = np.zeros((n, N_RAYS))
     stats = np.zeros((n, 7))
     stats[:, 0], stats[:, 1] = np.clip(y, 0, volume.shape[1] - 1), np.clip(x, 0, volume.shape[2] - 1)
     _trace(
-        volume, z.astype(np.int64), radius_px.astype(np.float64), float(reach_px), float(noise),
+        volume, z.astype(np.int64), radius_px.astype(np.float64), float(reach_px), float(noise), float(dark),
         float(edge_fraction), float(climb), hollow, radii, stats, _SIN, _COS,
     )  # fmt: skip
     ratio, rough = _shape(radii)
@@ -180,19 +183,17 @@ def _cast_ray(
     dx: float,
     radius: float,
     reach: float,
-    core: float,
-    noise: float,
-    climb: float,
+    rise: float,
     profile: npt.NDArray[np.float64],
 ) -> tuple[int, int, bool]:
-    """Sample a ray every half pixel until it climbs out of a valley or ends.
+    """Sample a ray every half pixel until it climbs out of a valley by ``rise`` or ends.
 
     Returns the number of samples, the index of the lowest one beyond half the radius, and whether the ray left
     the image.
     """
     height, width = plane.shape
     n, lowest = 0, 0
-    least = core
+    least = np.inf
     last = min(profile.size, int(2.0 * reach) + 1)
     for s in range(last):
         r = 0.5 * s
@@ -204,7 +205,7 @@ def _cast_ray(
         n = s + 1
         if r < 0.5 * radius or n == 1 or value < least:
             least, lowest = value, s
-        elif value - least > max(3.0 * noise, climb * (core - least)):
+        elif value - least > rise:
             return n, lowest, False
     return n, lowest, False
 
@@ -234,6 +235,7 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
     radius: npt.NDArray[np.float64],
     reach: float,
     noise: float,
+    dark: float,
     edge_fraction: float,
     climb: float,
     hollow: bool,
@@ -254,14 +256,16 @@ def _trace(  # noqa: C901 - one pass over seeds, rays and samples
         plane = volume[z[s]]
         height, width = plane.shape
         y, x, r0 = stats[s, 0], stats[s, 1], radius[s]
+        height_over = _core(plane, y, x, 0.4 * r0) - dark
         for _ in range(3):
             core = _core(plane, y, x, 0.4 * r0)
+            rise = max(3.0 * noise, climb * height_over)
             top = core
             if hollow:
                 top = 0.0
             n_floor = 0
             for a in range(n_rays):
-                n, low, left = _cast_ray(plane, y, x, sin[a], cos[a], r0, reach, core, noise, climb, profiles[a])
+                n, low, left = _cast_ray(plane, y, x, sin[a], cos[a], r0, reach, rise, profiles[a])
                 length[a], lowest[a], out[a] = n, low, left
                 if n > 0 and not (left and 0.5 * n < 0.8 * r0):
                     floors[n_floor] = profiles[a, low]

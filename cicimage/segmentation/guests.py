@@ -73,11 +73,11 @@ class LogGuestSegmenter(GuestSegmenter):
         return self._objects(found.pick(bright), z_slice[bright], fine, scene)
 
     def _trace(
-        self, smooth: _Smooth, z: Float, y: Float, x: Float, radius_px: Float, scene: Scene, climb: float = 0.08
+        self, smooth: _Smooth, z: Float, y: Float, x: Float, radius_px: Float, scene: Scene, climb: float = 0.06
     ) -> Contours:
         return trace(
             smooth.volume, np.clip(np.rint(z), 0, smooth.volume.shape[0] - 1).astype(np.int64), y, x, radius_px,
-            reach_px=0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px, noise=smooth.noise,
+            reach_px=0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px, noise=smooth.noise, dark=smooth.dark,
             edge_fraction=self.edge_fraction, hollow=scene.stain == "membrane", climb=climb,
         )  # fmt: skip
 

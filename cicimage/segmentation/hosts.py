@@ -12,9 +12,9 @@ from pydantic import Field
 from cicimage.masks import FloatArray, Mask, Masks
 from cicimage.methods import HostSegmenter, Objects, Scene
 from cicimage.segmentation.grid import Grid, finite, shrink
-from cicimage.segmentation.guests import LogGuestSegmenter
 from cicimage.segmentation.host_foreground import clean, fill_guests, foreground, on_grid, project
 from cicimage.segmentation.host_split import by_markers, by_thickness
+from cicimage.segmentation.nuclei import nucleus_markers
 
 Labels = npt.NDArray[np.int32]
 
@@ -51,23 +51,17 @@ class ThresholdHostSegmenter(HostSegmenter):
         )  # fmt: skip
         least = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2
         inside = clean(found, grid.um_per_px, min_area_um2=0.5 * least, max_hole_um2=self.max_hole_um2)
-        if scene.inner is not None and len(scene.inner):
-            guests = on_grid(scene.inner, grid)
+        guests = on_grid(scene.inner, grid) if scene.inner is not None else np.zeros(inside.shape, dtype=np.int32)
+        if guests.any():
             inside = fill_guests(inside, guests, grid.um_per_px, least_ring=0.7)
             signal = _bridge(signal, inside, guests > 0, grid.um_per_px)
         if scene.nuclei is not None:
-            markers = self._nuclei(scene, grid)
-            labels = by_markers(signal, inside, markers)
+            nuclei = project(shrink(finite(scene.nuclei), scene.um_per_px, self.grid_um).volume)
+            markers = nucleus_markers(nuclei, grid.um_per_px, self.nucleus_um, guests)
+            labels = by_markers(signal, inside, markers, grid.um_per_px, rim_stained=scene.stain == "membrane")
         else:
             labels = by_thickness(signal, inside, grid.um_per_px, scale_um=5.0, min_depth=self.min_depth)
         return _objects(labels, least / px2, grid, scene)
-
-    def _nuclei(self, scene: Scene, grid: Grid) -> Labels:
-        """Nuclei as markers on the grid, without those of guests."""
-        assert scene.nuclei is not None  # noqa: S101
-        view = Scene(scene.nuclei, scene.um_per_px, scene.um_per_z, self.nucleus_um, "nucleus")
-        found = LogGuestSegmenter().segment(view).masks
-        return on_grid(found, grid)
 
 
 def _bridge(

@@ -140,3 +140,71 @@ def persistent_basins(
             names[b] = k
         basin[p] = names[b]
     return basin.reshape(height, width)
+
+
+@compiled
+def spread(
+    cost: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], markers: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Give every pixel inside to the marker it is reached from at the least cost (Dijkstra on a ring of buckets).
+
+    Parameters
+    ----------
+    cost : (Y, X) uint8 array
+        Cost of a step onto a pixel, >= 1; a diagonal step costs 1.5 times as much.
+    inside : (Y, X) bool array
+        Pixels that may be entered.
+    markers : (Y, X) int32 array
+        Labels to start from, 0 where there is none.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels; 0 outside and where no marker leads.
+    """
+    height, width = cost.shape
+    n = height * width
+    ring = 1024  # more than the dearest step, 2 * 255 + 255
+    labels = np.zeros(n, dtype=np.int32)
+    best = np.full(n, np.iinfo(np.int64).max, dtype=np.int64)
+    first = np.full(ring, -1, dtype=np.int64)
+    pixel = np.empty(4 * n + 16, dtype=np.int64)
+    following = np.empty(4 * n + 16, dtype=np.int64)
+    distance = np.empty(4 * n + 16, dtype=np.int64)
+    used, waiting = 0, 0
+    flat_cost, flat_in, flat_marks = cost.ravel(), inside.ravel(), markers.ravel()
+    for p in range(n):
+        if flat_marks[p] > 0:
+            labels[p], best[p] = flat_marks[p], 0
+            pixel[used], distance[used], following[used] = p, 0, first[0]
+            first[0] = used
+            used, waiting = used + 1, waiting + 1
+    now = 0
+    while waiting > 0:
+        entry = first[now % ring]
+        if entry < 0:
+            now += 1
+            continue
+        first[now % ring] = following[entry]
+        waiting -= 1
+        p = pixel[entry]
+        if distance[entry] > best[p]:
+            continue
+        i, j = p // width, p % width
+        for ii in range(max(i - 1, 0), min(i + 2, height)):
+            for jj in range(max(j - 1, 0), min(j + 2, width)):
+                q = ii * width + jj
+                if not flat_in[q]:
+                    continue
+                step = flat_cost[q] * (3 if ii != i and jj != j else 2)
+                if now + step < best[q]:
+                    best[q], labels[q] = now + step, labels[p]
+                    if used == pixel.size:
+                        pixel = np.concatenate((pixel, np.empty_like(pixel)))
+                        following = np.concatenate((following, np.empty_like(following)))
+                        distance = np.concatenate((distance, np.empty_like(distance)))
+                    pixel[used], distance[used] = q, now + step
+                    following[used] = first[(now + step) % ring]
+                    first[(now + step) % ring] = used
+                    used, waiting = used + 1, waiting + 1
+    return labels.reshape(height, width)

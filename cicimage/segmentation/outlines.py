@@ -53,7 +53,9 @@ def _boxes(y: Float, x: Float, radii: Float, shape: tuple[int, int]) -> tuple[In
     low = np.clip(low, 0, np.array(shape))
     high = np.maximum(np.clip(high, 0, np.array(shape)), low)
     sizes = np.prod(high - low, axis=1).astype(np.int64)
-    return np.concatenate([low, high], axis=1).astype(np.int64), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return np.concatenate([low, high], axis=1).astype(np.int64), np.concatenate([[0], np.cumsum(sizes)]).astype(
+        np.int64
+    )
 
 
 @compiled

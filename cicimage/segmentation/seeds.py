@@ -25,12 +25,15 @@ class Seeds:
         Frame pixels.
     diameter_um : (n,) float64
         Diameter of the ball whose scale answered.
+    answer : (n,) float64
+        Scale-normalised response, counts.
     """
 
     z: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     x: npt.NDArray[np.float64]
     diameter_um: npt.NDArray[np.float64]
+    answer: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return int(self.y.size)
@@ -66,11 +69,11 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
             answer = response[peaks[:, 0], peaks[:, 1], peaks[:, 2]].astype(np.float64)
             found.append(np.stack([z, grid.to_frame(y), grid.to_frame(x), np.full(z.size, diameter), answer]))
     if not found:
-        return Seeds(*np.zeros((4, 0)))
+        return Seeds(*np.zeros((5, 0)))
     z, y, x, diameter, answer = np.concatenate(found, axis=1)
     size = diameter / grid.um_per_px * grid.factor
     best = strongest(np.argsort(-answer, kind="stable").astype(np.int64), z, y, x, size, 0.08)
-    return Seeds(z[best], y[best], x[best], diameter[best])
+    return Seeds(z[best], y[best], x[best], diameter[best], answer[best])
 
 
 def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:
