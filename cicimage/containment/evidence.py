@@ -12,7 +12,7 @@ import pandas as pd
 from cicimage.containment import windows as win
 from cicimage.containment.noise import estimate_gain, variance_of_mean
 from cicimage.containment.optics import ASSUMED_AXIAL_FWHM_UM, axial_fwhm_of
-from cicimage.containment.profiles import Layers, Surfaces, find_surfaces, fit_layers
+from cicimage.containment.profiles import measure_layers, measure_side, soft_window
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import Objects, Optics
 
@@ -24,7 +24,14 @@ AXIAL_SHARE: Final = 0.88
 COLUMNS: Final = (
     "guest_label", "host_label", "footprint_share", "gap_um", "ring_coverage", "cap", "cap_se", "floor", "floor_se",
     "void", "void_se", "z_in_host", "host_signal", "wall", "wall_se", "body", "sharpness", "shared_share",
-    "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um", "layer_misfit",
+    "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um",
+    "cap_um", "cap_um_se", "floor_um", "floor_um_se", "beside_um", "ring_lower", "ring_upper",
+    "wall_lower", "wall_upper", "others_um",
+)  # fmt: skip
+_DEEP_ONLY: Final = (
+    "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "cap_um", "cap_um_se", "floor_um",
+    "floor_um_se", "beside_um", "ring_lower", "ring_upper",
+    "wall_lower", "wall_upper", "others_um",
 )  # fmt: skip
 
 
@@ -39,7 +46,6 @@ class _Means:
     near_var: F64
     reference: F64
     reference_var: F64
-    host_height: F64
     shared: F64
 
 
@@ -92,8 +98,9 @@ def measure_frame(
     Notes
     -----
     Cap and floor are those of this host: where further hosts cover part of the guest, only the part under this
-    host alone is used; where they cover all of it, the layers go to the hosts by their local heights beside the
-    guest, with standard errors widened by what the heights leave open.
+    host alone is used. Where they cover all of it, ``shared_share`` is over 0 and cap and floor are those of all of
+    them together, ``others_um`` of which may be another's. Whether one host holds the guest then shows beside it:
+    ``wall_lower`` is high where one host fills the pocket beside the guest, low where a host merely hangs over it.
     """
     n_z, um_per_px, um_per_z = host_image.shape[0], optics.um_per_px, optics.um_per_z
     yxr = _centres(guests.masks)
@@ -126,7 +133,8 @@ def measure_frame(
     else:
         z = guests.z_um[pairs[:, 0]]
         fwhm = axial_fwhm_um or axial_fwhm_of(optics) or ASSUMED_AXIAL_FWHM_UM
-        table |= _deep_evidence(sums, means, level, noise_sd, pairs, z, radius_um, np.arange(n_z) * um_per_z, fwhm)
+        z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
+        table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
     return pd.DataFrame(table)[list(COLUMNS)][keep].reset_index(drop=True)
 
 
@@ -172,10 +180,9 @@ def _means(sums: win.WindowSums, level: F64, noise_sd: float, gain: float) -> _M
     pick_own, pick_all = (n_own >= 12)[:, None], (n_all >= 12)[:, None]
     reference = np.where(pick_own, ref_own[0], np.where(pick_all, ref_all[0], near))
     reference_var = np.where(pick_own, ref_own[1], np.where(pick_all, ref_all[1], near_var))
-    height = np.where(pick_own, ref_own[0], np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(use_own, 0.0, shared / (own + shared))
-    return _Means(core, core_var, rim, near, near_var, reference, reference_var, height, np.nan_to_num(share))
+    return _Means(core, core_var, rim, near, near_var, reference, reference_var, np.nan_to_num(share))
 
 
 def _sector_coverage(signal: F64, usable: F64, threshold: F64) -> F64:
@@ -204,70 +211,70 @@ def _flat_evidence(sums: win.WindowSums, means: _Means, level: F64, noise_sd: fl
         "void": void, "void_se": np.sqrt(relative), "z_in_host": nan, "host_signal": ref / max(noise_sd, 1e-9),
         "wall": _ratio(near, ref), "wall_se": np.sqrt(_ratio(means.near_var[:, 0], ref**2)),
         "body": _ratio(core, ref), "sharpness": _ratio(near - rim, ref),
-        "host_bottom_um": nan, "host_top_um": nan, "guest_bottom_um": nan, "guest_top_um": nan, "layer_misfit": nan,
+        **dict.fromkeys(_DEEP_ONLY, nan),
     }  # fmt: skip
 
 
 def _deep_evidence(
-    sums: win.WindowSums, means: _Means, level: F64, noise_sd: float, pairs: npt.NDArray[np.int64],
-    guest_z: F64, radius_um: F64, z_um: F64, fwhm: float,
+    sums: win.WindowSums, means: _Means, level: F64, noise_sd: float, guest_z: F64, radius_um: F64, z_um: F64,
+    fwhm: float, pairs: npt.NDArray[np.int64],
 ) -> dict[str, F64]:  # fmt: skip
     """What the stack tells: cap, floor, walls and heights."""
+    half = AXIAL_SHARE * radius_um
     error = np.sqrt(np.nan_to_num(means.reference_var.mean(axis=1), nan=np.inf))
-    side = find_surfaces(means.reference, z_um, error)
-    near = find_surfaces(means.near, z_um, np.sqrt(np.nan_to_num(means.near_var.mean(axis=1), nan=np.inf)))
-    peak = np.fmax(side.peak, near.peak)
-    layers = fit_layers(means.core, means.core_var, peak, z_um, guest_z, AXIAL_SHARE * radius_um, fwhm)
-    alone = find_surfaces(means.host_height, z_um, error)
-    layers = _attribute(layers, alone, pairs, means.shared)
-    middle = np.abs(z_um[None, :] - guest_z[:, None]) <= np.maximum(0.5 * radius_um, 0.6 * (z_um[1] - z_um[0]))[:, None]
-    weight = middle / np.maximum(1, middle.sum(axis=1))[:, None]
-
-    def at_guest(profile: F64) -> F64:
-        return np.where(middle.any(axis=1), np.sum(np.nan_to_num(profile) * weight, axis=1), np.nan)
-
+    side = measure_side(means.reference, z_um, error, fwhm)
+    near = measure_side(means.near, z_um, np.sqrt(np.nan_to_num(means.near_var.mean(axis=1), nan=np.inf)), fwhm)
+    plateau = np.fmax(side.plateau, near.plateau)
+    beside = np.where(np.isfinite(side.thickness_um), side.thickness_um, near.thickness_um)
+    layers = measure_layers(means.core, means.core_var, plateau, z_um, guest_z, half, fwhm)
+    step = z_um[1] - z_um[0]
+    middle = _to_mean(soft_window(z_um, guest_z - 0.5 * half, guest_z + 0.5 * half, step))
+    lower = _to_mean(soft_window(z_um, guest_z - 0.9 * half, guest_z - 0.1 * half, step))
+    upper = _to_mean(soft_window(z_um, guest_z + 0.1 * half, guest_z + 0.9 * half, step))
+    core, near_mid, rim = (_at(profile, middle) for profile in (means.core, means.near, means.rim))
+    core_var, near_var = _at(means.core_var, middle**2), _at(means.near_var, middle**2)
     sector = (sums.sector_sums - level * sums.sector_host[:, :, None]) / np.maximum(sums.sector_all, 1.0)[:, :, None]
-    sector_mid = np.einsum("psz,pz->ps", sector, weight)
-    core, near_mid, rim = at_guest(means.core), at_guest(means.near), at_guest(means.rim)
-    core_var = np.sum(np.where(np.isfinite(means.core_var), means.core_var, 0.0) * weight**2, axis=1)
-    near_var = np.sum(np.where(np.isfinite(means.near_var), means.near_var, 0.0) * weight**2, axis=1)
+    covered = [np.einsum("psz,pz->ps", sector, w) for w in (middle, lower, upper)]
+    threshold = 0.4 * np.nan_to_num(plateau, nan=np.inf)
     return {
-        "ring_coverage": _sector_coverage(sector_mid, sums.sector_all, 0.4 * np.nan_to_num(peak, nan=np.inf)),
-        "cap": layers.cap, "cap_se": layers.cap_se, "floor": layers.floor, "floor_se": layers.floor_se,
-        "void": _ratio(near_mid - core, peak), "void_se": np.sqrt(_ratio(core_var + near_var, peak**2)),
+        "ring_coverage": _sector_coverage(covered[0], sums.sector_all, threshold),
+        "ring_lower": _sector_coverage(covered[1], sums.sector_all, threshold),
+        "ring_upper": _sector_coverage(covered[2], sums.sector_all, threshold),
+        "cap": _ratio(layers.cap_um, beside), "cap_se": _ratio(layers.cap_se, beside),
+        "floor": _ratio(layers.floor_um, beside), "floor_se": _ratio(layers.floor_se, beside),
+        "cap_um": layers.cap_um, "cap_um_se": layers.cap_se, "floor_um": layers.floor_um,
+        "floor_um_se": layers.floor_se, "body": layers.body, "beside_um": beside,
+        "void": _ratio(near_mid - core, plateau), "void_se": np.sqrt(_ratio(core_var + near_var, plateau**2)),
         "z_in_host": _ratio(guest_z - side.bottom_um, np.maximum(side.top_um - side.bottom_um, 0.1)),
-        "host_signal": peak / max(noise_sd, 1e-9),
-        "wall": _ratio(near_mid, peak), "wall_se": np.sqrt(_ratio(near_var, peak**2)),
-        "body": layers.body, "sharpness": _ratio(near_mid - rim, peak),
+        "host_signal": plateau / max(noise_sd, 1e-9),
+        "wall": _ratio(near_mid, plateau), "wall_se": np.sqrt(_ratio(near_var, plateau**2)),
+        "wall_lower": _ratio(_at(means.near, lower), plateau), "wall_upper": _ratio(_at(means.near, upper), plateau),
+        "sharpness": _ratio(near_mid - rim, plateau),
         "host_bottom_um": side.bottom_um, "host_top_um": side.top_um,
-        "guest_bottom_um": guest_z - AXIAL_SHARE * radius_um, "guest_top_um": guest_z + AXIAL_SHARE * radius_um,
-         "layer_misfit": layers.misfit,
+        "guest_bottom_um": guest_z - half, "guest_top_um": guest_z + half,
+        "others_um": _others(beside, pairs, means.shared),
     }  # fmt: skip
 
 
-def _attribute(layers: Layers, alone: Surfaces, pairs: npt.NDArray[np.int64], shared: F64) -> Layers:
-    """Give shared layers to the hosts by their local heights.
+def _to_mean(weights: F64) -> F64:
+    """Scale window weights to sum 1; NaN where the window lies outside the stack."""
+    total = weights.sum(axis=1, keepdims=True)
+    return np.where(total > 0.2, weights / np.maximum(total, 1e-9), np.nan)
 
-    Where two hosts cover a guest wholly, the higher one owns the cap and the lower one the floor; the other
-    host's layer is set to what its height makes likely, with an error as wide as the doubt.
+
+def _at(profile: F64, weight: F64) -> F64:
+    """Weighted mean of a profile (P, Z); NaN where profile or window is missing."""
+    out: F64 = np.einsum("pz,pz->p", profile, weight)
+    return out
+
+
+def _others(beside: F64, pairs: npt.NDArray[np.int64], shared: F64) -> F64:
+    """Thickness of the further hosts over the same guest, as far as they share its core, um.
+
+    Which of two hosts lies higher cannot be read from their heights beside the overlap, where each rests on the
+    ground; so cap and floor are left whole and a scorer is told how much of them may be another host's.
     """
-    cap, cap_se = layers.cap.copy(), layers.cap_se.copy()
-    floor, floor_se = layers.floor.copy(), layers.floor_se.copy()
-    rows = np.flatnonzero(shared > 0)
-    for i in rows:
-        others = rows[(pairs[rows, 0] == pairs[i, 0]) & (rows != i)]
-        if len(others) == 0:
-            continue
-        mine, theirs = alone.centre_um[i], alone.centre_um[others]
-        known = theirs[np.isfinite(theirs)]
-        if not np.isfinite(mine) or len(known) == 0:
-            cap_se[i], floor_se[i] = np.hypot(cap_se[i], 0.5), np.hypot(floor_se[i], 0.5)
-            continue
-        # 0.5 um is how well a mean height beside the guest tells the order above and below it.
-        order = (mine - known) / 0.5
-        on_top = float(np.clip(0.5 + 0.5 * order.min(), 0.0, 1.0))
-        beneath = float(np.clip(0.5 - 0.5 * order.max(), 0.0, 1.0))
-        doubt_cap, doubt_floor = 0.5 * np.sqrt(on_top * (1 - on_top)), 0.5 * np.sqrt(beneath * (1 - beneath))
-        cap[i], cap_se[i] = cap[i] * on_top, np.hypot(cap_se[i], doubt_cap)
-        floor[i], floor_se[i] = floor[i] * beneath, np.hypot(floor_se[i], doubt_floor)
-    return Layers(cap, cap_se, floor, floor_se, layers.body, layers.body_se, layers.misfit)
+    guest, thick = pairs[:, 0], np.where(shared > 0, np.nan_to_num(beside), 0.0)
+    together = np.bincount(guest, weights=thick, minlength=int(guest.max(initial=0)) + 1)
+    out: F64 = (together[guest] - thick) * shared
+    return out

@@ -109,11 +109,15 @@ def _fill(
 ) -> tuple[F64, F64]:  # fmt: skip
     n = len(objects.masks)
     signal, fill = np.zeros(n), np.zeros(n)
+    if not own.any():
+        return signal, fill
     for i, mask in enumerate(objects.masks):
         patch = patches[mask.window]
+        if not patch.any():
+            continue
         core = _core(mask.pixels)
         hit = own[patch] & core
-        share = np.count_nonzero(hit) / max(1, np.count_nonzero(core))
+        share = int(np.count_nonzero(hit)) / max(1, int(np.count_nonzero(core)))
         fill[i] = share
         if share > 0:
             view = image[_slices(objects, i, mask.area_px, image.shape[0], um_per_z), *mask.window].max(axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.events.fates import Fate, fates_of, host_deaths
+from cicimage.events.fates import Fate, fates_of, first_dead, host_deaths
 from cicimage.events.timeline import lasts, runs
 from cicimage.methods import Observations
 
@@ -90,7 +90,7 @@ def find_events(
     """
     if not len(frames):
         return _empty()
-    dead = {int(g): int(f) for g, f in frames[frames["viability"] == "dead"].groupby("guest_id")["frame"].min().items()}
+    dead = first_dead(frames)
     world = _World(
         fates_of(observations.frames, "guest_id", observations.n_frames, dead),
         fates_of(observations.hosts, "host_id", observations.n_frames, host_deaths(observations.hosts)),
@@ -116,7 +116,7 @@ def _empty() -> pd.DataFrame:
 
 
 def _track(part: pd.DataFrame) -> _Track:
-    entering = part["p_entering"] if "p_entering" in part else (part["location"] == "entering") * 0.6
+    entering = part["p_entering"] if "p_entering" in part else part["location"].eq("entering").astype(float) * 0.6
     return _Track(
         part["frame"].to_numpy(np.int64), part["time_h"].to_numpy(np.float64), part["observed"].to_numpy(bool),
         part["location"].to_numpy(object), part["viability"].to_numpy(object), part["host_id"].to_numpy(np.int64),

@@ -98,3 +98,9 @@ def host_deaths(hosts: pd.DataFrame, *, signal_sd: float = DEATH_SD, fill: float
                 out[int(host)] = int(frame[a + i])
                 break
     return out
+
+
+def first_dead(frames: pd.DataFrame) -> dict[int, int]:
+    """First dead frame by guest, from table ``frames``."""
+    dead = frames[frames["viability"] == "dead"].sort_values("frame").drop_duplicates("guest_id")
+    return dict(zip(dead["guest_id"].astype(int).tolist(), dead["frame"].astype(int).tolist(), strict=True))

@@ -30,12 +30,14 @@ class HysteresisScorer(Scorer):
 
     stage_version: ClassVar[int] = 1
 
-    cap_threshold: float = Field(0.25, ge=0, le=2)
-    """Cap (share of the signal beside the guest) from which there is one."""
-    floor_threshold: float = Field(0.22, ge=0, le=2)
-    """The same for the floor."""
-    model_sd: float = Field(0.08, gt=0, le=1)
-    """Spread of cap and floor besides photon noise (texture, height errors)."""
+    cap_threshold_um: float = Field(0.15, ge=0, le=5)
+    """Host above the guest from which there is a cap, um."""
+    floor_threshold_um: float = Field(0.2, ge=0, le=5)
+    """Host below the guest from which there is a floor, um."""
+    model_sd_um: float = Field(0.08, gt=0, le=2)
+    """Spread of cap and floor besides photon noise (texture, height errors), um."""
+    wall_threshold: float = Field(0.45, ge=0, le=1)
+    """Where hosts overlap, the guest's lower half must be walled by this share of host signal to be inside one."""
     enter_p: float = Field(0.6, gt=0.5, lt=1)
     """Smoothed probability from which a guest becomes inside."""
     leave_p: float = Field(0.4, gt=0, lt=0.5)
@@ -46,8 +48,8 @@ class HysteresisScorer(Scorer):
     """Gap in projection up to which a guest touches a host, um."""
     min_share: float = Field(0.5, gt=0, le=1)
     """Share of the footprint within the host from which a guest lies over, under or in it."""
-    max_error: float = Field(0.35, gt=0)
-    """Standard error of cap or floor beyond which they tell nothing."""
+    max_error_um: float = Field(0.5, gt=0)
+    """Standard error of cap or floor beyond which they tell nothing, um."""
     entering_max_min: float = Field(90.0, gt=0)
     """An entry takes at most this long, minutes."""
     abort_ring: float = Field(0.5, gt=0, le=1)
@@ -112,7 +114,11 @@ class HysteresisScorer(Scorer):
         touching = np.nan_to_num(v["gap_um"], nan=np.inf) <= self.contact_um
         if deep:
             cap, floor, informed = self._layers(v)
-            each_in, each_under, each_top = cap * floor, cap * (1.0 - floor), (1.0 - cap) * floor
+            # A layer of one host and a layer of another leave the pocket beside the guest open; one host fills it.
+            wall = np.where(np.isfinite(v["wall_lower"]), v["wall_lower"], 1.0)
+            walled = np.where(np.nan_to_num(v["shared_share"]) > 0.5, expit(15.0 * (wall - self.wall_threshold)), 1.0)
+            each_in = cap * floor * walled
+            each_under, each_top = cap * (1.0 - floor * walled), (1.0 - cap) * floor
         else:
             each_in, informed = self._flat_inside(v), np.isfinite(v["void"])
             each_under, each_top = 0.5 * (1.0 - each_in), 0.5 * (1.0 - each_in)
@@ -137,11 +143,12 @@ class HysteresisScorer(Scorer):
         """Probability of a cap and of a floor, per host and frame."""
         out = []
         informed = np.ones(v["cap"].shape, bool)
-        for name, threshold in (("cap", self.cap_threshold), ("floor", self.floor_threshold)):
+        shared = np.nan_to_num(v["shared_share"]) > 0.5
+        for name, threshold in (("cap_um", self.cap_threshold_um), ("floor_um", self.floor_threshold_um)):
             se = np.where(np.isfinite(v[name + "_se"]), v[name + "_se"], 9.0)
             value = np.where(np.isfinite(v[name]), v[name], threshold)
-            out.append(ndtr((value - threshold) / np.hypot(se, self.model_sd)))
-            informed &= np.isfinite(v[name]) & (se <= self.max_error)
+            out.append(ndtr((value - threshold) / np.hypot(se, self.model_sd_um)))
+            informed &= np.isfinite(v[name]) & ((se <= self.max_error_um) | shared)
         return out[0], out[1], informed
 
     def _flat_inside(self, v: dict[str, F64]) -> F64:
@@ -170,11 +177,11 @@ class HysteresisScorer(Scorer):
         if len(line.grid) == 0:
             return
         ring = _of_host(line, "ring_coverage", host)
-        floor, cap = _of_host(line, "floor", host), _of_host(line, "cap", host)
+        floor, cap = _of_host(line, "floor_um", host), _of_host(line, "cap_um", host)
         partial = (
             ((contact == "on_top") & (np.nan_to_num(ring) >= 0.2))
-            | ((contact == "under") & (np.nan_to_num(floor) > 0.5 * self.floor_threshold))
-            | ((contact == "on_top") & (np.nan_to_num(cap) > 0.5 * self.cap_threshold))
+            | ((contact == "under") & (np.nan_to_num(floor) > 0.5 * self.floor_threshold_um))
+            | ((contact == "on_top") & (np.nan_to_num(cap) > 0.5 * self.cap_threshold_um))
         ) & (location == "attached")
         limit_h = self.entering_max_min / 60.0
         for a, _ in runs(location == "inside"):
@@ -224,7 +231,8 @@ def _nearest_told(time_h: F64, told: Bool) -> npt.NDArray[np.int64]:
     known = np.flatnonzero(told)
     if len(known) == 0:
         return np.full(len(time_h), -1, np.int64)
-    return known[np.abs(time_h[:, None] - time_h[known][None, :]).argmin(axis=1)].astype(np.int64)
+    nearest: npt.NDArray[np.int64] = known[np.abs(time_h[:, None] - time_h[known][None, :]).argmin(axis=1)]
+    return nearest
 
 
 def _switch(p: F64, on: float, off: float) -> Bool:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.events.fates import fates_of, host_deaths
+from cicimage.events.fates import fates_of, first_dead, host_deaths
 from cicimage.methods import Observations
 
 F64 = npt.NDArray[np.float64]
@@ -70,11 +70,7 @@ def guest_histories(frames: pd.DataFrame, observations: Observations, events: pd
     if not len(frames):
         return pd.DataFrame(columns=list(GUEST_COLUMNS))
     ordered = frames.sort_values(["guest_id", "frame"], kind="stable")
-    dead_rows = ordered[ordered["viability"] == "dead"]
-    dead = {int(g): int(f) for g, f in zip(dead_rows["guest_id"], dead_rows["frame"], strict=True)}
-    for g, f in zip(dead_rows["guest_id"], dead_rows["frame"], strict=True):
-        dead[int(g)] = min(dead[int(g)], int(f))
-    fates = fates_of(observations.frames, "guest_id", observations.n_frames, dead)
+    fates = fates_of(observations.frames, "guest_id", observations.n_frames, first_dead(ordered))
     counts = events["guest_id"].value_counts() if len(events) else pd.Series(dtype="int64")
     rows = []
     for guest, part in ordered.groupby("guest_id"):

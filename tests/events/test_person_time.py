@@ -35,13 +35,15 @@ def _histories(text: str, interval_min: float = 60.0, **kwargs: object) -> pd.Se
 def test_hours_by_state(text: str, hours: tuple[float, ...]) -> None:
     row = _histories(text)
     seen = (
-        row.hours_outside_alive, row.hours_contact, row.hours_inside_alive, row.hours_unresolved, row.hours_at_risk_entry,
+        row.hours_outside_alive, row.hours_contact, row.hours_inside_alive, row.hours_unresolved,
+        row.hours_at_risk_entry,
     )  # fmt: skip
     assert seen == pytest.approx(hours)
 
 
 @pytest.mark.parametrize(
-    ("text", "where"), [("ffFF", "outside"), ("iiII", "inside"), ("ii?II", "unresolved"), ("ffff", ""), ("FF", "outside")]
+    ("text", "where"),
+    [("ffFF", "outside"), ("iiII", "inside"), ("ii?II", "unresolved"), ("ffff", ""), ("FF", "outside")],
 )
 def test_death_location(text: str, where: str) -> None:
     assert _histories(text).death_location == where
