@@ -12,22 +12,19 @@ import pandas as pd
 
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
-from cicimage.errors import RecordingError
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
-    BleedThroughMethod,
     Choice,
     DriftMethod,
     GuestSegmenter,
     HostSegmenter,
-    IlluminationMethod,
     Objects,
     Scene,
     build,
-    noise_sd,
 )
+from cicimage.pipeline.measure import measure_objects
+from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.pipeline.setting import Setting
-from cicimage.preprocessing.correction import Corrections, sample_frames
 from cicimage.preprocessing.quality import flag_defocus, frame_quality
 from cicimage.recording import PlaneError, Recording
 from cicimage.store import masks_to_rows
@@ -60,11 +57,12 @@ class Detections:
 @dataclass(frozen=True)
 class _Tools:
     setting: Setting
-    corrections: Corrections
+    prepared: Prepared
     guest: GuestSegmenter
     host: HostSegmenter
-    noise: npt.NDArray[np.float64]
-    background: npt.NDArray[np.float64]
+
+    def noise(self, slot: int) -> float:
+        return float(self.prepared.noise_sd[slot])
 
 
 def detect(
@@ -90,7 +88,8 @@ def detect(
         Told ``("detect", frames done, frames)``.
     """
     n_frames = recording.sizes["T"]
-    tools, arrays = _prepare(recording, setting, choices)
+    prepared = prepare(recording, setting, choices)
+    tools = _Tools(setting, prepared, _build("segment_guest", choices), _build("segment_host", choices))
     drift_of = _drift(choices)
     cells: list[pd.DataFrame] = []
     evidence: list[pd.DataFrame] = []
@@ -107,7 +106,7 @@ def detect(
             progress("detect", t + 1, n_frames)
             continue
         quality.append(_quality(t, raw, setting))
-        image = tools.corrections.apply(raw)
+        image = prepared.corrections.apply(raw)
         dy, dx, trust = drift_of(_registration_image(image, setting))
         drift.append((t, dy * setting.optics.um_per_px, dx * setting.optics.um_per_px, trust))
         found = segment_frame(image, tools)
@@ -116,7 +115,9 @@ def detect(
         for name, objects in found.items():
             rows += masks_to_rows(t, name, objects.masks)
             signal, fill = deaths.get(name, (np.nan, np.nan))
-            cells.append(_measure(t, name, objects, image, tools).assign(death_signal=signal, death_fill=fill))
+            slot = setting.slot(name)
+            measured = measure_objects(image[slot], objects, setting.optics.um_per_px, tools.noise(slot))
+            cells.append(measured.assign(frame=t, population=name, death_signal=signal, death_fill=fill))
         save_masks(rows)
         evidence.append(_evidence(t, found, image, tools))
         progress("detect", t + 1, n_frames)
@@ -125,7 +126,7 @@ def detect(
         evidence=_stack(evidence),
         drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
         quality=_with_defocus(_stack(quality)),
-        arrays=arrays,
+        arrays=prepared.arrays,
         missing=missing,
     )
 
@@ -155,56 +156,8 @@ def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(full, ignore_index=True) if full else pd.DataFrame()
 
 
-def _prepare(
-    recording: Recording, setting: Setting, choices: Mapping[str, Choice]
-) -> tuple[_Tools, dict[str, npt.NDArray[Any]]]:
-    """Estimate the corrections from a sample of frames and build the segmenters."""
-    sample = _sample(recording, setting)
-    gain = _illumination(sample, setting, choices["illumination"])
-    flat = sample if gain is None else sample / gain[None]
-    background = np.array([np.percentile(flat[:, c], 5) for c in range(flat.shape[1])])
-    matrix = None
-    if choices["bleed_through"].method != "none":
-        method = cast(BleedThroughMethod, _build("bleed_through", choices))
-        matrix = method.estimate(flat.astype(np.float32))
-    corrections = Corrections(gain=gain, bleed=matrix, background=background.astype(np.float32))
-    noise = np.array([max(noise_sd(flat[:, c]), 1e-6) for c in range(flat.shape[1])])
-    arrays: dict[str, npt.NDArray[Any]] = {"background": background, "noise_sd": noise}
-    if gain is not None:
-        step = max(1, gain.shape[-1] // 128)
-        arrays["gain"] = gain[:, ::step, ::step]
-    if matrix is not None:
-        arrays["bleed_through"] = matrix
-    tools = _Tools(
-        setting, corrections,
-        cast(GuestSegmenter, _build("segment_guest", choices)), cast(HostSegmenter, _build("segment_host", choices)),
-        noise, background,
-    )  # fmt: skip
-    return tools, arrays
-
-
 def _build(step: str, choices: Mapping[str, Choice]) -> Any:
     return build(step, choices[step].method, choices[step].options)
-
-
-def _sample(recording: Recording, setting: Setting) -> FloatArray:
-    """Mean projections (N, C, Y, X) of frames spread over the movie; frames that cannot be decoded are left out."""
-    planes = []
-    for t in sample_frames(recording.sizes["T"]):
-        try:
-            planes.append(recording.frame(t, setting.channels).mean(axis=1, dtype=np.float32))
-        except PlaneError:
-            continue
-    if not planes:
-        raise RecordingError(f"{recording.path}: none of its sampled frames can be decoded; copy the file again")
-    return np.stack(planes)
-
-
-def _illumination(sample: FloatArray, setting: Setting, choice: Choice) -> FloatArray | None:
-    if choice.method == "none":
-        return None
-    method = cast(IlluminationMethod, build("illumination", choice.method, choice.options))
-    return np.stack([method.estimate(sample[:, c], setting.optics.um_per_px) for c in range(sample.shape[1])])
 
 
 def _drift(choices: Mapping[str, Choice]) -> Callable[[FloatArray], tuple[float, float, float]]:
@@ -242,30 +195,6 @@ def segment_frame(image: FloatArray, tools: _Tools) -> dict[str, Objects]:
     return found
 
 
-def _measure(t: int, name: str, objects: Objects, image: FloatArray, tools: _Tools) -> pd.DataFrame:
-    """One row per object: where it is, how large and how bright."""
-    setting, masks = tools.setting, objects.masks
-    slot = setting.slot(name)
-    flat = image[slot].max(axis=0)
-    background = float(np.percentile(flat[::8, ::8], 5)) if len(masks) else 0.0
-    um = setting.optics.um_per_px
-    height, width = masks.shape
-    rows = []
-    for mask, z, extent in zip(masks, objects.z_um, objects.z_extent_um, strict=True):
-        ys, xs = np.nonzero(mask.pixels)
-        level = float(flat[mask.window][mask.pixels].mean()) - background
-        h, w = mask.pixels.shape
-        edge = mask.y0 == 0 or mask.x0 == 0 or mask.y0 + h == height or mask.x0 + w == width
-        rows.append((
-            t, name, mask.label, (ys.mean() + mask.y0) * um, (xs.mean() + mask.x0) * um, float(z),
-            ys.size * um * um, float(extent), level, level / tools.noise[slot], edge,
-        ))  # fmt: skip
-    return pd.DataFrame(rows, columns=[
-        "frame", "population", "label", "y_um", "x_um", "z_um", "area_um2", "z_extent_um", "intensity", "snr",
-        "touches_border",
-    ])  # fmt: skip
-
-
 def _deaths(
     found: Mapping[str, Objects], image: FloatArray, tools: _Tools
 ) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
@@ -274,7 +203,7 @@ def _deaths(
     if setting.death_marker is None:
         return {}
     slot = setting.slot(setting.death_marker)
-    return measure_markers(image[slot], found, noise_sd=float(tools.noise[slot]), um_per_z=setting.optics.um_per_z)
+    return measure_markers(image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z)
 
 
 def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> pd.DataFrame:
@@ -286,8 +215,8 @@ def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _T
         found[guest],
         found[host],
         optics=setting.optics,
-        noise_sd=float(tools.noise[slot]),
-        background=float(tools.background[slot]),
+        noise_sd=tools.noise(slot),
+        background=float(tools.prepared.background[slot]),
         same_population=guest == host,
     )
     return pairs.assign(frame=t)
