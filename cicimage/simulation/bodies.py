@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +18,29 @@ EDGE_RAMP_UM: Final = 4.0
 EDGE_SHARE: Final = 0.3
 TANGENT_RADIUS: Final = float(np.sin(np.radians(60.0)))
 TANGENT_SLOPE: Final = float(np.tan(np.radians(60.0)))
+FAR_UM: Final = 6.0
+FAR_SLOPE: Final = 0.4
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _lobed_depth(
+    dy: Array, dx: Array, radius: float, angle: float, cosines: Array, sines: Array, amplitudes: Array
+) -> Array:
+    """Distance of points from a lobed outline; harmonics by recurrence, since this is called the most."""
+    turn_c, turn_s = np.cos(angle), np.sin(angle)
+    out = np.empty(dy.size)
+    for i in range(dy.size):
+        rho = np.sqrt(dy[i] * dy[i] + dx[i] * dx[i]) + 1e-12
+        c1 = (dx[i] * turn_c + dy[i] * turn_s) / rho
+        s1 = (dy[i] * turn_c - dx[i] * turn_s) / rho
+        c, s, outline, slope = c1, s1, 1.0, 0.0
+        for k in range(amplitudes.size):
+            c, s = c * c1 - s * s1, s * c1 + c * s1
+            outline += amplitudes[k] * (c * cosines[k] + s * sines[k])
+            slope -= amplitudes[k] * (k + 2) * (s * cosines[k] - c * sines[k])
+        outline = max(outline, 0.15)
+        out[i] = (radius * outline - rho) / np.sqrt(1.0 + (slope / outline) ** 2)
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +105,12 @@ class HostPose:
         dy, dx = np.asarray(y, float) - self.y, np.asarray(x, float) - self.x
         if self.shape == "spindle":
             return self._spindle_depth(dy, dx)
-        rho = np.hypot(dy, dx)
-        theta = np.arctan2(dy, dx) - self.angle
-        outline, slope = np.ones_like(rho), np.zeros_like(rho)
-        for k, (a, phase) in enumerate(zip(self.amplitudes, self.phases, strict=True), start=2):
-            outline += a * np.cos(k * theta - phase)
-            slope -= a * k * np.sin(k * theta - phase)
-        outline = np.maximum(outline, 0.15)
-        r = self.radius * self.spread
-        out: Array = (r * outline - rho) / np.sqrt(1.0 + (slope / outline) ** 2)
+        dy, dx = np.broadcast_arrays(dy, dx)
+        flat = _lobed_depth(
+            dy.ravel(), dx.ravel(), self.radius * self.spread, self.angle, np.cos(self.phases), np.sin(self.phases),
+            self.amplitudes,
+        )  # fmt: skip
+        out: Array = flat.reshape(dy.shape)
         return out
 
     def _spindle_depth(self, dy: Array, dx: Array) -> Array:
@@ -138,6 +159,9 @@ class GuestPose:
     hover: float
     brightness: float
     dead: float = 0.0
+    kind: str = "guest"
+    host_dye: float = 0.0
+    entering: bool = False
 
     @property
     def axes(self) -> tuple[float, float, float]:
@@ -171,6 +195,9 @@ def tent(rho: Array, z: float, c: float, radius: float) -> Array:
     lower = z - c
     on_body = z + half_height(np.minimum(rho, TANGENT_RADIUS), c)
     start = c + c * np.sqrt(1.0 - TANGENT_RADIUS**2)
-    fall = np.exp(-np.clip(rho - TANGENT_RADIUS, 0.0, None) * radius * TANGENT_SLOPE / start)
-    out: Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall)
+    beyond = np.clip(rho - TANGENT_RADIUS, 0.0, None) * radius
+    fall = np.exp(-beyond * TANGENT_SLOPE / start)
+    # further out the sheet goes on down, so that what the body lies on does not lift the whole host
+    sink = FAR_SLOPE * np.clip(beyond - FAR_UM, 0.0, None)
+    out: Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
     return out

@@ -1,12 +1,17 @@
-"""From light to counts: vignetting, bleaching, bleed-through, photon and read noise, offset."""
+"""From light to counts: vignetting, bleaching, flicker, bleed-through, photon and read noise, offset."""
 
 from __future__ import annotations
 
+from typing import Final
+
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from cicimage.simulation.optics import Float32
 from cicimage.simulation.spec import Acquisition, Nuisances
+
+MANY_ELECTRONS: Final = 30.0
 
 
 def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32:
@@ -20,12 +25,13 @@ def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32:
 
 
 def bleed_matrix(n_channels: int, nuisances: Nuisances) -> npt.NDArray[np.float64]:
-    """(C, C) share of channel j seen in i, 1 on the diagonal; host 0, guest 1, death 2."""
+    """(C, C) share of channel j seen in i, 1 on the diagonal: neighbours in the spectrum, half as much upwards."""
     matrix = np.eye(n_channels)
-    if n_channels >= 2:
-        matrix[0, 1], matrix[1, 0] = nuisances.bleed_through, 0.5 * nuisances.bleed_through
-    if n_channels >= 3:
-        matrix[2, 1] = 0.3 * nuisances.bleed_through
+    for j in range(n_channels):
+        if j > 0:
+            matrix[j - 1, j] = nuisances.bleed_through
+        if j + 1 < n_channels:
+            matrix[j + 1, j] = 0.5 * nuisances.bleed_through
     return matrix
 
 
@@ -33,6 +39,39 @@ def bleaching(channel: int, frame: int, acquisition: Acquisition, nuisances: Nui
     """Share of a channel's signal left at a frame."""
     lost = nuisances.bleaching * (1.0, 0.8, 0.5)[min(channel, 2)]
     return float((1.0 - lost) ** (frame / max(acquisition.frames - 1, 1)))
+
+
+def flicker(acquisition: Acquisition, nuisances: Nuisances, n_channels: int, rng: np.random.Generator) -> Float32:
+    """Relative intensity of the source, (T, C); 1 in the first frame."""
+    factors = np.exp(rng.normal(0, nuisances.flicker, (acquisition.frames, n_channels)))
+    factors[0] = 1.0
+    return factors.astype(np.float32)
+
+
+def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Stage drift per frame against frame 0, (T, 2) um: a walk with a trend, and jumps."""
+    frames, sd = acquisition.frames, nuisances.drift_um
+    steps = rng.normal(0, sd, (frames, 2)) + rng.normal(0, 0.5 * sd, 2)
+    jumps = rng.random(frames) < nuisances.drift_jumps / max(frames, 1)
+    angles = rng.uniform(0, 2 * np.pi, frames)
+    steps += (jumps * nuisances.drift_jump_um)[:, None] * np.column_stack([np.sin(angles), np.cos(angles)])
+    steps[0] = 0
+    out: npt.NDArray[np.float64] = np.cumsum(steps, axis=0)
+    return out
+
+
+def focus_drift(
+    acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Focus offset per frame, (T,) um, and which frames lost the focus."""
+    offsets, keep, now = np.zeros(acquisition.frames), 0.9, 0.0
+    for t in range(1, offsets.size):
+        now = keep * now + rng.normal(0, nuisances.focus_drift_um * np.sqrt(1 - keep**2))
+        offsets[t] = now
+    lost = rng.random(offsets.size) < nuisances.defocused_share
+    lost[0] = False
+    by = rng.uniform(2.5, 5.0, offsets.size) * rng.choice([-1.0, 1.0], offsets.size)
+    return np.where(lost, offsets + by, offsets), lost
 
 
 def expose(light: Float32, acquisition: Acquisition, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
@@ -48,10 +87,39 @@ def expose(light: Float32, acquisition: Acquisition, rng: np.random.Generator) -
         Noise.
     """
     counts = np.empty(light.shape, np.uint16)
+    a = acquisition
     for channel, plane in zip(counts, light, strict=True):
-        mean = np.maximum(plane, 0) * np.float32(acquisition.peak_electrons) + np.float32(acquisition.background_e)
-        electrons = rng.poisson(mean).astype(np.float32)
-        electrons += np.float32(acquisition.read_noise_e) * rng.standard_normal(mean.shape, np.float32)
-        electrons *= np.float32(acquisition.counts_per_electron)
-        channel[:] = np.clip(np.rint(electrons + np.float32(acquisition.offset)), 0, 65535).astype(np.uint16)
+        mean = np.maximum(plane, 0) * np.float32(a.peak_electrons) + np.float32(a.background_e)
+        many = int(np.count_nonzero(mean >= MANY_ELECTRONS))
+        electrons = _photon_noise(
+            mean.ravel(), rng.random(mean.size, np.float32), rng.standard_normal(many, np.float32)
+        ).reshape(mean.shape)
+        electrons += np.float32(a.read_noise_e) * rng.standard_normal(mean.shape, np.float32)
+        electrons *= np.float32(a.counts_per_electron)
+        channel[:] = np.clip(np.rint(electrons + np.float32(a.offset)), 0, 65535).astype(np.uint16)
     return counts
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _photon_noise(mean: Float32, uniform: Float32, normal: Float32) -> Float32:
+    """Poisson counts: by inversion where few are expected, else by the Cornish-Fisher expansion of the quantile.
+
+    ``normal`` holds one standard normal for every mean of MANY_ELECTRONS and more, in order.
+    """
+    out = np.empty_like(mean)
+    used = 0
+    for i in range(mean.size):
+        m = np.float64(mean[i])
+        if m >= MANY_ELECTRONS:
+            z = np.float64(normal[used])
+            used += 1
+            out[i] = max(0.0, np.rint(m + np.sqrt(m) * z + (z * z - 1.0) / 6.0))
+            continue
+        term = np.exp(-m)
+        total, count, u = term, 0, np.float64(uniform[i])
+        while u > total and count < 200:
+            count += 1
+            term *= m / count
+            total += term
+        out[i] = count
+    return out

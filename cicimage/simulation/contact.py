@@ -77,6 +77,8 @@ def contacts(body: Body, layers: Layers) -> list[Contact]:
 def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | None:
     guest, host = body.pose, sheet.pose
     a, _, c = guest.axes
+    if np.hypot(guest.y - host.y, guest.x - host.x) > host.reach + a + 1.5:
+        return None
     lateral = float(host.depth(guest.y, guest.x))
     if lateral < -(a + 1.5):
         return None
@@ -115,17 +117,11 @@ def _least(gaps: Array) -> float:
     return max(0.0, float(gaps.min()))
 
 
-def place(body: Body, layers: Layers, *, entering: bool) -> Place:
+def place(body: Body, layers: Layers) -> Place:
     """Name the place of a guest from its contacts.
 
-    Parameters
-    ----------
-    body : Body
-        The guest.
-    layers : Layers
-        The field it lies in.
-    entering : bool
-        It is partly held on its way in; False for a guest on its way out, which is ``attached`` once open.
+    A guest partly held is ``entering`` on its way in and ``attached`` on its way out and in a fold: the only thing
+    not read off the surfaces of one moment.
     """
     measured = contacts(body, layers)
     for contact in measured:
@@ -135,7 +131,7 @@ def place(body: Body, layers: Layers, *, entering: bool) -> Place:
     held = [c for c in measured if min(c.above, c.below) > BEGUN and layers.sheets[c.sheet].pose.host == body.pose.host]
     if held and body.pose.level == "engulfed":
         side = "on_top" if held[0].below >= held[0].above else "under"
-        return _named("entering" if entering else "attached", side, held[0], layers, 0)
+        return _named("entering" if body.pose.entering else "attached", side, held[0], layers, 0)
     return _attached(measured, layers)
 
 

@@ -1,7 +1,8 @@
-"""Light of one moment: every body's columns through the point spread function, channel by channel."""
+"""Light of one moment: the columns of every dyed structure through the point spread function."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
@@ -10,15 +11,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from cicimage.simulation.bodies import Array, half_height
+from cicimage.simulation.cells import Vacuole
 from cicimage.simulation.optics import REACH_UM, STEP_UM, Float32, Psf, add_columns
-from cicimage.simulation.population import Vacuole
+from cicimage.simulation.spec import Scenario, Source
 from cicimage.simulation.surfaces import Body, Layers, Sheet
 
-HOST, GUEST, DEATH = 0, 1, 2
 FINE: Final = 3
 """Bodies are sampled this much finer than pixels."""
 NUCLEUS_DIM: Final = 0.25
-"""Share by which host dye is weaker in the nucleus."""
+"""Share by which cytosol dye is weaker in the nucleus."""
+NUCLEUS_SHARE: Final = 0.4
+"""Half height of a nucleus over the thickness of its host."""
+MEMBRANE_UM: Final = 0.3
+HOST_MOTTLE: Final = 0.14
 PAD: Final = 6
 """Columns rendered beyond the frame, so that blur has something to take from."""
 
@@ -28,61 +33,89 @@ class Renderer:
 
     Parameters
     ----------
+    scenario : Scenario
+        Channels, marker, unevenness of dyes.
     psf : Psf
         Point spread function.
     slices_um : (Z,) float64
         Heights of the slices above the glass.
-    um_per_px : float
-        Pixel size.
-    n_channels : int
-        Host, guest and, with 3, death.
     """
 
-    def __init__(self, psf: Psf, slices_um: Array, um_per_px: float, n_channels: int = 3) -> None:
-        self.psf = psf
+    def __init__(self, scenario: Scenario, psf: Psf, slices_um: Array) -> None:
+        self.scenario, self.psf = scenario, psf
         self.slices = slices_um.astype(np.float32)
-        self.um_per_px = um_per_px
-        self.n_channels = n_channels
+        self._light = np.zeros((0, 0, 0, 0, 0), np.float32)
+        self._seen_by: dict[str, list[tuple[int, float]]] = {}
+        for c, channel in enumerate(scenario.channels):
+            for source, weight in channel.sources.items():
+                self._seen_by.setdefault(source, []).append((c, weight))
 
-    def render(self, layers: Layers, vacuoles: tuple[Vacuole, ...], debris: tuple[Body, ...]) -> Float32:
+    def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32:
         """Render one moment; ``layers.grid`` reaches PAD columns beyond the frame on every side."""
         k, z = len(self.psf.sigma_um), len(self.slices)
-        light = np.zeros((self.n_channels, k, z, *layers.grid.shape), np.float32)
-        for sheet in layers.sheets:
-            self._host(light, layers, sheet, [v for v in vacuoles if v.host == sheet.pose.host])
-        for body in (*layers.bodies, *debris):
-            self._guest(light, layers, body)
-        return self._blur(light)
-
-    def _columns(self, image: Float32, y0: int, x0: int, low: Array, high: Array, amount: Array, fine: int = 1) -> None:
-        add_columns(
-            image, y0, x0, low.astype(np.float32), high.astype(np.float32), amount.astype(np.float32), fine,
-            self.slices, self.psf.integral, REACH_UM, STEP_UM,
-        )  # fmt: skip
-
-    def _host(self, light: Float32, layers: Layers, sheet: Sheet, vacuoles: list[Vacuole]) -> None:
-        pose, window = sheet.pose, sheet.window
-        y0, x0 = window[0].start, window[1].start
-        y, x = layers.grid.points(window)
-        dye = pose.brightness * sheet.cover * _mottle(pose.texture_seed, y - pose.y, x - pose.x)
-        self._columns(light[HOST], y0, x0, sheet.bottom, sheet.top, dye)
-        for i in sheet.voids:
-            self._void(light, layers, sheet, layers.bodies[i], dye)
-        r2 = ((y - pose.nucleus_y) ** 2 + (x - pose.nucleus_x) ** 2) / pose.nucleus_radius**2
-        thick = sheet.top - sheet.bottom
-        middle, half = 0.5 * (sheet.top + sheet.bottom), 0.4 * thick * np.sqrt(np.clip(1 - r2, 0, None))
-        self._columns(light[HOST], y0, x0, middle - half, middle + half, -NUCLEUS_DIM * dye)
-        if pose.dead > 0 and self.n_channels > DEATH:
-            self._columns(light[DEATH], y0, x0, middle - half, middle + half, 1.2 * pose.dead * (r2 < 1) * sheet.cover)
+        self._light = np.zeros((len(self.scenario.channels), k, z, *layers.grid.shape), np.float32)
+        by_host: dict[int, list[Vacuole]] = {}
         for vacuole in vacuoles:
-            angle, distance = vacuole.angle + pose.angle, vacuole.distance * pose.radius * pose.spread
-            vy, vx = pose.y + distance * np.sin(angle), pose.x + distance * np.cos(angle)
-            r = np.hypot(y - vy, x - vx) / vacuole.radius
-            half = np.minimum(half_height(r, vacuole.radius), 0.42 * thick)
-            self._columns(light[HOST], y0, x0, middle - half, middle + half, -dye)
+            by_host.setdefault(vacuole.host, []).append(vacuole)
+        for sheet in layers.sheets:
+            self._host(layers, sheet, by_host.get(sheet.pose.host, []))
+        dead_hosts = {s.pose.host for s in layers.sheets if s.pose.dead >= 1}
+        for body in (*layers.bodies, *debris):
+            self._guest(layers, body, dead_hosts)
+        return self._blur(layers.grid.um_per_px)
 
-    def _void(self, light: Float32, layers: Layers, sheet: Sheet, body: Body, dye: Array) -> None:
-        """Take the host's dye out of where a guest sits in it."""
+    def _add(self, source: Source, at: tuple[int, int], low: Array, high: Array, amount: Array, fine: int = 1) -> None:
+        """Add dye of one kind between two height maps, whose first sample lies on pixel ``at``."""
+        for channel, weight in self._seen_by.get(source, ()):
+            add_columns(
+                self._light[channel], *at, low.astype(np.float32), high.astype(np.float32),
+                (weight * amount).astype(np.float32), fine, self.slices, self.psf.integral, REACH_UM, STEP_UM,
+            )  # fmt: skip
+
+    def _sees(self, *sources: Source) -> bool:
+        return any(s in self._seen_by for s in sources)
+
+    # ------------------------------------------------------------ hosts
+
+    def _host(self, layers: Layers, sheet: Sheet, vacuoles: list[Vacuole]) -> None:
+        pose, at = sheet.pose, (sheet.window[0].start, sheet.window[1].start)
+        y, x = layers.grid.points(sheet.window)
+        # a dead cell has lost most of a dye that does not bind
+        leak = 1.0 - 0.6 * pose.dead
+        dye = (
+            leak
+            * pose.brightness
+            * sheet.cover
+            * (1.0 + HOST_MOTTLE * _mottle(pose.texture_seed, y - pose.y, x - pose.x))
+        )
+        middle, thick = 0.5 * (sheet.top + sheet.bottom), sheet.top - sheet.bottom
+        r2 = ((y - pose.nucleus_y) ** 2 + (x - pose.nucleus_x) ** 2) / pose.nucleus_radius**2
+        half = NUCLEUS_SHARE * thick * np.sqrt(np.clip(1 - r2, 0, None))
+        self._add("host_cytosol", at, sheet.bottom, sheet.top, dye)
+        self._add("host_cytosol", at, middle - half, middle + half, -NUCLEUS_DIM * dye)
+        self._add("host_nucleus", at, middle - half, middle + half, pose.brightness * sheet.cover)
+        if pose.dead > 0 and self.scenario.marker is not None:
+            self._add("death", at, middle - half, middle + half, pose.dead * sheet.cover * (r2 < 1))
+        for vacuole in vacuoles:
+            vy, vx = vacuole.place(pose)
+            hole = half_height(np.hypot(y - vy, x - vx) / vacuole.radius, vacuole.radius)
+            hole = np.minimum(hole, 0.42 * thick)
+            self._add("host_cytosol", at, middle - hole, middle + hole, -dye)
+        if self._sees("host_membrane"):
+            self._membrane(layers, sheet, at)
+        for i in sheet.voids:
+            self._void(layers, sheet, layers.bodies[i], dye)
+
+    def _membrane(self, layers: Layers, sheet: Sheet, at: tuple[int, int]) -> None:
+        """Both faces of a sheet; a steep face has more membrane per column."""
+        for height in (sheet.top, sheet.bottom):
+            slope_y, slope_x = np.gradient(height, layers.grid.um_per_px)
+            steep = np.minimum(np.sqrt(1.0 + slope_y**2 + slope_x**2), 4.0)
+            amount = sheet.pose.brightness * sheet.cover * steep
+            self._add("host_membrane", at, height - MEMBRANE_UM / 2, height + MEMBRANE_UM / 2, amount)
+
+    def _void(self, layers: Layers, sheet: Sheet, body: Body, dye: Array) -> None:
+        """Take the host's dye out of where a guest sits in it, and line the hole with membrane."""
         rows, columns = body.window
         top, left = max(rows.start, sheet.window[0].start), max(columns.start, sheet.window[1].start)
         bottom, right = min(rows.stop, sheet.window[0].stop), min(columns.stop, sheet.window[1].stop)
@@ -92,25 +125,55 @@ class Renderer:
             slice(top - sheet.window[0].start, bottom - sheet.window[0].start),
             slice(left - sheet.window[1].start, right - sheet.window[1].start),
         )
-        low, high, _ = _fine_body(layers, body, (slice(top, bottom), slice(left, right)))
+        low, high, rho = _fine_body(layers, body, (slice(top, bottom), slice(left, right)))
         sheet_low, sheet_high, amount = (_repeat(a[here]) for a in (sheet.bottom, sheet.top, dye))
-        self._columns(light[HOST], top, left, np.maximum(low, sheet_low), np.minimum(high, sheet_high), -amount, FINE)
+        at = (top, left)
+        self._add("host_cytosol", at, np.maximum(low, sheet_low), np.minimum(high, sheet_high), -amount, FINE)
+        if self._sees("host_membrane"):
+            lining = np.where(rho < 1, sheet.pose.brightness, 0.0)
+            above, below = lining * (sheet_high > high + 0.05), lining * (sheet_low < low - 0.05)
+            self._add("host_membrane", at, high, high + MEMBRANE_UM, above, FINE)
+            self._add("host_membrane", at, low - MEMBRANE_UM, low, below, FINE)
 
-    def _guest(self, light: Float32, layers: Layers, body: Body) -> None:
+    # ------------------------------------------------------------ guests
+
+    def _guest(self, layers: Layers, body: Body, dead_hosts: set[int]) -> None:
+        pose, at = body.pose, (body.window[0].start, body.window[1].start)
         low, high, rho = _fine_body(layers, body, body.window)
-        y0, x0 = body.window[0].start, body.window[1].start
-        amount = np.where(rho < 1, body.pose.brightness, 0.0)
-        self._columns(light[GUEST], y0, x0, low, high, amount, FINE)
-        if body.pose.dead > 0 and self.n_channels > DEATH:
+        y, x = _fine_points(layers, body.window)
+        mottle = _mottle(7919 * (pose.guest + 2), y - pose.y, x - pose.x)
+        uneven = 1.0 + self.scenario.nuisances.guest_mottle * mottle
+        dye = np.where(rho < 1, pose.brightness * uneven, 0.0)
+        if pose.kind == "effector":
+            self._add("effector", at, low, high, dye, FINE)
+            return
+        self._add("guest_cytosol", at, low, high, dye, FINE)
+        if pose.host_dye > 0:
+            self._add("host_cytosol", at, low, high, np.where(rho < 1, pose.host_dye, 0.0), FINE)
+        if self._sees("guest_membrane", "guest_nucleus"):
+            self._coat(body, at, rho, low, high)
+        held = pose.level == "engulfed" and pose.engulfed >= 1.0 and pose.host not in dead_hosts
+        marker = self.scenario.marker
+        if pose.dead > 0 and marker is not None and (marker.reaches_inside or not held):
             shrink = 0.15 * (high - low)
-            stain = np.where(rho < 0.9, 1.2 * body.pose.dead, 0.0)
-            self._columns(light[DEATH], y0, x0, low + shrink, high - shrink, stain, FINE)
+            self._add("death", at, low + shrink, high - shrink, np.where(rho < 0.9, pose.dead, 0.0), FINE)
 
-    def _blur(self, light: Float32) -> Float32:
+    def _coat(self, body: Body, at: tuple[int, int], rho: Array, low: Array, high: Array) -> None:
+        """A guest's membrane and nucleus."""
+        c = body.pose.axes[2]
+        inner = half_height(rho / (1.0 - MEMBRANE_UM / body.pose.radius), c - MEMBRANE_UM)
+        amount = np.where(rho < 1, body.pose.brightness, 0.0)
+        self._add("guest_membrane", at, low, body.z - inner, amount, FINE)
+        self._add("guest_membrane", at, body.z + inner, high, amount, FINE)
+        nucleus = half_height(rho / 0.68, 0.68 * c)
+        self._add("guest_nucleus", at, body.z - nucleus, body.z + nucleus, amount, FINE)
+
+    def _blur(self, um_per_px: float) -> Float32:
+        light = self._light
         crop = (slice(PAD, light.shape[3] - PAD), slice(PAD, light.shape[4] - PAD))
         out = np.zeros((light.shape[0], light.shape[2], *light[0, 0, 0][crop].shape), np.float32)
         for k, sigma_um in enumerate(self.psf.sigma_um):
-            sigma = max(sigma_um / self.um_per_px, 0.05)
+            sigma = max(float(sigma_um) / um_per_px, 0.05)
             for channel in range(light.shape[0]):
                 for z in range(light.shape[2]):
                     plane = light[channel, k, z]
@@ -120,14 +183,16 @@ class Renderer:
         return out
 
 
+def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Array, Array]:
+    """World y (n, 1) and x (1, m) of a window's fine samples."""
+    px, sub = layers.grid.um_per_px, (np.arange(FINE) + 0.5) / FINE - 0.5
+    y, x = layers.grid.points(window)
+    return (y[:, :1] + px * sub).reshape(-1, 1), (x.reshape(-1, 1) + px * sub).reshape(1, -1)
+
+
 def _fine_body(layers: Layers, body: Body, window: tuple[slice, slice]) -> tuple[Array, Array, Array]:
     """Lower and upper side of a guest and its lateral coordinate on the fine samples of a window."""
-    px = layers.grid.um_per_px
-    sub = (np.arange(FINE) + 0.5) / FINE - 0.5
-    y, x = layers.grid.points(window)
-    fine_y = (y[:, :1] + px * sub).reshape(-1, 1)
-    fine_x = (x.reshape(-1, 1) + px * sub).reshape(1, -1)
-    rho = body.pose.rho(fine_y, fine_x)
+    rho = body.pose.rho(*_fine_points(layers, window))
     half = half_height(rho, body.pose.axes[2])
     return body.z - half, body.z + half, rho
 
@@ -139,18 +204,15 @@ def _repeat(values: Array) -> Array:
 
 @cache
 def _pattern() -> Float32:
-    """A smooth random tile, mean 1: the mottle of a cytosol dye."""
-    rng = np.random.default_rng(7)
-    noise = rng.normal(size=(512, 512))
-    smooth, coarse = gaussian_filter(noise, 3.0, mode="wrap"), gaussian_filter(noise, 14.0, mode="wrap")
-    tile: Float32 = np.clip(1.0 + 0.10 * smooth / smooth.std() + 0.10 * coarse / coarse.std(), 0.3, None).astype(
-        np.float32
-    )
+    """A smooth random tile of mean 0 and SD about 1, on two scales: the mottle of a dye."""
+    noise = np.random.default_rng(7).normal(size=(512, 512))
+    fine, coarse = gaussian_filter(noise, 3.0, mode="wrap"), gaussian_filter(noise, 14.0, mode="wrap")
+    tile: Float32 = np.clip((fine / fine.std() + coarse / coarse.std()) / np.sqrt(2), -3, 3).astype(np.float32)
     return tile
 
 
 def _mottle(seed: int, dy: Array, dx: Array) -> Array:
-    """The mottle of one host at offsets from its centre, um (tile of 0.5 um)."""
+    """The mottle of one cell at offsets from its centre, um (tile of 0.5 um)."""
     tile = _pattern()
     rows = (np.rint(dy / 0.5).astype(int) + seed) % tile.shape[0]
     columns = (np.rint(dx / 0.5).astype(int) + seed // 512) % tile.shape[1]

@@ -6,7 +6,7 @@ The ranges and defaults are those of live cell-in-cell recordings; a preset in
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,30 @@ class Spec(BaseModel):
     """Frozen and strict; every field says its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Source = Literal[
+    "host_cytosol", "host_membrane", "host_nucleus", "guest_cytosol", "guest_membrane", "guest_nucleus", "effector",
+    "death",
+]  # fmt: skip
+"""What can be dyed."""
+
+
+class Channel(Spec):
+    """One channel of the recording and what shows in it."""
+
+    name: str
+    """Name in the metadata."""
+    sources: dict[Source, float]
+    """Dye per structure, 1 = a thick bright cell reaches the peak."""
+
+
+HETEROTYPIC: Final = (
+    Channel(name="Host", sources={"host_cytosol": 1.0}),
+    Channel(name="Guest", sources={"guest_cytosol": 1.0}),
+    Channel(name="Death", sources={"death": 1.2}),
+)
+"""Host dye, guest dye, death marker."""
 
 
 class Condition(Spec):
@@ -32,6 +56,10 @@ class Condition(Spec):
     """Factor on the share of contacts that crawl under a host."""
     death: float = Field(1.0, ge=0)
     """Factor on the hazard of death, outside and inside alike."""
+    killing: float = Field(1.0, ge=0)
+    """Factor on the hazard of being killed by an effector."""
+    host_death: float = Field(1.0, ge=0)
+    """Factor on the hazard of host death."""
     escape: float = Field(1.0, ge=0)
     """Factor on the hazard of leaving a host."""
     brightness: float = Field(1.0, gt=0)
@@ -78,6 +106,16 @@ class HostSpec(Spec):
     """Vacuoles of guest-like size per host (voids without a guest)."""
     droplets: float = Field(3.0, ge=0)
     """Lipid droplets of 1-2 um per host (small voids)."""
+    folds: float = Field(0.0, ge=0, le=1)
+    """Share of contacts at the start that sit in a pocket of the host open to one side."""
+    divisions_per_h: float = Field(0.0, ge=0)
+    """Hazard of division, per h."""
+    death_per_h: float = Field(0.0, ge=0)
+    """Hazard of death without an effector, per h."""
+    release_h: float = Field(0.75, gt=0)
+    """Mean time from a host's death to the release of its guests, h."""
+    retraction: float = Field(0.1, ge=0, le=0.5)
+    """How far a footprint breathes in and out: share of its radius."""
 
 
 class GuestSpec(Spec):
@@ -111,11 +149,32 @@ class GuestSpec(Spec):
     """Range of cytoplasm above an engulfed guest, um."""
     debris: float = Field(0.15, ge=0)
     """Debris particles of 1.5-4 um with guest dye per guest."""
+    divisions_per_h: float = Field(0.0, ge=0)
+    """Hazard of division of a guest that is not inside, per h; inside it is half of that."""
+    frailty_sd: float = Field(0.0, ge=0)
+    """SD of the log frailty: it multiplies the hazard of death and divides that of entry (healthy entrants)."""
+
+
+class EffectorSpec(Spec):
+    """A third population: killer T cells. They look like guests and are told apart by their label."""
+
+    count: int = Field(0, ge=0)
+    """Effectors per field of view on average."""
+    diameter_um: tuple[float, float] = (7.0, 10.0)
+    """Range of diameters, um."""
+    speed_um_per_min: float = Field(3.0, ge=0)
+    """Median speed, um/min."""
+    kill_host_per_contact_h: float = Field(0.3, ge=0)
+    """Hazard that a host touched by an effector dies, per contact-hour."""
+    kill_guest_per_contact_h: float = Field(0.3, ge=0)
+    """The same for a guest touched outside a host; one inside cannot be touched."""
 
 
 class Rates(Spec):
     """Hazards of the reference condition, per hour."""
 
+    dynamics: Literal["hazard", "encounter"] = "hazard"
+    """Entry as a constant hazard of contact, or decided at each encounter and carried out after a delay."""
     entry_per_contact_h: float = Field(0.2, ge=0)
     """Completed entries per hour over or under a host."""
     abort_share: float = Field(0.25, ge=0, lt=1)
@@ -164,7 +223,7 @@ class Acquisition(Spec):
     interval_min: float = Field(6.0, gt=0)
     """Time between frames, min."""
     psf: Literal["gaussian", "born_wolf"] = "gaussian"
-    """Model of the point spread function."""
+    """Model of the point spread function: a Gaussian (widefield: a cone), or scalar diffraction."""
     peak_electrons: float = Field(120.0, gt=0)
     """Electrons per pixel of a thick, bright cell at the first frame."""
     counts_per_electron: float = Field(1.0, gt=0)
@@ -194,6 +253,23 @@ class Nuisances(Spec):
     """SD of the focus offset, um (mean-reverting)."""
     vignetting: float = Field(0.15, ge=0, lt=1)
     """Loss of light in the corners."""
+    flicker: float = Field(0.01, ge=0, le=0.3)
+    """SD of the lamp's or laser's log intensity from frame to frame."""
+    defocused_share: float = Field(0.0, ge=0, le=0.5)
+    """Share of frames in which the focus is lost by 2.5-5 um."""
+    dye_transfer: float = Field(0.0, ge=0, le=0.5)
+    """Share of host dye that a guest takes up per hour of contact (saturates at 0.4)."""
+    guest_mottle: float = Field(0.1, ge=0, le=0.5)
+    """Unevenness of dye within a guest."""
+
+
+class Marker(Spec):
+    """The death marker."""
+
+    kind: Literal["pi", "sytox", "annexin_v", "caspase", "other"] = "other"
+    """What it is."""
+    reaches_inside: bool = True
+    """Whether it stains a guest inside a living host; True for a reporter that the guests carry."""
 
 
 class Scenario(Spec):
@@ -213,6 +289,14 @@ class Scenario(Spec):
     """Guests."""
     rates: Rates = Rates()
     """Hazards of the reference."""
+    effectors: EffectorSpec = EffectorSpec()
+    """Killer T cells."""
+    homotypic: bool = False
+    """Hosts and guests are one population, seen in one channel."""
+    channels: tuple[Channel, ...] = HETEROTYPIC
+    """Channels in the order of the recording."""
+    marker: Marker | None = Marker()
+    """Death marker, None = none."""
     acquisition: Acquisition = Acquisition()
     """Microscope, camera, movie."""
     nuisances: Nuisances = Nuisances()

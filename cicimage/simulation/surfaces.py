@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
 import numpy as np
 
 from cicimage.simulation.bodies import Array, GuestPose, HostPose, half_height, tent
+
+BRIDGE_UM: Final = 1.5
+"""A host laid over another's edge bridges the step over about this distance."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,9 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
         sheet = _lay_host(host, by_host.get(host.host, []), ground, grid, window, bodies)
         if sheet is not None:
             sheets.append(sheet)
-    for guest in by_host.get(-1, []):
+            by_host.pop(host.host, None)
+    # what is left lies on everything, or beneath a host of which no part is in the field
+    for guest in (g for rest in by_host.values() for g in rest):
         body = _rest(guest, ground, grid)
         if body is not None:
             bodies.append(Body(guest, body.z + guest.hover, body.window))
@@ -124,27 +131,50 @@ def _lay_host(
     cover = np.clip(depth / grid.um_per_px + 0.5, 0.0, 1.0)
     if not cover.any():
         return None
-    below = ground[window]
+    below = _drape(ground[window], grid.um_per_px)
     plain = host.thickness(y, x, depth)
     bottom, top = below.copy(), below + plain
-    voids: list[int] = []
     for guest in guests:
-        body = _rest(guest, ground, grid)
-        if body is None:
-            continue
-        rho = guest.rho(y, x)
-        if guest.level == "under":
-            lifted = np.maximum(below, tent(rho, body.z, guest.axes[2], guest.radius))
+        body = _rest(guest, ground, grid) if guest.level == "under" else None
+        if body is not None:
+            lifted = np.maximum(below, tent(guest.rho(y, x), body.z, guest.axes[2], guest.radius))
             bottom, top = np.maximum(bottom, lifted), np.maximum(top, lifted + plain)
-        else:
-            body = _draw_in(guest, body, _rest(guest, _with(ground, window, below + plain, cover), grid))
-            low, high = _cup(guest, body.z, rho, below, plain)
-            bottom = np.maximum(bottom, low)
-            top = np.maximum(top, high)
+            bodies.append(body)
+    voids: list[int] = []
+    # those not yet closed in from below still lift the host's bottom, the others lie above it
+    lifting = [g for g in guests if g.level == "engulfed" and g.route == "under" and g.engulfed < 1.0]
+    for within in (lifting, [g for g in guests if g.level == "engulfed" and g not in lifting]):
+        if not within:
+            continue
+        low, high = _with(ground, window, bottom, cover), _with(ground, window, bottom + plain, cover)
+        floor = bottom
+        for guest in within:
+            laid = _draw_in(guest, _rest(guest, low, grid), _rest(guest, high, grid))
+            if laid is None:
+                continue
+            lower, upper = _cup(guest, laid.z, guest.rho(y, x), floor, plain)
+            if guest.route == "fold":
+                upper = np.where(_behind(guest, y, x), upper, floor + plain)
+            bottom, top = np.maximum(bottom, lower), np.maximum(top, upper)
             voids.append(len(bodies))
-        bodies.append(body)
-    ground[window] = np.where(cover > 0.5, np.maximum(below, top), below)
+            bodies.append(laid)
+    ground[window] = np.where(cover > 0.5, np.maximum(ground[window], top), ground[window])
     return Sheet(host, window, cover, bottom, top, tuple(voids))
+
+
+def _drape(ground: Array, um_per_px: float) -> Array:
+    """What a sheet laid on a height map rests on: it bridges steps instead of following them."""
+    smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
+    out: Array = np.maximum(ground, smooth)
+    return out
+
+
+def _behind(guest: GuestPose, y: Array, x: Array) -> Array:
+    """Columns that the flap of a fold reaches: from one side up to ``engulfed`` of the guest's breadth."""
+    side = 2.4 * guest.guest  # any direction that stays the guest's own
+    along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
+    out: Array = along < 2.0 * guest.engulfed - 1.0
+    return out
 
 
 def _with(ground: Array, window: tuple[slice, slice], top: Array, cover: Array) -> Array:
@@ -153,15 +183,16 @@ def _with(ground: Array, window: tuple[slice, slice], top: Array, cover: Array) 
     return raised
 
 
-def _draw_in(guest: GuestPose, low: Body, high: Body | None) -> Body:
+def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | None:
     """Height of a guest on its way in: sinking from the host's top, or lifted off the ground once closed."""
+    if low is None or high is None:
+        return None
     e, c = guest.engulfed, guest.axes[2]
+    if guest.route == "fold":
+        return high
     if guest.route == "top":
-        start = high.z if high is not None else low.z
-        z = start + (low.z + guest.floor - start) * min(e, 1.0)
-    else:
-        z = low.z + min(guest.floor, max(0.0, (e - 1.0) * 2.0 * c))
-    return Body(guest, z, low.window)
+        return Body(guest, high.z + (low.z + guest.floor - high.z) * min(e, 1.0), low.window)
+    return Body(guest, low.z + min(guest.floor, max(0.0, (e - 1.0) * 2.0 * c)), low.window)
 
 
 def _cup(guest: GuestPose, z: float, rho: Array, below: Array, plain: Array) -> tuple[Array, Array]:
@@ -173,6 +204,8 @@ def _cup(guest: GuestPose, z: float, rho: Array, below: Array, plain: Array) -> 
     e, c = guest.engulfed, guest.axes[2]
     drape = tent(rho, z, c, guest.radius)
     closed = np.maximum(below + plain, drape + guest.cap)
+    if guest.route == "fold":
+        return below, closed
     if guest.route == "top":
         rim = z - c + 2.0 * c * e
         return below, np.maximum(below + plain, np.minimum(drape + guest.cap, rim))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.masks import encode_runs
-from cicimage.simulation.field import CHANNELS, SimulatedField, simulate_field
+from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.ome import write_ome_tiff
 from cicimage.simulation.spec import Scenario
+from cicimage.simulation.truth import joined
 from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
 
 Progress = Callable[[str, int, int], None]
@@ -137,6 +138,7 @@ def write_field(
     folder.mkdir(parents=True, exist_ok=True)
     guests: list[pd.DataFrame] = []
     hosts: list[pd.DataFrame] = []
+    decoys: list[pd.DataFrame] = []
     masks: list[dict[str, Any]] = []
 
     def frames() -> Iterator[npt.NDArray[np.uint16]]:
@@ -144,14 +146,16 @@ def write_field(
             yield field.frame(t)
             guests.append(field.guests_in(t))
             hosts.append(field.hosts_in(t))
+            decoys.append(field.decoys_in(t))
             masks.extend(_mask_rows(field, t))
             if progress is not None:
                 progress(plan.position, t + 1, field.n_frames)
 
-    write_ome_tiff(movie, plan.position, frames(), scenario.acquisition, CHANNELS)
-    truth_of = _joined(guests)
+    write_ome_tiff(movie, plan.position, frames(), scenario.acquisition, field.channels)
+    truth_of = joined(guests)
     _write_parquet(folder / "guests.parquet", truth_of)
-    _write_parquet(folder / "hosts.parquet", _joined(hosts))
+    _write_parquet(folder / "hosts.parquet", joined(hosts))
+    _write_parquet(folder / "decoys.parquet", joined(decoys))
     _write_parquet(folder / "masks.parquet", pd.DataFrame(masks))
     _write_parquet(folder / "drift.parquet", _drift_table(field))
     events = field.events
@@ -215,13 +219,8 @@ def _mask_rows(field: SimulatedField, frame: int) -> Iterator[dict[str, Any]]:
 def _drift_table(field: SimulatedField) -> pd.DataFrame:
     return conform(DRIFT, pd.DataFrame({
         "position": field.position, "frame": np.arange(field.n_frames), "dy_um": field.drift_um[:, 0],
-        "dx_um": field.drift_um[:, 1], "quality": 1.0, "dz_um": field.focus_um,
+        "dx_um": field.drift_um[:, 1], "quality": 1.0, "dz_um": field.focus_um, "defocused": field.defocused,
     }))  # fmt: skip
-
-
-def _joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    filled = [p for p in parts if len(p)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:

@@ -1,0 +1,181 @@
+"""Cells while a field lives: lasting traits, present place, plans; and what is kept of them per frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from cicimage.simulation.bodies import Array, GuestPose, HostPose
+
+DYING_H: Final = 0.5
+"""From the first sign of death to a fully stained body, h."""
+OVERCLOSE: Final = 1.35
+"""Engulfment goes on past closure (1) until cap and floor have their thickness."""
+NEVER: Final = float("inf")
+
+
+@dataclass(eq=False)
+class Host:
+    """A host; ``pose`` gives its geometry. Lengths um, angles rad."""
+
+    cell_id: int
+    y: float
+    x: float
+    radius: float
+    angle: float
+    amplitudes: Array
+    phases: Array
+    phase_speed: Array
+    lamella: float
+    nucleus_height: float
+    nucleus_offset: tuple[float, float]
+    nucleus_radius: float
+    brightness: float
+    texture_seed: int
+    order: float
+    shape: str = "lobed"
+    parent_id: int = 0
+    vy: float = 0.0
+    vx: float = 0.0
+    spread: float = 1.0
+    breath_phase: float = 0.0
+    spread_from_h: float = -NEVER
+    """It has been spreading since then (after a division)."""
+    divides_h: float = NEVER
+    dying_h: float = NEVER
+    release_h: float = NEVER
+    gone_h: float = NEVER
+    gone_reason: str = ""
+
+    def dead_share(self, time_h: float) -> float:
+        """0 alive ... 1 dead and fully stained."""
+        return float(np.clip((time_h - self.dying_h) / DYING_H, 0.0, 1.0))
+
+    def pose(self, index: int, time_h: float) -> HostPose:
+        """Geometry at this moment."""
+        return HostPose(
+            index, self.y, self.x, self.radius, self.angle, self.shape, self.amplitudes, self.phases.copy(),
+            self.spread, self.lamella, self.nucleus_height, self.y + self.nucleus_offset[0] * self.spread,
+            self.x + self.nucleus_offset[1] * self.spread, self.nucleus_radius, self.brightness, self.texture_seed,
+            self.dead_share(time_h),
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Guest:
+    """A guest, or an effector (``kind``)."""
+
+    cell_id: int
+    y: float
+    x: float
+    radius: float
+    speed: float
+    heading: float
+    elongation: float
+    brightness: float
+    floor: float
+    cap: float
+    kind: str = "guest"
+    cluster: bool = False
+    frailty: float = 1.0
+    clocks: dict[str, float] = field(default_factory=dict)
+    parent_id: int = 0
+    level: str = "surface"
+    host: int = -1
+    route: str = "top"
+    engulfed: float = 0.0
+    pace_per_h: float = 0.0
+    peak: float = OVERCLOSE
+    hover: float = 0.0
+    dying_h: float = NEVER
+    leave_h: float = NEVER
+    contact_h: float = float("nan")
+    resting_until_h: float = 0.0
+    due_h: float = NEVER
+    """Encounter dynamics: when it begins to enter the host it has met."""
+    decide_h: float = NEVER
+    """Encounter dynamics: when it decides again."""
+    was_inside: bool = False
+    event: int = -1
+    dye: float = 0.0
+    """Host dye taken up."""
+    gone_h: float = NEVER
+
+    def dead_share(self, time_h: float) -> float:
+        """0 alive ... 1 dead and fully stained."""
+        return float(np.clip((time_h - self.dying_h) / DYING_H, 0.0, 1.0))
+
+    @property
+    def entering(self) -> bool:
+        """Being drawn in, or in an attempt that fails; False once it has been inside, and in a fold."""
+        return self.level == "engulfed" and not self.was_inside and self.route != "fold"
+
+    def pose(self, index: int, time_h: float) -> GuestPose:
+        """Geometry at this moment; a dying guest shrinks and loses some dye."""
+        dead = self.dead_share(time_h)
+        return GuestPose(
+            index, self.y, self.x, self.radius * (1.0 - 0.2 * dead), self.elongation, self.heading, self.level,
+            self.host, self.route, self.engulfed, self.floor, self.cap, self.hover,
+            self.brightness * (1.0 - 0.3 * dead), dead, self.kind, self.dye, self.entering,
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One engulfment in continuous time, hours since the movie's start; indices of guest and host."""
+
+    guest: int
+    host: int
+    contact_h: float
+    start_h: float
+    entry_h: float = float("nan")
+    end_h: float = float("nan")
+    end_reason: str = ""
+    prevalent: bool = False
+    inherited: bool = False
+    """Continues the engulfment of a mother or in a daughter host."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vacuole:
+    """A void in a host's cytoplasm: place relative to the host's radius and angle, radius um."""
+
+    host: int
+    angle: float
+    distance: float
+    radius: float
+    kind: str
+
+    def place(self, pose: HostPose) -> tuple[float, float]:
+        """World (y, x) for a host as it stands."""
+        angle, distance = self.angle + pose.angle, self.distance * pose.radius * pose.spread
+        return pose.y + distance * float(np.sin(angle)), pose.x + distance * float(np.cos(angle))
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """The world at one frame: hosts lowest first, guests and effectors that are there."""
+
+    time_h: float
+    hosts: tuple[HostPose, ...]
+    guests: tuple[GuestPose, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """A field's life: one moment per frame, and all that happened.
+
+    ``debris`` is (n, 5): y, x, radius, height above what is below, brightness.
+    """
+
+    moments: tuple[Moment, ...]
+    hosts: tuple[Host, ...]
+    guests: tuple[Guest, ...]
+    attempts: tuple[Attempt, ...]
+    vacuoles: tuple[Vacuole, ...]
+    debris: Array
+    world_um: float
+    contact_hours: float
+    """Hours in which a living guest could have begun to enter, over the whole world."""

@@ -1,0 +1,232 @@
+"""Truth tables of a simulated field, read off its geometry and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.masks import Mask, Masks
+from cicimage.simulation.bodies import GuestPose
+from cicimage.simulation.cells import DYING_H
+from cicimage.simulation.contact import Place, place
+from cicimage.simulation.render import PAD
+
+if TYPE_CHECKING:
+    from cicimage.simulation.field import SimulatedField
+
+EVENT_COLUMNS: Final = (
+    "guest_id", "host_id", "contact_h", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
+    "prevalent", "inherited", "death_h", "dead_h", "in_view",
+)  # fmt: skip
+OUT_SHARE: Final = 0.4
+"""A guest whose centre lies further out of the frame than this share of its radius is left out."""
+
+
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate, leaving empty parts out."""
+    filled = [p for p in parts if len(p)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def _inset(field: SimulatedField, y: float, x: float) -> float:
+    """Distance of a point from the nearest border of the frame, um, negative outside."""
+    px, n = field.scenario.acquisition.um_per_px, field.scenario.acquisition.size_px
+    return min(y, x, (n - 1) * px - y, (n - 1) * px - x) + 0.5 * px
+
+
+def _host_id(field: SimulatedField, index: int) -> int:
+    return field.history.hosts[index].cell_id if index >= 0 else 0
+
+
+def guests(field: SimulatedField, frame: int) -> pd.DataFrame:
+    """Guests of one frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of table ``frames`` that truth knows, and ``diameter_um``; ``cap_um`` and ``floor_um``, mean
+        cytoplasm of ``host_id`` above and below the guest's inner half; ``hosts_above`` without the one that holds
+        it; ``engulfed`` (1 = just closed); ``decoy``; ``touches_border``; ``parent_id``.
+    """
+    layers, rows = field.layers(frame), []
+    z0 = float(field.slices_um(frame)[0])
+    for body in sorted(layers.bodies, key=lambda b: b.pose.guest):
+        pose = body.pose
+        if pose.kind != "guest":
+            continue
+        y, x = field.raw_um(frame, pose.y, pose.x)
+        inset = _inset(field, y, x)
+        if inset < -OUT_SHARE * pose.radius:
+            continue
+        where, cell = place(body, layers), field.history.guests[pose.guest]
+        rows.append({
+            "position": field.position, "frame": frame, "time_h": field.time_h(frame), "guest_id": cell.cell_id,
+            "y_um": y, "x_um": x, "z_um": body.z - z0, "area_um2": float(np.pi * pose.axes[0] * pose.axes[1]),
+            "location": where.location, "contact": where.contact, "viability": viability(pose.dead),
+            "host_id": _host_id(field, where.host), "diameter_um": 2 * pose.radius, "cap_um": where.cap_um,
+            "floor_um": where.floor_um, "hosts_above": where.hosts_above,
+            "engulfed": pose.engulfed if pose.level == "engulfed" and pose.route != "fold" else 0.0,
+            "decoy": _decoy(field, frame, pose, where), "touches_border": inset < pose.radius,
+            "parent_id": cell.parent_id,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def viability(dead: float) -> str:
+    """Name a stage of death."""
+    return "alive" if dead == 0 else "dying" if dead < 1 else "dead"
+
+
+def _decoy(field: SimulatedField, frame: int, pose: GuestPose, where: Place) -> str:
+    """Name what makes a guest easy to take for one that is alive inside a host.
+
+    dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the stained
+    nucleus of a host), under_two, under, on_top, between, cluster; empty where nothing does.
+    """
+    cell = field.history.guests[pose.guest]
+    if where.location == "inside":
+        return "dead_eaten" if _eaten(field, pose.guest) else ""
+    if pose.hover > 0:
+        return "dead_floater" if pose.dead > 0 else "floater"
+    if pose.route == "fold" and pose.level == "engulfed":
+        return "fold"
+    for host in field.history.moments[frame].hosts:
+        away = np.hypot(pose.y - host.nucleus_y, pose.x - host.nucleus_x)
+        if host.dead > 0 and away < host.nucleus_radius + pose.radius and pose.dead == 0:
+            return "dead_host"
+    if where.hosts_above >= 2:
+        return "under_two"
+    if where.contact in ("under", "on_top", "between"):
+        return where.contact
+    return "cluster" if cell.cluster else ""
+
+
+def _eaten(field: SimulatedField, guest: int) -> bool:
+    """It was dead before it was closed in."""
+    dying_h = field.history.guests[guest].dying_h
+    own = [a for a in field.history.attempts if a.guest == guest and (np.isfinite(a.entry_h) or a.prevalent)]
+    return bool(own) and not own[-1].prevalent and dying_h < own[-1].entry_h
+
+
+def hosts(field: SimulatedField, frame: int) -> pd.DataFrame:
+    """Hosts of one frame: centre, area in the frame, mean thickness, how far spread, viability, parent."""
+    rows = []
+    px = field.scenario.acquisition.um_per_px
+    for sheet in field.layers(frame).sheets:
+        cover = sheet.cover > 0.5
+        if not cover.any():
+            continue
+        cell, pose = field.history.hosts[sheet.pose.host], sheet.pose
+        y, x = field.raw_um(frame, pose.y, pose.x)
+        ny, nx = field.raw_um(frame, pose.nucleus_y, pose.nucleus_x)
+        rows.append({
+            "position": field.position, "frame": frame, "time_h": field.time_h(frame), "host_id": cell.cell_id,
+            "y_um": y, "x_um": x, "nucleus_y_um": ny, "nucleus_x_um": nx, "area_um2": float(cover.sum()) * px**2,
+            "thickness_um": float((sheet.top - sheet.bottom)[cover].mean()), "spread": pose.spread,
+            "viability": viability(pose.dead), "parent_id": cell.parent_id,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def decoys(field: SimulatedField, frame: int) -> pd.DataFrame:
+    """What is no guest: vacuoles and droplets (voids in a host), debris, effectors.
+
+    ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` of a void its host, of an
+    effector one it touches; ``contact`` of an effector.
+    """
+    layers, rows = field.layers(frame), []
+    z0 = float(field.slices_um(frame)[0])
+    base: dict[str, Any] = {"position": field.position, "frame": frame, "time_h": field.time_h(frame)}
+    poses = {s.pose.host: s.pose for s in layers.sheets}
+    for n, vacuole in enumerate(field.history.vacuoles):
+        pose = poses.get(vacuole.host)
+        if pose is not None:
+            y, x = field.raw_um(frame, *vacuole.place(pose))
+            rows.append({**base, "kind": vacuole.kind, "decoy_id": n, "y_um": y, "x_um": x, "z_um": float("nan"),
+                         "diameter_um": 2 * vacuole.radius, "host_id": _host_id(field, vacuole.host)})  # fmt: skip
+    for body in field.debris(frame):
+        y, x = field.raw_um(frame, body.pose.y, body.pose.x)
+        rows.append({**base, "kind": "debris", "decoy_id": -1 - body.pose.guest, "y_um": y, "x_um": x,
+                     "z_um": body.z - z0, "diameter_um": 2 * body.pose.radius, "host_id": 0})  # fmt: skip
+    for body in layers.bodies:
+        if body.pose.kind == "effector":
+            y, x = field.raw_um(frame, body.pose.y, body.pose.x)
+            where = place(body, layers)
+            rows.append({**base, "kind": "effector", "decoy_id": field.history.guests[body.pose.guest].cell_id,
+                         "y_um": y, "x_um": x, "z_um": body.z - z0, "diameter_um": 2 * body.pose.radius,
+                         "host_id": _host_id(field, where.host), "contact": where.contact})  # fmt: skip
+    table = pd.DataFrame(rows)
+    if len(table) and "contact" not in table:
+        table["contact"] = ""
+    inside = [i for i, r in enumerate(rows) if _inset(field, r["y_um"], r["x_um"]) >= 0]
+    return table.iloc[inside].fillna({"contact": ""}).reset_index(drop=True) if len(table) else table
+
+
+def masks(field: SimulatedField, frame: int) -> dict[str, Masks]:
+    """True projected masks by population (host, guest, effector); labels are cell ids."""
+    n = field.scenario.acquisition.size_px
+    layers, history = field.layers(frame), field.history
+    found: dict[str, list[Mask | None]] = {"host": [], "guest": [], "effector": []}
+    for sheet in layers.sheets:
+        found["host"].append(_crop(history.hosts[sheet.pose.host].cell_id, sheet.window, sheet.cover > 0.5, n))
+    for body in layers.bodies:
+        inside = body.pose.rho(*layers.grid.points(body.window)) <= 1.0
+        found[body.pose.kind].append(_crop(history.guests[body.pose.guest].cell_id, body.window, inside, n))
+    return {
+        population: Masks(sorted((m for m in listed if m is not None), key=lambda m: m.label), (n, n))
+        for population, listed in found.items()
+        if population != "effector" or field.scenario.effectors.count
+    }
+
+
+def _crop(label: int, window: tuple[slice, slice], inside: npt.NDArray[np.bool_], n: int) -> Mask | None:
+    """Cut a padded window's mask to the frame and to its bounding box."""
+    y0, x0 = window[0].start - PAD, window[1].start - PAD
+    cut = inside[max(0, -y0) : max(0, n - y0), max(0, -x0) : max(0, n - x0)]
+    y0, x0 = max(0, y0), max(0, x0)
+    if not cut.any():
+        return None
+    rows, columns = np.flatnonzero(cut.any(1)), np.flatnonzero(cut.any(0))
+    tight = cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Mask(label, y0 + int(rows[0]), x0 + int(columns[0]), tight)
+
+
+def events(field: SimulatedField) -> pd.DataFrame:
+    """Engulfments in continuous time, hours since the movie's start.
+
+    ``start_h`` is when the host began to draw the guest in, ``entry_h`` when it had closed around it (empty if
+    never, and for ``prevalent`` ones, inside at the start or inherited in a division), ``death_h`` when the guest
+    began to die and ``dead_h`` when it was fully stained; ``in_view`` says whether guest and event were in the
+    frame.
+    """
+    rows = []
+    for attempt in field.history.attempts:
+        guest, host = field.history.guests[attempt.guest], field.history.hosts[attempt.host]
+        entered = attempt.prevalent or np.isfinite(attempt.entry_h)
+        eaten = not attempt.prevalent and guest.dying_h < (attempt.entry_h if entered else attempt.start_h)
+        died = attempt.end_reason == "death"
+        score = "" if eaten else "entering" if not entered else "dying" if died else "surviving"
+        seen_h = attempt.entry_h if np.isfinite(attempt.entry_h) else attempt.start_h
+        rows.append({
+            "guest_id": guest.cell_id, "host_id": host.cell_id, "contact_h": attempt.contact_h,
+            "start_h": attempt.start_h, "entry_h": attempt.entry_h, "end_h": attempt.end_h,
+            "end_reason": attempt.end_reason, "score": score,
+            "excluded_reason": "dead_before_entry" if eaten else "", "prevalent": attempt.prevalent,
+            "inherited": attempt.inherited, "death_h": guest.dying_h, "dead_h": guest.dying_h + DYING_H,
+            "in_view": _in_view(field, attempt.guest, float(np.nan_to_num(seen_h))),
+        })  # fmt: skip
+    return pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+
+
+def _in_view(field: SimulatedField, guest: int, time_h: float) -> bool:
+    interval = field.scenario.acquisition.interval_min / 60.0
+    nearest = int(np.clip(round(max(0.0, time_h) / interval), 0, field.n_frames - 1))
+    for frame in (nearest, max(nearest - 1, 0), min(nearest + 1, field.n_frames - 1)):
+        for pose in field.history.moments[frame].guests:
+            if pose.guest == guest:
+                return _inset(field, *field.raw_um(frame, pose.y, pose.x)) >= 0
+    return False

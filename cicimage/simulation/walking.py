@@ -1,0 +1,113 @@
+"""Guests and effectors walk: over glass and hosts, beneath them, slowly within them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from cicimage.simulation.bodies import Array
+from cicimage.simulation.cells import Guest
+
+if TYPE_CHECKING:
+    from cicimage.simulation.world import World
+
+UNDER_SPEED: Final = 0.6
+TURN_BACK_SHARE: Final = 0.3
+"""Share of guests that turn away when they meet a host's edge and do not go under."""
+
+
+def ride(world: World, i: int, guest: Guest, shifts: Array) -> None:
+    """A guest in touch with a host goes along with it."""
+    carrier = guest.host if guest.level != "surface" else world.topmost(i) if guest.hover == 0 else -1
+    if 0 <= carrier < len(shifts):
+        guest.y, guest.x = guest.y + shifts[carrier, 0], guest.x + shifts[carrier, 1]
+
+
+def walk(world: World, present: list[int], start_h: float, step_h: float) -> None:
+    """Move everyone one step on, minding edges and each other."""
+    if not present:
+        return
+    minutes = step_h * 60.0
+    strides = np.array([world.behaviour.stride(i, world.guests[i], start_h, minutes) for i in present])
+    strides *= np.array([_speed_factor(world, i) for i in present])[:, None]
+    now = np.array([(g.y, g.x) for g in world.guests])
+    ahead = now.copy()
+    ahead[present] += strides
+    before, after = world.depths(now[:, 0], now[:, 1]), world.depths(ahead[:, 0], ahead[:, 1])
+    for i in present:
+        guest = world.guests[i]
+        if guest.level == "surface":
+            _cross(world, i, guest, ahead[i], before[:, i], after[:, i], start_h)
+        else:
+            _keep(world, i, guest, ahead[i], before[guest.host, i], after[guest.host, i])
+        for axis in ("y", "x"):
+            if not 0 < getattr(guest, axis) < world.world_um:
+                setattr(guest, axis, float(np.clip(getattr(guest, axis), 0, world.world_um)))
+                guest.heading += np.pi
+    _part(world, present)
+
+
+def _speed_factor(world: World, i: int) -> float:
+    guest = world.guests[i]
+    if guest.kind == "effector":
+        return 0.15 if world.topmost(i) >= 0 else 1.0
+    return {"surface": 1.0, "under": UNDER_SPEED, "engulfed": world.scenario.guests.inside_speed}[guest.level]
+
+
+def _keep(world: World, i: int, guest: Guest, ahead: Array, before: float, after: float) -> None:
+    """Stay beneath or within the host: turn at its edge, and seek depth where the edge is too near."""
+    pose = world.poses.get(guest.host)
+    if pose is None or after < -guest.radius:
+        # the host has left, or drawn back over a guest that lay beneath it
+        if guest.level == "under":
+            guest.level, guest.host = "surface", -1
+        return
+    wanted = guest.radius + 1.0
+    if after >= wanted or after >= before:
+        guest.y, guest.x = float(ahead[0]), float(ahead[1])
+    else:
+        guest.heading = float(np.arctan2(pose.y - guest.y, pose.x - guest.x))
+    if after < wanted:
+        inward = np.arctan2(pose.y - guest.y, pose.x - guest.x)
+        pull = min(1.0, wanted - after) * 0.8
+        guest.y, guest.x = guest.y + pull * float(np.sin(inward)), guest.x + pull * float(np.cos(inward))
+
+
+def _cross(world: World, i: int, guest: Guest, ahead: Array, before: Array, after: Array, start_h: float) -> None:
+    """Walk on what is highest; at the edge of a host decide to climb, crawl under or turn away."""
+    y, x = float(ahead[0]), float(ahead[1])
+    met = np.flatnonzero((before <= 0) & (after > 0)) if guest.hover == 0 else np.zeros(0, int)
+    touching = guest.hover == 0 and bool((after > -guest.radius).any())
+    if not touching:
+        guest.contact_h = float("nan")
+    elif np.isnan(guest.contact_h):
+        guest.contact_h = start_h
+    if met.size and guest.kind == "guest" and guest.speed > 0:
+        if world.rng.random() < world.under_share():
+            guest.level, guest.host = "under", int(met[np.argmax(world.orders[met])])
+        elif world.rng.random() < TURN_BACK_SHARE:
+            guest.heading += np.pi
+            return
+    guest.y, guest.x = y, x
+
+
+def _part(world: World, present: list[int]) -> None:
+    """Guests on one level push each other apart."""
+    if len(present) < 2:
+        return
+    cells = [world.guests[i] for i in present]
+    y, x = np.array([g.y for g in cells]), np.array([g.x for g in cells])
+    r = np.array([g.radius for g in cells])
+    beneath = np.array([g.level != "surface" for g in cells])
+    first, second = np.nonzero(np.triu(np.abs(y[:, None] - y) + np.abs(x[:, None] - x) < 2.9 * r.max(), 1))
+    dy, dx = y[first] - y[second], x[first] - x[second]
+    apart, want = np.hypot(dy, dx), r[first] + r[second]
+    close = (apart < want) & (apart > 0) & (beneath[first] == beneath[second])
+    for a, b, d, overlap, sy, sx in zip(
+        first[close], second[close], apart[close], (want - apart)[close], dy[close], dx[close], strict=True
+    ):
+        push = 0.3 * overlap / d
+        for k, sign in ((a, 1.0), (b, -1.0)):
+            cells[k].y += float(np.clip(sign * push * sy, -1, 1))
+            cells[k].x += float(np.clip(sign * push * sx, -1, 1))
