@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import Unit, join_notes
@@ -111,8 +112,7 @@ def compare_counts(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, lev
     -------
     Comparison
         (1) Two or more units with both arms: :func:`paired_ratio`, units of one arm left out and named. (2) Otherwise,
-        two or more units in each arm: GEE with bias-reduced errors and t(G - p), where both arms have events. (3)
-        Otherwise the ratio of pooled rates and no test.
+        two or more units in each arm: :func:`unpaired_ratio`. (3) Otherwise the ratio of pooled rates and no test.
     """
     named = [t[(t.index != "") & (t["denominator"] > 0)] for t in (treated, control)]
     both = named[0].index.intersection(named[1].index)
@@ -132,16 +132,65 @@ def _noted(c: Comparison, note: str) -> Comparison:
 
 
 def _unpaired(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, note: str, level: float) -> Comparison:
-    if treated["events"].sum() == 0 or control["events"].sum() == 0:
-        found = _pooled(treated, control, unit, 0, note)
-        return _noted(found, "unpaired arms and one without events: no model of their spread")
-    rows = pd.concat([treated.assign(arm=1), control.assign(arm=0)])
-    rows["unit"] = rows.index.astype(str)
-    fit = gee_ratio(rows["events"], rows["denominator"], rows["arm"], rows["unit"], level)
-    n = int(rows["unit"].nunique())
+    arms = [(t["events"].to_numpy(np.float64), t["denominator"].to_numpy(np.float64)) for t in (treated, control)]
+    found = unpaired_ratio(*arms[0], *arms[1], unit=unit, level=level)
+    return _noted(found, join_notes("unpaired", note))
+
+
+def unpaired_ratio(
+    events: FloatArray,
+    denominator: FloatArray,
+    reference_events: FloatArray,
+    reference_denominator: FloatArray,
+    unit: Unit = "donor",
+    level: float = 0.95,
+) -> Comparison:
+    """Ratio between arms of different units, two or more each.
+
+    Parameters
+    ----------
+    events, denominator : (n_treated,) float64
+        Counts and exposures of the treated units.
+    reference_events, reference_denominator : (n_reference,) float64
+        The same of the reference.
+    unit : {"donor", "experiment"}
+        What the units are.
+    level : float
+        Coverage of the limits.
+
+    Returns
+    -------
+    Comparison
+        Student's two-sample t on log rates where every unit has at least 4 events; otherwise GEE with bias-reduced
+        errors and t(G - 2), where both arms have events; otherwise no test.
+    """
+    n = len(events) + len(reference_events)
+    if min(events.min(), reference_events.min()) >= MIN_EVENTS_FOR_T:
+        logs = [np.log(events / denominator), np.log(reference_events / reference_denominator)]
+        difference = float(logs[0].mean() - logs[1].mean())
+        variance = sum(float(((v - v.mean()) ** 2).sum()) for v in logs) / (n - 2)
+        error = float(np.sqrt(variance * (1 / len(logs[0]) + 1 / len(logs[1]))))
+        half = float(stats.t.ppf(0.5 + level / 2, n - 2)) * error
+        p = float(2 * stats.t.sf(abs(difference) / error, n - 2)) if error > 0 else np.nan
+        ratio, low, high = (float(np.exp(v)) for v in (difference, difference - half, difference + half))
+        return Comparison(
+            ratio, low, high, p, unit, n, f"t({n - 2}) on unpaired log rates", inhibition(ratio, low, high)
+        )
+    y1, y0 = float(events.sum()), float(reference_events.sum())
+    if y1 == 0 or y0 == 0:
+        ratio = (y1 / denominator.sum()) / (y0 / reference_denominator.sum()) if y0 > 0 else np.nan
+        note = "no test: unpaired arms and one without events"
+        return Comparison(ratio, np.nan, np.nan, np.nan, unit, n, "ratio of pooled rates", note)
+    fit = gee_ratio(
+        np.r_[events, reference_events], np.r_[denominator, reference_denominator],
+        np.r_[np.ones(len(events)), np.zeros(len(reference_events))], np.arange(n), level,
+    )  # fmt: skip
     return Comparison(
         fit.ratio, fit.low, fit.high, fit.p_value, unit, n, f"GEE, bias-reduced errors, t({fit.df})",
-        join_notes("unpaired", note, fit.warning, inhibition(fit.ratio, fit.low, fit.high)),
+        join_notes(
+            f"few events and unpaired {unit}s: limits too narrow where {unit}s differ widely", fit.warning,
+            inhibition(fit.ratio, fit.low, fit.high),
+        ),
     )  # fmt: skip
 
 
