@@ -10,7 +10,7 @@ that a notebook calls what the report calls:
 from cicimage.figures.crops import EventCrops, Outline, choose_frames, outlines_of
 from cicimage.figures.death import death_inside_outside
 from cicimage.figures.dose_response import dose_response
-from cicimage.figures.filmstrip import filmstrip, to_jpeg
+from cicimage.figures.filmstrip import Strip, filmstrip, to_jpeg
 from cicimage.figures.flow import flow
 from cicimage.figures.forest import forest
 from cicimage.figures.incidence import incidence
@@ -21,6 +21,6 @@ from cicimage.figures.residence import residence
 from cicimage.figures.superplot import superplot
 
 __all__ = [
-    "EventCrops", "Outline", "Picture", "choose_frames", "death_inside_outside", "dose_response", "filmstrip", "flow",
-    "forest", "incidence", "occupancy", "outlines_of", "quality", "residence", "superplot", "to_jpeg",
+    "EventCrops", "Outline", "Picture", "Strip", "choose_frames", "death_inside_outside", "dose_response", "filmstrip",
+    "flow", "forest", "incidence", "occupancy", "outlines_of", "quality", "residence", "superplot", "to_jpeg",
 ]  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from cicimage.figures.style import INK, MUTED, Dash, dress, plain
 
@@ -20,6 +20,15 @@ def curve_rows(curves: pd.DataFrame, curve: str, state: str | None = None) -> pd
     return rows.sort_values("time_h", kind="stable")
 
 
+def thinned(rows: pd.DataFrame, most: int = 240) -> pd.DataFrame:
+    """At most about ``most`` steps of a curve, spread evenly over time, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    grid = np.linspace(rows["time_h"].iloc[0], rows["time_h"].iloc[-1], most)
+    at = np.searchsorted(rows["time_h"].to_numpy(), grid, side="right") - 1
+    return rows.iloc[np.unique(np.append(np.clip(at, 0, None), len(rows) - 1))]
+
+
 def value_at(rows: pd.DataFrame, time_h: float, column: str = "estimate") -> float:
     """Value of a step curve at a time: that of the last step at or before it; NaN before the first."""
     before = rows[rows["time_h"] <= time_h]
@@ -28,6 +37,7 @@ def value_at(rows: pd.DataFrame, time_h: float, column: str = "estimate") -> flo
 
 def steps(ax: Axes, rows: pd.DataFrame, *, colour: str, dash: Dash = "-", label: str = "", width: float = 2.0) -> None:
     """Draw one step curve in per cent with its interval as a band."""
+    rows = thinned(rows)
     x, y = rows["time_h"], rows["estimate"] * 100
     ax.fill_between(x, rows["ci_low"] * 100, rows["ci_high"] * 100, step="post", color=colour, alpha=0.13, linewidth=0)
     ax.plot(x, y, drawstyle="steps-post", color=colour, linestyle=dash, linewidth=width, label=label)
@@ -44,9 +54,9 @@ def risk_table(
     dress(ax, grid="none")
     for side in ax.spines.values():
         side.set_visible(False)
-    ax.tick_params(length=0, labelbottom=False)
+    ax.tick_params(length=0, labelbottom=False, pad=18)
     ax.set_title(title, loc="left", fontsize=8.5, color=MUTED, pad=2)
-    ax.set_yticks(range(len(rows_of)), [plain(c, 18) for c in rows_of])
+    ax.set_yticks(range(len(rows_of)), [plain(c, 24) for c in rows_of])
     ax.set_ylim(len(rows_of) - 0.4, -0.6)
     for tick, condition in zip(ax.get_yticklabels(), rows_of, strict=True):
         tick.set_color(colours[condition])
@@ -80,17 +90,8 @@ def whole_hours(end_h: float, most: int = 7) -> npt.NDArray[np.float64]:
     return np.linspace(0.0, end_h, most)
 
 
-def label_ends(ax: Axes, curves: Sequence[tuple[str, pd.DataFrame, str]]) -> None:
-    """Name each curve at its end; names that would touch are moved apart."""
-    ends = sorted(
-        ((float(rows["estimate"].iloc[-1]) * 100, name, colour) for name, rows, colour in curves if len(rows)),
-        key=lambda e: e[0],
-    )
-    bottom, top = ax.get_ylim()
-    room = (top - bottom) * 0.075
-    placed = -np.inf
-    for y, name, colour in ends:
-        placed = max(y, placed + room)
-        ax.annotate(plain(name, 22), (1.0, placed), xycoords=("axes fraction", "data"), xytext=(6, 0),
-                    textcoords="offset points", fontsize=9, color=colour, fontweight="bold", va="center",
-                    annotation_clip=False)  # fmt: skip
+def legend_above(figure: Figure, colours: dict[str, str], dashes: dict[str, Dash]) -> None:
+    """Name the curves above the panels."""
+    handles = [Line2D([], [], color=colours[c], linestyle=dashes[c], linewidth=2.2, label=plain(c)) for c in dashes]
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4), frameon=False, fontsize=9.5,
+                  handlelength=2.6, columnspacing=2.0)  # fmt: skip

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.figures.forest import interval_bar, ratio_axis, ratio_limits
 from cicimage.figures.picture import Picture
-from cicimage.figures.source import Source, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, MUTED, canvas, condition_colours, donor_shapes, dress, plain, say_empty
+from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
+from cicimage.figures.style import INK, canvas, donor_shapes, dress, plain, say_empty, wrapped
 from cicimage.figures.superplot import donor_estimates
 from cicimage.figures.words import count, interval, number, printable, wording
 
@@ -34,14 +35,16 @@ def death_inside_outside(source: Source, *, width_in: float = 10.0, key: str = "
     hazards = comparisons[comparisons["estimand"] == HAZARD].set_index("condition")
     rates = rates[rates["estimand"].isin((INSIDE, OUTSIDE))]
     conditions = condition_order(source, list(dict.fromkeys([*rates["condition"], *hazards.index])))
-    figure = canvas(width_in, 3.8)
+    colours = colours_of(source, conditions)
+    colours = {c: colours[c] for c in conditions}
+    figure = canvas(width_in, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     if rates["estimate"].notna().any():
-        _paired(left, rates, wells, conditions)
+        _paired(left, rates, wells, colours)
     else:
         say_empty(left, "No death could be placed inside or outside.")
     if hazards["ratio"].notna().any() or hazards["ci_high"].notna().any():
-        _ratios(right, hazards, conditions)
+        _ratios(right, hazards, colours)
     else:
         say_empty(right, "No hazard ratio could be estimated.")
     return Picture(
@@ -55,9 +58,9 @@ def death_inside_outside(source: Source, *, width_in: float = 10.0, key: str = "
     )
 
 
-def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, conditions: list[str]) -> None:
+def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[str, str]) -> None:
     dress(ax, y_label=f"deaths per {_SCALE} guest-hours", title="Death rate")
-    colours = condition_colours(conditions)
+    conditions = list(colours)
     shapes = donor_shapes(sorted({d for d in wells["donor"] if d}))
     of_place = {p: donor_estimates(wells[wells["estimand"] == p]) for p in (OUTSIDE, INSIDE)}
     for i, condition in enumerate(conditions):
@@ -85,38 +88,26 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, conditions: list
     ax.set_xticks(ticks, ["outside", "inside"] * len(conditions))
     ax.tick_params(axis="x", length=0, labelsize=8.5)
     for i, condition in enumerate(conditions):
-        ax.annotate(plain(condition, 20), (i, 0), xycoords=("data", "axes fraction"), xytext=(0, -24),
+        ax.annotate(wrapped(condition, 20), (i, 0), xycoords=("data", "axes fraction"), xytext=(0, -24),
                     textcoords="offset points", ha="center", va="top", fontsize=9.5, color=INK, fontweight="bold",
                     annotation_clip=False)  # fmt: skip
     ax.set_xlim(-0.55, len(conditions) - 0.45)
     ax.set_ylim(bottom=0)
 
 
-def _ratios(ax: Axes, hazards: pd.DataFrame, conditions: list[str]) -> None:
+def _ratios(ax: Axes, hazards: pd.DataFrame, colours: dict[str, str]) -> None:
     dress(ax, x_label="hazard ratio, inside / outside (log scale)", title="Hazard ratio", grid="x")
-    colours = condition_colours(conditions)
-    ax.set_xscale("log")
-    values = hazards[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
-    values = values[np.isfinite(values) & (values > 0)]
-    low, high = max(min([*values, 0.4]) / 1.3, 0.01), min(max([*values, 2.5]) * 1.3, 100.0)
-    ax.set_xlim(low, high)
-    ticks = [t for t in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100) if low <= t <= high]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.axvline(1.0, color=MUTED, linewidth=1.1)
+    limits = ratio_limits(hazards)
+    ratio_axis(ax, *limits)
     of_condition = {str(h["condition"]): h for h in records(hazards.reset_index())}
-    for y, condition in enumerate(conditions):
+    for y, condition in enumerate(colours):
         if condition not in of_condition:
             continue
         h = of_condition[condition]
-        start = low if np.isnan(h["ci_low"]) else max(h["ci_low"], low)
-        end = high if np.isnan(h["ci_high"]) else min(h["ci_high"], high)
-        ax.plot([start, end], [y, y], color=colours[condition], linewidth=1.8)
-        if h["ratio"] > low:
-            ax.plot(h["ratio"], y, "o", color=colours[condition], markersize=8, markeredgecolor="white", zorder=3)
-        ax.text(start, y - 0.2, f"{plain(condition, 20)}: {number(h['ratio'])} ({interval(h['ci_low'], h['ci_high'])})",
-                fontsize=8.5, color=INK, va="bottom")  # fmt: skip
-    ax.set_ylim(len(conditions) - 0.5, -0.8)
+        interval_bar(ax, y, (h["ratio"], h["ci_low"], h["ci_high"]), limits, colours[condition], "o")
+        text = f"{plain(condition, 24)}  {number(h['ratio'])} ({interval(h['ci_low'], h['ci_high'])})"
+        ax.text(0.0, y - 0.22, text, fontsize=8.5, color=INK, va="bottom", transform=ax.get_yaxis_transform())
+    ax.set_ylim(len(colours) - 0.5, -0.8)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_of, table_or_empty
 from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty
-from cicimage.figures.words import Wording, interval, number, plural, printable, wording
+from cicimage.figures.words import Wording, exact, interval, number, plural, printable, wording
 
 
 def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-response") -> Picture:
@@ -100,7 +100,7 @@ def dose_response_alt(source: Source) -> str:
         points = of[(of["kind"] == "measured") & (of["donor"] == "")].sort_values("dose")
         unit = printable(of["dose_unit"].iloc[0])
         each = ", ".join(
-            f"{number(d)} {unit}: {number(e * words.scale)}"
+            f"{exact(d)} {unit}: {number(e * words.scale)}"
             for d, e in zip(points["dose"], points["estimate"], strict=True)
         )
         fit = fits[(fits["estimand"] == estimand) & (fits["drug"] == drug)]

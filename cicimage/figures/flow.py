@@ -127,11 +127,12 @@ def _box(ax: Axes, top: float, text: str, n: str) -> None:
 def _fallen(ax: Axes, top: float, room: float, out: list[tuple[int, str]]) -> None:
     if not out:
         return
-    lines = [f"{count(n)}  {plain(reason, 70)}" for n, reason in out]
     middle = top + room / 2
-    ax.plot([2.1, 4.5], [middle, middle], color=MUTED, linewidth=1.1)
-    for i, line in enumerate(lines):
-        ax.text(4.62, middle + 0.2 * (i - (len(lines) - 1) / 2), line, fontsize=9, color=MUTED, va="center")
+    ax.plot([2.1, 4.4], [middle, middle], color=MUTED, linewidth=1.1)
+    for i, (n, reason) in enumerate(out):
+        y = middle + 0.2 * (i - (len(out) - 1) / 2)
+        ax.text(5.05, y, count(n), fontsize=9, color=INK, va="center", ha="right")
+        ax.text(5.2, y, plain(reason, 70), fontsize=9, color=MUTED, va="center")
 
 
 def flow_alt(source: Source, n_recordings: int, left_out: dict[str, int] | None = None) -> str:

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cicimage.figures.picture import Picture
-from cicimage.figures.source import Source, condition_order, records, table_of
-from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, condition_colours, dress, plain, say_empty
+from cicimage.figures.source import Source, colours_of, records, table_of
+from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, dress, plain, say_empty
 from cicimage.figures.words import interval, number, p_value, plural, printable, wording
 
 _ROW_IN = 0.3
@@ -46,7 +46,7 @@ def forest(
             other.set_axis_off()
         say_empty(ax, "No comparison could be made.")
     else:
-        _draw(left, ax, right, rows, condition_order(source, rows["condition"]), n_lines)
+        _draw(left, ax, right, rows, colours_of(source, list(dict.fromkeys(rows["condition"]))), n_lines)
     return Picture(
         key,
         figure,
@@ -68,30 +68,36 @@ def _chosen(source: Source, estimands: Sequence[str] | None) -> pd.DataFrame:
     return rows.sort_values("estimand", key=lambda s: s.map(rank), kind="stable")
 
 
-def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+def ratio_limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Ends of a logarithmic axis that holds ratios and intervals, 1 and a factor of two around it."""
     values = rows[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)
     return max(min(low / 1.3, 0.45), 0.01), min(max(high * 1.3, 2.2), 100.0)
 
 
-def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, conditions: list[str], n_lines: int) -> None:
-    low, high = _limits(rows)
-    dress(ax, x_label="ratio to the reference (log scale)", grid="x")
+def ratio_axis(ax: Axes, low: float, high: float) -> None:
+    """Make x a logarithmic axis of ratios with a line at 1."""
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
+    marks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if high / low < 400 else (0.01, 0.1, 1, 10, 100)
+    ticks = [t for t in marks if low <= t <= high]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
     ax.axvline(1.0, color=MUTED, linewidth=1.1, zorder=1)
+
+
+def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[str, str], n_lines: int) -> None:
+    low, high = ratio_limits(rows)
+    dress(ax, x_label="ratio to the reference (log scale)", grid="x")
+    ratio_axis(ax, low, high)
     ax.set_ylim(n_lines - 0.4, -0.6)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     for side in (left, right):
         side.set_axis_off()
     _header(right, -0.6)
-    colours = condition_colours(["", *conditions], "")
-    shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(conditions)}
+    shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(colours)}
     y = 0
     for estimand, group in rows.groupby("estimand", sort=False):
         left.text(0.0, y, wording(str(estimand)).title, transform=left.get_yaxis_transform(), fontsize=9.5,
@@ -105,14 +111,15 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, conditions: lis
             versus = f"{plain(condition, 22)} / {plain(row['reference'], 14)}"
             left.text(0.04, y, versus, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
             bar = (row["ratio"], row["ci_low"], row["ci_high"])
-            _bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
+            interval_bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
             _numbers(right, y, row)
         y += 1
 
 
-def _bar(
+def interval_bar(
     ax: Axes, y: float, bar: tuple[float, float, float], limits: tuple[float, float], colour: str, shape: str
 ) -> None:
+    """One row: (ratio, low, high) as a shape on a line, with an arrow where the line leaves the axis."""
     ratio, low, high = bar
     left, right = limits
     start = left if np.isnan(low) or low < left else low

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cicimage.figures.curves import curve_rows, label_ends, risk_table, steps, value_at, whole_hours
+from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
-from cicimage.figures.source import Source, condition_order, table_of
-from cicimage.figures.style import canvas, condition_colours, condition_dashes, dress, say_empty
-from cicimage.figures.words import interval, number, plural, printable
+from cicimage.figures.source import Source, colours_of, condition_order, table_of
+from cicimage.figures.style import canvas, condition_dashes, dress, say_empty
+from cicimage.figures.words import exact, interval, number, plural, printable
 
 CURVE = "entry_cumulative_incidence"
 
@@ -31,8 +31,9 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
     if not conditions:
         say_empty(figure.subplots(), "No entries could be followed over time.")
     else:
-        colours, dashes = condition_colours(conditions), condition_dashes(conditions)
+        colours, dashes = colours_of(source, conditions), condition_dashes(conditions)
         grid = figure.subplots(2, 2, sharex=True, height_ratios=(3.0, 0.24 * len(conditions) + 0.12))
+        legend_above(figure, colours, dashes)
         times = whole_hours(float(entered["time_h"].max()))
         panels = ((entered, "First entry"), (died, "Death outside before any entry"))
         for column, (rows, title) in enumerate(panels):
@@ -45,7 +46,6 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
             ax.set_xticks(times)
             ax.tick_params(labelbottom=True)
             ax.set_ylim(bottom=0)
-            label_ends(ax, [(c, of[c], colours[c]) for c in conditions])
             if column == 0:
                 risk_table(table, of, times, colours)
             else:
@@ -71,7 +71,7 @@ def incidence_alt(source: Source) -> str:
         last, end = rows.iloc[-1], float(rows["time_h"].iloc[-1])
         dead = value_at(died[died["condition"] == condition], end)
         told.append(
-            f"{printable(condition)}: {number(last['estimate'] * 100)} % had entered after {number(end)} h "
+            f"{printable(condition)}: {number(last['estimate'] * 100)} % had entered after {exact(end)} h "
             f"(95 % interval {interval(last['ci_low'] * 100, last['ci_high'] * 100)}), {number(dead * 100)} % had died "
             f"outside first; {plural(rows['at_risk'].max(), 'guest')} watched at most"
         )

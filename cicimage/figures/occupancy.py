@@ -11,7 +11,7 @@ from cicimage.figures.curves import curve_rows, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, condition_order, table_of
 from cicimage.figures.style import LOCATION_COLOURS, LOCATION_HATCHES, canvas, dress, plain, say_empty
-from cicimage.figures.words import LOCATIONS, number, printable
+from cicimage.figures.words import LOCATIONS, exact, number, printable
 
 CURVE = "occupancy"
 # Bottom up: what the figure is about rests on the axis, where it can be read off.
@@ -64,7 +64,8 @@ def occupancy(source: Source, *, width_in: float = 10.0, key: str = "occupancy")
 def _wide(rows: pd.DataFrame, states: list[str]) -> pd.DataFrame:
     """Shares by time (rows) and state (columns), steps carried on."""
     wide = rows.pivot_table(index="time_h", columns="state", values="estimate", aggfunc="last").reindex(columns=states)
-    return wide.sort_index().ffill().fillna(0.0)
+    wide = wide.sort_index().ffill().fillna(0.0)
+    return wide.iloc[np.unique(np.linspace(0, len(wide) - 1, min(len(wide), 240)).astype(int))]
 
 
 def _stack(ax: Axes, rows: pd.DataFrame, states: list[str], condition: str, *, first: bool) -> None:
@@ -95,5 +96,5 @@ def occupancy_alt(source: Source) -> str:
             for s in _STACK
             if s in set(of["state"])
         ]
-        told.append(f"{printable(condition)} after {number(end)} h: " + ", ".join(shares))
+        told.append(f"{printable(condition)} after {exact(end)} h: " + ", ".join(shares))
     return "; ".join(told) + "." if told else "No guests to place."

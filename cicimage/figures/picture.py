@@ -18,7 +18,7 @@ from cicimage.figures.words import printable
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
 _FONTS: Final = "'Helvetica Neue', Arial, 'Liberation Sans', 'Segoe UI', system-ui, sans-serif"
-_FAMILY = re.compile(r"(font:[^;]*?\d+(?:\.\d+)?px )[^;]+")
+_FAMILY = re.compile(r"(font-family: |font:[^;]*?\d+(?:\.\d+)?px )[^;]+")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 

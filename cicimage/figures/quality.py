@@ -192,6 +192,7 @@ def _lines(
         ax.axhspan(*good, color=GOOD, linewidth=0, zorder=0)
     for position, line in rows.groupby("position", sort=False):
         if position not in marked:
+            line = line.iloc[:: max(1, len(line) // 100)]
             ax.plot(line["time_h"], line["value"], color="#9aa4ad", linewidth=0.8, alpha=0.8)
     for position, (colour, dash) in zip(marked, _MARKS, strict=False):
         line = rows[rows["position"] == position]

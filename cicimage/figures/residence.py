@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cicimage.figures.curves import curve_rows, label_ends, risk_table, steps, value_at, whole_hours
+from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
-from cicimage.figures.source import Source, condition_order, table_of
-from cicimage.figures.style import canvas, condition_colours, condition_dashes, dress, say_empty
-from cicimage.figures.words import number, plural, printable
+from cicimage.figures.source import Source, colours_of, condition_order, table_of
+from cicimage.figures.style import canvas, condition_dashes, dress, say_empty
+from cicimage.figures.words import exact, number, plural, printable
 
 CURVE = "residence"
 
@@ -37,9 +37,10 @@ def residence(
     if not conditions:
         say_empty(figure.subplots(), "No completed entry was watched, so no stay could be timed.")
     else:
-        colours, dashes = condition_colours(conditions), condition_dashes(conditions)
-        grid = figure.subplots(2, 3, sharex=True, width_ratios=(2, 1, 1),
+        colours, dashes = colours_of(source, conditions), condition_dashes(conditions)
+        grid = figure.subplots(2, 3, sharex=True, width_ratios=(2, 1.4, 1.4),
                                height_ratios=(3.0, 0.24 * len(conditions) + 0.12))  # fmt: skip
+        legend_above(figure, colours, dashes)
         times = whole_hours(float(staying["time_h"].max()))
         panels = (("inside", "Still inside"), ("escape", "Came out"), ("death", "Died inside"))
         for column, (state, title) in enumerate(panels):
@@ -54,13 +55,12 @@ def residence(
             ax.set_ylim(0, 102)
             ax.tick_params(labelbottom=True)
             if column == 0:
-                label_ends(ax, [(c, of[c], colours[c]) for c in conditions])
                 risk_table(table, of, times, colours, "Stays under observation")
             else:
                 table.set_axis_off()
     missed = (
-        f" Pictures were taken every {number(interval_h * 60)} min: stays shorter than about "
-        f"{number(interval_h * 120)} min are mostly missed." if interval_h else ""
+        f" Pictures were taken every {exact(interval_h * 60)} min: stays shorter than about "
+        f"{exact(interval_h * 120)} min are mostly missed." if interval_h else ""
     )  # fmt: skip
     return Picture(
         key,
@@ -87,7 +87,7 @@ def residence_alt(source: Source) -> str:
         rows = staying[staying["condition"] == condition]
         median, end = median_stay_h(rows), float(rows["time_h"].iloc[-1])
         stay = (
-            f"median stay {number(median)} h" if np.isfinite(median) else f"more than half last beyond {number(end)} h"
+            f"median stay {number(median)} h" if np.isfinite(median) else f"more than half last beyond {exact(end)} h"
         )
         ends = {
             s: value_at(r[r["condition"] == condition], end)
@@ -98,6 +98,6 @@ def residence_alt(source: Source) -> str:
             f"{printable(condition)}: {plural(rows['at_risk'].max(), 'stay')}, {stay}"
             + (f", {number(ends['escape'] * 100)} % came out" if "escape" in ends else "")
             + (f", {number(ends['death'] * 100)} % died inside" if "death" in ends else "")
-            + f" within {number(end)} h"
+            + f" within {exact(end)} h"
         )
     return "; ".join(told) + "." if told else "No completed entry was watched, so no stay could be timed."

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from cicimage.errors import CicimageError
+from cicimage.figures.style import condition_colours
 from cicimage.tables import TABLES, conform, empty
 
 
@@ -47,6 +48,12 @@ def table_or_empty(source: Source, name: str) -> pd.DataFrame:
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dicts, for the few rows of a figure or a page."""
     return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+
+
+def colours_of(source: Source, conditions: Sequence[str]) -> dict[str, str]:
+    """The colour of each condition, the same in every figure of an experiment."""
+    known = condition_order(source)
+    return condition_colours([*known, *(c for c in conditions if c not in known)])
 
 
 def condition_order(source: Source, seen: Sequence[str] | pd.Series | None = None) -> list[str]:

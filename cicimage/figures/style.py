@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,7 +22,8 @@ WARN: Final = "#b3261e"
 REFERENCE: Final = "#6b7580"
 _CONDITIONS: Final = ("#0072B2", "#D55E00", "#009E73", "#B4589A", "#C98A00", "#3B9BD6", "#7A5C3E")
 SHAPES: Final = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
-_DASHES: Final = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+Dash = Literal["-"] | tuple[float, Sequence[float]]
+_DASHES: Final[tuple[Dash, ...]] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 LOCATION_COLOURS: Final[dict[str, str]] = {
     "free": "#e6e8e4",
@@ -33,9 +34,7 @@ LOCATION_COLOURS: Final[dict[str, str]] = {
     "dead": "#39424a",
     "lost": "#bfc5ca",
 }
-LOCATION_HATCHES: Final[dict[str, str]] = {"unresolved": "////", "lost": "....", "entering": "\\\\\\\\"}
-
-Dash = str | tuple[float, Sequence[float]]
+LOCATION_HATCHES: Final[dict[str, str]] = {"unresolved": "////", "lost": "xx"}
 
 
 def condition_colours(conditions: Sequence[str], reference: str | None = None) -> dict[str, str]:
@@ -59,6 +58,16 @@ def donor_shapes(donors: Sequence[str]) -> dict[str, str]:
 def plain(name: object, most: int = 28) -> str:
     """A hostile name as matplotlib text: cut to length, and its dollars stay dollars (no mathtext)."""
     return short(name, most).replace("$", r"\$")
+
+
+def wrapped(name: object, room: int) -> str:
+    """A name in two lines where one of ``room`` letters does not hold it, broken at a blank, plus or hyphen."""
+    text = plain(name)
+    cuts = [i for i, letter in enumerate(text) if letter in " +_-/" and i]
+    if len(text) <= room or not cuts:
+        return text
+    middle = min(cuts, key=lambda i: abs(i - len(text) / 2))
+    return f"{text[:middle].rstrip()}\n{text[middle:].lstrip()}"
 
 
 def canvas(width_in: float, height_in: float) -> Figure:

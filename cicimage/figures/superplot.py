@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from cicimage.figures.picture import Picture
-from cicimage.figures.source import Source, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, MUTED, canvas, condition_colours, donor_shapes, dress, plain, say_empty
+from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
+from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty, wrapped
 from cicimage.figures.words import Wording, count, interval, listed, number, plural, printable, wording
 
 _SPREAD = 0.42  # width over which donors stand side by side within one condition
@@ -54,14 +54,15 @@ def superplot(
     """
     rates, wells = table_of(source, "rates"), table_or_empty(source, "rates_by_replicate")
     names = [estimands] if isinstance(estimands, str) else list(estimands)
-    conditions = condition_order(source)
+    colours = colours_of(source, condition_order(source))
     donors = sorted({d for d in wells["donor"] if d})
     n_columns = min(len(names), 3) or 1
     n_rows = -(-len(names) // n_columns) or 1
     figure = canvas(width_in, (3.9 if n_rows == 1 else 3.1) * n_rows + (0.3 if donors else 0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
-        _panel(ax, rates[rates["estimand"] == name], wells[wells["estimand"] == name], name, conditions, donors)
+        _panel(ax, rates[rates["estimand"] == name], wells[wells["estimand"] == name], name, colours, donors,
+               alone=len(names) == 1)  # fmt: skip
     for ax in axes[len(names) :]:
         ax.set_axis_off()
     handles = _legend(donors)
@@ -110,15 +111,22 @@ def _is_rate(rows: pd.DataFrame) -> bool:
 
 
 def _panel(
-    ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, name: str, conditions: list[str], donors: list[str]
+    ax: Axes,
+    rates: pd.DataFrame,
+    wells: pd.DataFrame,
+    name: str,
+    colours: dict[str, str],
+    donors: list[str],
+    *,
+    alone: bool,
 ) -> None:
     words = wording(name, str(rates["unit"].iloc[0]) if len(rates) else "")
     if rates.empty:
         say_empty(ax, f"{words.title}: nothing to show")
         return
-    dress(ax, y_label=words.unit, title=words.title)
-    colours, shapes = condition_colours(conditions), donor_shapes(donors)
-    by_donor = donor_estimates(wells)
+    dress(ax, y_label=words.unit, title="" if alone else words.title)
+    shapes = donor_shapes(donors)
+    by_donor, conditions = donor_estimates(wells), list(colours)
     offsets = _offsets(donors)
     for donor in donors:
         line = by_donor[by_donor["donor"] == donor].set_index("condition")["estimate"].reindex(conditions)
@@ -126,6 +134,8 @@ def _panel(
         ax.plot(xs, line * words.scale, color="#b3bbc2", linewidth=0.9, zorder=1)
         for x, condition, value in zip(xs, conditions, line, strict=True):
             of_donor = wells[(wells["condition"] == condition) & (wells["donor"] == donor)]
+            if np.isnan(value):
+                continue
             _dots(ax, x, of_donor["estimate"] * words.scale, colours[condition])
             ax.plot(x, value * words.scale, shapes[donor], color=colours[condition], markersize=8, zorder=3,
                     markeredgecolor="white", markeredgewidth=0.8, clip_on=False)  # fmt: skip
@@ -133,7 +143,7 @@ def _panel(
         nameless = wells[(wells["condition"] == condition) & (wells["donor"] == "")]
         _dots(ax, x - 0.1, nameless["estimate"] * words.scale, colours[condition])
         _estimate(ax, x + 0.34, rates[rates["condition"] == condition], words.scale, colours[condition])
-    ax.set_xticks(range(len(conditions)), [_wrapped(c, len(conditions)) for c in conditions])
+    ax.set_xticks(range(len(conditions)), [wrapped(c, max(8, 44 // len(conditions))) for c in conditions])
     ax.tick_params(axis="x", length=0, pad=6)
     ax.set_xlim(-0.5, len(conditions) - 0.4)
     ax.set_ylim(bottom=0)
@@ -147,6 +157,9 @@ def _offsets(donors: list[str]) -> dict[str, float]:
 
 
 def _dots(ax: Axes, x: float, values: pd.Series, colour: str) -> None:
+    values = values.dropna()
+    if values.empty:
+        return
     beside = np.linspace(-0.035, 0.035, len(values)) if len(values) > 1 else np.zeros(len(values))
     ax.plot(x + beside, values, ".", color=colour, alpha=0.45, markersize=5, zorder=2, clip_on=False)
 
@@ -163,21 +176,8 @@ def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str) 
         ax.plot([x, x], [low if np.isfinite(low) else 0.0, high], color=INK, linewidth=1.4, zorder=4)
     ax.plot([x - 0.08, x + 0.08], [estimate, estimate], color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt",
             clip_on=False)  # fmt: skip
-    ax.annotate(number(estimate), (x, estimate), textcoords="offset points", fontsize=8.5, color=INK,
-                va="center", xytext=(9, 0), annotation_clip=False)  # fmt: skip
-
-
-def _wrapped(condition: str, n_conditions: int) -> str:
-    """Break a long name at a blank or a plus so that neighbours do not touch."""
-    text = plain(condition)
-    room = max(8, 44 // max(n_conditions, 1))
-    if len(text) <= room:
-        return text
-    cuts = [i for i, c in enumerate(text) if c in " +_-" and i]
-    if not cuts:
-        return text
-    middle = min(cuts, key=lambda i: abs(i - len(text) / 2))
-    return f"{text[:middle].rstrip()}\n{text[middle:].lstrip()}"
+    ax.annotate(number(estimate), (x + 0.08, estimate), textcoords="offset points", fontsize=8.5, color=INK,
+                va="center", xytext=(4, 0), annotation_clip=False)  # fmt: skip
 
 
 def _legend(donors: list[str]) -> list[Line2D]:

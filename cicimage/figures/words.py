@@ -157,12 +157,12 @@ def wording(estimand: str, unit: str = "") -> Wording:
 
 
 def number(value: float) -> str:
-    """Round for reading: two significant digits, three where the first is 1, no exponents.
+    """Round for reading: two significant digits, three between 1 and 2, no exponents.
 
     Examples
     --------
     >>> [number(v) for v in (0.01234, 1.234, 23.45, 0.0, 1234.5, float("nan"))]
-    ['0.0123', '1.23', '23', '0', '1,234', '–']
+    ['0.012', '1.23', '23', '0', '1,234', '–']
     """
     if math.isnan(value):
         return "–"
@@ -177,8 +177,19 @@ def number(value: float) -> str:
     if size >= 100:
         return f"{sign}{size:,.0f}"
     exponent = math.floor(math.log10(size))
-    digits = 3 if size / 10**exponent < 1.995 else 2
+    digits = 3 if 1 <= size < 1.995 else 2
     return f"{sign}{size:.{max(0, digits - 1 - exponent)}f}"
+
+
+def exact(value: float) -> str:
+    """A number somebody chose, such as a dose or an interval: four digits at most, no zeros behind.
+
+    Examples
+    --------
+    >>> exact(24.0), exact(6.0000001), exact(0.25), exact(1000.0)
+    ('24', '6', '0.25', '1,000')
+    """
+    return f"{float(f'{value:.4g}'):,.10g}"
 
 
 def count(value: float) -> str:
@@ -225,6 +236,21 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def tight(text: str) -> str:
+    r"""Keep numbers and their units on one line.
+
+    Examples
+    --------
+    >>> tight("95 % interval, p < 0.001")
+    '95\xa0% interval, p\xa0<\xa00.001'
+    """
+    return _UNIT.sub("\u00a0", _P_VALUE.sub("p\u00a0\\1\u00a0", text))
+
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|µm|h|min|times|donors?|nM|µM)(?!\w))")
+_P_VALUE = re.compile(r"\bp ([<=]) (?=\d)")
 
 
 def plural(n: float, one: str, many: str = "") -> str:

@@ -27,17 +27,19 @@ from cicimage.figures import (
     superplot,
 )
 from cicimage.figures.source import condition_order, table_of, table_or_empty
-from cicimage.figures.words import ESTIMANDS, printable
+from cicimage.figures.strip_marks import STRIP_CSS
+from cicimage.figures.words import ESTIMANDS, printable, tight
 from cicimage.report.csv_export import csv_text
 from cicimage.report.data import ReportData
-from cicimage.report.gallery import Gallery, make_gallery
+from cicimage.report.gallery import MOST_PER_PAGE, Gallery, make_gallery
 from cicimage.report.methods_text import methods_paragraph
 from cicimage.report.verdict import HAZARD, verdict
 from cicimage.report.views import QUALITY_COLUMNS, comparisons_view, quality_rows, rates_views, watched_view
 from cicimage.store import write_text
 
-# 15 MB for the page; figures, tables and downloads take what the pictures leave.
-PICTURE_BYTES: Final = 12_600_000
+PAGE_BYTES: Final = 14_800_000  # filmstrips take what the rest of the page leaves of 15 MB
+CARD_BYTES: Final = 1_300  # text around one filmstrip, names of usual length
+ROW_BYTES: Final = 500
 DOWNLOAD_BYTES: Final = 700_000
 EVENT_ROWS: Final = 2000
 _DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
@@ -60,6 +62,14 @@ class Download:
     name: str
     n_rows: int
     uri: str
+
+
+class Drawn:
+    """A figure as the page takes it; matplotlib and the SVG writer have escaped the names in it."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.key, self.title, self.alt, self.how_to_read = picture.key, picture.title, picture.alt, picture.how_to_read
+        self.svg = Markup(picture.svg())  # noqa: S704
 
 
 def build_report(data: ReportData, path: Path) -> list[Path]:
@@ -101,22 +111,35 @@ def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
     CicimageError
         A table that is needed is missing or does not conform.
     """
-    table_of(data.tables, "rates")
-    table_of(data.tables, "events")
-    conditions = condition_order(data.tables)
-    gallery = make_gallery(data.tables, conditions, data.crops, budget_bytes=PICTURE_BYTES, interval_h=data.interval_h)
-    names = {1: stem} | {n: f"{stem}_filmstrips_{n}" for n in range(2, gallery.n_pages + 1)}
+    for name in ("rates", "events"):
+        table_of(data.tables, name)
     environment = _environment()
-    pages = {stem: environment.get_template("report.html.jinja").render(**_content(data, gallery, names))}
+    report, more = (environment.get_template(f"{name}.html.jinja") for name in ("report", "filmstrips"))
+    content = _content(data)
+    bare = report.render(**content, **_shown(Gallery(), {1: stem}))
+    n_events = len(data.tables["events"])
+    words = CARD_BYTES * min(n_events, MOST_PER_PAGE) + ROW_BYTES * min(n_events, EVENT_ROWS)
+    gallery = make_gallery(
+        data.tables,
+        condition_order(data.tables),
+        data.crops,
+        budget_bytes=PAGE_BYTES - len(bare.encode("utf-8")) - words,
+        interval_h=data.interval_h,
+    )
+    names = {1: stem} | {n: f"{stem}_filmstrips_{n}" for n in range(2, gallery.n_pages + 1)}
+    pages = {stem: report.render(**content, **_shown(gallery, names))}
     for number in range(2, gallery.n_pages + 1):
-        page = environment.get_template("filmstrips.html.jinja")
-        pages[names[number]] = page.render(
-            data=data, cards=gallery.page(number), number=number, names=names, gallery=gallery, **_assets()
-        )
+        pages[names[number]] = more.render(data=data, number=number, **_shown(gallery, names, number), **_assets())
     return pages
 
 
-def _content(data: ReportData, gallery: Gallery, names: dict[int, str]) -> dict[str, Any]:
+def _shown(gallery: Gallery, names: dict[int, str], page: int = 1) -> dict[str, Any]:
+    """What a page shows of the gallery."""
+    return {"gallery": gallery, "cards": gallery.page(page), "rows": gallery.cards[:EVENT_ROWS], "names": names}
+
+
+def _content(data: ReportData) -> dict[str, Any]:
+    """All but the gallery; figures are drawn here, once."""
     tables = data.tables
     shown = [name for name in ESTIMANDS if name not in (data.primary, HAZARD, *_DEATH)]
     rates = set(table_of(tables, "rates")["estimand"])
@@ -126,10 +149,10 @@ def _content(data: ReportData, gallery: Gallery, names: dict[int, str]) -> dict[
         "verdict": verdict(
             tables, data.primary, reference=data.reference, n_failed=data.n_failed(), n_recordings=data.n_recordings
         ),
-        "rates_pictures": _rates_pictures(data, others),
+        "rates_pictures": [Drawn(p) for p in _rates_pictures(data, others)],
         "death_picture": _death_picture(tables),
-        "flow_picture": flow(tables, data.n_recordings, _left_out(data)),
-        "quality_picture": quality(tables, guests=data.guest_population),
+        "flow_picture": Drawn(flow(tables, data.n_recordings, _left_out(data))),
+        "quality_picture": Drawn(quality(tables, guests=data.guest_population)),
         "primary_view": rates_views(tables, [data.primary]),
         "other_views": rates_views(tables, others),
         "death_views": [*rates_views(tables, list(_DEATH)), comparisons_view(tables, hazards=True)],
@@ -137,10 +160,6 @@ def _content(data: ReportData, gallery: Gallery, names: dict[int, str]) -> dict[
         "watched": watched_view(tables),
         "quality_columns": QUALITY_COLUMNS,
         "quality": quality_rows(tables, data.guest_population),
-        "gallery": gallery,
-        "cards": gallery.page(1),
-        "rows": gallery.cards[:EVENT_ROWS],
-        "names": names,
         "methods": methods_paragraph(data),
         "downloads": _downloads(tables),
         **_assets(),
@@ -169,10 +188,10 @@ def _rates_pictures(data: ReportData, others: list[str]) -> list[Picture]:
     return pictures
 
 
-def _death_picture(tables: Mapping[str, pd.DataFrame]) -> Picture | None:
+def _death_picture(tables: Mapping[str, pd.DataFrame]) -> Drawn | None:
     rates = table_of(tables, "rates")
     known = rates[rates["estimand"].isin(_DEATH)]["estimate"].notna().any()
-    return death_inside_outside(tables) if known else None
+    return Drawn(death_inside_outside(tables)) if known else None
 
 
 def _left_out(data: ReportData) -> dict[str, int]:
@@ -198,7 +217,7 @@ def _assets() -> dict[str, Any]:
     style = (folder / "report.css").read_text(encoding="utf-8")
     script = (folder / "report.js").read_text(encoding="utf-8")
     fingerprint = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return {"style": Markup(style), "script": Markup(script), "script_hash": fingerprint}  # noqa: S704 - our own files
+    return {"style": Markup(style + STRIP_CSS), "script": Markup(script), "script_hash": fingerprint}  # noqa: S704 - our own files
 
 
 def _environment() -> Environment:
@@ -210,15 +229,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_printable,
     )
-    environment.globals["svg"] = _svg
+    environment.filters["tight"] = tight
     return environment
 
 
 def _printable(value: object) -> object:
     """Text without control characters; markup we made ourselves is left alone."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
-
-
-def _svg(picture: Picture) -> Markup:
-    """A figure as inline SVG; matplotlib and the SVG writer have escaped the names in it."""
-    return Markup(picture.svg())  # noqa: S704

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from cicimage.errors import CicimageError
 from cicimage.figures.crops import EventCrops
-from cicimage.figures.filmstrip import clock, filmstrip, filmstrip_alt, to_jpeg
+from cicimage.figures.filmstrip import clock, filmstrip, to_jpeg
 from cicimage.figures.source import Source, records, table_or_empty
 from cicimage.figures.words import ENDS, SCORES, listed, plural, printable
 from cicimage.report.data import CropsOf
@@ -20,6 +21,9 @@ from cicimage.report.data import CropsOf
 MOST_PER_PAGE: Final = 500
 # Tile width in pixels and JPEG quality, from what one likes to see to what five hundred noisy strips leave room for.
 _LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32))
+
+
+NOTHING: Final = Markup("")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Card:
     reviewed: bool
     remarks: str
     image: str = ""
+    overlay: Markup = NOTHING
+    size: tuple[int, int] = (0, 0)
     alt: str = ""
     no_image: str = ""
     page: int = 1
@@ -95,11 +101,20 @@ def make_gallery(
     cards: dict[int, Card] = {}
     for i in _in_turn(events):
         entry = events["entry_frame"].iloc[i]
-        made = _picture(crops_of, str(events["event_id"].iloc[i]), entry, per_strip, max(level - 1, 0))
-        if used + len(made.image) > budget_bytes or on_page == MOST_PER_PAGE:
+        made = _picture(crops_of, str(events["event_id"].iloc[i]), entry, per_strip, level)
+        level = max(made.level - (made.n_bytes < per_strip / 2), 0)
+        if used + made.n_bytes > budget_bytes or on_page == MOST_PER_PAGE:
             page, used, on_page = page + 1, 0, 0
-        level, used, on_page = made.level, used + len(made.image), on_page + 1
-        cards[i] = Card(**facts[i], image=made.image, alt=made.alt, no_image=made.missing, page=page)
+        used, on_page = used + made.n_bytes, on_page + 1
+        cards[i] = Card(
+            **facts[i],
+            image=made.image,
+            overlay=made.overlay,
+            size=made.size,
+            alt=made.alt,
+            no_image=made.missing,
+            page=page,
+        )
     return Gallery([cards[i] for i in sorted(cards)])
 
 
@@ -112,9 +127,15 @@ def _in_turn(events: pd.DataFrame) -> Iterable[int]:
 @dataclass(frozen=True)
 class _Made:
     image: str = ""
+    overlay: Markup = NOTHING
     alt: str = ""
+    size: tuple[int, int] = (0, 0)
     missing: str = ""
     level: int = 0
+
+    @property
+    def n_bytes(self) -> int:
+        return len(self.image) + len(self.overlay) + len(self.alt)
 
 
 def _picture(crops_of: CropsOf, event_id: str, entry_frame: float, room: float, level: int) -> _Made:
@@ -126,19 +147,19 @@ def _picture(crops_of: CropsOf, event_id: str, entry_frame: float, room: float, 
     except CicimageError as error:
         return _Made(missing=f"The pictures of this event cannot be shown: {error}.", level=level)
     entry = None if pd.isna(entry_frame) else int(entry_frame)
-    image = ""
-    for step in range(level, len(_LADDER)):
-        tile_px, quality = _LADDER[step]
-        level = step
-        image = _encoded(crops, entry, tile_px, quality)
-        if len(image) <= room:
-            break
-    return _Made(image, filmstrip_alt(crops), "", level)
+    made = _encoded(crops, entry, level)
+    while made.n_bytes > room and made.level + 1 < len(_LADDER):
+        made = _encoded(crops, entry, made.level + 1)
+    return made
 
 
-def _encoded(crops: EventCrops, entry_frame: int | None, tile_px: int, quality: int) -> str:
-    picture = to_jpeg(filmstrip(crops, entry_frame=entry_frame, tile_px=tile_px), quality)
-    return base64.b64encode(picture).decode("ascii")
+def _encoded(crops: EventCrops, entry_frame: int | None, level: int) -> _Made:
+    tile_px, quality = _LADDER[level]
+    strip = filmstrip(crops, entry_frame=entry_frame, tile_px=tile_px)
+    image = base64.b64encode(to_jpeg(strip.image, quality)).decode("ascii")
+    # The overlay is numbers and words of our own, its text escaped where it is written.
+    overlay = Markup(strip.overlay())  # noqa: S704
+    return _Made(image, overlay, strip.alt, (strip.image.shape[1], strip.image.shape[0]), "", level)
 
 
 def frame_times(source: Source, interval_h: float | None) -> Callable[[str, float], float]:

@@ -107,28 +107,18 @@ def _finding(row: dict[str, Any]) -> Finding:
             f"{reference}"
         )
     else:
-        amount = f"Under {condition} the {title} was {_times(ratio)} that of {reference}"
+        amount = f"Under {condition} the {title} was {number(ratio)} times that of {reference}"
     if strength == "untested":
         return Finding(
             f"{amount} ({span}, from counts alone); no test can be made, so this describes these cultures only.",
             strength,
         )
     p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]
-    evidence = f"({span}; {n}" + (f"; {p_value(p)})" if not np.isnan(p) else ")")
+    lower = f"{number((1 - ratio) * 100)} % lower; " if strength == "differs" and 0 < ratio < 1 else ""
+    evidence = f"({lower}{span}; {n}" + (f"; {p_value(p)})" if not np.isnan(p) else ")")
     if strength == "differs":
         return Finding(f"{amount} {evidence}.", strength)
     return Finding(f"{amount} {evidence}: no difference can be claimed, and {_still_possible(low, high)}.", strength)
-
-
-def _times(ratio: float) -> str:
-    """A ratio as people say it.
-
-    Examples
-    --------
-    >>> _times(2.4), _times(0.11)
-    ('2.4 times', '0.110 times (11 %)')
-    """
-    return f"{number(ratio)} times" if ratio >= 1 else f"{number(ratio)} times ({number(ratio * 100)} %)"
 
 
 def _still_possible(low: float, high: float) -> str:
@@ -198,8 +188,8 @@ def _disagreement(comparisons: pd.DataFrame) -> list[str]:
         if len(known) > 1 and known["ratio"].max() / known["ratio"].min() > 1.5:
             each = [f"{number(r['ratio'])} {_SHORT[r['estimand']]}" for r in records(known)]
             told.append(
-                f"For {printable(condition)} the ratio depends on what entries are counted over: {listed(each)}. A drug can "
-                "change how many guests stay in view or touch a host; say which rate is meant."
+                f"For {printable(condition)} the ratio depends on what entries are counted over: {listed(each)}. A "
+                "drug can change how many guests stay in view or touch a host; say which rate is meant."
             )
     return told
 
@@ -215,8 +205,8 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
         for r in records(wide)
     ]
     return [
-        f"The optics left part of the time open. Were all of it outside, or all of it inside, the {words.title.lower()} "
-        f"would lie within ({words.unit}): {listed(each)}."
+        f"The optics left part of the time open. Were all of it outside, or all of it inside, the "
+        f"{words.title.lower()} would lie within ({words.unit}): {listed(each)}."
     ]
 
 
@@ -234,8 +224,8 @@ def _deaths(comparisons: pd.DataFrame) -> list[str]:
             span = interval(row["ci_low"], row["ci_high"])
             told.append(
                 f"{printable(row['condition'])}: death was {fewer} inside than outside (hazard ratio "
-                f"{number(row['ratio'])}, 95 % interval {span}); an association, since healthier guests may be the ones "
-                "that enter."
+                f"{number(row['ratio'])}, 95 % interval {span}); an association, since healthier guests may be "
+                "the ones that enter."
             )
     return told
 

@@ -23,6 +23,19 @@ class View:
     numeric: tuple[bool, ...]
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
+    def without(self, *names: str) -> View:
+        """The same table without some columns, and without those that have nothing to say in any row."""
+        keep = [
+            i for i, name in enumerate(self.columns)
+            if name not in names and (not self.rows or i == 0 or any(row[i] for row in self.rows))
+        ]  # fmt: skip
+        return View(
+            self.caption,
+            tuple(self.columns[i] for i in keep),
+            tuple(self.numeric[i] for i in keep),
+            [tuple(row[i] for i in keep) for row in self.rows],
+        )
+
 
 def rates_views(source: Source, estimands: list[str]) -> list[View]:
     """One table per estimand, in the order given."""
@@ -42,7 +55,7 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
             (False, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
         )  # fmt: skip
-        views.append(view)
+        views.append(view.without())
     return views
 
 
@@ -54,7 +67,7 @@ def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     )  # fmt: skip
     return (
         row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), bounds,
-        count(row["events"]), count(round(row["exposure_h"])) if np.isfinite(row["exposure_h"]) else "–", count(row["n_guests"]),
+        count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip
 
@@ -63,22 +76,27 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
     """All comparisons, or those of death inside against outside."""
     rows = table_or_empty(source, "comparisons")
     rows = rows[(rows["estimand"] == HAZARD) == hazards]
-    return View(
-        "Death inside against outside" if hazards else "Comparisons",
+    view = View(
+        "Hazard ratio, inside against outside" if hazards else "Comparisons",
         ("What", "Condition", "Against", "Ratio", "95 % interval", "p", "p, adjusted", "n", "Method", "Remark"),
         (False, False, False, True, True, True, True, True, False, False),
         [_comparison_row(r) for r in records(rows)],
     )
+    return view.without("What", "Against") if hazards else view.without()
 
 
 def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
         wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
-        interval(row["ci_low"], row["ci_high"]), p_value(row["p_value"]).removeprefix("p = "),
-        "–" if np.isnan(row["p_adjusted"]) else p_value(row["p_adjusted"]).removeprefix("p = "),
+        interval(row["ci_low"], row["ci_high"]), _p(row["p_value"]),
+        _p(row["p_adjusted"]),
         f"{row['n_pairs']} {unit}s" if unit != "none" else "–", row["method"], row["note"],
     )  # fmt: skip
+
+
+def _p(p: float) -> str:
+    return "–" if np.isnan(p) else p_value(p).removeprefix("p ").removeprefix("= ")
 
 
 def watched_view(source: Source) -> View:
@@ -92,7 +110,7 @@ def watched_view(source: Source) -> View:
         outside, contact, inside, left_open = hours.loc[condition].to_numpy(dtype=float)
         total = outside + inside + left_open
         share = f"{number(100 * left_open / total)} %" if total else "–"
-        rows.append((condition, *(count(np.round(v)) for v in (outside, contact, inside, left_open)), share))
+        rows.append((condition, *(count(round(float(v))) for v in (outside, contact, inside, left_open)), share))
     return View(
         "Hours of living guests, by where they were",
         (

@@ -53,6 +53,8 @@
       box.append(...cards.sort(orders[order.value]));
       document.getElementById("shown").textContent = `${n} of ${cards.length} shown`;
     };
+    const outlines = document.getElementById("outlines");
+    outlines.addEventListener("change", () => box.classList.toggle("bare", !outlines.checked));
     for (const select of [order, ...Object.values(choices)]) select.addEventListener("change", show);
     document.getElementById("shown").textContent = `${cards.length} shown`;
   }
