@@ -9,25 +9,32 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from cicimage.masks import FloatArray, Mask, Masks
+from cicimage.masks import BoolArray, FloatArray, Mask, Masks
 from cicimage.methods import HostSegmenter, Objects, Scene
+from cicimage.segmentation.axial import locate
 from cicimage.segmentation.grid import Grid, finite, shrink
 from cicimage.segmentation.host_foreground import clean, fill_guests, foreground, on_grid, project
-from cicimage.segmentation.host_split import by_markers, by_thickness
+from cicimage.segmentation.host_split import by_markers, by_rim, by_thickness
 from cicimage.segmentation.nuclei import nucleus_markers
+from cicimage.segmentation.overlap import shared_ground
+from cicimage.segmentation.texture import local_contrast, textured
 
 Labels = npt.NDArray[np.int32]
 
 
 class ThresholdHostSegmenter(HostSegmenter):
-    """Foreground over the background's noise, split at nuclei or between hills of thickness."""
+    """Foreground over the background's noise, split at nuclei or between hills of thickness, overlaps given to both.
+
+    Stains: *cytosol* by level; *membrane* by level with the dark middle filled, split along bright rims;
+    *nucleus* by growing each nucleus over ``nucleus_rim_um``; *none* (brightfield, phase contrast) by texture.
+    """
 
     stage_version: ClassVar[int] = 1
 
     noise_factor: float = Field(default=5.0, ge=1.0, le=50.0)
     """Least height of the foreground over the background, in SD of the smoothed background."""
     local_share: float = Field(default=0.1, ge=0.0, le=0.9)
-    """Least height as share of the brightest signal within a quarter of the smallest diameter."""
+    """Least height as share of the brightest signal within a quarter of the smallest diameter: haze stays out."""
     blur_um: float = Field(default=1.0, ge=0.0, le=10.0)
     """Smoothing before the threshold, um."""
     grid_um: float = Field(default=1.3, ge=0.2, le=5.0)
@@ -36,37 +43,77 @@ class ThresholdHostSegmenter(HostSegmenter):
     """Smallest accepted area as share of the disc of the population's smallest diameter."""
     max_hole_um2: float = Field(default=150.0, ge=0.0)
     """Largest enclosed hole that is filled, um2: a guest's ground, not the gap between cells."""
-    min_depth: float = Field(default=0.25, ge=0.0, le=1.0)
+    guest_ring: float = Field(default=0.7, ge=0.0, le=1.0)
+    """Share of a guest's surroundings that must be host for its ground to be host."""
+    min_depth: float = Field(default=0.12, ge=0.0, le=1.0)
     """Without nuclei: share of its height by which a hill must stand over its saddle to be a cell of its own."""
     nucleus_um: tuple[float, float] = Field(default=(8.0, 24.0))
     """Smallest and largest diameter of a nucleus, um."""
+    nucleus_rim_um: float = Field(default=5.0, ge=0.0, le=50.0)
+    """Stain of the nucleus alone: width of cell body taken around it, um."""
+    overlap_um: float = Field(default=15.0, ge=0.0, le=100.0)
+    """Farthest that the ground shared by two hosts reaches from the border between them, um; 0 shares none."""
+    overlap_share: float = Field(default=0.8, ge=0.5, le=2.0)
+    """Signal of shared ground, as share of the sum of both hosts' lamella levels."""
 
     def segment(self, scene: Scene) -> Objects:
         """Return the hosts of one frame, labels ascending by row of the centroid."""
         grid = shrink(finite(scene.image), scene.um_per_px, self.grid_um)
-        px2 = grid.um_per_px**2
-        found, signal = foreground(
-            project(grid.volume), grid.um_per_px, noise_factor=self.noise_factor, local_share=self.local_share,
-            blur_um=self.blur_um, reach_um=0.25 * scene.diameter_um[0],
-        )  # fmt: skip
-        least = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2
-        inside = clean(found, grid.um_per_px, min_area_um2=0.5 * least, max_hole_um2=self.max_hole_um2)
-        guests = on_grid(scene.inner, grid) if scene.inner is not None else np.zeros(inside.shape, dtype=np.int32)
-        if guests.any():
-            inside = fill_guests(inside, guests, grid.um_per_px, least_ring=0.7)
-            signal = _bridge(signal, inside, guests > 0, grid.um_per_px)
-        if scene.nuclei is not None:
-            nuclei = project(shrink(finite(scene.nuclei), scene.um_per_px, self.grid_um).volume)
-            markers = nucleus_markers(nuclei, grid.um_per_px, self.nucleus_um, guests)
-            labels = by_markers(signal, inside, markers, grid.um_per_px, rim_stained=scene.stain == "membrane")
+        guests = on_grid(scene.inner, grid) if scene.inner is not None else np.zeros(grid.volume.shape[1:], np.int32)
+        inside, signal = self._ground(scene, grid, guests)
+        labels = self._split(scene, grid, guests, inside, signal)
+        least_px = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2 / grid.um_per_px**2
+        labels = _only_large(labels, least_px)
+        extra = (
+            shared_ground(labels, signal, grid.um_per_px, reach_um=self.overlap_um, sum_share=self.overlap_share)
+            if self.overlap_um > 0 and scene.stain == "cytosol"
+            else {}
+        )
+        return _objects(labels, extra, signal, grid, scene)
+
+    def _ground(self, scene: Scene, grid: Grid, guests: Labels) -> tuple[BoolArray, FloatArray]:
+        """Foreground with holes filled, and the signal over background with the holes bridged."""
+        um = grid.um_per_px
+        if scene.stain == "none":
+            contrast = local_contrast(grid.volume, um, fine_um=0.5, window_um=1.0).max(axis=0)
+            found, signal = (
+                textured(contrast, um, window_um=1.0, local_share=0.2, max_hole_um2=self.max_hole_um2),
+                contrast,
+            )
         else:
-            labels = by_thickness(signal, inside, grid.um_per_px, scale_um=5.0, min_depth=self.min_depth)
-        return _objects(labels, least / px2, grid, scene)
+            found, signal = foreground(
+                project(grid.volume), um, noise_factor=self.noise_factor, local_share=self.local_share,
+                blur_um=self.blur_um, reach_um=0.25 * scene.diameter_um[0],
+            )  # fmt: skip
+        least = 0.5 * self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2
+        hole = self.max_hole_um2
+        if scene.stain == "membrane":  # the middle of a cell whose rim alone is stained is no gap
+            hole = max(hole, np.pi / 4.0 * scene.diameter_um[0] ** 2)
+        inside = clean(found, um, min_area_um2=least, max_hole_um2=hole)
+        if guests.any():
+            inside = fill_guests(inside, guests, um, least_ring=self.guest_ring)
+            signal = _bridge(signal, inside, guests > 0, um)
+        return inside, signal
+
+    def _split(self, scene: Scene, grid: Grid, guests: Labels, inside: BoolArray, signal: FloatArray) -> Labels:
+        um = grid.um_per_px
+        if scene.stain == "nucleus" or scene.nuclei is not None:
+            image = project(grid.volume)
+            if scene.nuclei is not None:
+                image = project(shrink(finite(scene.nuclei), scene.um_per_px, self.grid_um).volume)
+            markers = nucleus_markers(image, um, self.nucleus_um, guests)
+            if scene.stain == "nucleus":
+                inside = _grown(inside, self.nucleus_rim_um / um)
+                return by_markers(np.ones_like(signal), inside, markers, um)
+            return by_markers(signal, inside, markers, um, rim_stained=scene.stain == "membrane")
+        if scene.stain == "membrane":
+            return by_rim(signal, inside, um, min_depth=self.min_depth)
+        flat = scene.stain == "none"  # texture is no thickness: shape alone splits
+        relief = np.ones_like(signal) if flat else signal
+        return by_thickness(relief, inside, um, scale_um=0.1 * scene.diameter_um[0], min_depth=self.min_depth)
 
 
-def _bridge(
-    signal: FloatArray, inside: npt.NDArray[np.bool_], hole: npt.NDArray[np.bool_], um_per_px: float
-) -> FloatArray:
+def _bridge(signal: FloatArray, inside: BoolArray, hole: BoolArray, um_per_px: float) -> FloatArray:
     """Carry the host's signal over the holes of guests, so that no hole looks like a valley between two hosts."""
     known = (inside & ~hole).astype(np.float32)
     sigma = 3.0 / um_per_px
@@ -75,18 +122,62 @@ def _bridge(
     return np.where(hole & inside, np.maximum(signal, around), signal).astype(np.float32)
 
 
-def _objects(labels: Labels, min_area_px: float, grid: Grid, scene: Scene) -> Objects:
+def _grown(pixels: BoolArray, radius_px: float) -> BoolArray:
+    if not pixels.any():
+        return pixels
+    away = cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(away <= radius_px)
+
+
+def _only_large(labels: Labels, least_px: float) -> Labels:
+    """Drop small labels and number the others 1..n."""
+    area = np.bincount(labels.ravel())
+    keep = area >= least_px
+    keep[0] = False
+    names = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
+    return np.asarray(names[labels])
+
+
+def _objects(
+    labels: Labels, extra: dict[int, list[tuple[slice, slice, BoolArray]]], signal: FloatArray, grid: Grid, scene: Scene
+) -> Objects:
+    """Grid labels, and the ground shared with neighbours, as masks on the frame."""
     shape = (scene.image.shape[1], scene.image.shape[2])
-    found: list[Mask] = []
+    found: list[tuple[Mask, float, float]] = []
+    profiles = _profiles(labels, grid.volume) if scene.um_per_z is not None and grid.volume.shape[0] > 1 else None
     for mask in Masks.from_labels(labels):
-        if mask.area_px >= min_area_px:
-            whole = _to_frame(mask, grid, shape)
-            if whole is not None:
-                found.append(whole)
-    found.sort(key=lambda m: m.centroid_px())
-    masks = Masks([Mask(i, m.y0, m.x0, m.pixels) for i, m in enumerate(found, start=1)], shape)
-    z_um, extent = np.full(len(masks), np.nan), np.full(len(masks), np.nan)
-    return Objects(masks, z_um, extent)
+        z, extent = np.nan, np.nan
+        if profiles is not None and scene.um_per_z is not None:
+            profile = profiles[mask.label]
+            z, extent = (scene.um_per_z * v for v in locate(profile, float(np.argmax(profile))))
+        whole = _to_frame(_with_extra(mask, extra.get(mask.label, [])), grid, shape)
+        if whole is not None:
+            found.append((whole, z, extent))
+    found.sort(key=lambda f: f[0].centroid_px())
+    masks = Masks([Mask(i, m.y0, m.x0, m.pixels) for i, (m, _, _) in enumerate(found, start=1)], shape)
+    return Objects(masks, np.array([f[1] for f in found], float), np.array([f[2] for f in found], float))
+
+
+def _profiles(labels: Labels, volume: FloatArray) -> npt.NDArray[np.float64]:
+    """Mean of every slice over each label less that over the background, (n + 1, Z)."""
+    count = np.maximum(np.bincount(labels.ravel()), 1)
+    means = np.stack([np.bincount(labels.ravel(), weights=plane.ravel()) / count for plane in volume], axis=1)
+    return np.asarray(np.maximum(means - means[0], 0.0))
+
+
+def _with_extra(mask: Mask, pieces: list[tuple[slice, slice, BoolArray]]) -> Mask:
+    """Add pieces to a mask."""
+    if not pieces:
+        return mask
+    boxes = [(*mask.window, mask.pixels), *pieces]
+    y0, x0 = min(b[0].start for b in boxes), min(b[1].start for b in boxes)
+    y1 = max(b[0].start + b[2].shape[0] for b in boxes)
+    x1 = max(b[1].start + b[2].shape[1] for b in boxes)
+    pixels = np.zeros((y1 - y0, x1 - x0), dtype=np.bool_)
+    for rows, columns, piece in boxes:
+        top, left = rows.start - y0, columns.start - x0
+        pixels[top : top + piece.shape[0], left : left + piece.shape[1]] |= piece
+    return Mask(mask.label, y0, x0, pixels)
 
 
 def _to_frame(mask: Mask, grid: Grid, shape: tuple[int, int]) -> Mask | None:

@@ -143,6 +143,35 @@ def persistent_basins(
 
 
 @compiled
+def _relax(
+    p: int,
+    now: int,
+    cost: npt.NDArray[np.uint8],
+    inside: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.int32],
+    best: npt.NDArray[np.int32],
+    first: npt.NDArray[np.int32],
+    entries: npt.NDArray[np.int32],
+    used: int,
+    waiting: int,
+) -> tuple[int, int]:
+    """Offer flat pixel ``p``'s label to its eight neighbours and queue those that take it."""
+    height, width = cost.shape
+    i, j = p // width, p % width
+    for ii in range(max(i - 1, 0), min(i + 2, height)):
+        for jj in range(max(j - 1, 0), min(j + 2, width)):
+            q = ii * width + jj
+            price = now + cost[ii, jj] * (3 if ii != i and jj != j else 2)
+            if inside[ii, jj] and price < best[q]:
+                best[q], labels[q] = price, labels[p]
+                bucket = price % first.size
+                entries[used, 0], entries[used, 1], entries[used, 2] = q, price, first[bucket]
+                first[bucket] = used
+                used, waiting = used + 1, waiting + 1
+    return used, waiting
+
+
+@compiled
 def spread(
     cost: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], markers: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int32]:
@@ -164,19 +193,16 @@ def spread(
     """
     height, width = cost.shape
     n = height * width
-    ring = 1024  # more than the dearest step, 2 * 255 + 255
-    labels = np.zeros(n, dtype=np.int32)
-    best = np.full(n, np.iinfo(np.int64).max, dtype=np.int64)
-    first = np.full(ring, -1, dtype=np.int64)
-    pixel = np.empty(4 * n + 16, dtype=np.int64)
-    following = np.empty(4 * n + 16, dtype=np.int64)
-    distance = np.empty(4 * n + 16, dtype=np.int64)
+    ring = 1024  # more than the dearest step, 3 * 255
+    labels = markers.copy().ravel()
+    best = np.full(n, np.iinfo(np.int32).max, dtype=np.int32)
+    first = np.full(ring, -1, dtype=np.int32)
+    entries = np.empty((4 * n + 16, 3), dtype=np.int32)  # pixel, cost, next entry in the same bucket
     used, waiting = 0, 0
-    flat_cost, flat_in, flat_marks = cost.ravel(), inside.ravel(), markers.ravel()
     for p in range(n):
-        if flat_marks[p] > 0:
-            labels[p], best[p] = flat_marks[p], 0
-            pixel[used], distance[used], following[used] = p, 0, first[0]
+        if labels[p] > 0:
+            best[p] = 0
+            entries[used, 0], entries[used, 1], entries[used, 2] = p, 0, first[0]
             first[0] = used
             used, waiting = used + 1, waiting + 1
     now = 0
@@ -185,26 +211,12 @@ def spread(
         if entry < 0:
             now += 1
             continue
-        first[now % ring] = following[entry]
+        first[now % ring] = entries[entry, 2]
         waiting -= 1
-        p = pixel[entry]
-        if distance[entry] > best[p]:
+        p = entries[entry, 0]
+        if entries[entry, 1] > best[p]:
             continue
-        i, j = p // width, p % width
-        for ii in range(max(i - 1, 0), min(i + 2, height)):
-            for jj in range(max(j - 1, 0), min(j + 2, width)):
-                q = ii * width + jj
-                if not flat_in[q]:
-                    continue
-                step = flat_cost[q] * (3 if ii != i and jj != j else 2)
-                if now + step < best[q]:
-                    best[q], labels[q] = now + step, labels[p]
-                    if used == pixel.size:
-                        pixel = np.concatenate((pixel, np.empty_like(pixel)))
-                        following = np.concatenate((following, np.empty_like(following)))
-                        distance = np.concatenate((distance, np.empty_like(distance)))
-                    pixel[used], distance[used] = q, now + step
-                    following[used] = first[(now + step) % ring]
-                    first[(now + step) % ring] = used
-                    used, waiting = used + 1, waiting + 1
+        if used + 8 > entries.shape[0]:
+            entries = np.concatenate((entries, np.empty_like(entries)))
+        used, waiting = _relax(p, now, cost, inside, labels, best, first, entries, used, waiting)
     return labels.reshape(height, width)

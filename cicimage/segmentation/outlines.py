@@ -71,6 +71,31 @@ def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
 
 
 @compiled
+def _owns(
+    s: int,
+    i: int,
+    j: int,
+    y: npt.NDArray[np.float64],
+    x: npt.NDArray[np.float64],
+    radii: npt.NDArray[np.float64],
+    longest: npt.NDArray[np.float64],
+    rivals: npt.NDArray[np.int64],
+) -> bool:
+    """Whether pixel (i, j) lies in outline s, and in no rival's deeper."""
+    dy, dx = i - y[s], j - x[s]
+    if dy * dy + dx * dx > longest[s] * longest[s]:
+        return False
+    own = _depth(dy, dx, radii[s])
+    if own > 1.0:
+        return False
+    for t in rivals:
+        ty, tx = i - y[t], j - x[t]
+        if ty * ty + tx * tx < longest[t] * longest[t] and _depth(ty, tx, radii[t]) < own:
+            return False
+    return True
+
+
+@compiled
 def _fill(
     y: npt.NDArray[np.float64],
     x: npt.NDArray[np.float64],
@@ -81,9 +106,9 @@ def _fill(
     pixels: npt.NDArray[np.bool_],
 ) -> None:
     n = y.size
-    longest, shortest = np.zeros(n), np.zeros(n)
+    longest = np.zeros(n)
     for s in range(n):
-        longest[s], shortest[s] = radii[s].max(), radii[s].min()
+        longest[s] = radii[s].max()
     rivals = np.zeros(n, dtype=np.int64)
     for s in range(n):
         count = 0
@@ -95,18 +120,5 @@ def _fill(
         at = start[s]
         for i in range(boxes[s, 0], boxes[s, 2]):
             for j in range(boxes[s, 1], boxes[s, 3]):
-                dy, dx = i - y[s], j - x[s]
-                far = dy * dy + dx * dx
-                inside = far < shortest[s] * shortest[s]
-                if not inside and far < longest[s] * longest[s]:
-                    inside = _depth(dy, dx, radii[s]) <= 1.0
-                if inside and count:
-                    own = _depth(dy, dx, radii[s])
-                    for c in range(count):
-                        t = rivals[c]
-                        ty, tx = i - y[t], j - x[t]
-                        if ty * ty + tx * tx < longest[t] * longest[t] and _depth(ty, tx, radii[t]) < own:
-                            inside = False
-                            break
-                pixels[at] = inside
+                pixels[at] = _owns(s, i, j, y, x, radii, longest, rivals[:count])
                 at += 1

@@ -1,0 +1,57 @@
+"""Cells without a dye: brightfield and phase contrast show them by texture, not by level."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from cicimage.masks import BoolArray, FloatArray
+from cicimage.segmentation.host_foreground import fill_holes
+
+
+def local_contrast(image: FloatArray, um_per_px: float, *, fine_um: float, window_um: float) -> FloatArray:
+    """Local standard deviation of an image, (..., Y, X).
+
+    Parameters
+    ----------
+    image : (..., Y, X) float32 array
+        Brightfield or phase contrast.
+    um_per_px : float
+        Pixel size, um.
+    fine_um : float
+        Detail finer than this is noise, um.
+    window_um : float
+        Width (Gaussian SD) of the neighbourhood, um.
+    """
+    fine, window = max(fine_um / um_per_px, 0.5), max(window_um / um_per_px, 1.0)
+    planes = image.reshape(-1, *image.shape[-2:])
+    out = np.empty_like(planes)
+    for k, plane in enumerate(planes):
+        smooth = cv2.GaussianBlur(plane, (0, 0), fine)
+        mean = cv2.GaussianBlur(smooth, (0, 0), window)
+        square = cv2.GaussianBlur((smooth - mean) ** 2, (0, 0), window)
+        np.sqrt(np.maximum(square, 0.0), out=out[k])
+    return out.reshape(image.shape)
+
+
+def textured(
+    contrast: FloatArray, um_per_px: float, *, window_um: float, local_share: float, max_hole_um2: float
+) -> BoolArray:
+    """Pixels of cells by their texture: Otsu's threshold on the logarithm of the local contrast.
+
+    A cell's smooth middle is filled. The contrast is smeared over its window and a cell's halo has some of its own;
+    the result is therefore worn down by twice the window's width. Nothing is found where contrast varies less than twofold over the field.
+    """
+    floor = max(float(np.median(contrast)) * 1e-3, 1e-6)
+    log = np.log(np.maximum(contrast, floor))
+    low, high = np.percentile(log, [0.5, 99.5])
+    if high - low < np.log(2.0) * 2.0:
+        return np.zeros(contrast.shape, dtype=np.bool_)
+    grey = np.clip((log - low) / (high - low) * 255.0, 0.0, 255.0).astype(np.uint8)
+    level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
+    size = 2 * max(1, round(6.0 * window_um / um_per_px)) + 1
+    strong = cv2.blur(cv2.dilate(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), (size, size))
+    found = fill_holes((grey > level) & (contrast > local_share * strong), max_hole_um2 / um_per_px**2)
+    width = 2 * max(1, round(2.0 * window_um / um_per_px)) + 1
+    worn = cv2.erode(found.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
+    return np.asarray(worn > 0)
