@@ -39,6 +39,8 @@ class Occupation:
         Subjects.
     n_clusters : int
         Independent units of the standard error.
+    influence : (t, n_clusters, k) float64 or None
+        Influence of each cluster where asked for; their squares sum to the squared standard error.
     method : str
         How it was estimated.
     """
@@ -52,6 +54,7 @@ class Occupation:
     initial: FloatArray
     n: int
     n_clusters: int
+    influence: FloatArray | None
     method: str
 
     def at(self, time_h: float) -> tuple[FloatArray, FloatArray]:
@@ -72,6 +75,7 @@ def aalen_johansen(
     subject: npt.ArrayLike | None = None,
     cluster: npt.ArrayLike | None = None,
     initial: npt.ArrayLike | None = None,
+    keep_influence: bool = False,
 ) -> Occupation:
     """Estimate state occupation probabilities from (start, stop] rows.
 
@@ -91,6 +95,9 @@ def aalen_johansen(
         Independent unit of each row (donor, well); the subject where not given. Left-out influences are summed over it.
     initial : (k,) array_like, optional
         Known start; otherwise the shares of the states among those at risk just before the first transition.
+
+    keep_influence : bool
+        Return the influences too (for :func:`band_factor`).
 
     Raises
     ------
@@ -121,9 +128,10 @@ def aalen_johansen(
     risk, moves = _risk_sets(a, b, where, goes, times, k)
     first = _first_transition(moves)
     p0, infl0 = _start(a, b, where, group, times[first] if len(times) else 0.0, k, initial)
-    estimate, error = _run(a, b, where, goes, group, times, risk, moves, p0, infl0)
+    kept = np.zeros((len(times), *infl0.shape)) if keep_influence else None
+    estimate, error = _run(a, b, where, goes, group, times, risk, moves, p0, infl0, kept)
     return Occupation(
-        tuple(states), times, estimate, error, risk, moves, p0, len(np.unique(who)), len(np.unique(group)),
+        tuple(states), times, estimate, error, risk, moves, p0, len(np.unique(who)), len(np.unique(group)), kept,
         "Aalen-Johansen, infinitesimal jackknife" + ("" if cluster is None else " clustered"),
     )  # fmt: skip
 
@@ -175,6 +183,7 @@ def _run(
     moves: FloatArray,
     p0: FloatArray,
     influence: FloatArray,
+    kept: FloatArray | None,
 ) -> tuple[FloatArray, FloatArray]:
     k = len(p0)
     p, estimate, error = p0.copy(), np.zeros((len(times), k)), np.zeros((len(times), k))
@@ -188,6 +197,8 @@ def _run(
         i_in, i_out = _advance(alive, entered, left, i_in, i_out, i)
         if not moves[i].any():
             estimate[i], error[i] = p, np.sqrt((influence**2).sum(axis=0))
+            if kept is not None:
+                kept[i] = influence
             continue
         at = np.maximum(risk[i], 1.0)
         out = moves[i].sum(axis=1)
@@ -203,7 +214,43 @@ def _run(
         influence = influence @ matrix + increment
         p = p @ matrix
         estimate[i], error[i] = p, np.sqrt((influence**2).sum(axis=0))
+        if kept is not None:
+            kept[i] = influence
     return estimate, error
+
+
+def band_factor(fit: Occupation, state: int, level: float = 0.95, *, draws: int = 2000, seed: int = 0) -> float:
+    """How many standard errors a band over all times needs, instead of 1.96 at one time.
+
+    Parameters
+    ----------
+    fit : Occupation
+        Made with ``keep_influence=True``.
+    state : int
+        Which state's curve.
+    level : float
+        Coverage of the whole curve.
+    draws, seed : int
+        Normal multipliers drawn.
+
+    Notes
+    -----
+    Lin DY (1997), Stat Med 16:901: influences times normal multipliers have the law of the estimation error; the factor
+    is the quantile of the largest standardised deviation.
+
+    Raises
+    ------
+    CicimageError
+        The influences were not kept.
+    """
+    if fit.influence is None:
+        raise CicimageError("band_factor: needs the influences, none were kept; pass keep_influence=True")
+    moved = fit.std_error[:, state] > 0
+    if not moved.any():
+        return float("nan")
+    scaled = fit.influence[moved, :, state] / fit.std_error[moved, state][:, None]
+    normal = np.random.default_rng(seed).standard_normal((scaled.shape[1], draws))
+    return float(np.quantile(np.abs(scaled @ normal).max(axis=0), level))
 
 
 def _by_time(

@@ -25,6 +25,7 @@ from cicimage.statistics.intervals import (
     t_interval,
 )
 from cicimage.statistics.tallies import ESTIMANDS, Estimand, common_end_h, counted_events, tally
+from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
 
 FloatArray = npt.NDArray[np.float64]
@@ -64,6 +65,7 @@ def compute_rates(
         the number that shares are of).
     """
     layout = complete_layout(layout)
+    events, guests, frames = since_time_zero(events, guests, frames)
     counts = pd.concat([tally(events, guests, hosts, frames, layout), _seeded(events, layout)], ignore_index=True)
     first = first_entry_records(events, guests, frames)
     first_bound = first_entry_records(events, guests, frames, unresolved_enters=True)

@@ -144,14 +144,16 @@ def _entries(
 ) -> None:
     entries, with_brief = counted_events(events), counted_events(events, brief=True)
     n, p = count.number(entries), count.number(entries, "p")
-    outside = count.number(guests, "hours_outside_alive")
+    # a dying guest no longer enters: the events step tells these hours apart from all living hours outside
+    at_risk = "hours_at_risk_entry" if "hours_at_risk_entry" in guests else "hours_outside_alive"
+    outside = count.number(guests, at_risk)
     contact = count.number(guests, "hours_contact")
     unresolved = count.number(guests, "hours_unresolved")
     possible = count.number(possible_entries(frames, entries))
     possible_brief = count.number(possible_entries(frames, with_brief))
     seen = count.number(guests[guests["hours_outside_alive"] + guests["hours_unresolved"] > 0])
     touching = count.number(guests[guests["hours_contact"] > 0])
-    host_hours, n_hosts = count.number(_with_living_hours(hosts), "living_h"), count.number(hosts)
+    host_hours, n_hosts = count.number(hosts, "hours"), count.number(hosts)
     count.add(
         "entry_rate_per_guest_h", n, outside, events_p=p, n_guests=seen,
         outside=(n, outside + unresolved), inside=(n + possible, outside),
@@ -170,7 +172,7 @@ def _entries(
         outside=(n, host_hours), inside=(n + possible, host_hours),
     )  # fmt: skip
     onsets = count.number(contact_onsets(frames))
-    free = (outside - (contact - unresolved)).clip(lower=0)
+    free = (count.number(guests, "hours_outside_alive") - (contact - unresolved)).clip(lower=0)
     count.add("contact_rate_per_guest_h", onsets, free, n_guests=seen)
 
 
@@ -209,17 +211,10 @@ def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFra
         )  # fmt: skip
 
 
-def _with_living_hours(hosts: pd.DataFrame) -> pd.DataFrame:
-    """Hours of each host while it lived: the share of its frames before its death."""
-    watched = (hosts["last_frame"] - hosts["first_frame"]).clip(lower=1)
-    living = ((hosts["death_frame"] - hosts["first_frame"]) / watched).clip(0, 1).fillna(1.0)
-    return hosts.assign(living_h=hosts["hours"] * living)
-
-
 def _hosts(count: _Counter, hosts: pd.DataFrame) -> None:
     n = count.number(hosts)
-    living = count.number(_with_living_hours(hosts), "living_h")
-    count.add("host_death_rate_per_h", count.number(hosts[hosts["death_frame"].notna()]), living, n_hosts=n)
+    died = count.number(hosts[hosts["death_frame"].notna()])
+    count.add("host_death_rate_per_h", died, count.number(hosts, "hours"), n_hosts=n)
     most = hosts.assign(most_sq=hosts["n_guests_max"].astype(np.float64) ** 2)
     held = count.number(most[most["n_guests_max"] > 0])
     count.add("hosts_with_guest_fraction", held, n, n_hosts=n)
