@@ -10,6 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/cicimage demo
 
 test: $(VENV)/.installed-test
+	@.ci/system-packages
 	$(BIN)/python -m pytest -q
 
 test-fast: $(VENV)/.installed-test
@@ -31,7 +32,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.made pyproject.toml constraints.txt
-	$(INSTALL) -e ".[test]"
+	$(INSTALL) -e ".[test,napari]"
 	touch $@ $(VENV)/.installed
 
 clean:

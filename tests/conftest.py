@@ -44,10 +44,10 @@ def draw_movie(hosts, guests, *, frames=6, size=120, dead=(), seed=1, um=1.0):
     return (rng.poisson(movie + 10) + rng.normal(100, 1.5, movie.shape)).clip(0, 65535).astype(np.uint16)
 
 
-def write_movie(path: Path, movie, *, um=1.0, interval_s=300.0, names=("Host", "Guest", "Death"), axes="TCYX", um_z=None):
+def write_movie(path: Path, movie, *, um=1.0, interval_s=300.0, names=("Host", "Guest", "Death"), um_z=None):
     """Write an OME-TIFF with its scale."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"axes": axes, "Channel": {"Name": list(names)}}
+    metadata = {"axes": "TCYX" if movie.ndim == 4 else "TCZYX", "Channel": {"Name": list(names)}}
     if um is not None:
         metadata |= {"PhysicalSizeX": um, "PhysicalSizeY": um}
     if interval_s is not None:

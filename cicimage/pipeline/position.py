@@ -69,7 +69,8 @@ def settings_key(job: Job) -> str:
 
 def stage_keys(job: Job) -> dict[str, str]:
     """Hash of everything each stage depends on, the stage before it included."""
-    settings = job.file.model_dump(mode="json", exclude={"methods", "experiment"})
+    settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
+    settings["axes"], settings["series"] = job.file.files.axes, job.file.files.series
     path = job.position.path
     upstream = digest([SCHEMA_VERSION, settings, fingerprint(path) if path.exists() else "missing"])
     keys = {}

@@ -93,7 +93,11 @@ def test_nothing_readable_at_all_is_exit_4(tmp_path):
         ("", {"um": None}, "um_per_px must be known, neither the recording nor the experiment file says it"),
         ("", {"interval_s": None}, "frame_interval_s must be known"),
         ("[optics]\nframe_interval_s = 60", {}, "says 60 s and the recording 300 s"),
-        ("", {"names": ("Red", "Guest", "Death")}, "channel 'Host' for host is not there, the recording has 0: Red, 1: Guest"),
+        (
+            "",
+            {"names": ("Red", "Guest", "Death")},
+            "channel 'Host' for host is not there, the recording has 0: Red, 1: Guest",
+        ),
     ],
 )
 def test_a_gap_or_a_conflict_shows_both_values(tmp_path, capfd, toml, changes, sentence):
