@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from cicimage.statistics.comparisons import compare
+from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.rates import compute_rates
 from cicimage.store import Results, read_json, read_table
 from cicimage.tables import TABLES, conform, empty
@@ -65,6 +66,7 @@ def collect(results: Results, *, reference: str | None = None) -> Collected:
     tables = {
         **base, "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,
         "counts": _counts(base["cells"]),
+        "curves": compute_curves(base["events"], base["guests"], base["frames"], layout),
     }  # fmt: skip
     return Collected(tables, layout, receipts, run)
 
