@@ -1,0 +1,238 @@
+"""What the pipeline found in one position: the ground corrections stand on, never written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.errors import ResultsError
+from cicimage.experiment import ExperimentFile
+from cicimage.masks import Mask, Masks
+from cicimage.methods import Choice
+from cicimage.pipeline.setting import Setting
+from cicimage.review.anchor import Key
+from cicimage.review.grouped import Grouped
+from cicimage.store import MaskFile, Results, read_json, read_table
+
+I64 = npt.NDArray[np.int64]
+
+_LABELS: Final = 1 << 20
+"""More labels than one frame can hold, so that (population, frame, label) packs into one sortable number."""
+MEASURES: Final = (
+    "y_um", "x_um", "z_um", "area_um2", "z_extent_um", "intensity", "snr", "death_signal", "death_fill",
+    "touches_border",
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Base:
+    """Base results of one position.
+
+    Attributes
+    ----------
+    key, position : str
+        Opaque name and name of the position.
+    cells, pairs, frames, events, guests, hosts, drift : pandas.DataFrame
+        Base tables.
+    setting : Setting
+        Scale, times and roles, as they were when it was run.
+    choices : mapping of str to Choice
+        Method per step.
+    time_h : (T,) float64
+        Hours since time zero of every frame.
+    separable : mapping of str to bool
+        What the optics can tell.
+    detected : str
+        Key of the detections: labels mean the same objects while it is the same.
+    masks_file : MaskFile
+        Masks as the pipeline found them.
+    """
+
+    key: str
+    position: str
+    cells: pd.DataFrame
+    pairs: pd.DataFrame
+    frames: pd.DataFrame
+    events: pd.DataFrame
+    guests: pd.DataFrame
+    hosts: pd.DataFrame
+    drift: pd.DataFrame
+    setting: Setting
+    choices: Mapping[str, Choice]
+    time_h: npt.NDArray[np.float64]
+    separable: Mapping[str, bool]
+    detected: str
+    masks_file: MaskFile
+
+    @property
+    def guest(self) -> str:
+        """Population that holds the guests."""
+        return self.setting.with_role("guest")
+
+    @property
+    def host(self) -> str:
+        """Population that holds the hosts; the guests' own where they are one population."""
+        return self.setting.with_role("host")
+
+    @property
+    def n_frames(self) -> int:
+        """Frames in the movie."""
+        return len(self.time_h)
+
+    @cached_property
+    def populations(self) -> tuple[str, ...]:
+        """Names of all populations."""
+        return tuple(self.setting.populations)
+
+    @cached_property
+    def seen(self) -> pd.DataFrame:
+        """Rows of ``cells`` that are objects, not filled gaps, by population, frame and label."""
+        rows = self.cells[self.cells["observed"].to_numpy(bool)]
+        code = self._codes(rows["population"], rows["frame"].to_numpy(), rows["label"].to_numpy())
+        return rows.assign(code=code).sort_values("code").reset_index(drop=True)
+
+    def _codes(self, population: pd.Series, frame: I64, label: I64) -> I64:
+        number = population.map({name: i for i, name in enumerate(self.populations)}).to_numpy(np.int64)
+        return (number * self.n_frames + frame) * _LABELS + label
+
+    @cached_property
+    def _code(self) -> I64:
+        return self.seen["code"].to_numpy(np.int64)
+
+    @cached_property
+    def _cell(self) -> I64:
+        return self.seen["cell_id"].to_numpy(np.int64)
+
+    @cached_property
+    def _seen_index(self) -> Grouped:
+        return Grouped(self._cell)
+
+    @cached_property
+    def max_id(self) -> int:
+        """Highest cell id."""
+        return int(self.cells["cell_id"].max()) if len(self.cells) else 0
+
+    def code(self, key: Key) -> int:
+        """Sortable number of an object."""
+        return (self.populations.index(key.population) * self.n_frames + key.frame) * _LABELS + key.label
+
+    def key_of(self, code: int) -> Key:
+        """Undo :meth:`code`."""
+        place, label = divmod(int(code), _LABELS)
+        population, frame = divmod(place, self.n_frames)
+        return Key(self.populations[population], frame, label)
+
+    def row(self, key: Key) -> int:
+        """Row of an object in ``seen``, -1 where there is none."""
+        code = self.code(key)
+        at = int(np.searchsorted(self._code, code))
+        return at if at < len(self._code) and self._code[at] == code else -1
+
+    def cell_of(self, key: Key) -> int:
+        """Cell of an object, 0 where there is none."""
+        at = self.row(key)
+        return int(self._cell[at]) if at >= 0 else 0
+
+    def objects_of(self, cell_id: int) -> list[Key]:
+        """Objects of a cell in order of frame."""
+        return [self.key_of(c) for c in self._code[self._seen_index.rows([cell_id])]]
+
+    def keys_in(self, population: str, frame: int) -> list[Key]:
+        """Objects of one population in one frame."""
+        a, b = np.searchsorted(
+            self._code, [self.code(Key(population, frame, 0)), self.code(Key(population, frame + 1, 0))]
+        )
+        return [self.key_of(c) for c in self._code[a:b]]
+
+    def measures(self, key: Key) -> dict[str, Any]:
+        """Measured values of an object."""
+        row = self.seen.iloc[self.row(key)]
+        return {name: row[name] for name in MEASURES}
+
+    @cached_property
+    def parents(self) -> dict[int, int]:
+        """Parent by cell, where there is one."""
+        some = self.cells.loc[self.cells["parent_id"] > 0, ["cell_id", "parent_id"]].drop_duplicates("cell_id")
+        return dict(zip(some["cell_id"].tolist(), some["parent_id"].tolist(), strict=True))
+
+    @cached_property
+    def cell_index(self) -> Grouped:
+        """Rows of ``cells`` by cell."""
+        return Grouped(self.cells["cell_id"].to_numpy(np.int64))
+
+    @cached_property
+    def frame_index(self) -> Grouped:
+        """Rows of ``frames`` by guest."""
+        return Grouped(self.frames["guest_id"].to_numpy(np.int64))
+
+    @cached_property
+    def pair_index(self) -> Grouped:
+        """Rows of ``pairs`` by the guest's object."""
+        return Grouped(self._pair_codes(self.guest, "guest_label"))
+
+    @cached_property
+    def host_pair_index(self) -> Grouped:
+        """Rows of ``pairs`` by the host's object."""
+        return Grouped(self._pair_codes(self.host, "host_label"))
+
+    def _pair_codes(self, population: str, column: str) -> I64:
+        first = self.populations.index(population) * self.n_frames
+        codes: I64 = (first + self.pairs["frame"].to_numpy(np.int64)) * _LABELS + self.pairs[column].to_numpy(np.int64)
+        return codes
+
+    @cached_property
+    def _mask_cache(self) -> dict[tuple[str, int], dict[int, Mask]]:
+        return {}
+
+    def masks(self, population: str, frame: int) -> Masks:
+        """Masks of one population in one frame."""
+        return self.masks_file.masks(frame, population)
+
+    def mask(self, key: Key) -> Mask | None:
+        """Mask of an object; None where there is none."""
+        where = (key.population, key.frame)
+        if where not in self._mask_cache:
+            if len(self._mask_cache) >= 8:
+                self._mask_cache.pop(next(iter(self._mask_cache)))
+            self._mask_cache[where] = {m.label: m for m in self.masks(*where)}
+        return self._mask_cache[where].get(key.label)
+
+
+def load_base(results: Results, position: str) -> Base:
+    """Read the base results of a finished position.
+
+    Raises
+    ------
+    ResultsError
+        The position is not finished, or was made by a version that kept less.
+    """
+    run = read_json(results.run)
+    key = run["positions"][position]
+    folder = results.position(key)
+    if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":
+        raise ResultsError(f"{folder.root}: must be finished before it is reviewed; run `cicimage run` again")
+    kept = folder.root / "setting.json"
+    if not kept.exists():
+        raise ResultsError(
+            f"{kept}: is missing, the results were made by a version before reviews; run `cicimage run` again"
+        )
+    setting = Setting.from_dict(read_json(kept))
+    names = ("cells", "pairs", "frames", "events", "guests", "hosts")
+    tables = {name: _with_mark(read_table(folder.table(name))) for name in names}
+    return Base(
+        key=key, position=position, drift=read_table(folder.table("drift")), setting=setting,
+        choices=ExperimentFile.model_validate(run["configuration"]).choices(),
+        time_h=setting.time_s / 3600.0 - float(run["design"][position]["time_zero_h"]),
+        separable=dict(read_json(folder.root / "optics.json")["separable"]),
+        detected=str(read_json(folder.stages)["detect"]), masks_file=MaskFile(folder.masks), **tables,
+    )  # fmt: skip
+
+
+def _with_mark(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows if "reviewed" in rows else rows.assign(reviewed=False)

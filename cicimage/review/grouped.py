@@ -1,0 +1,32 @@
+"""Rows of a table by an integer column, found without scanning it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+I64 = npt.NDArray[np.int64]
+
+
+class Grouped:
+    """Index of an integer column.
+
+    Examples
+    --------
+    >>> Grouped(np.array([5, 7, 5, 9])).rows([5, 9]).tolist()
+    [0, 2, 3]
+    """
+
+    def __init__(self, values: I64) -> None:
+        self._order = np.argsort(values, kind="stable")
+        self._sorted = values[self._order]
+
+    def rows(self, wanted: Iterable[int]) -> I64:
+        """Rows that hold one of these values, ascending."""
+        values = np.fromiter(wanted, np.int64)
+        first = np.searchsorted(self._sorted, values)
+        last = np.searchsorted(self._sorted, values, side="right")
+        found = [self._order[a:b] for a, b in zip(first, last, strict=True)]
+        return np.sort(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)

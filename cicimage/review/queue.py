@@ -1,0 +1,293 @@
+"""What to look at, in which order, and why.
+
+Three sorts of items. *Doubtful* ones, by how likely the call is wrong times how far it would move the rates: they
+remove most error per look. *Random* ones, one in ten, drawn from person-time: looking at doubtful calls alone leaves
+confident mistakes where they are, and neither sensitivity nor predictive value could be estimated. *Repeats*, one in
+twenty: whether the reviewer is constant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.review.candidates import Candidate, candidates, stretch_around
+from cicimage.review.log import Record
+from cicimage.store import Results, read_json, read_table
+
+RANDOM_EVERY: Final = 10
+REPEAT_EVERY: Final = 20
+REPEAT_AFTER: Final = 8
+"""A repeat comes at least this many items after the first time."""
+
+Drawn = Literal["doubtful", "random", "repeat"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One place in the queue.
+
+    Attributes
+    ----------
+    id : str
+        Stays the same as long as the guest is found at the same place.
+    candidate : Candidate
+        What to judge.
+    drawn : str
+        doubtful | random | repeat.
+    frame : int
+        Frame to show first; the frame drawn where it was drawn from person-time.
+    reason : str
+        Why it stands here; tells nothing of the condition.
+    """
+
+    id: str
+    candidate: Candidate
+    drawn: Drawn
+    frame: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the queue is drawn from.
+
+    Attributes
+    ----------
+    frames, events : mapping of str to pandas.DataFrame
+        Base tables by opaque name of the position.
+    condition : mapping of str to str
+        Condition by opaque name.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    events: Mapping[str, pd.DataFrame]
+    condition: Mapping[str, str]
+
+
+def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
+    """Read what the queue is drawn from.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    names : mapping of str to str
+        Name by opaque name of the finished positions.
+    """
+    design = read_json(results.run)["design"]
+    frames = {key: read_table(results.position(key).table("frames")) for key in names}
+    events = {key: read_table(results.position(key).table("events")) for key in names}
+    return Ground(frames, events, {key: str(design[name]["condition"]) for key, name in names.items()})
+
+
+def build_queue(ground: Ground, salt: str) -> list[Item]:
+    """Order everything worth a look.
+
+    Parameters
+    ----------
+    ground : Ground
+        Base tables of the positions.
+    salt : str
+        The reviewer's; the same salt gives the same queue.
+
+    Returns
+    -------
+    list of Item
+        Doubtful items by falling priority, with random ones and repeats among them.
+    """
+    found = [c for key in sorted(ground.frames) for c in candidates(key, ground.frames[key], ground.events[key])]
+    weighed = weigh(found, ground)
+    rng = np.random.default_rng(int(hashlib.sha256(salt.encode()).hexdigest()[:15], 16))
+    doubtful = [_doubtful(c, size) for c, _, size in weighed]
+    drawn = _random_items(ground, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 2)) + 1)
+    return _woven(doubtful, drawn, rng)
+
+
+def _doubtful(candidate: Candidate, size: str) -> Item:
+    share = round(100 * candidate.p_wrong)
+    if candidate.called_inside:
+        doubt = f"called an event, {share} % that it is none"
+    elif candidate.call == "unresolved":
+        doubt = f"left open, {share} % that it was inside"
+    else:
+        doubt = f"called {candidate.call.replace('_', ' ')}, {share} % that it was inside"
+    return Item(item_id(candidate), candidate, "doubtful", candidate.focus, f"{doubt}; {size} effect on the rate")
+
+
+def item_id(candidate: Candidate) -> str:
+    """Id from where the guest is when the stretch begins."""
+    c = candidate
+    text = f"{c.position}|{c.call}|{c.first}|{c.y_um:.1f}|{c.x_um:.1f}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------- effect on the rate
+
+
+def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, float, str]]:
+    """Candidates with their priority and the size of their effect in words, by falling priority.
+
+    The priority is the probability that the call is wrong times how far the entry rate and the time inside of its
+    condition would move (natural log) if it were. The words compare within a condition, so that they do not tell it.
+    """
+    rows = [(c, ground.condition[c.position]) for c in found]
+    hours_out, hours_in, entries = _totals(ground)
+    effects = np.array([_effect(c, entries[k], hours_out[k], hours_in[k]) for c, k in rows])
+    words = _in_words(effects, [k for _, k in rows])
+    priority = effects * np.array([c.p_wrong for c in found]) if found else np.zeros(0)
+    order = np.argsort(-priority, kind="stable")
+    return [(found[i], float(priority[i]), words[i]) for i in order]
+
+
+def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    outside: dict[str, float] = {}
+    inside: dict[str, float] = {}
+    entries: dict[str, float] = {}
+    for key, frames in ground.frames.items():
+        condition = ground.condition[key]
+        hours = frame_hours(frames)
+        living = frames["viability"].to_numpy(object) != "dead"
+        within = frames["location"].to_numpy(object) == "inside"
+        out = living & ~within & (frames["location"].to_numpy(object) != "unresolved")
+        outside[condition] = outside.get(condition, 0.0) + float(hours[out].sum())
+        inside[condition] = inside.get(condition, 0.0) + float(hours[living & within].sum())
+        events = ground.events[key]
+        counted = events["entry_frame"].notna() & ~events["prevalent"].astype(bool) & ~events["brief"].astype(bool)
+        counted &= (events["p"] >= 0.5) & (events["excluded_reason"] == "")
+        entries[condition] = entries.get(condition, 0.0) + float(counted.sum())
+    return outside, inside, entries
+
+
+def frame_hours(frames: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Hours each row stands for: half of the steps around it in its guest's track."""
+    place = np.lexsort((frames["frame"].to_numpy(), frames["guest_id"].to_numpy()))
+    time, guest = frames["time_h"].to_numpy(np.float64)[place], frames["guest_id"].to_numpy()[place]
+    step = np.where(guest[1:] == guest[:-1], np.diff(time), 0.0)
+    half = np.zeros(len(time))
+    half[:-1] += 0.5 * step
+    half[1:] += 0.5 * step
+    out = np.zeros(len(time))
+    out[place] = half
+    return out
+
+
+def _effect(candidate: Candidate, entries: float, hours_out: float, hours_in: float) -> float:
+    """How far the log of the entry rate and of the time inside move if the call is wrong."""
+    sign = -1.0 if candidate.called_inside else 1.0
+    counted = 1.0 if candidate.counts else 0.0
+    n = max(entries + sign * counted, 0.0)
+    out = max(hours_out - sign * candidate.hours, 0.05 * hours_out)
+    inside = max(hours_in + sign * candidate.hours, 0.0)
+    rate = abs(np.log((n + 0.5) / (entries + 0.5)) - np.log((out + 0.1) / (hours_out + 0.1)))
+    return float(rate + 0.5 * abs(np.log((inside + 0.5) / (hours_in + 0.5))))
+
+
+def _in_words(effects: npt.NDArray[np.float64], conditions: Sequence[str]) -> list[str]:
+    words = [""] * len(effects)
+    for condition in set(conditions):
+        mine = np.array([c == condition for c in conditions])
+        low, high = np.quantile(effects[mine], [1 / 3, 2 / 3])
+        for i in np.flatnonzero(mine):
+            words[i] = "large" if effects[i] > high else "small" if effects[i] <= low else "medium"
+    return words
+
+
+# ---------------------------------------------------------------- random ones and repeats
+
+
+def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
+    """Draw from living person-time, each condition alike; a draw within a candidate shows that candidate."""
+    by_condition: dict[str, list[str]] = {}
+    for key in sorted(ground.frames):
+        by_condition.setdefault(ground.condition[key], []).append(key)
+    pools = []
+    for keys in by_condition.values():
+        rows = [ground.frames[k].assign(_key=k, _hours=frame_hours(ground.frames[k])) for k in keys]
+        pool = pd.concat(rows, ignore_index=True)
+        pool = pool[(pool["viability"] != "dead") & (pool["_hours"] > 0)]
+        if len(pool):
+            pools.append(pool)
+    if not pools:
+        return []
+    near: dict[tuple[str, int], list[Candidate]] = {}
+    for c in found:
+        near.setdefault((c.position, c.guest_id), []).append(c)
+    items: list[Item] = []
+    for i in range(n):
+        pool = pools[i % len(pools)]
+        weight = pool["_hours"].to_numpy()
+        row = pool.iloc[int(rng.choice(len(pool), p=weight / weight.sum()))]
+        key, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
+        held = [c for c in near.get((key, guest), ()) if c.first <= frame <= c.last]
+        candidate = held[0] if held else stretch_around(key, ground.frames[key], guest, frame)
+        name = item_id(candidate)
+        if all(name != item.id for item in items):
+            items.append(Item(name, candidate, "random", frame, "drawn at random from all hours watched"))
+    return items
+
+
+def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
+    """One in ten random, one in twenty a repeat; an item stands once (and once more as a repeat)."""
+    queue: list[Item] = []
+    waiting, chance = list(doubtful), list(drawn)
+    used: set[str] = set()
+    repeated: set[str] = set()
+    while waiting or chance:
+        slot = len(queue)
+        early = [i for i in queue[: max(0, slot - REPEAT_AFTER)] if i.drawn != "repeat" and i.id not in repeated]
+        if slot % REPEAT_EVERY == REPEAT_EVERY - 3 and early:
+            again = early[int(rng.integers(len(early)))]
+            repeated.add(again.id)
+            reason = "shown a second time to measure constancy"
+            queue.append(replace(again, id=f"{again.id}/2", drawn="repeat", reason=reason))
+            continue
+        pick = chance if chance and (slot % RANDOM_EVERY == RANDOM_EVERY // 2 or not waiting) else waiting
+        item = pick.pop(0)
+        if item.id not in used:
+            used.add(item.id)
+            queue.append(item)
+        if not waiting:
+            break
+    return queue
+
+
+# ---------------------------------------------------------------- progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a reviewer is.
+
+    Attributes
+    ----------
+    judged : dict of str to str
+        Last verdict by item: accept | reject | unsure; items settled by other means (location, entry) are ``set``.
+    next : str
+        Item to go on with; empty when all is done.
+    """
+
+    judged: dict[str, str]
+    next: str
+
+
+def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> Progress:
+    """Where to go on: the item shown last if it is open, else the first open one behind it; unsure ones come last."""
+    judged: dict[str, str] = {}
+    for record in done:
+        edit = record.body["edit"]
+        if edit.get("item") and edit["kind"] == "verdict":
+            judged[edit["item"]] = edit["verdict"]
+    ids = [i.id for i in queue]
+    start = ids.index(shown) if shown in ids else 0
+    ring = ids[start:] + ids[:start]
+    open_ones = [i for i in ring if i not in judged]
+    unsure = [i for i in ring if judged.get(i) == "unsure" and i != shown]
+    unsure += [i for i in ring if judged.get(i) == "unsure" and i == shown]
+    return Progress(judged, (open_ones + unsure + [""])[0])
