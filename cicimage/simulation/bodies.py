@@ -59,8 +59,8 @@ class HostPose:
         Orientation, rad.
     shape : str
         lobed | spindle.
-    amplitudes, phases : (5,) float64
-        Of the harmonics 2..6 of the lobed outline; of the spindle only the first phase bends it.
+    amplitudes, phases : (n,) float64
+        Of the harmonics 2, 3, ... of the lobed outline; of the spindle only the first phase bends it.
     spread : float
         1 = fully spread, smaller = rounded up; volume is kept.
     lamella, nucleus_height : float

@@ -30,7 +30,7 @@ def creep(world: World, step_h: float) -> Array:
     speed, rng = world.scenario.hosts.speed_um_per_min * 60.0, world.rng
     keep = float(np.exp(-step_h / PERSISTENCE_H))
     kicks = speed * np.sqrt((1 - keep**2) / 2) * rng.normal(size=(len(world.hosts), 2))
-    shifts = np.zeros_like(kicks)
+    shifts: Array = np.zeros_like(kicks)
     for i, host in enumerate(world.hosts):
         if i not in world.poses or host.dying_h < NEVER:
             continue
@@ -85,12 +85,10 @@ def _host_rings(world: World, i: int, kind: str, hazard: float, start_h: float, 
 def _killing(world: World, i: int) -> float:
     """Hazard of a host from the effectors that touch it, per h."""
     spec = world.scenario.effectors
-    if not spec.count or world.depth.shape[0] <= i:
+    if not world.effectors.size or world.depth.shape[0] <= i:
         return 0.0
-    touching = sum(
-        1 for g, d in zip(world.guests, world.depth[i], strict=False) if g.kind == "effector" and d > -g.radius
-    )
-    return touching * spec.kill_host_per_contact_h * world.condition.killing
+    touching = np.count_nonzero(world.depth[i, world.effectors] > -world.effector_radius)
+    return float(touching) * spec.kill_host_per_contact_h * world.condition.killing
 
 
 def _host_died(world: World, i: int, start_h: float) -> None:
@@ -174,15 +172,12 @@ def guest_fates(world: World, i: int, guest: Guest, start_h: float, step_h: floa
 def _attack(world: World, guest: Guest) -> float:
     """Hazard from effectors that touch a guest outside, per h."""
     spec = world.scenario.effectors
-    if not spec.count:
+    if not world.effectors.size:
         return 0.0
-    touching = sum(
-        1
-        for other in world.guests
-        if other.kind == "effector"
-        and np.hypot(other.y - guest.y, other.x - guest.x) < other.radius + guest.radius + TOUCH_UM
-    )
-    return touching * spec.kill_guest_per_contact_h * world.condition.killing
+    cells = [world.guests[k] for k in world.effectors]
+    away = np.hypot(np.array([e.y for e in cells]) - guest.y, np.array([e.x for e in cells]) - guest.x)
+    touching = np.count_nonzero(away < world.effector_radius + guest.radius + TOUCH_UM)
+    return float(touching) * spec.kill_guest_per_contact_h * world.condition.killing
 
 
 def _divide_guest(world: World, i: int, mother: Guest, at: float) -> None:

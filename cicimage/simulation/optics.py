@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.simulation.diffraction import gaussian_ladder
 from cicimage.simulation.spec import Acquisition
 
 Float32 = npt.NDArray[np.float32]
@@ -58,18 +59,45 @@ def make_psf(acquisition: Acquisition) -> Psf:
     """Return the microscope's point spread function."""
     z = np.arange(-REACH_UM, REACH_UM + STEP_UM / 2, STEP_UM)
     sigma = 0.217 * EMISSION_UM / acquisition.na
-    if acquisition.modality == "confocal":
+    if acquisition.psf == "born_wolf":
+        sigmas, weights = _diffracted(z, acquisition)
+    elif acquisition.modality == "confocal":
         sigmas = np.array([sigma])
         weights = np.exp(-0.5 * (z / (axial_fwhm_um(acquisition) / 2.3548)) ** 2)[None]
     else:
         sigmas, weights = _cone(z, sigma, acquisition)
+    sigmas, weights = _merge_narrow(sigmas, weights, 0.3 * acquisition.um_per_px)
     integral = np.cumsum(weights, axis=1) * STEP_UM
     middle = np.abs(z) <= THICK_UM / 2
     integral /= weights[:, middle].sum() * STEP_UM
     return Psf(sigmas, integral.astype(np.float32))
 
 
-def _cone(z: npt.NDArray[np.float64], sigma: float, acquisition: Acquisition) -> tuple[npt.NDArray[np.float64], ...]:
+def _merge_narrow(
+    sigmas: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], limit_um: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Components too narrow for the pixels to tell apart become one."""
+    narrow = sigmas < limit_um
+    if narrow.sum() < 2:
+        return sigmas, weights
+    share = weights[narrow].sum(1)
+    one = np.sqrt((share * sigmas[narrow] ** 2).sum() / share.sum())
+    return np.concatenate([[one], sigmas[~narrow]]), np.vstack([weights[narrow].sum(0), weights[~narrow]])
+
+
+def _diffracted(
+    z: npt.NDArray[np.float64], acquisition: Acquisition
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    sigmas, at, weights = gaussian_ladder(
+        acquisition.na, IMMERSION_INDEX[acquisition.immersion], EMISSION_UM, confocal=acquisition.modality == "confocal"
+    )
+    beyond = 0.0 if acquisition.modality == "confocal" else None
+    return np.array(sigmas), np.array([np.interp(z, at, w, left=beyond, right=beyond) for w in weights])
+
+
+def _cone(
+    z: npt.NDArray[np.float64], sigma: float, acquisition: Acquisition
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Widefield: all light of a plane arrives, spread over the cone's section at its defocus."""
     tangent = np.tan(np.arcsin(min(acquisition.na / 1.33, 0.98)))
     wanted = np.log(np.hypot(sigma, 0.5 * np.abs(z) * tangent))

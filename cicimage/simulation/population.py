@@ -13,7 +13,8 @@ from cicimage.simulation.spec import Condition, HostSpec, Scenario
 MARGIN_UM: Final = 35.0
 """The world reaches this far beyond the field, so that cells enter and leave it."""
 MAX_TRIES: Final = 4000
-HARMONICS: Final = np.array([0.16, 0.13, 0.09, 0.06, 0.04])
+HARMONICS: Final = np.array([0.17, 0.13, 0.09, 0.06, 0.045, 0.035, 0.03, 0.02, 0.02])
+"""Typical amplitudes of the outline's harmonics 2..10: lobes first, ruffles last."""
 
 
 def field_side_um(scenario: Scenario) -> float:
@@ -44,8 +45,8 @@ def make_host(spec: HostSpec, cell_id: int, y: float, x: float, radius: float, r
     direction, offset = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.2) * radius
     return Host(
         cell_id=cell_id, y=float(y), x=float(x), radius=radius, angle=rng.uniform(0, 2 * np.pi),
-        amplitudes=HARMONICS * rng.uniform(0.4, 1.3, 5), phases=rng.uniform(0, 2 * np.pi, 5),
-        phase_speed=rng.normal(0, 0.15, 5), lamella=rng.uniform(*spec.lamella_um),
+        amplitudes=HARMONICS * rng.uniform(0.4, 1.3, HARMONICS.size), phases=rng.uniform(0, 2 * np.pi, HARMONICS.size),
+        phase_speed=rng.normal(0, 0.15, HARMONICS.size), lamella=rng.uniform(*spec.lamella_um),
         nucleus_height=rng.uniform(*spec.nucleus_height_um),
         nucleus_offset=(offset * np.sin(direction), offset * np.cos(direction)),
         nucleus_radius=float(np.clip(radius * 0.22, 4.5, 11.0)), brightness=float(np.exp(rng.normal(0, 0.3))),

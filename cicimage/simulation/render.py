@@ -24,6 +24,7 @@ NUCLEUS_SHARE: Final = 0.4
 """Half height of a nucleus over the thickness of its host."""
 MEMBRANE_UM: Final = 0.3
 HOST_MOTTLE: Final = 0.14
+COARSE_FROM_PX: Final = 6.0
 PAD: Final = 6
 """Columns rendered beyond the frame, so that blur has something to take from."""
 
@@ -178,9 +179,24 @@ class Renderer:
                 for z in range(light.shape[2]):
                     plane = light[channel, k, z]
                     if plane.any():
-                        blurred = cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-                        out[channel, z] += blurred[crop]
+                        out[channel, z] += _gaussian(plane, sigma)[crop]
         return out
+
+
+def _gaussian(plane: Float32, sigma_px: float) -> Float32:
+    """Blur; very wide ones on a coarser grid, where nothing is lost."""
+    if sigma_px <= COARSE_FROM_PX:
+        narrow: Float32 = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+        return narrow
+    height, width = plane.shape
+    factor = min(2 ** int(np.log2(sigma_px / COARSE_FROM_PX) + 1), max(1, min(height, width) // 8))
+    small = cv2.resize(plane, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)
+    # beyond the field's own size a Gaussian is flat
+    blurred = cv2.GaussianBlur(
+        small, (0, 0), min(sigma_px / factor, float(max(small.shape))), borderType=cv2.BORDER_REPLICATE
+    )
+    wide: Float32 = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    return wide
 
 
 def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Array, Array]:

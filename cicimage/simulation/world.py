@@ -6,6 +6,7 @@ clock runs out, within the step. Frames are samples of this life.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -54,6 +55,8 @@ class World:
             make_guest(scenario, condition, first + i, place, rng) for i, place in enumerate(places)
         ]
         self.guests += make_effectors(scenario, self.world_um, first + len(self.guests), rng)
+        self.effectors = np.array([i for i, g in enumerate(self.guests) if g.kind == "effector"], dtype=int)
+        self.effector_radius: Array = np.array([self.guests[i].radius for i in self.effectors])
         self.next_id = first + len(self.guests)
         self.host_clocks: dict[tuple[int, str], float] = {}
         self.attempts: list[Attempt] = []
@@ -158,9 +161,25 @@ class World:
 
     def moment(self, time_h: float) -> Moment:
         """The world as it stands."""
-        hosts = [(h.order, h.pose(i, time_h)) for i, h in enumerate(self.hosts) if h.gone_h > time_h]
+        hosts = [(h.order, self._pushed(h.pose(i, time_h))) for i, h in enumerate(self.hosts) if h.gone_h > time_h]
         guests = tuple(g.pose(i, time_h) for i, g in enumerate(self.guests) if g.gone_h > time_h)
         return Moment(time_h, tuple(pose for _, pose in sorted(hosts, key=lambda h: h[0])), guests)
+
+    def _pushed(self, pose: HostPose) -> HostPose:
+        """A host whose nucleus has given way to the guests in it, as far as the host has room."""
+        y, x = pose.nucleus_y, pose.nucleus_x
+        for guest in self.guests:
+            if guest.level != "engulfed" or guest.host != pose.host or guest.route == "fold":
+                continue
+            away = float(np.hypot(y - guest.y, x - guest.x)) + 1e-9
+            want = min(1.0, guest.engulfed) * 0.95 * (pose.nucleus_radius + guest.radius)
+            if away < want:
+                y, x = guest.y + (y - guest.y) * want / away, guest.x + (x - guest.x) * want / away
+        off = float(np.hypot(y - pose.y, x - pose.x)) + 1e-9
+        room = max(0.0, pose.radius * pose.spread * 0.75 - 0.5 * pose.nucleus_radius)
+        if off > room:
+            y, x = pose.y + (y - pose.y) * room / off, pose.x + (x - pose.x) * room / off
+        return replace(pose, nucleus_y=float(y), nucleus_x=float(x))
 
 
 def live(scenario: Scenario, condition: Condition, log_effect: float, rng: np.random.Generator) -> History:

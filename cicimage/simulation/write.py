@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +16,7 @@ import pandas as pd
 
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
+from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
 from cicimage.simulation.ome import write_ome_tiff
 from cicimage.simulation.spec import Scenario
 from cicimage.simulation.truth import joined
@@ -27,44 +26,6 @@ Progress = Callable[[str, int, int], None]
 """Called with the position, frames done and frames in all."""
 
 TRUTH_SUFFIX: Final = "_truth"
-
-
-@dataclass(frozen=True)
-class FieldPlan:
-    """One field to simulate: its place in the design and its random effects."""
-
-    condition: str
-    well: str
-    field: int
-    donor: str
-    experiment: str
-    factors: tuple[tuple[str, str], ...]
-    log_effect: float
-    stream: tuple[int, ...]
-
-    @property
-    def position(self) -> str:
-        """``<condition>/<well>_f<field>``."""
-        return f"{self.condition}/{self.well}_f{self.field}"
-
-
-def plan_fields(scenario: Scenario, seed: int) -> list[FieldPlan]:
-    """Lay out an experiment: every donor in every condition, with donor, donor x condition and well effects."""
-    design = scenario.design
-    rng = np.random.default_rng(np.random.SeedSequence((seed, 11)))
-    donor_effect = rng.normal(0, design.donor_sd, design.donors)
-    plans = []
-    for c, condition in enumerate(scenario.conditions):
-        for d in range(design.donors):
-            interaction = rng.normal(0, design.donor_condition_sd)
-            for w in range(design.wells_per_donor):
-                effect = donor_effect[d] + interaction + rng.normal(0, design.well_sd)
-                for f in range(design.fields_per_well):
-                    plans.append(FieldPlan(
-                        condition.name, f"w{d * design.wells_per_donor + w + 1}", f + 1, f"D{d + 1}", f"E{d + 1}",
-                        tuple(condition.factors.items()), float(effect), (c, d, w, f),
-                    ))  # fmt: skip
-    return plans
 
 
 def write_experiment(
@@ -96,7 +57,7 @@ def write_experiment(
     truth.mkdir(parents=True, exist_ok=True)
     plans = plan_fields(scenario, seed)
     (out / "experiment.toml").write_text(experiment_toml(scenario), encoding="utf-8")
-    _write_layout(out / "layout.csv", plans)
+    (out / "layout.csv").write_text(layout_csv(plans), encoding="utf-8")
     realised = {}
     for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress):
         realised[plan.position] = counts
@@ -171,19 +132,17 @@ def write_field(
 def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: SimulatedField) -> dict[str, Any]:
     """Person-time by location and events in view, of one field."""
     interval_h = field.scenario.acquisition.interval_min / 60.0
-    alive = guests[guests["viability"] != "dead"] if len(guests) else guests
-    hours = (alive["location"].value_counts() * interval_h).sort_index() if len(alive) else {}
-    how = (
-        alive[alive["location"] == "attached"]["contact"].value_counts().sort_index() * interval_h if len(alive) else {}
-    )
+    hours, how = _hours(guests, "location", interval_h), {}
+    if len(guests):
+        how = _hours(guests[guests["location"] == "attached"], "contact", interval_h)
     seen = events[events["in_view"] & (events["excluded_reason"] == "")]
     return {
         "condition": field.condition.name,
         "log_effect": field.log_effect,
         "true_entry_rate_per_contact_h": field.scenario.rates.entry_per_contact_h
         * field.condition.entry * float(np.exp(field.log_effect)),
-        "hours_alive": {str(k): round(float(v), 6) for k, v in dict(hours).items()},
-        "hours_attached": {str(k): round(float(v), 6) for k, v in dict(how).items()},
+        "hours_alive": hours,
+        "hours_attached": how,
         "entries": int((seen["entry_h"].notna()).sum()),
         "aborted": int((seen["end_reason"] == "aborted").sum()),
         "escapes": int((seen["end_reason"] == "escape").sum()),
@@ -191,6 +150,14 @@ def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: Simulated
         "deaths_inside": int((seen["end_reason"] == "death").sum()),
         "guests": int(guests["guest_id"].nunique()) if len(guests) else 0,
     }  # fmt: skip
+
+
+def _hours(guests: pd.DataFrame, by: str, interval_h: float) -> dict[str, float]:
+    """Hours of guests that are not dead, by the values of a column."""
+    if not len(guests):
+        return {}
+    alive = guests[guests["viability"] != "dead"]
+    return {str(k): round(float(n) * interval_h, 6) for k, n in alive[by].value_counts().sort_index().items()}
 
 
 def _by_condition(plans: list[FieldPlan], realised: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -229,51 +196,3 @@ def _write_parquet(path: Path, table: pd.DataFrame) -> None:
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=1, sort_keys=False) + "\n", encoding="utf-8")
-
-
-def _write_layout(path: Path, plans: list[FieldPlan]) -> None:
-    factors = sorted({name for p in plans for name, _ in p.factors})
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["position", "condition", "replicate", "donor", "experiment", *factors])
-        for p in plans:
-            values = dict(p.factors)
-            writer.writerow(
-                [p.position, p.condition, p.well, p.donor, p.experiment, *(values.get(f, "") for f in factors)]
-            )
-
-
-def experiment_toml(scenario: Scenario) -> str:
-    """The experiment file of a scenario: what the movies' metadata do not say."""
-    hosts, guests = scenario.hosts, scenario.guests
-    return f"""\
-schema_version = {SCHEMA_VERSION}
-
-[experiment]
-name = {json.dumps(scenario.name)}
-reference = {json.dumps(scenario.conditions[0].name)}
-primary = "entry_rate_per_guest_h"
-time_zero_h = 0.0
-
-[populations.host]
-channel = "Host"
-stain = "cytosol"
-roles = ["host"]
-diameter_um = [{hosts.diameter_um[0]:g}, {hosts.diameter_um[1]:g}]
-
-[populations.guest]
-channel = "Guest"
-stain = "cytosol"
-roles = ["guest"]
-diameter_um = [{guests.diameter_um[0]:g}, {guests.diameter_um[1]:g}]
-
-# a reporter that the guests carry, so that it also tells inside a host
-[markers.death]
-channel = "Death"
-kind = "other"
-reaches_inside = true
-
-[optics]
-medium_index = 1.33
-axial_scale = {scenario.acquisition.axial_scale!r}
-"""
