@@ -34,9 +34,9 @@ class SmoothIllumination(IlluminationMethod):
     """Percentile of each block over the sampled planes, taken as its background (%)."""
     blocks: int = Field(default=64, ge=8, le=256)
     """Blocks along the longer side of the frame."""
-    offset_counts: float | None = Field(default=None, ge=0)
+    offset_counts: float | None = Field(default=0.0, ge=0)
     """Level that the camera gives without light (counts), which is not part of the illumination; None reads it off
-    the noise. Too low a value corrects too little, never too much."""
+    the photon noise. Too low a value corrects too little, never too much."""
     min_planes: int = Field(default=4, ge=1)
     """Sampled planes below which the gain is 1: in a single picture cells and lamp cannot be told apart."""
     min_background_share: float = Field(default=0.3, ge=0, le=1)
@@ -135,8 +135,8 @@ def _block_noise(sample: FloatArray, blocks: tuple[int, ...]) -> float:
     """Variance that pixel noise alone leaves in a block's low percentile over the sampled planes."""
     n, height, width = sample.shape
     pixels = height * width / (blocks[0] * blocks[1])
-    sd: float = noise_sd(sample)
-    return 2 * sd * sd / (pixels * n)
+    sd = noise_sd(sample)
+    return float(2 * sd * sd / (pixels * n))
 
 
 def _unit(i: int) -> list[float]:

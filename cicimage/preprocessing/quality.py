@@ -102,7 +102,7 @@ def _levels(plane: npt.NDArray[Any]) -> tuple[float, float, float, float]:
     noise_sd = _sd_of_differences(np.abs(quiet)) / math.sqrt(6.0) if quiet.size else 0.0
     smooth = cv2.blur(rows, (3, 1))
     step = smooth[:, 3:] - smooth[:, :-3]
-    energy = float(np.mean(np.square(step))) - 2 * noise_sd**2 / 3
+    energy = (float(np.mean(np.square(step))) if step.size else 0.0) - 2 * noise_sd**2 / 3
     sharpness = max(energy, 0.0) / signal**2 if signal > 3 * noise_sd and signal > 0 else 0.0
     return background, noise_sd, signal, float(sharpness)
 
