@@ -172,7 +172,10 @@ class BleedThroughMethod(Method):
 
     @abstractmethod
     def estimate(self, sample: FloatArray) -> FloatArray:
-        """Return the (C, C) matrix M from (N, C, Y, X) planes; M[i, j] = share of channel j seen in i, 0 on the diagonal."""
+        """Return the (C, C) matrix M from (N, C, Y, X) planes.
+
+        M[i, j] is the share of channel j that is seen in channel i; the diagonal is 0.
+        """
 
 
 class DriftMethod(Method):
@@ -256,7 +259,7 @@ class Scorer(Method):
 
     @abstractmethod
     def score(self, observations: Observations) -> pd.DataFrame:
-        """Return table ``frames``: one row per guest and frame with location, contact, viability, host_id, p_inside, p_dead."""
+        """Return table ``frames``: one row per guest and frame."""
 
 
 STEPS: Final[Mapping[str, type[Method]]] = {

@@ -259,7 +259,9 @@ _RATE_BODY = (
     _s("note", "what a reader must know; empty if nothing"),
 )
 RATES = Table(
-    "rates", (_s("estimand", "what was estimated"), _s("condition", "treatment"), *_RATE_BODY), ("estimand", "condition")
+    "rates",
+    (_s("estimand", "what was estimated"), _s("condition", "treatment"), *_RATE_BODY),
+    ("estimand", "condition"),
 )  # fmt: skip
 RATES_BY_REPLICATE = Table(
     "rates_by_replicate",

@@ -76,11 +76,13 @@ def measure_markers(
     dict of str to (signal, fill)
         As :func:`measure_marker`, by population.
     """
-    flat = death_image.max(axis=0)
+    flat = death_image[0] if death_image.shape[0] == 1 else death_image.max(axis=0)
     level = float(np.percentile(flat[::4, ::4], 20)) if background is None else background
     noise = max(estimate_noise(death_image) if noise_sd is None else noise_sd, 1e-6)
     smooth = cv2.GaussianBlur(np.ascontiguousarray(flat, np.float32), (0, 0), 1.0)
-    stained = (smooth - level > threshold_sd * noise).astype(np.uint8)
+    stained = (smooth > level + threshold_sd * noise).astype(np.uint8)
+    if not stained.any():
+        return {name: (np.zeros(len(o.masks)), np.zeros(len(o.masks))) for name, o in populations.items()}
     n_patches, patches, stats, _ = cv2.connectedComponentsWithStats(stained, connectivity=4)
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     out = {}
