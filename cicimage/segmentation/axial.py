@@ -53,16 +53,17 @@ def axial_profiles(
     return out
 
 
-def locate(profile: Float, near: float, foot: float = 0.3) -> tuple[float, float]:
+def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> tuple[float, float]:
     """Centroid and full width at half maximum of the hump of a profile next to slice ``near``, in slices.
 
     Only what stands above ``foot`` of the hump's height counts, as far as it hangs together, the profile
-    taken as linear between slices: haze and neighbours above or below then carry no weight.
+    taken as linear between slices: haze and neighbours above or below then carry no weight. Where the profile
+    climbs on for more than ``reach`` slices, ``near`` lies on a neighbour's shoulder and stays what it is.
 
     Returns
     -------
     (float, float)
-        Centroid and width; the width of a hump cut by the stack's end ends there.
+        Centroid and width; the width of a hump cut by the stack's end ends there, that of a shoulder is not known.
     """
     last = profile.size - 1
     k = int(np.clip(round(near), 0, last))
@@ -71,8 +72,8 @@ def locate(profile: Float, near: float, foot: float = 0.3) -> tuple[float, float
     while k > 0 and profile[k - 1] > profile[k]:
         k -= 1
     height = float(profile[k])
-    if not height > 0:
-        return float(near), 0.0
+    if not height > 0 or abs(k - near) > reach:
+        return float(near), np.nan
     low, high = _crossings(profile, k, 0.5 * height)
     start, stop = _crossings(profile, k, foot * height)
     fine = np.linspace(start, stop, 33)
@@ -83,21 +84,45 @@ def locate(profile: Float, near: float, foot: float = 0.3) -> tuple[float, float
 
 
 def _crossings(profile: Float, k: int, level: float) -> tuple[float, float]:
-    """Where the profile falls below ``level`` on either side of slice k, linear between slices."""
-    last = profile.size - 1
-    a = k
-    while a > 0 and profile[a - 1] >= level:
-        a -= 1
-    low = float(a) if a == 0 else a - (profile[a] - level) / (profile[a] - profile[a - 1])
-    b = k
-    while b < last and profile[b + 1] >= level:
-        b += 1
-    high = float(b) if b == last else b + (profile[b] - level) / (profile[b] - profile[b + 1])
-    return float(low), float(high)
+    """Where the profile falls below ``level`` on either side of slice k, linear between slices.
+
+    A side ends before that where the profile rises again: there the next hump begins.
+    """
+    rise = 0.05 * float(profile[k])
+    ends = []
+    for step in (-1, 1):
+        a = k
+        while 0 <= a + step < profile.size and level <= profile[a + step] <= profile[a] + rise:
+            a += step
+        beyond = a + step
+        if 0 <= beyond < profile.size and profile[beyond] < level:
+            ends.append(a + step * (profile[a] - level) / (profile[a] - profile[beyond]))
+        else:
+            ends.append(float(a))
+    return float(ends[0]), float(ends[1])
 
 
-def slabs(volume: FloatArray, sigma_slices: float) -> FloatArray:
-    """Smooth a volume along z."""
-    from cicimage.segmentation.seeds import along_z, axial_kernels
+def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:
+    """Gaussian smoothing and negative scale-normalised second derivative along z as two (Z, Z) matrices.
 
-    return along_z(axial_kernels(volume.shape[0], max(sigma_slices, 0.3))[0], volume)
+    The stack goes on beyond its ends as its end slices do, so that a cell cut by an end keeps its peak there.
+    """
+    reach = int(np.ceil(4 * sigma_slices)) + 1
+    t = np.arange(-reach, reach + 1)
+    gauss = np.exp(-0.5 * (t / sigma_slices) ** 2)
+    gauss /= gauss.sum()
+    curve = (1.0 - (t / sigma_slices) ** 2) * gauss
+    curve -= gauss * curve.sum()
+    smooth, bend = np.zeros((2, depth, depth), dtype=np.float64)
+    for k in range(depth):
+        at = np.clip(k + t, 0, depth - 1)
+        np.add.at(smooth[k], at, gauss)
+        np.add.at(bend[k], at, curve)
+    return smooth.astype(np.float32), bend.astype(np.float32)
+
+
+def along_z(matrix: FloatArray, volume: FloatArray) -> FloatArray:
+    """Apply a (Z, Z) matrix along the first axis of a (Z, Y, X) volume."""
+    depth = volume.shape[0]
+    out: FloatArray = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
+    return out

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import FloatArray
+from cicimage.segmentation.kernels import fill_pits
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,18 @@ def dark_level(volume: FloatArray, noise: float, most: int = 40_000) -> float:
     low = float(np.percentile(values, 1.0)) + 2.33 * noise
     near = values[values <= low + 2.0 * noise]
     return float(np.median(near)) if near.size else low
+
+
+def without_pits(volume: FloatArray, n_levels: int = 1024) -> FloatArray:
+    """Fill what is dark and enclosed by brighter ground, plane by plane, up to the lowest way out.
+
+    A cell whose rim alone is stained becomes as bright in its middle as its rim is at its weakest.
+    """
+    out = volume.copy()
+    for plane in out:
+        low, high = float(plane.min()), float(plane.max())
+        if high > low and min(plane.shape) > 2:
+            scale = (n_levels - 1) / (high - low)
+            filled = fill_pits(((plane - low) * scale).astype(np.int32), n_levels)
+            np.maximum(plane, (filled / scale + low).astype(np.float32), out=plane)
+    return out

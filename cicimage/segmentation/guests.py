@@ -12,12 +12,13 @@ from pydantic import Field
 
 from cicimage.masks import FloatArray, Mask, Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
-from cicimage.segmentation.axial import axial_profiles, locate, slabs
+from cicimage.segmentation.axial import along_z, axial_kernels, axial_profiles, locate
 from cicimage.segmentation.contours import Contours, trace
-from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
+from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink, without_pits
 from cicimage.segmentation.outlines import draw
 from cicimage.segmentation.seeds import Seeds, find_seeds
-from cicimage.segmentation.selection import choose, dip_between, pairs_in_touch
+from cicimage.segmentation.selection import choose, dip_between, outside, pairs_in_touch
+from cicimage.segmentation.texture import local_contrast
 
 Float = npt.NDArray[np.float64]
 
@@ -60,28 +61,72 @@ class LogGuestSegmenter(GuestSegmenter):
         seeds = self._seeds(image, scene)
         if not len(seeds):
             return _none(image)
-        fine = shrink(image, scene.um_per_px, smallest / 8.0)
-        smooth = _smooth(fine, scene, blur_um=0.1 * smallest)
+        fine, noise = _solid(shrink(image, scene.um_per_px, smallest / 8.0), scene)
+        smooth = _smooth(fine, noise, scene, blur_um=0.1 * smallest)
         y, x = (seeds.y - fine.offset_px) / fine.factor, (seeds.x - fine.offset_px) / fine.factor
         found = self._trace(smooth, seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px, scene)
         small = self._diameter_um(found, smooth) <= self.largest * scene.diameter_um[1]
         fit = self._whole(found, smooth, scene) & small
-        found, z_slice = found.pick(fit), seeds.z[fit]
-        chosen = choose(found, z_slice, smooth.volume, smooth.apart)
-        found, z_slice = self._with_unions(found.pick(chosen), z_slice[chosen], smooth, scene)
+        found, z_slice, answer = found.pick(fit), seeds.z[fit], seeds.answer[fit]
+        chosen = choose(found, z_slice, answer, smooth.volume, smooth.apart)
+        found, z_slice, answer = found.pick(chosen), z_slice[chosen], answer[chosen]
+        found, z_slice, answer = self._with_neighbours(found, z_slice, answer, seeds, (y, x), smooth, scene)
+        found, z_slice = self._with_unions(found, z_slice, answer, smooth, scene)
         bright = self._bright_enough(found)
         return self._objects(found.pick(bright), z_slice[bright], fine, scene)
 
     def _trace(
-        self, smooth: _Smooth, z: Float, y: Float, x: Float, radius_px: Float, scene: Scene, climb: float = 0.06
+        self,
+        smooth: _Smooth,
+        z: Float,
+        y: Float,
+        x: Float,
+        radius_px: Float,
+        scene: Scene,
+        *,
+        climb: float = 0.06,
+        rivals: Float | None = None,
     ) -> Contours:
         return trace(
             smooth.volume, np.clip(np.rint(z), 0, smooth.volume.shape[0] - 1).astype(np.int64), y, x, radius_px,
             reach_px=0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px, noise=smooth.noise, dark=smooth.dark,
-            edge_fraction=self.edge_fraction, hollow=scene.stain == "membrane", climb=climb,
+            edge_fraction=self.edge_fraction, climb=climb, rivals=rivals, apart=smooth.apart,
         )  # fmt: skip
 
-    def _with_unions(self, found: Contours, z_slice: Float, smooth: _Smooth, scene: Scene) -> tuple[Contours, Float]:
+    def _with_neighbours(
+        self,
+        found: Contours,
+        z_slice: Float,
+        answer: Float,
+        seeds: Seeds,
+        at_px: tuple[Float, Float],
+        smooth: _Smooth,
+        scene: Scene,
+    ) -> tuple[Contours, Float, Float]:
+        """Ask the seeds outside all cells found so far again, with those cells' ground closed to their rays.
+
+        A dim cell's outline otherwise runs over into its bright neighbour and is dropped for covering it.
+        """
+        y, x = at_px
+        radius = np.sqrt(found.area_px / np.pi)
+        known = np.column_stack([found.y, found.x, radius, z_slice * smooth.apart])
+        far = outside(np.column_stack([y, x, seeds.z * smooth.apart]), known)
+        if not far.any():
+            return found, z_slice, answer
+        start = 0.5 * seeds.diameter_um[far] / smooth.um_per_px
+        again = self._trace(smooth, seeds.z[far], y[far], x[far], start, scene, rivals=known)
+        fit = self._whole(again, smooth, scene)
+        fit &= self._diameter_um(again, smooth) <= self.largest * scene.diameter_um[1]
+        all_found = found.also(again.pick(fit))
+        all_z = np.concatenate([z_slice, seeds.z[far][fit]])
+        all_answers = np.concatenate([answer, seeds.answer[far][fit]])
+        first = np.arange(len(all_found)) < len(found)
+        chosen = choose(all_found, all_z, all_answers, smooth.volume, smooth.apart, before=first)
+        return all_found.pick(chosen), all_z[chosen], all_answers[chosen]
+
+    def _with_unions(
+        self, found: Contours, z_slice: Float, answer: Float, smooth: _Smooth, scene: Scene
+    ) -> tuple[Contours, Float]:
         """Put a cell together that was found in pieces: granules, or halves of a thing too large to be a guest.
 
         Two outlines in touch become one where the outline around both, valleys between them ignored, looks more
@@ -103,14 +148,16 @@ class LogGuestSegmenter(GuestSegmenter):
         stays[i[pieces]] = stays[j[pieces]] = False
         both = found.pick(stays).also(union.pick(one & small))
         z_both = np.concatenate([z_slice[stays], z[one & small]])
-        chosen = choose(both, z_both, smooth.volume, smooth.apart)
+        answers = np.concatenate([answer[stays], np.maximum(answer[i], answer[j])[one & small]])
+        chosen = choose(both, z_both, answers, smooth.volume, smooth.apart)
         return both.pick(chosen), z_both[chosen]
 
     def _seeds(self, image: FloatArray, scene: Scene) -> Seeds:
         smallest, largest = scene.diameter_um
         scales = np.geomspace(0.8 * smallest, 0.95 * largest, 4)
-        coarse = shrink(image, scene.um_per_px, smallest / 4.5)
-        return find_seeds(coarse, scene.um_per_z if image.shape[0] > 1 else None, scales, self.min_snr)
+        coarse, noise = _solid(shrink(image, scene.um_per_px, smallest / 4.5), scene)
+        um_per_z = scene.um_per_z if image.shape[0] > 1 else None
+        return find_seeds(coarse, um_per_z, scales, least=self.min_snr * noise)
 
     @staticmethod
     def _diameter_um(found: Contours, smooth: _Smooth) -> Float:
@@ -170,17 +217,38 @@ class _Smooth:
     apart: float
 
 
-def _smooth(fine: Grid, scene: Scene, blur_um: float) -> _Smooth:
+def _solid(grid: Grid, scene: Scene) -> tuple[Grid, float]:
+    """Make cells bright all over that are so at the rim only or show by their texture; return the noise SD too.
+
+    Noise of a filled or textured image is no longer white: patches of it look like cells. It is then taken as so
+    much larger that it yields no more false seeds than white noise does.
+    """
+    if scene.stain == "none":
+        volume = local_contrast(grid.volume, grid.um_per_px, fine_um=0.5, window_um=0.1 * scene.diameter_um[0])
+        middle = float(np.median(volume))
+        below = volume[volume < middle]
+        noise = 3.0 * float(np.sqrt(np.mean((below - middle) ** 2))) if below.size else 0.0
+    else:
+        volume, noise = grid.volume, noise_of(grid.volume)
+    if scene.stain == "membrane":
+        noise *= 3.0
+    if scene.stain in ("membrane", "none"):
+        volume = without_pits(volume)
+    return Grid(volume, grid.factor, grid.um_per_px), noise
+
+
+def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     volume, apart = fine.volume, 0.0
     if scene.um_per_z is not None and volume.shape[0] > 1:
         apart = scene.um_per_z / fine.um_per_px
-        volume = slabs(volume, 0.15 * float(np.mean(scene.diameter_um)) / scene.um_per_z)
+        sigma_z = max(0.15 * float(np.mean(scene.diameter_um)) / scene.um_per_z, 0.3)
+        smooth_z, _ = axial_kernels(volume.shape[0], sigma_z)
+        volume = along_z(smooth_z, volume)
+        noise *= float(np.sqrt(np.sum(smooth_z[volume.shape[0] // 2] ** 2)))
     sigma = max(blur_um / fine.um_per_px, 0.5)
-    if scene.stain == "membrane":
-        sigma *= 1.5
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume])
     # White noise of SD 1 per pixel keeps 1 / (2 sqrt(pi) sigma) after the blur.
-    noise = noise_of(volume) / (2.0 * np.sqrt(np.pi) * sigma)
+    noise /= max(2.0 * np.sqrt(np.pi) * sigma, 1.0)
     return _Smooth(blurred, noise, dark_level(blurred, noise), fine.um_per_px, apart)
 
 
@@ -191,8 +259,10 @@ def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tu
     for y, x, r in zip(found.y, found.x, radius, strict=True):
         cv2.circle(taken, (round(x), round(y)), round(r), 1, -1)
     profiles = axial_profiles(fine.volume, found.y, found.x, radius, taken.astype(np.bool_))
-    where = np.array([locate(p, k) for p, k in zip(profiles, z_slice, strict=True)]).reshape(-1, 2)
-    return where[:, 0] * um_per_z, where[:, 1] * um_per_z
+    reach = np.maximum(0.7 * radius * fine.um_per_px / um_per_z, 1.0)
+    where = np.array([locate(p, k, r) for p, k, r in zip(profiles, z_slice, reach, strict=True)]).reshape(-1, 2)
+    width = 2.0 * radius * fine.um_per_px  # a ball is as high as wide where its own height is not to be seen
+    return where[:, 0] * um_per_z, np.where(np.isnan(where[:, 1]), width, where[:, 1] * um_per_z)
 
 
 def _none(image: FloatArray) -> Objects:

@@ -149,7 +149,7 @@ def _objects(
         z, extent = np.nan, np.nan
         if profiles is not None and scene.um_per_z is not None:
             profile = profiles[mask.label]
-            z, extent = (scene.um_per_z * v for v in locate(profile, float(np.argmax(profile))))
+            z, extent = (scene.um_per_z * v for v in locate(profile, float(np.argmax(profile)), 1.0))
         whole = _to_frame(_with_extra(mask, extra.get(mask.label, [])), grid, shape)
         if whole is not None:
             found.append((whole, z, extent))

@@ -220,3 +220,46 @@ def spread(
             entries = np.concatenate((entries, np.empty_like(entries)))
         used, waiting = _relax(p, now, cost, inside, labels, best, first, entries, used, waiting)
     return labels.reshape(height, width)
+
+
+@compiled
+def fill_pits(levels: npt.NDArray[np.int32], n_levels: int) -> npt.NDArray[np.int32]:
+    """Raise every pit of a (Y, X) relief to its lowest way out to the border (flooding by buckets).
+
+    Parameters
+    ----------
+    levels : (Y, X) int32 array
+        Heights 0 .. n_levels - 1.
+    n_levels : int
+        Number of heights.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        The filled relief, nowhere below the given one.
+    """
+    height, width = levels.shape
+    first = np.full(n_levels, -1, dtype=np.int32)
+    following = np.empty(height * width, dtype=np.int32)
+    out = np.full((height, width), -1, dtype=np.int32)
+    for i in range(height):
+        for j in range(width):
+            if i == 0 or j == 0 or i == height - 1 or j == width - 1:
+                out[i, j] = levels[i, j]
+                p = i * width + j
+                following[p] = first[levels[i, j]]
+                first[levels[i, j]] = p
+    for level in range(n_levels):
+        while first[level] >= 0:
+            p = first[level]
+            first[level] = following[p]
+            i, j = p // width, p % width
+            for ii in range(max(i - 1, 0), min(i + 2, height)):
+                for jj in range(max(j - 1, 0), min(j + 2, width)):
+                    if out[ii, jj] < 0:
+                        raised = max(level, levels[ii, jj])
+                        out[ii, jj] = raised
+                        q = ii * width + jj
+                        following[q] = first[raised]
+                        first[raised] = q
+    return out

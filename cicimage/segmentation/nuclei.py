@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import FloatArray
-from cicimage.segmentation.grid import Grid
+from cicimage.segmentation.grid import Grid, noise_of
 from cicimage.segmentation.seeds import find_seeds
 
 Labels = npt.NDArray[np.int32]
@@ -36,7 +36,7 @@ def nucleus_markers(
     smallest, largest = diameter_um
     middle = float(np.sqrt(smallest * largest))
     grid = Grid(image[None], 1, um_per_px)
-    seeds = find_seeds(grid, None, np.array([middle]), 6.0)
+    seeds = find_seeds(grid, None, np.array([middle]), 6.0 * noise_of(grid.volume))
     markers = np.zeros(image.shape, dtype=np.int32)
     if not len(seeds):
         return markers

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import FloatArray
-from cicimage.segmentation.grid import Grid, noise_of
+from cicimage.segmentation.axial import along_z, axial_kernels
+from cicimage.segmentation.grid import Grid
 from cicimage.segmentation.kernels import strongest
 
 
@@ -39,7 +40,7 @@ class Seeds:
         return int(self.y.size)
 
 
-def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.float64], min_snr: float) -> Seeds:
+def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.float64], least: float) -> Seeds:
     """Return the peaks of the scale-normalised response over all scales.
 
     Where neighbouring scales answer at the same place, the strongest speaks for all.
@@ -52,17 +53,16 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
         Focus step, um; None or a single slice: a plane.
     diameters_um : (k,) float64 array
         Diameters looked for; a disc of diameter d answers most at sigma = d / sqrt(8).
-    min_snr : float
-        Least response, in SD of the response to the image's noise.
+    least : float
+        Least response, as that to white noise of SD 1 in ``grid``: so many times its noise SD.
     """
-    noise = noise_of(grid.volume)
     found: list[npt.NDArray[np.float64]] = []
     for diameter in diameters_um:
         sigma = diameter / np.sqrt(8.0) / grid.um_per_px
         response, gain = _response(grid.volume, float(sigma), grid.um_per_px, um_per_z)
-        floor = min_snr * noise * gain
+        floor = least * gain
         tiny = 1e-6 * float(np.abs(response).max(initial=0.0))  # rounding of an image without noise
-        peaks = find_peaks(response, max(floor, tiny))
+        peaks = find_peaks(response, np.maximum(floor, tiny))
         if peaks.size:
             z, y, x = peaks.T.astype(np.float64)
             z = _between_slices(response, peaks) if response.shape[0] > 2 else z
@@ -76,34 +76,10 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
     return Seeds(z[best], y[best], x[best], diameter[best], answer[best])
 
 
-def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:
-    """Gaussian smoothing and negative scale-normalised second derivative along z as two (Z, Z) matrices.
-
-    The stack goes on beyond its ends as its end slices do, so that a cell cut by an end keeps its peak there.
-    """
-    reach = int(np.ceil(4 * sigma_slices)) + 1
-    t = np.arange(-reach, reach + 1)
-    gauss = np.exp(-0.5 * (t / sigma_slices) ** 2)
-    gauss /= gauss.sum()
-    curve = (1.0 - (t / sigma_slices) ** 2) * gauss
-    curve -= gauss * curve.sum()
-    smooth, bend = np.zeros((2, depth, depth), dtype=np.float64)
-    for k in range(depth):
-        at = np.clip(k + t, 0, depth - 1)
-        np.add.at(smooth[k], at, gauss)
-        np.add.at(bend[k], at, curve)
-    return smooth.astype(np.float32), bend.astype(np.float32)
-
-
-def along_z(matrix: FloatArray, volume: FloatArray) -> FloatArray:
-    """Apply a (Z, Z) matrix along the first axis of a (Z, Y, X) volume."""
-    depth = volume.shape[0]
-    out: FloatArray = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
-    return out
-
-
-def _response(volume: FloatArray, sigma: float, um_per_px: float, um_per_z: float | None) -> tuple[FloatArray, float]:
-    """Scale-normalised LoG of a volume, and the SD it makes of white noise of SD 1."""
+def _response(
+    volume: FloatArray, sigma: float, um_per_px: float, um_per_z: float | None
+) -> tuple[FloatArray, FloatArray]:
+    """Scale-normalised LoG of a volume, and the SD, (Z,), it makes of white noise of SD 1 in each slice."""
     depth = volume.shape[0]
     smooth = np.empty_like(volume)
     bend = np.empty_like(volume)
@@ -115,23 +91,21 @@ def _response(volume: FloatArray, sigma: float, um_per_px: float, um_per_z: floa
     # sigma^2 times the Laplacian of it has sqrt(2) times as much.
     per_plane = 1.0 / (np.sqrt(4.0 * np.pi) * sigma)
     if depth == 1 or um_per_z is None:
-        return bend, float(np.sqrt(2.0) * per_plane)
+        return bend, np.full(depth, np.sqrt(2.0) * per_plane, dtype=np.float32)
     along = max(sigma * um_per_px / um_per_z, 0.7)
     gauss, curve = axial_kernels(depth, along)
     response = along_z(gauss, bend)
     response += along_z(curve, smooth)
-    middle = depth // 2
-    share = 2.0 * float(np.sum(gauss[middle] ** 2)) + float(np.sum(curve[middle] ** 2))
-    share += 2.0 * float(
-        np.sum(gauss[middle] * curve[middle])
-    )  # the two terms share their noise: <LoG, G> = 1 in units of per_plane^2
-    return response, float(per_plane * np.sqrt(share))
+    # The two terms share their noise: <sigma^2 Laplacian G, G> is -1 in units of the plane's own. At the stack's ends
+    # a slice stands for those beyond it as well, and its noise with it.
+    share = 2.0 * (gauss**2).sum(axis=1) + (curve**2).sum(axis=1) + 2.0 * (gauss * curve).sum(axis=1)
+    return response, (per_plane * np.sqrt(share)).astype(np.float32)
 
 
-def find_peaks(response: FloatArray, threshold: float) -> npt.NDArray[np.int64]:
-    """Voxels of a (Z, Y, X) response above ``threshold`` and not below any of their 26 neighbours, (n, 3) z, y, x."""
+def find_peaks(response: FloatArray, threshold: FloatArray) -> npt.NDArray[np.int64]:
+    """Voxels of a (Z, Y, X) response above each slice's threshold and below none of their 26 neighbours, (n, 3)."""
     around = np.stack([cv2.dilate(plane, np.ones((3, 3), dtype=np.uint8)) for plane in response])
-    peak = (response >= around) & (response > threshold)
+    peak = (response >= around) & (response > threshold[:, None, None])
     if response.shape[0] > 1:
         peak[1:] &= response[1:] >= around[:-1]
         peak[:-1] &= response[:-1] >= around[1:]

@@ -15,18 +15,21 @@ Float = npt.NDArray[np.float64]
 def choose(
     found: Contours,
     z_slice: Float,
+    answer: Float,
     volume: FloatArray,
     apart: float,
     *,
     most_overlap: float = 0.4,
     least_dip: float = 0.15,
+    before: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Keep the best outline of every cell.
 
     From the best score down, an outline is taken unless it shares more than ``most_overlap`` of the smaller of
     two discs with one taken before. Two that lie over one another in projection are both taken where their
     centres are at least 0.6 of their mean diameter apart in z and the signal between them dips by at least
-    ``least_dip`` of the lower one's height.
+    ``least_dip`` of the lower one's height. A dim one on a bright one's shoulder makes no dip: from 0.8 of the mean
+    diameter on a response of a quarter of the other's will do.
 
     Parameters
     ----------
@@ -34,10 +37,14 @@ def choose(
         Candidates, centres in pixels of ``volume``.
     z_slice : (n,) float64 array
         Slice index of each.
+    answer : (n,) float64 array
+        Response of each one's seed.
     volume : (Z, Y, X) float32 array
         Smoothed image.
     apart : float
         Focus step in pixels, 0 in a plane.
+    before : (n,) bool array, optional
+        Those that come before all others, whatever their score.
 
     Returns
     -------
@@ -46,10 +53,13 @@ def choose(
     """
     if not len(found):
         return np.zeros(0, dtype=np.int64)
-    order = np.argsort(-found.score, kind="stable").astype(np.int64)
+    score = found.score if before is None else found.score + before
+    order = np.argsort(-score, kind="stable").astype(np.int64)
     radius = np.sqrt(np.maximum(found.area_px, 1e-9) / np.pi)
     return np.asarray(
-        _choose(order, found.y, found.x, z_slice, radius, found.background, volume, apart, most_overlap, least_dip)
+        _choose(
+            order, found.y, found.x, z_slice, radius, found.background, answer, volume, apart, most_overlap, least_dip
+        )
     )
 
 
@@ -66,6 +76,15 @@ def pairs_in_touch(
     near = np.hypot(found.y[i] - found.y[j], found.x[i] - found.x[j]) < 1.1 * reach
     near &= np.abs(z_slice[i] - z_slice[j]) * apart <= 0.5 * reach
     return i[near].astype(np.int64), j[near].astype(np.int64)
+
+
+def outside(points: Float, balls: Float, share: float = 0.6) -> npt.NDArray[np.bool_]:
+    """Which points (n, 3) y, x, z lie farther than ``share`` of its radius from every ball (m, 4) y, x, radius, z."""
+    if not len(balls):
+        return np.ones(len(points), dtype=np.bool_)
+    centres = balls[:, [0, 1, 3]]
+    far = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
+    return np.asarray((far > (share * balls[None, :, 2]) ** 2).all(axis=1))
 
 
 def dip_between(
@@ -129,6 +148,7 @@ def _dip(
 def _choose(
     order: npt.NDArray[np.int64], y: npt.NDArray[np.float64], x: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64], radius: npt.NDArray[np.float64], background: npt.NDArray[np.float64],
+    answer: npt.NDArray[np.float64],
     volume: npt.NDArray[np.float32], apart: float, most_overlap: float, least_dip: float,
 ) -> npt.NDArray[np.int64]:  # fmt: skip
     kept = np.empty(order.size, dtype=np.int64)
@@ -147,7 +167,8 @@ def _choose(
             over = abs(z[a] - z[b]) * apart
             if apart > 0.0 and over >= 0.6 * reach:
                 dip = _dip(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b])
-                if dip >= least_dip:
+                shoulder = over >= 0.8 * reach and min(answer[a], answer[b]) >= 0.25 * max(answer[a], answer[b])
+                if dip >= least_dip or shoulder:
                     continue
             good = False
             break

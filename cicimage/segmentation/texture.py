@@ -40,7 +40,8 @@ def textured(
     """Pixels of cells by their texture: Otsu's threshold on the logarithm of the local contrast.
 
     A cell's smooth middle is filled. The contrast is smeared over its window and a cell's halo has some of its own;
-    the result is therefore worn down by twice the window's width. Nothing is found where contrast varies less than twofold over the field.
+    the result is therefore worn down by twice the window's width. Where contrast varies less than fourfold over the
+    field, nothing is found.
     """
     floor = max(float(np.median(contrast)) * 1e-3, 1e-6)
     log = np.log(np.maximum(contrast, floor))

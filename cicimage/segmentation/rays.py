@@ -1,0 +1,239 @@
+"""Compiled loops that draw outlines: one ray, one cell, all cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cicimage.segmentation.kernels import compiled
+
+RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
+
+
+@compiled
+def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
+    """Bilinear sample; the caller keeps 0 <= y <= Y - 1 and 0 <= x <= X - 1."""
+    i, j = int(y), int(x)
+    height, width = plane.shape
+    if i > height - 2:
+        i = max(height - 2, 0)
+    if j > width - 2:
+        j = max(width - 2, 0)
+    i1, j1 = min(i + 1, height - 1), min(j + 1, width - 1)
+    v, u = y - i, x - j
+    upper = plane[i, j] * (1.0 - u) + plane[i, j1] * u
+    lower = plane[i1, j] * (1.0 - u) + plane[i1, j1] * u
+    return float(upper * (1.0 - v) + lower * v)
+
+
+@compiled
+def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> float:
+    """Mean over a small disc, cut by the image's border."""
+    height, width = plane.shape
+    total, count = 0.0, 0
+    for i in range(max(0, int(y - radius + 0.5)), min(height - 1, int(y + radius + 0.5)) + 1):
+        for j in range(max(0, int(x - radius + 0.5)), min(width - 1, int(x + radius + 0.5)) + 1):
+            if (i - y) ** 2 + (j - x) ** 2 <= radius * radius:
+                total += plane[i, j]
+                count += 1
+    if count == 0:
+        return float(_at(plane, min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)))
+    return total / count
+
+
+@compiled
+def _deeper_in_rival(
+    y: float, x: float, z: float, own: float, rivals: npt.NDArray[np.float64], near: npt.NDArray[np.int64]
+) -> bool:
+    """Whether a point lies deeper in a rival's ball than it does in its own (``own``: distance over radius)."""
+    for t in near:
+        r = rivals[t, 2]
+        far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (z - rivals[t, 3]) ** 2
+        if far < r * r and far < own * own * r * r:
+            return True
+    return False
+
+
+@compiled
+def _cast_ray(
+    plane: npt.NDArray[np.float32],
+    y: float,
+    x: float,
+    z: float,
+    dy: float,
+    dx: float,
+    radius: float,
+    reach: float,
+    rise: float,
+    rivals: npt.NDArray[np.float64],
+    near: npt.NDArray[np.int64],
+    profile: npt.NDArray[np.float64],
+) -> tuple[int, int, int]:
+    """Sample a ray every half pixel until it climbs out of a valley by ``rise``, meets a rival or ends.
+
+    Returns the number of samples, the index of the lowest one beyond half the radius, and how it ended.
+    """
+    height, width = plane.shape
+    n, lowest = 0, 0
+    least = np.inf
+    for s in range(min(profile.size, int(2.0 * reach) + 1)):
+        r = 0.5 * s
+        yy, xx = y + dy * r, x + dx * r
+        if yy < 0.0 or xx < 0.0 or yy > height - 1 or xx > width - 1:
+            return n, lowest, LEFT
+        if near.size > 0 and s > 0 and _deeper_in_rival(yy, xx, z, r / radius, rivals, near):
+            return n, lowest, MET
+        value = _at(plane, yy, xx)
+        profile[s] = value
+        n = s + 1
+        if r < 0.5 * radius or n == 1 or value < least:
+            least, lowest = value, s
+        elif value - least > rise:
+            return n, lowest, RAN
+    return n, lowest, RAN
+
+
+@compiled
+def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
+    """Distance along a ray at which it first falls below ``level``, pixels; -1 where it never does."""
+    for k in range(n - 1):
+        if profile[k] >= level and profile[k + 1] < level:
+            return float(0.5 * (k + (profile[k] - level) / (profile[k] - profile[k + 1])))
+    return -1.0
+
+
+@compiled
+def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
+    """Median of an element of a closed ring and its two neighbours on either side."""
+    n = edge.size
+    middle = edge[a]
+    for k in range(-2, 3):
+        candidate = edge[(a + k) % n]
+        below, equal = 0, 0
+        for m in range(-2, 3):
+            other = edge[(a + m) % n]
+            below += other < candidate
+            equal += other == candidate
+        if below <= 2 and below + equal > 2:
+            middle = candidate
+            break
+    return float(middle)
+
+
+@compiled
+def _centroid(
+    radii: npt.NDArray[np.float64], sin: npt.NDArray[np.float64], cos: npt.NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Area of a star-shaped polygon and its centroid (y, x) from the rays' common start."""
+    area, my, mx = 0.0, 0.0, 0.0
+    for a in range(radii.size):
+        b = (a + 1) % radii.size
+        piece = 0.5 * radii[a] * radii[b] * (cos[a] * sin[b] - sin[a] * cos[b])
+        area += piece
+        my += piece * (radii[a] * sin[a] + radii[b] * sin[b]) / 3.0
+        mx += piece * (radii[a] * cos[a] + radii[b] * cos[b]) / 3.0
+    if area <= 0.0:
+        return 0.0, 0.0, 0.0
+    return area, my / area, mx / area
+
+
+@compiled
+def _outline(
+    profiles: npt.NDArray[np.float64],
+    length: npt.NDArray[np.int64],
+    lowest: npt.NDArray[np.int64],
+    ended: npt.NDArray[np.int64],
+    core: float,
+    background: float,
+    edge_fraction: float,
+    radii: npt.NDArray[np.float64],
+    stats: npt.NDArray[np.float64],
+) -> None:
+    """Radii of one cell from its rays' profiles, and what its edge is like."""
+    n_rays = length.size
+    edge = np.zeros(n_rays)
+    level = background + edge_fraction * (core - background)
+    drop, closed, cut, asked = 0.0, 0.0, 0.0, 0
+    for a in range(n_rays):
+        n = length[a]
+        r = _fall(profiles[a], n, level)
+        if r < 0.0 and ended[a] != RAN:  # the border or a rival ends it: it says neither yes nor no
+            edge[a] = 0.5 * max(n - 1, 0)
+            cut += 1.0 if ended[a] == LEFT else 0.0
+            continue
+        edge[a] = r if r >= 0.0 else 0.5 * lowest[a]
+        lost = (core - profiles[a, lowest[a]]) / (core - background)
+        drop += min(max(lost, 0.0), 1.0)
+        closed += 1.0 if lost >= 0.25 else 0.0
+        asked += 1
+    for a in range(n_rays):
+        radii[a] = _median_of_five(edge, a)
+    stats[2], stats[3], stats[6] = core, background, cut / n_rays
+    if 4 * asked >= n_rays:
+        stats[4], stats[5] = drop / asked, closed / asked
+    else:
+        stats[4], stats[5] = 0.0, 0.0
+
+
+@compiled
+def trace_all(
+    volume: npt.NDArray[np.float32],
+    z: npt.NDArray[np.int64],
+    radius: npt.NDArray[np.float64],
+    reach: float,
+    apart: float,
+    rivals: npt.NDArray[np.float64],
+    noise: float,
+    dark: float,
+    edge_fraction: float,
+    climb: float,
+    radii: npt.NDArray[np.float64],
+    stats: npt.NDArray[np.float64],
+    sin: npt.NDArray[np.float64],
+    cos: npt.NDArray[np.float64],
+) -> None:
+    """Trace every seed, moving its centre to the outline's centroid up to twice.
+
+    ``stats`` holds y and x on entry, and y, x, core, background, drop, closed, cut on return.
+    """
+    n_rays = sin.size
+    profiles = np.zeros((n_rays, int(2.0 * reach) + 2))
+    length, lowest, ended = np.zeros((3, n_rays), dtype=np.int64)
+    floors = np.zeros(n_rays)
+    near = np.zeros(rivals.shape[0], dtype=np.int64)
+    for s in range(z.size):
+        plane = volume[z[s]]
+        height, width = plane.shape
+        y, x, zz, r0 = stats[s, 0], stats[s, 1], z[s] * apart, radius[s]
+        over = _core(plane, y, x, 0.4 * r0) - dark
+        n_near = 0
+        for t in range(rivals.shape[0]):
+            far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (zz - rivals[t, 3]) ** 2
+            if far < (1.5 * reach + rivals[t, 2]) ** 2:
+                near[n_near] = t
+                n_near += 1
+        for _ in range(3):
+            core = _core(plane, y, x, 0.4 * r0)
+            rise = max(3.0 * noise, climb * over)
+            n_floor = 0
+            for a in range(n_rays):
+                n, low, how = _cast_ray(
+                    plane, y, x, zz, sin[a], cos[a], r0, reach, rise, rivals, near[:n_near], profiles[a]
+                )  # fmt: skip
+                length[a], lowest[a], ended[a] = n, low, how
+                if n > 0 and (how == RAN or 0.5 * n >= 0.8 * r0):
+                    floors[n_floor] = profiles[a, low]
+                    n_floor += 1
+            background = np.sort(floors[:n_floor])[n_floor // 4] if n_floor else core
+            over = core - background
+            stats[s, 0], stats[s, 1] = y, x
+            if over <= 0.0:
+                stats[s, 4] = 0.0
+                break
+            _outline(profiles, length, lowest, ended, core, background, edge_fraction, radii[s], stats[s])
+            area, my, mx = _centroid(radii[s], sin, cos)
+            if area < 1.0 or my * my + mx * mx < 0.04:
+                break
+            r0 = np.sqrt(area / np.pi)
+            y = min(max(y + my, 0.0), height - 1.0)
+            x = min(max(x + mx, 0.0), width - 1.0)
