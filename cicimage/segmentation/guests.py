@@ -17,7 +17,7 @@ from cicimage.segmentation.contours import Contours, trace
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink, without_pits
 from cicimage.segmentation.outlines import draw
 from cicimage.segmentation.seeds import Seeds, find_seeds
-from cicimage.segmentation.selection import choose, dip_between, outside, pairs_in_touch
+from cicimage.segmentation.selection import beside, choose, dip_between, pairs_in_touch
 from cicimage.segmentation.texture import local_contrast
 
 Float = npt.NDArray[np.float64]
@@ -103,14 +103,14 @@ class LogGuestSegmenter(GuestSegmenter):
         smooth: _Smooth,
         scene: Scene,
     ) -> tuple[Contours, Float, Float]:
-        """Ask the seeds outside all cells found so far again, with those cells' ground closed to their rays.
+        """Ask the seeds beside cells found so far again, with those cells' ground closed to their rays.
 
         A dim cell's outline otherwise runs over into its bright neighbour and is dropped for covering it.
         """
         y, x = at_px
         radius = np.sqrt(found.area_px / np.pi)
         known = np.column_stack([found.y, found.x, radius, z_slice * smooth.apart])
-        far = outside(np.column_stack([y, x, seeds.z * smooth.apart]), known)
+        far = beside(np.column_stack([y, x, seeds.z * smooth.apart]), known)
         if not far.any():
             return found, z_slice, answer
         start = 0.5 * seeds.diameter_um[far] / smooth.um_per_px

@@ -78,13 +78,16 @@ def pairs_in_touch(
     return i[near].astype(np.int64), j[near].astype(np.int64)
 
 
-def outside(points: Float, balls: Float, share: float = 0.6) -> npt.NDArray[np.bool_]:
-    """Which points (n, 3) y, x, z lie farther than ``share`` of its radius from every ball (m, 4) y, x, radius, z."""
+def beside(points: Float, balls: Float, share: float = 0.6, reach: float = 2.5) -> npt.NDArray[np.bool_]:
+    """Which points (n, 3) y, x, z lie beside some ball (m, 4) y, x, radius, z, and in none.
+
+    In is within ``share`` of its radius, beside within ``reach`` times its radius.
+    """
     if not len(balls):
-        return np.ones(len(points), dtype=np.bool_)
-    centres = balls[:, [0, 1, 3]]
-    far = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray((far > (share * balls[None, :, 2]) ** 2).all(axis=1))
+        return np.zeros(len(points), dtype=np.bool_)
+    centres, radius = balls[:, [0, 1, 3]], balls[None, :, 2]
+    far = np.sqrt(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2))
+    return np.asarray((far > share * radius).all(axis=1) & (far < reach * radius).any(axis=1))
 
 
 def dip_between(
