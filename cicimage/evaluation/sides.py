@@ -1,0 +1,104 @@
+"""The two sides of an evaluation: what is true and what was measured, in the same terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+F64 = npt.NDArray[np.float64]
+
+EVENT_COLUMNS = (
+    "position", "guest_id", "host_id", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
+    "prevalent", "in_view",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is true, from a simulation or from reviewed results.
+
+    Attributes
+    ----------
+    frames : pandas.DataFrame
+        One row per guest and frame in view: position, frame, guest_id, host_id, y_um, x_um, location, contact,
+        viability, decoy, touches_border, parent_id.
+    events : pandas.DataFrame
+        :data:`EVENT_COLUMNS`; hours on the movie's clock, ``entry_h`` empty where it never closed.
+    hosts : pandas.DataFrame
+        One row per host and frame: position, frame, host_id, viability; empty where unknown.
+    decoys : pandas.DataFrame
+        Things that are no guests: position, frame, kind, y_um, x_um; empty where unknown.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+    source : str
+        Where it comes from.
+    """
+
+    frames: pd.DataFrame
+    events: pd.DataFrame
+    hosts: pd.DataFrame
+    decoys: pd.DataFrame
+    clock_h: Mapping[str, F64]
+    source: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a run found.
+
+    Attributes
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        frames, events, guests, hosts, rates, rates_by_replicate, comparisons of the positions evaluated.
+    layout : pandas.DataFrame
+        The design, one row a position.
+    source : str
+        Where it comes from.
+    reference : str
+        Condition that others are compared against; empty for none.
+    about : mapping
+        Program version and the like of the run.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    layout: pd.DataFrame
+    source: str = ""
+    reference: str = ""
+    about: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def condition_of(self) -> dict[str, str]:
+        """Condition by position."""
+        return dict(zip(self.layout["position"], self.layout["condition"], strict=True))
+
+
+def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, F64], cell: str = "guest_id") -> F64:
+    """Hours each row stands for: half of the step before it and half of that after, within one cell's rows.
+
+    A cell that went out of view for a while is credited with nothing for it beyond the frames around.
+    """
+    rows = frames.reset_index(drop=True)
+    hours = frame_hours(rows["position"], rows["frame"], clock_h)
+    order = np.lexsort((rows["frame"], rows[cell], rows["position"].astype("category").cat.codes))
+    key = pd.MultiIndex.from_arrays([rows["position"], rows[cell]])
+    codes = pd.factorize(key)[0][order]
+    frame = rows["frame"].to_numpy(np.int64)[order]
+    step = np.where((codes[1:] == codes[:-1]) & (np.diff(frame) == 1), np.diff(hours[order]), 0.0)
+    out = np.zeros(len(rows))
+    out[order[:-1]] += 0.5 * step
+    out[order[1:]] += 0.5 * step
+    return out
+
+
+def frame_hours(positions: pd.Series, frames: pd.Series, clock_h: Mapping[str, F64]) -> F64:
+    """Hours on the movie's clock of each (position, frame); NaN where the frame is missing."""
+    out = np.full(len(frames), np.nan)
+    place, number = positions.to_numpy(object), frames.to_numpy(np.float64)
+    for position in pd.unique(place):
+        clock, here = clock_h[str(position)], (place == position) & np.isfinite(number)
+        out[here] = clock[np.clip(number[here].astype(np.int64), 0, len(clock) - 1)]
+    return out
