@@ -47,8 +47,8 @@ def power(table: pd.DataFrame, ratio: float, *, width_in: float = 10.0, key: str
         key,
         figure,
         f"Chance to find a ratio of {number(ratio)}",
-        "Solid lines take the spread between donors as seen, dotted lines its upper 80 % limit; the dashed line is 80 %. "
-        "More wells or hours help only until the spread between donors is all that is left.",
+        "Solid lines take the spread between donors as seen, dotted lines its upper 80 % limit; the dashed line is "
+        "80 %. More wells or hours help only until the spread between donors is all that is left.",
         power_alt(table, ratio),
     )
 

@@ -87,6 +87,27 @@ def _unit_loglik(
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _loglik(
+    kind: int,
+    b: float,
+    tau: float,
+    y: FloatArray,
+    n: FloatArray,
+    offset: FloatArray,
+    ends: IntArray,
+    nodes: FloatArray,
+    w: FloatArray,
+) -> float:
+    """Log-likelihood of all units."""
+    total, start = 0.0, 0
+    for d in range(len(ends)):
+        part = slice(start, ends[d])
+        total += _unit_loglik(kind, b, tau, y[part], n[part], offset[part], nodes, w)
+        start = ends[d]
+    return total
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _profile(
     kind: int,
     b: float,
@@ -98,24 +119,40 @@ def _profile(
     nodes: FloatArray,
     w: FloatArray,
 ) -> tuple[float, float]:
-    """Highest log-likelihood over the grid of tau at this b, refined by a parabola through the best three."""
-    values = np.zeros(len(taus))
+    """Highest log-likelihood over tau at this b: best of the grid, then parabolas through the best three points.
+
+    Every value returned was evaluated; a parabola only says where to look.
+    """
+    values = np.empty(len(taus))
     for j in range(len(taus)):
-        start = 0
-        for d in range(len(ends)):
-            part = slice(start, ends[d])
-            values[j] += _unit_loglik(kind, b, taus[j], y[part], n[part], offset[part], nodes, w)
-            start = ends[d]
+        values[j] = _loglik(kind, b, taus[j], y, n, offset, ends, nodes, w)
     k = int(np.argmax(values))
-    best, tau = values[k], taus[k]
-    if 0 < k < len(taus) - 1:
-        lo, mid, hi = values[k - 1], values[k], values[k + 1]
-        bend = lo - 2 * mid + hi
-        if bend < 0:
-            shift = 0.5 * (lo - hi) / bend
-            best = mid - 0.25 * (lo - hi) * shift
-            tau = taus[k] + shift * (taus[k + 1] - taus[k])
-    return best, tau
+    if k == 0 or k == len(taus) - 1:
+        return values[k], taus[k]
+    x0, x1, x2 = taus[k - 1], taus[k], taus[k + 1]
+    f0, f1, f2 = values[k - 1], values[k], values[k + 1]
+    for _ in range(4):
+        below, above = (x1 - x0) * (f1 - f2), (x1 - x2) * (f1 - f0)
+        if below == above:
+            break
+        x = x1 - 0.5 * ((x1 - x0) * below - (x1 - x2) * above) / (below - above)
+        if abs(x - x1) < 0.05 * (x2 - x0):
+            x = x1 + (0.1 * (x2 - x1) if x2 - x1 > x1 - x0 else -0.1 * (x1 - x0))
+        f = _loglik(kind, b, x, y, n, offset, ends, nodes, w)
+        if f > f1:
+            if x > x1:
+                x0, f0 = x1, f1
+            else:
+                x2, f2 = x1, f1
+            gain = f - f1
+            x1, f1 = x, f
+            if gain < 1e-3:
+                break
+        elif x > x1:
+            x2, f2 = x, f
+        else:
+            x0, f0 = x, f
+    return f1, x1
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

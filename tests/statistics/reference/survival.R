@@ -18,10 +18,6 @@ for (k in seq_along(fit$states)) {
   say(paste0("occupancy_", fit$states[k]), fit$pstate[, k])
   say(paste0("occupancy_se_", fit$states[k]), fit$std.err[, k])
 }
-# the same, standard errors by donor
-fit <- survfit(Surv(start, stop, event) ~ 1, data = d, id = guest, istate = factor(state, states), cluster = donor)
-for (k in seq_along(fit$states)) say(paste0("occupancy_cluster_se_", fit$states[k]), fit$std.err[, k])
-
 # first entry with death competing: rows up to the first transition of guests first seen outside
 first <- d[!duplicated(d$guest), ]
 first <- first[first$state == "outside", ]
@@ -62,7 +58,7 @@ for (case in c("some", "none")) {
                                        uniroot(f, c(best$maximum, 6), tol = 1e-9)$root))
 }
 
-# Poisson and binomial exact intervals, Holm, Dunnett's distribution is tested elsewhere
+# Poisson and binomial exact intervals, Holm
 say("poisson_7_of_12.5", as.numeric(poisson.test(7, 12.5)$conf.int))
 say("poisson_0_of_12.5", as.numeric(poisson.test(0, 12.5)$conf.int))
 say("binomial_3_of_17", as.numeric(binom.test(3, 17)$conf.int))
