@@ -1,0 +1,90 @@
+"""Results opened in a notebook: ``result = cic.open_results("OUT"); result.rates``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.errors import ResultsError
+from cicimage.store import MaskFile, Results, read_arrays, read_json, read_table
+from cicimage.tables import TABLES
+
+
+class OpenResults:
+    """A results folder; every table of the contract is an attribute, read when first asked for.
+
+    Parameters
+    ----------
+    folder : path
+        What was given to ``cicimage run -o``.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds no finished results.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._results = Results(Path(folder))
+        if not self._results.run.exists():
+            raise ResultsError(
+                f"{folder}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
+            )
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """A table by name; KeyError where the results have none of that name."""
+        if name not in self._tables:
+            path = self._results.table(name)
+            if name not in TABLES or not path.exists():
+                raise KeyError(name)
+            self._tables[name] = read_table(path, name)
+        return self._tables[name]
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name.startswith("_") or name not in TABLES:
+            raise AttributeError(f"results have no table {name!r}; there are: {', '.join(TABLES)}")
+        return self[name]
+
+    def __repr__(self) -> str:
+        return f"<cicimage results in {self._results.root}: {len(self.positions)} positions>"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *TABLES]
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """run.json: configuration with origins, versions, positions."""
+        return dict(read_json(self._results.run))
+
+    @property
+    def positions(self) -> list[str]:
+        """Names of the recordings."""
+        return list(self.run["positions"])
+
+    def masks(self, position: str, frame: int, population: str) -> npt.NDArray[np.int32]:
+        """Label image (Y, X) of one population in one frame; where masks overlap the later one shows."""
+        folder = self._results.position(self.run["positions"][position])
+        return MaskFile(folder.masks).masks(frame, population).to_labels()
+
+    def crops(self, event_id: str) -> dict[str, npt.NDArray[Any]]:
+        """Stored pictures of one event, as :meth:`cicimage.figures.crops.EventCrops.from_arrays` takes them."""
+        position, _, number = event_id.rpartition("#")
+        folder = self._results.position(self.run["positions"][position])
+        return read_arrays(folder.crops / f"e{int(number):04d}.npz")
+
+
+def open_results(folder: str | Path) -> OpenResults:
+    """Open what ``cicimage run`` wrote.
+
+    Parameters
+    ----------
+    folder : path
+        The results folder.
+    """
+    return OpenResults(folder)
