@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
@@ -16,6 +16,34 @@ from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
 DESIGNED: Final = ("events", "guests", "hosts")
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What humans decided, as far as the tables of the experiment are made from it.
+
+    Attributes
+    ----------
+    whose : str
+        The reviewer, ``adjudicated``, or empty for none.
+    tables : mapping of str to mapping of str to pandas.DataFrame
+        Corrected base tables by position and name; positions and tables that are not in it are as found.
+    excluded : mapping of str to str
+        Reason by position that does not count.
+    conflicts : tuple of str
+        Corrections that do not fit these results, one sentence each.
+    notes : tuple of str
+        What a reader must know besides.
+    """
+
+    whose: str = ""
+    tables: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    conflicts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+NO_CORRECTIONS: Final = Corrections()
 
 
 @dataclass(frozen=True)
@@ -32,12 +60,15 @@ class Collected:
         Receipt by position; positions that never ran have none.
     run : dict
         run.json.
+    corrections : Corrections
+        Those the tables were made with.
     """
 
     tables: Mapping[str, pd.DataFrame]
     layout: pd.DataFrame
     receipts: Mapping[str, Mapping[str, Any]]
     run: Mapping[str, Any]
+    corrections: Corrections = NO_CORRECTIONS
 
     @property
     def failed(self) -> dict[str, str]:
@@ -45,7 +76,7 @@ class Collected:
         return {p: str(r["error"]) for p, r in self.receipts.items() if r["outcome"] != "done"}
 
 
-def collect(results: Results, *, reference: str | None = None) -> Collected:
+def collect(results: Results, *, reference: str | None = None, corrections: Corrections = NO_CORRECTIONS) -> Collected:
     """Join the finished positions' base tables with the design and compute rates and comparisons.
 
     Parameters
@@ -54,12 +85,14 @@ def collect(results: Results, *, reference: str | None = None) -> Collected:
         The folder.
     reference : str, optional
         Condition to compare against; run.json's if not given.
+    corrections : Corrections
+        Laid over the base tables.
     """
     run = read_json(results.run)
     receipts = _receipts(results, run)
-    finished = [p for p, r in receipts.items() if r["outcome"] == "done"]
+    finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
     layout = layout_of(run, finished)
-    base = {name: _joined(results, run, finished, layout, name) for name in BASE}
+    base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}
     rates, by_replicate = compute_rates(base["events"], base["guests"], base["hosts"], base["frames"], layout)
     reference = reference or run["configuration"]["experiment"]["reference"]
     comparisons = compare(by_replicate, reference, layout) if reference else empty(TABLES["comparisons"])
@@ -68,7 +101,7 @@ def collect(results: Results, *, reference: str | None = None) -> Collected:
         "counts": _counts(base["cells"]),
         "curves": compute_curves(base["events"], base["guests"], base["frames"], layout),
     }  # fmt: skip
-    return Collected(tables, layout, receipts, run)
+    return Collected(tables, layout, receipts, run, corrections)
 
 
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:
@@ -102,12 +135,19 @@ def layout_of(run: Mapping[str, Any], positions: list[str]) -> pd.DataFrame:
 
 
 def _joined(
-    results: Results, run: Mapping[str, Any], finished: list[str], layout: pd.DataFrame, name: str
+    results: Results,
+    run: Mapping[str, Any],
+    finished: list[str],
+    layout: pd.DataFrame,
+    name: str,
+    corrections: Corrections,
 ) -> pd.DataFrame:
     design = layout.set_index("position") if len(layout) else layout
     parts = []
     for position in finished:
-        rows = read_table(results.position(run["positions"][position]).table(name))
+        rows = corrections.tables.get(position, {}).get(name)
+        if rows is None:
+            rows = read_table(results.position(run["positions"][position]).table(name))
         if not len(rows):
             continue
         rows = rows.assign(position=position)
@@ -115,6 +155,7 @@ def _joined(
             entry = design.loc[position]
             rows = rows.assign(condition=entry["condition"], replicate=entry["replicate"], donor=entry["donor"])
         if name == "events":
-            rows = rows.assign(event_id=[f"{position}#{n}" for n in range(1, len(rows) + 1)])
+            numbers = rows.pop("number") if "number" in rows else range(1, len(rows) + 1)
+            rows = rows.assign(event_id=[f"{position}#{n}" for n in numbers])
         parts.append(rows)
     return conform(TABLES[name], pd.concat(parts, ignore_index=True)) if parts else empty(TABLES[name])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.experiment import ExperimentFile
-from cicimage.pipeline.collect import Collected, collect
+from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect
 from cicimage.report.build import build_report
 from cicimage.report.csv_export import write_csv
 from cicimage.report.data import Answer, Estimate, Exclusion, OpticsStatement, ReportData, Setting
@@ -27,7 +27,7 @@ QUESTIONS: Final = {
 STEP_WORDS: Final = {"gain": "Uneven illumination", "bleed_through": "Bleed-through", "drift": "Stage drift"}
 
 
-def rebuild(results: Results, *, reference: str | None = None) -> Collected:
+def rebuild(results: Results, *, reference: str | None = None, corrections: Corrections = NO_CORRECTIONS) -> Collected:
     """Join base tables, compute rates and comparisons, write tables, CSV files and ``report.html``.
 
     Parameters
@@ -36,8 +36,10 @@ def rebuild(results: Results, *, reference: str | None = None) -> Collected:
         The folder.
     reference : str, optional
         Condition to compare against; the experiment's if not given.
+    corrections : Corrections
+        What humans decided, laid over the base tables.
     """
-    collected = collect(results, reference=reference)
+    collected = collect(results, reference=reference, corrections=corrections)
     for name, rows in collected.tables.items():
         write_table(results.table(name), rows)
     for name in CSV:
@@ -132,6 +134,11 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
         for position in collected.run["positions"]
         if position not in collected.receipts
     ]
+    review = collected.corrections
+    for position, why in review.excluded.items():
+        found.append(Exclusion(position, "excluded", f"by {review.whose}: {why}", ""))
+    for conflict in review.conflicts:
+        found.append(Exclusion(f"correction by {review.whose}", "warning", conflict, "Look at it: `cicimage review`."))
     for position, receipt in collected.receipts.items():
         missing = receipt.get("missing_frames") or {}
         if missing:
