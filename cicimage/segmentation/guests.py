@@ -47,8 +47,8 @@ class LogGuestSegmenter(GuestSegmenter):
     min_contrast: float = Field(default=0.3, ge=0.0, le=5.0)
     """Least height over the surroundings, as share of the surroundings' own height over the dark background."""
     min_score: float = Field(default=0.6, ge=0.0, le=1.0)
-    """Least likeness of the dimmest objects to one whole round cell (edge all around, times roundness, times
-    smoothness); a fifth of it from an eighth of the field's typical brightness on."""
+    """Least likeness to one whole round cell (edge all around, times roundness, times smoothness) of the dimmest
+    objects: under 2.5 % of the field's typical guest or twice the noise per pixel; a fifth of it from five times on."""
     min_relative: float = Field(default=0.01, ge=0.0, le=0.9)
     """Least height as share of the field's typical guest: what is dimmer is debris or another population's remains."""
     min_closed: float = Field(default=0.6, ge=0.0, le=1.0)
@@ -169,9 +169,12 @@ class LogGuestSegmenter(GuestSegmenter):
         floor = np.maximum(found.background - smooth.dark, 0.0)
         # Of a cell cut by the image's border a part is seen, which need be neither round nor large.
         cut = found.cut > 0.15
-        # The dimmer an object, the more it must look like a cell: haze and texture are dim and ragged.
-        relative = height / max(self._typical(height[found.closed >= self.min_closed]), 1e-9)
-        score = self.min_score * np.clip(0.025 / np.maximum(relative, 1e-9), 0.2, 1.0)
+        # The dimmer an object, against its fellows or the noise, the more it must look like a cell: haze, texture and
+        # another population's remains are dim and ragged.
+        dim = np.maximum(
+            0.025 * self._typical(found) / np.maximum(height, 1e-9), 2.0 * smooth.grain / np.maximum(height, 1e-9)
+        )
+        score = self.min_score * np.clip(dim, 0.2, 1.0)
         least = np.where(cut, 0.8, 1.0) * self.smallest * scene.diameter_um[0]
         return np.asarray(
             (self._diameter_um(found, smooth) >= least)
@@ -183,13 +186,13 @@ class LogGuestSegmenter(GuestSegmenter):
         )
 
     def _bright_enough(self, found: Contours) -> npt.NDArray[np.bool_]:
-        height = found.core - found.background
-        return np.asarray(height >= self.min_relative * self._typical(height))
+        return np.asarray(found.core - found.background >= self.min_relative * self._typical(found))
 
     @staticmethod
-    def _typical(height: Float) -> float:
-        """Height of the field's brighter half of guests, 0 where there is none."""
-        return float(np.percentile(height, 75.0)) if height.size else 0.0
+    def _typical(found: Contours) -> float:
+        """Height of the field's typical guest: the median of those that surely look like one, 0 where none does."""
+        sure = found.score >= 0.7
+        return float(np.median((found.core - found.background)[sure])) if sure.any() else 0.0
 
     def _objects(self, found: Contours, z_slice: Float, fine: Grid, scene: Scene) -> Objects:
         order = np.lexsort((found.x, found.y))
@@ -207,11 +210,12 @@ class LogGuestSegmenter(GuestSegmenter):
 class _Smooth:
     """Image on which outlines are drawn, its noise SD, the level of the empty field, pixel and focus step.
 
-    ``apart`` is the focus step in pixels, 0 in a plane.
+    ``grain`` is the noise SD per pixel before smoothing, ``apart`` is the focus step in pixels, 0 in a plane.
     """
 
     volume: FloatArray
     noise: float
+    grain: float
     dark: float
     um_per_px: float
     apart: float
@@ -238,7 +242,7 @@ def _solid(grid: Grid, scene: Scene) -> tuple[Grid, float]:
 
 
 def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
-    volume, apart = fine.volume, 0.0
+    volume, apart, grain = fine.volume, 0.0, noise
     if scene.um_per_z is not None and volume.shape[0] > 1:
         apart = scene.um_per_z / fine.um_per_px
         sigma_z = max(0.15 * float(np.mean(scene.diameter_um)) / scene.um_per_z, 0.3)
@@ -249,7 +253,7 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume])
     # White noise of SD 1 per pixel keeps 1 / (2 sqrt(pi) sigma) after the blur.
     noise /= max(2.0 * np.sqrt(np.pi) * sigma, 1.0)
-    return _Smooth(blurred, noise, dark_level(blurred, noise), fine.um_per_px, apart)
+    return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, apart)
 
 
 def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tuple[Float, Float]:
