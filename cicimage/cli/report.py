@@ -8,18 +8,36 @@ import click
 
 from cicimage.cli.summary import print_summary
 from cicimage.errors import ResultsError
+from cicimage.pipeline.collect import Corrections
 from cicimage.report.assemble import rebuild
+from cicimage.review.results import corrected
 from cicimage.store import Results
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--reference", metavar="CONDITION", default=None, help="Condition the others are compared against.")
-def report(out: Path, reference: str | None) -> None:
-    """Rebuild tables, rates, comparisons and report.html of results folder OUT from its base tables."""
+@click.option(
+    "--corrections",
+    metavar="WHOSE",
+    default=None,
+    help="Reviewer, 'adjudicated' or 'none' [default: the adjudicated ones, else the only reviewer's].",
+)
+def report(out: Path, reference: str | None, corrections: str | None) -> None:
+    """Rebuild tables, rates, comparisons and report.html of results folder OUT from base tables and corrections."""
     results = Results(out)
     if not results.run.exists():
         raise ResultsError(
             f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
         )
-    print_summary(rebuild(results, reference=reference), results)
+    laid = corrected(results, corrections)
+    say_corrections(laid)
+    print_summary(rebuild(results, reference=reference, corrections=laid), results)
+
+
+def say_corrections(laid: Corrections) -> None:
+    """Say on stderr whose corrections the tables hold, and which of them do not fit."""
+    if laid.whose:
+        click.echo(f"cicimage: with the corrections of {laid.whose}", err=True)
+    for sentence in (*laid.notes, *laid.conflicts):
+        click.echo(f"cicimage: {sentence}", err=True)

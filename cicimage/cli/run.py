@@ -66,9 +66,13 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
 def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
     """Rebuild tables and report, print rates and what failed; returns the exit code."""
     if report:
+        from cicimage.cli.report import say_corrections
         from cicimage.report.assemble import rebuild
+        from cicimage.review.results import corrected
 
-        collected = rebuild(batch.results)
+        laid = corrected(batch.results)
+        say_corrections(laid)
+        collected = rebuild(batch.results, corrections=laid)
         print_summary(collected, batch.results)
     for position, reason in outcome.reasons.items():
         click.echo(f"cicimage: {position} failed: {reason}", err=True)

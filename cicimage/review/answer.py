@@ -1,0 +1,110 @@
+"""From an item on the screen and a key pressed to the edit that says so."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cicimage.review.anchor import CellRef, ReviewError, cell_ref
+from cicimage.review.corrected import Corrected
+from cicimage.review.edits import SetDeath, SetEnd, SetEntry, SetLocation, SetViability, Verdict
+from cicimage.review.edits.edit import plain
+from cicimage.review.edits.states import Contact, Location, Viability
+from cicimage.review.queue import Item
+
+
+def guest_of(corrected: Corrected, item: Item) -> int:
+    """The guest an item is about, as the edits so far have it; 0 where it was deleted.
+
+    Tracks may have been linked or broken since the queue was made: the guest is whoever holds the object now.
+    """
+    c, draft = item.candidate, corrected.draft
+    keys = [k for k in draft.base.objects_of(c.guest_id) if k.frame >= c.first] or draft.base.objects_of(c.guest_id)
+    held = [cell for k in keys if draft.exists(k) and (cell := draft.cell_of(k))]
+    return held[0] if held else 0
+
+
+def host_of(corrected: Corrected, item: Item) -> int:
+    """The host an item is about, as the edits so far have it; 0 where there is none."""
+    c, draft = item.candidate, corrected.draft
+    if not c.host_id:
+        return 0
+    keys = draft.base.objects_of(c.host_id)
+    near = sorted(keys, key=lambda k: abs(k.frame - c.focus))[:1]
+    return draft.cell_of(near[0]) if near and draft.exists(near[0]) else 0
+
+
+def refer(corrected: Corrected, guest: int, first: int, last: int) -> CellRef:
+    """Name a guest, anchored at both ends of an interval.
+
+    Raises
+    ------
+    ReviewError
+        There is no such guest.
+    """
+    return cell_ref(corrected.draft, corrected.base.guest, guest, [first, last])
+
+
+def refer_host(corrected: Corrected, host: int, frame: int) -> CellRef:
+    """Name a host, anchored near a frame."""
+    return cell_ref(corrected.draft, corrected.base.host, host, [frame])
+
+
+def verdict_on(corrected: Corrected, item: Item, verdict: Literal["accept", "reject", "unsure"]) -> Verdict:
+    """The verdict on an item.
+
+    Raises
+    ------
+    ReviewError
+        Its guest was deleted.
+    """
+    c = item.candidate
+    guest, host = guest_of(corrected, item), host_of(corrected, item)
+    if not guest:
+        raise ReviewError("the guest of this item was deleted; go on with the next item (J)")
+    was: dict[str, Any] = {}
+    if c.event:
+        row = corrected.base.events.iloc[c.event - 1]
+        was = {str(name): plain(value) for name, value in row.items()}
+    return Verdict(
+        position=c.position, guest=refer(corrected, guest, c.first, c.last), first=c.first, last=c.last, call=c.call,
+        verdict=verdict, host=refer_host(corrected, host, c.focus) if host else None, was=was,
+        item=item.id, repeat=item.drawn == "repeat",
+    )  # fmt: skip
+
+
+def entry_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int) -> SetEntry:
+    """The entry into the stay of frames ``span`` happened at a frame."""
+    return SetEntry(**_about(corrected, item, span), frame=frame)
+
+
+def end_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int) -> SetEnd:
+    """The stay of frames ``span`` ended with a frame."""
+    return SetEnd(**_about(corrected, item, span), frame=frame)
+
+
+def death_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int | None) -> SetDeath:
+    """The guest was dead from a frame on; None = it did not die."""
+    return SetDeath(**_about(corrected, item, span), frame=frame)
+
+
+def located(
+    corrected: Corrected, item: Item, span: tuple[int, int], location: Location, contact: Contact = "unresolved",
+    host: int = 0,
+) -> SetLocation:  # fmt: skip
+    """Where the guest was in frames ``span``."""
+    ref = refer_host(corrected, host, span[0]) if host else None
+    return SetLocation(**_about(corrected, item, span), location=location, contact=contact, host=ref)
+
+
+def living(corrected: Corrected, item: Item, span: tuple[int, int], viability: Viability) -> SetViability:
+    """Whether the guest lived in frames ``span``."""
+    return SetViability(**_about(corrected, item, span), viability=viability)
+
+
+def _about(corrected: Corrected, item: Item, span: tuple[int, int]) -> dict[str, Any]:
+    guest = guest_of(corrected, item)
+    if not guest:
+        raise ReviewError("the guest of this item was deleted; go on with the next item (J)")
+    return {
+        "position": item.candidate.position, "guest": refer(corrected, guest, *span), "first": span[0], "last": span[1],
+    }  # fmt: skip
