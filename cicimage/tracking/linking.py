@@ -17,8 +17,6 @@ _MEMORY = 0.8
 """How much of what a track has shown of its own motility still counts one step later."""
 _PRIOR_STEPS = 2.0
 """For how many steps of its own the population's motility stands in."""
-_WORST = -6.0
-"""Least an appearance may speak against a link: a guest may dim, swell or die within one frame."""
 
 
 @compiled
@@ -51,14 +49,18 @@ def _grid(
 
 
 @compiled
-def likeness(looks: RealArray, i: int, j: int, worth: RealArray, slope: RealArray) -> float:
-    """Log of how much likelier two appearances are for one cell than for two: worth - slope * difference squared."""
+def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
+    """Log of how much likelier two appearances are for one cell than for two.
+
+    ``tells`` has a column per look: what equal ones are worth, how fast that falls with the squared difference, and
+    the least it can fall to, since cells do jump in size or height now and then.
+    """
     total = 0.0
-    for k in range(worth.size):
+    for k in range(tells.shape[1]):
         d = looks[j, k] - looks[i, k]
         if d == d:  # a missing value says nothing
-            total += worth[k] - slope[k] * d * d
-    return max(total, _WORST)
+            total += max(tells[0, k] - tells[1, k] * d * d, tells[2, k])
+    return total
 
 
 @compiled
@@ -72,8 +74,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     step_min: float,
     damping: float,
     log_chance: float,
-    worth: RealArray,
-    slope: RealArray,
+    tells: RealArray,
     max_speed: float,
     slack_um: float,
     max_gap_min: float,
@@ -99,8 +100,8 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
         Share of the last velocity that carries over to the next step, 0-1.
     log_chance : float
         Log of (density of new objects per um2 times odds of losing one).
-    worth, slope : (k,) float64
-        What equal looks are worth, and how fast that falls with their squared difference; see :func:`likeness`.
+    tells : (3, k) float64
+        What looks say, see :func:`likeness`.
     max_speed : float
         Hard limit, um/min; inf for none.
     slack_um : float
@@ -123,7 +124,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     residual = np.full(n, np.nan)
     vy, vx = np.zeros(n), np.zeros(n)
     own_ss, own_n = np.zeros(n), np.zeros(n)
-    bonus = worth.sum()
+    bonus = tells[0].sum()
     edges_to = np.empty(1024, np.int64)
     edges_gain = np.empty(1024)
     for f in range(1, offsets.size - 1):
@@ -155,7 +156,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
                         if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt + slack_um) ** 2:
                             continue
                         gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + r2 / (TAIL * var))
-                        gain += likeness(looks, i, j, worth, slope)
+                        gain += likeness(looks, i, j, tells)
                         if gain <= 0.0:
                             continue
                         if count == edges_to.size:

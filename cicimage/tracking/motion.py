@@ -39,6 +39,8 @@ class Motion:
         Log of (density of new objects per um2 and frame, times odds of losing one).
     pair_sd, all_sd : (3,) float64
         SD of differences in looks within one cell over a step, and between any two cells.
+    jumps : (3,) float64
+        Share of steps in which a look changes by more than three of those.
     """
 
     scale_um: float
@@ -48,22 +50,27 @@ class Motion:
     log_chance: float
     pair_sd: RealArray
     all_sd: RealArray
+    jumps: RealArray
 
-    def looks(self, weight: float) -> tuple[RealArray, RealArray]:
-        """Log-likelihood ratio of two normals in the difference of looks, one cell over any two: constant, slope."""
-        tells = self.all_sd > self.pair_sd
-        pair, every = np.where(tells, self.pair_sd, 1.0), np.where(tells, self.all_sd, 1.0)
-        return weight * np.log(every / pair), weight * 0.5 * (pair**-2 - every**-2)
+    def tells(self, weight: float) -> RealArray:
+        """(3, k) What looks say, for :func:`~cicimage.tracking.linking.likeness`; they count by ``weight``, 0-1.
+
+        Within a cell the differences are normal but for a share of jumps, which may be anything.
+        """
+        known = self.all_sd > self.pair_sd
+        pair, every = np.where(known, self.pair_sd, 1.0), np.where(known, self.all_sd, 1.0)
+        worth = np.log(every / pair) + np.log1p(-self.jumps)
+        least = np.log(self.jumps)
+        return weight * np.where(known, np.stack([worth, 0.5 * (pair**-2 - every**-2), least]), 0.0)
 
 
 def link(
     seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
 ) -> tuple[IntArray, RealArray]:
     """Run :func:`~cicimage.tracking.linking.link_frames` on sightings; see there. Looks count by ``weight``, 0-1."""
-    worth, slope = motion.looks(weight)
     links: tuple[IntArray, RealArray] = link_frames(
         seen.offsets, seen.t_min, seen.y, seen.x, seen.looks, motion.scale_um, motion.step_min, motion.damping,
-        motion.log_chance, worth, slope, max_speed, 0.5 * seen.diameter_um, max_gap_min, seen.skipped,
+        motion.log_chance, motion.tells(weight), max_speed, 0.5 * seen.diameter_um, max_gap_min, seen.skipped,
     )  # fmt: skip
     return links
 
@@ -136,6 +143,7 @@ def _first_guess(seen: Sightings, part: Sightings) -> Motion:
         log_chance=_log_chance(seen, 0.05, 0.05),
         pair_sd=spread * np.sqrt(2.0),
         all_sd=spread * np.sqrt(2.0),
+        jumps=np.full(spread.size, 0.1),
     )
 
 
@@ -154,7 +162,10 @@ def _refine(part: Sightings, motion: Motion, previous: IntArray, residual: RealA
         v0 = np.stack([part.y[s] - part.y[b], part.x[s] - part.x[b]]) / (time[s] - time[b])
         v1 = np.stack([part.y[e] - part.y[s], part.x[e] - part.x[s]]) / (time[e] - time[s])
         damping = float((v0 * v1).sum() / max((v0 * v0).sum() + _PRIOR_LINKS * (v0 * v0).mean(), 1e-12))
-    pair = np.array([_spread(d) for d in (part.looks[linked] - part.looks[source]).T])
+    change = part.looks[linked] - part.looks[source]
+    pair = np.maximum(np.array([_spread(d) for d in change.T]), 0.02 * motion.all_sd)
+    with np.errstate(invalid="ignore"):
+        jumps = np.clip(np.mean(np.abs(change) > 3 * pair, axis=0), 0.02, 0.5)
     known = linked.size >= 20
     lost = 1.0 - linked.size / max(part.offsets[-2], 1)
     new = 1.0 - linked.size / max(part.size - part.offsets[1], 1)
@@ -166,7 +177,8 @@ def _refine(part: Sightings, motion: Motion, previous: IntArray, residual: RealA
         damping=float(np.clip(damping, 0.0, 0.95)),
         lost=lost,
         log_chance=_log_chance(part, new, lost),
-        pair_sd=np.maximum(pair, 0.02 * motion.all_sd) if known else motion.pair_sd,
+        pair_sd=pair if known else motion.pair_sd,
+        jumps=jumps if known else motion.jumps,
     )
 
 

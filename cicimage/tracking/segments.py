@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from cicimage.tracking.sightings import Sightings
 
 _VELOCITY_STEPS = 3
 _LEVEL_STEPS = 3
+_LOG_STILL = math.log(0.6)
+"""A guest unseen in one frame often stays so in the next: what hides it lasts."""
 
 
 @compiled
@@ -71,8 +74,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     damping: float,
     log_chance: float,
     log_missed: float,
-    worth: RealArray,
-    slope: RealArray,
+    tells: RealArray,
     max_speed: float,
     slack_um: float,
     max_gap_min: float,
@@ -80,7 +82,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     """Every end, start and gain of a gap worth closing, in order of ends."""
     time = np.repeat(t_min, offsets[1:] - offsets[:-1])
     of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
-    bonus = worth.sum()
+    bonus = tells[0].sum()
     for f in range(frames.size - 2):
         for i in range(offsets[f], offsets[f + 1]):
             if following[i] >= 0:
@@ -96,7 +98,8 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
                 growth = (dt / step_min) ** (1.0 + damping)
                 carry = step_min * damping * (1.0 - damping ** (dt / step_min)) / (1.0 - damping)
                 var = scale_um**2 * growth
-                at_zero = missed * log_missed - np.log(2.0 * np.pi * var) - log_chance
+                unseen = log_missed + (missed - 1) * _LOG_STILL
+                at_zero = unseen - np.log(2.0 * np.pi * var) - log_chance
                 if at_zero + bonus <= 0.0:
                     break
                 reach = np.sqrt(TAIL * var * (np.exp(2.0 * (at_zero + bonus) / (TAIL + 2.0)) - 1.0))
@@ -113,7 +116,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
                     dy = y[j] - y[i] - 0.5 * carry * (vy + wy)
                     dx = x[j] - x[i] - 0.5 * carry * (vx + wx)
                     gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + (dy * dy + dx * dx) / (TAIL * var))
-                    gain += likeness(looks, i, j, worth, slope)
+                    gain += likeness(looks, i, j, tells)
                     if gain > 0.0:
                         of_end.append(i)
                         of_start.append(j)
@@ -146,11 +149,10 @@ def close_gaps(
     (n,) int64
         ``previous`` with the gaps' links added.
     """
-    worth, slope = motion.looks(weight)
     missed = float(np.log(np.clip(0.5 * motion.lost, 0.005, 0.2)))
     ends, starts, gains = _gap_links(
         seen.offsets, seen.frames, seen.t_min, seen.y, seen.x, seen.looks, previous, successors(previous),
-        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, worth, slope, max_speed,
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, motion.tells(weight), max_speed,
         0.5 * seen.diameter_um, max_gap_min,
     )  # fmt: skip
     return _join(previous, ends, starts, gains)
