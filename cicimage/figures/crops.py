@@ -214,7 +214,7 @@ def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int 
     Examples
     --------
     >>> choose_frames([10, 12, 13, 40], 60)
-    [8, 10, 12, 13, 20, 26, 40, 42]
+    [8, 10, 12, 13, 26, 33, 40, 42]
     """
     points = sorted({int(a) for a in anchors if a is not None and a == a})
     if not points or n_frames < 1:

@@ -19,6 +19,7 @@ _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
 _FONTS: Final = "'Helvetica Neue', Arial, 'Liberation Sans', 'Segoe UI', system-ui, sans-serif"
 _FAMILY = re.compile(r"(font-family: |font:[^;]*?\d+(?:\.\d+)?px )[^;]+")
+_URL = re.compile(r"url\(#([^)]+)\)")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -79,16 +80,25 @@ def _raw_svg(figure: Figure) -> str:
 
 
 def _tidy(root: ElementTree.Element, key: str) -> None:
-    """Make ids unique on the page, drop digits nobody sees, use the page's fonts."""
+    """Make ids unique on the page, drop digits nobody sees, use the page's fonts.
+
+    Ids are numbered anew: matplotlib's hash the last bit of a layout, which differs from run to run.
+    """
+    ids = [node.attrib["id"] for node in root.iter() if "id" in node.attrib]
+    fresh = {old: f"{key}-{n}" for n, old in enumerate(dict.fromkeys(ids))}
     for node in root.iter():
         for name, value in list(node.attrib.items()):
             if name == "id":
-                node.set(name, f"{key}-{value}")
-            elif name == f"{{{_XLINK}}}href" and value.startswith("#"):
-                node.set(name, f"#{key}-{value[1:]}")
+                node.set(name, fresh[value])
+            elif name == f"{{{_XLINK}}}href":
+                node.set(name, "#" + fresh[value.removeprefix("#")])
             elif "url(#" in value:
-                node.set(name, value.replace("url(#", f"url(#{key}-"))
-            elif name in ("d", "transform", "x", "y", "points"):
-                node.set(name, _LONG_NUMBER.sub(lambda m: f"{float(m[0]):.2f}", value))
+                node.set(name, _URL.sub(lambda m: f"url(#{fresh[m[1]]})", value))
+            elif name in ("d", "transform", "x", "y", "points", "width", "height"):
+                node.set(name, _LONG_NUMBER.sub(_shortened, value))
             elif name == "style" and "font" in value:
                 node.set(name, _FAMILY.sub(lambda m: m[1] + _FONTS, value))
+
+
+def _shortened(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}"

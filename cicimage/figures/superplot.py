@@ -26,7 +26,7 @@ def superplot(
     source: Source,
     estimands: str | Sequence[str] = "entry_rate_per_guest_h",
     *,
-    width_in: float = 10.0,
+    width_in: float | None = None,
     key: str = "superplot",
 ) -> Picture:
     """Rates per condition with what stands behind them.
@@ -37,8 +37,8 @@ def superplot(
         Tables ``rates``, ``rates_by_replicate``, optionally ``comparisons`` (for the reference).
     estimands : str or sequence of str
         One panel each.
-    width_in : float
-        Width of the figure, inches.
+    width_in : float, optional
+        Width of the figure, inches; by default what the panels need.
     key : str
         Name of the picture on the page.
 
@@ -58,7 +58,8 @@ def superplot(
     donors = sorted({d for d in wells["donor"] if d})
     n_columns = min(len(names), 3) or 1
     n_rows = -(-len(names) // n_columns) or 1
-    figure = canvas(width_in, (3.9 if n_rows == 1 else 3.1) * n_rows + (0.3 if donors else 0))
+    usual = 10.0 if len(names) > 1 else min(max(5.2, 2.3 * len(colours)), 10.0)
+    figure = canvas(width_in or usual, (3.9 if n_rows == 1 else 3.1) * n_rows + (0.3 if donors else 0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         _panel(ax, rates[rates["estimand"] == name], wells[wells["estimand"] == name], name, colours, donors,

@@ -211,7 +211,7 @@ def interval(low: float, high: float) -> str:
     Examples
     --------
     >>> interval(1.6, 3.5), interval(float("nan"), 0.2), interval(1.6, float("inf"))
-    ('1.6 to 3.5', 'up to 0.20', 'from 1.6 up')
+    ('1.60 to 3.5', 'up to 0.20', 'from 1.60 up')
     """
     open_low, open_high = math.isnan(low) or math.isinf(low), math.isnan(high) or math.isinf(high)
     if open_low and open_high:

@@ -20,7 +20,7 @@ from cicimage.report.data import CropsOf
 
 MOST_PER_PAGE: Final = 500
 # Tile width in pixels and JPEG quality, from what one likes to see to what five hundred noisy strips leave room for.
-_LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32))
+_LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32), (64, 28))
 
 
 NOTHING: Final = Markup("")
@@ -96,14 +96,16 @@ def make_gallery(
     events = events.sort_values(["_rank", "position", "start_frame"], kind="stable").reset_index(drop=True)
     time_of = frame_times(source, interval_h)
     facts = {i: _facts(i + 1, row, time_of) for i, row in enumerate(records(events))}
-    per_strip = budget_bytes / max(min(len(events), MOST_PER_PAGE), 1)
     level, page, used, on_page = 0, 1, 0, 0
     cards: dict[int, Card] = {}
     for i in _in_turn(events):
+        if on_page == MOST_PER_PAGE:
+            page, used, on_page = page + 1, 0, 0
         entry = events["entry_frame"].iloc[i]
-        made = _picture(crops_of, str(events["event_id"].iloc[i]), entry, per_strip, level)
-        level = max(made.level - (made.n_bytes < per_strip / 2), 0)
-        if used + made.n_bytes > budget_bytes or on_page == MOST_PER_PAGE:
+        room = (budget_bytes - used) / max(min(len(events) - len(cards), MOST_PER_PAGE - on_page), 1)
+        made = _picture(crops_of, str(events["event_id"].iloc[i]), entry, room, level)
+        level = max(made.level - (made.n_bytes < 0.7 * room), 0)
+        if used + made.n_bytes > budget_bytes:
             page, used, on_page = page + 1, 0, 0
         used, on_page = used + made.n_bytes, on_page + 1
         cards[i] = Card(

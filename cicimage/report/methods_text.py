@@ -13,10 +13,14 @@ _STEPS = {
     "drift": "stage drift",
 }  # fmt: skip
 _VERBS = {
-    "segment_guest": "Guests were segmented by {}.", "segment_host": "Hosts were segmented by {}.",
-    "track_guest": "Guests were linked over time by {}.", "track_host": "Hosts were linked over time by {}.",
-    "score": "Where each guest was (free, attached, entering, inside) and whether it lived was scored by {}.",
-}  # fmt: skip
+    "segment_guest": "Guests were segmented with the method {}.",
+    "segment_host": "Hosts were segmented with the method {}.",
+    "track_guest": "Guests were linked over time with the method {}.",
+    "track_host": "Hosts were linked over time with the method {}.",
+    "score": (
+        "Where each guest was (free, attached, entering, inside) and whether it lived was scored with the method {}."
+    ),
+}
 
 
 def methods_paragraph(data: ReportData) -> str:

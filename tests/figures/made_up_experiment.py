@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.figures.crops import GUEST, HOST, EventCrops, Outline, choose_frames
 from cicimage.tables import TABLES, conform
 
 DONORS = ("CLL-07", "CLL-12", "CLL-31")
@@ -69,6 +68,7 @@ def _wells(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
     for i, condition in enumerate(plan.conditions):
         for j, donor in enumerate(plan.donors):
             for k in range(plan.wells_per_donor):
+                well = f"{chr(ord('B') + i)}{2 + 2 * j + k:02d}"
                 n = plan.guests_per_well + int(rng.integers(-15, 15))
                 outside = n * N_FRAMES * FRAME_H * 0.72
                 rate = plan.entry[i] * np.exp(effect[donor] + rng.normal(0, 0.12))
@@ -76,16 +76,24 @@ def _wells(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
                 inside = n_in * 6.5 + rng.uniform(0, 4)
                 rows.append(
                     {
-                        "condition": condition, "donor": donor, "replicate": f"{'BCDEFG'[i]}{2 + 2 * j + k:02d}",
-                        "position": f"{condition}/{'BCDEFG'[i]}{2 + 2 * j + k:02d}_f1", "n_guests": n, "outside": outside,
-                        "contact": outside * (0.35 if "plerixafor" not in condition else 0.2), "inside": inside,
-                        "unresolved": outside * 0.03, "hosts": int(rng.integers(9, 15)), "entries": n_in,
-                        "brief": int(rng.poisson(0.25 * n_in + 0.3)), "aborted": int(rng.poisson(0.3 * n_in + 0.5)),
+                        "condition": condition,
+                        "donor": donor,
+                        "replicate": well,
+                        "position": f"{condition}/{well}_f1",
+                        "n_guests": n,
+                        "outside": outside,
+                        "contact": outside * (0.35 if "plerixafor" not in condition else 0.2),
+                        "inside": inside,
+                        "unresolved": outside * 0.03,
+                        "hosts": int(rng.integers(9, 15)),
+                        "entries": n_in,
+                        "brief": int(rng.poisson(0.25 * n_in + 0.3)),
+                        "aborted": int(rng.poisson(0.3 * n_in + 0.5)),
                         "escapes": int(rng.binomial(n_in, 0.4)),
                         "dead_out": int(rng.poisson(plan.death_outside[i] * outside)),
                         "dead_in": int(min(rng.poisson(plan.death_inside[i] * inside), max(n_in, 0))),
                     }
-                )  # fmt: skip
+                )
     return pd.DataFrame(rows)
 
 
@@ -93,9 +101,12 @@ def _events(wells: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for well in wells.to_dict("records"):
         kinds = (
-            ["entry"] * well["entries"] + ["brief"] * well["brief"] + ["aborted"] * well["aborted"]
-            + ["eaten"] * int(rng.poisson(0.4)) + ["prevalent"] * int(rng.poisson(0.5))
-        )  # fmt: skip
+            ["entry"] * well["entries"]
+            + ["brief"] * well["brief"]
+            + ["aborted"] * well["aborted"]
+            + ["eaten"] * int(rng.poisson(0.4))
+            + ["prevalent"] * int(rng.poisson(0.5))
+        )
         dying = set(rng.permutation(well["entries"])[: well["dead_in"]])
         for i, kind in enumerate(kinds):
             rows.append(_event(well, i, kind, i in dying, rng))
@@ -116,15 +127,33 @@ def _event(well: dict, i: int, kind: str, dies: bool, rng: np.random.Generator) 
         else str(rng.choice(["escape", "track_lost"], p=[0.85, 0.15]))
     )
     return {
-        "event_id": f"{well['position']}#{i + 1}", **{k: well[k] for k in ("position", "condition", "replicate", "donor")},
-        "guest_id": 100 + i, "host_id": int(rng.integers(1, 12)), "start_frame": 0 if kind == "prevalent" else start,
-        "entry_frame": 0.0 if kind == "prevalent" else entry, "entry_after_frame": np.nan if kind == "prevalent" else entry - 1,
-        "end_frame": end, "end_reason": "aborted" if kind == "aborted" else reason,
-        "score": "" if kind == "eaten" else "entering" if kind == "aborted" else "dying" if dies else "surviving" if scored else "",
-        "excluded_reason": "dead_before_entry" if kind == "eaten" else "", "outcome_known": reason != "track_lost",
-        "p": float(np.clip(rng.beta(9, 1.2), 0.02, 0.999)), "y_um": float(rng.uniform(20, 300)), "x_um": float(rng.uniform(20, 300)),
-        "prevalent": kind == "prevalent", "brief": kind == "brief", "reviewed": bool(rng.random() < 0.1),
-    }  # fmt: skip
+        "event_id": f"{well['position']}#{i + 1}",
+        **{k: well[k] for k in ("position", "condition", "replicate", "donor")},
+        "guest_id": 100 + i,
+        "host_id": int(rng.integers(1, 12)),
+        "start_frame": 0 if kind == "prevalent" else start,
+        "entry_frame": 0.0 if kind == "prevalent" else entry,
+        "entry_after_frame": np.nan if kind == "prevalent" else entry - 1,
+        "end_frame": end,
+        "end_reason": "aborted" if kind == "aborted" else reason,
+        "score": ""
+        if kind == "eaten"
+        else "entering"
+        if kind == "aborted"
+        else "dying"
+        if dies
+        else "surviving"
+        if scored
+        else "",
+        "excluded_reason": "dead_before_entry" if kind == "eaten" else "",
+        "outcome_known": reason != "track_lost",
+        "p": float(np.clip(rng.beta(9, 1.2), 0.02, 0.999)),
+        "y_um": float(rng.uniform(20, 300)),
+        "x_um": float(rng.uniform(20, 300)),
+        "prevalent": kind == "prevalent",
+        "brief": kind == "brief",
+        "reviewed": bool(rng.random() < 0.1),
+    }
 
 
 def _guests(wells: pd.DataFrame, events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -135,28 +164,42 @@ def _guests(wells: pd.DataFrame, events: pd.DataFrame, rng: np.random.Generator)
             lost = not dead and rng.random() < 0.1
             rows.append(
                 {
-                    **{k: well[k] for k in ("position", "condition", "replicate", "donor")}, "guest_id": 100 + guest,
-                    "first_frame": 0, "last_frame": N_FRAMES - 1, "start_reason": "movie_start",
+                    **{k: well[k] for k in ("position", "condition", "replicate", "donor")},
+                    "guest_id": 100 + guest,
+                    "first_frame": 0,
+                    "last_frame": N_FRAMES - 1,
+                    "start_reason": "movie_start",
                     "end_reason": "death" if dead else "track_lost" if lost else "movie_end",
-                    "death_frame": 100.0 if dead else np.nan, "death_location": "outside" if dead else "",
-                    "n_events": 0, "hours_outside_alive": 0.0 if guest == 3 else well["outside"] / well["n_guests"],
+                    "death_frame": 100.0 if dead else np.nan,
+                    "death_location": "outside" if dead else "",
+                    "n_events": 0,
+                    "hours_outside_alive": 0.0 if guest == 3 else well["outside"] / well["n_guests"],
                     "hours_contact": 0.0 if guest == 3 else well["contact"] / well["n_guests"],
                     "hours_inside_alive": well["inside"] / well["n_guests"] if guest != 3 else 0.0,
-                    "hours_unresolved": well["unresolved"] / well["n_guests"] if guest != 3 else 0.0, "parent_id": 0,
+                    "hours_unresolved": well["unresolved"] / well["n_guests"] if guest != 3 else 0.0,
+                    "parent_id": 0,
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows)
 
 
 def _hosts(wells: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
-            **{k: well[k] for k in ("position", "condition", "replicate", "donor")}, "host_id": host + 1, "first_frame": 0,
-            "last_frame": N_FRAMES - 1, "end_reason": "movie_end", "hours": N_FRAMES * FRAME_H, "death_frame": np.nan,
-            "n_guests_max": int(host < well["entries"]), "n_entries": int(host < well["entries"]), "parent_id": 0,
+            **{k: well[k] for k in ("position", "condition", "replicate", "donor")},
+            "host_id": host + 1,
+            "first_frame": 0,
+            "last_frame": N_FRAMES - 1,
+            "end_reason": "movie_end",
+            "hours": N_FRAMES * FRAME_H,
+            "death_frame": np.nan,
+            "n_guests_max": int(host < well["entries"]),
+            "n_entries": int(host < well["entries"]),
+            "parent_id": 0,
         }
-        for well in wells.to_dict("records") for host in range(well["hosts"])
-    ]  # fmt: skip
+        for well in wells.to_dict("records")
+        for host in range(well["hosts"])
+    ]
     return pd.DataFrame(rows)
 
 
@@ -181,11 +224,23 @@ def _row(of: pd.DataFrame, events: str, exposure: str) -> dict:
     spread = np.exp(1.96 * np.sqrt(1 / max(n, 0.7) + 0.03))
     low, high = (0.0, 3.0 / hours) if n == 0 and hours else (rate / spread, rate * spread)
     return {
-        "estimate": rate, "ci_low": low, "ci_high": high, "bound_low": rate * 0.96, "bound_high": rate * 1.09, "unit": "1/h",
-        "events": n, "events_p": n * 0.93, "exposure_h": hours, "n_guests": int(of["n_guests"].sum()),
-        "n_hosts": int(of["hosts"].sum()), "n_positions": of["position"].nunique(), "n_replicates": len(of),
-        "n_donors": of.loc[of["donor"] != "", "donor"].nunique(), "method": "events over person-time", "note": "",
-    }  # fmt: skip
+        "estimate": rate,
+        "ci_low": low,
+        "ci_high": high,
+        "bound_low": rate * 0.96,
+        "bound_high": rate * 1.09,
+        "unit": "1/h",
+        "events": n,
+        "events_p": n * 0.93,
+        "exposure_h": hours,
+        "n_guests": int(of["n_guests"].sum()),
+        "n_hosts": int(of["hosts"].sum()),
+        "n_positions": of["position"].nunique(),
+        "n_replicates": len(of),
+        "n_donors": of.loc[of["donor"] != "", "donor"].nunique(),
+        "method": "events over person-time",
+        "note": "",
+    }
 
 
 def _by_replicate(wells: pd.DataFrame) -> pd.DataFrame:
@@ -209,9 +264,18 @@ def _rates(wells: pd.DataFrame) -> pd.DataFrame:
     for c, of in counted.groupby("condition", sort=False):
         share = float((of["entries"] > 0).mean() * 0.4)
         rows.append(
-            {"estimand": "hosts_with_guest_fraction", "condition": c, **_row(of, "entries", "host_h"), "estimate": share,
-             "ci_low": share * 0.7, "ci_high": min(share * 1.3, 1), "bound_low": np.nan, "bound_high": np.nan, "unit": "share"}
-        )  # fmt: skip
+            {
+                "estimand": "hosts_with_guest_fraction",
+                "condition": c,
+                **_row(of, "entries", "host_h"),
+                "estimate": share,
+                "ci_low": share * 0.7,
+                "ci_high": min(share * 1.3, 1),
+                "bound_low": np.nan,
+                "bound_high": np.nan,
+                "unit": "share",
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -220,21 +284,36 @@ def _comparisons(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     n = len([d for d in plan.donors if d])
     unit = "donor" if n > 1 else "none"
     rows = []
-    for estimand in ("entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "escape_rate_per_h",
-                     "death_rate_outside_per_h"):  # fmt: skip
+    for estimand in (
+        "entry_rate_per_guest_h",
+        "entry_rate_per_contact_h",
+        "entry_rate_per_host_h",
+        "escape_rate_per_h",
+        "death_rate_outside_per_h",
+    ):
         events, exposure = _RATES[estimand]
         per = counted.groupby("condition", sort=False)[[events, exposure]].sum()
         rates = per[events] / per[exposure]
         for condition in [c for c in plan.conditions if c != reference]:
-            ratio = rates[condition] / rates[reference]
+            ratio = rates[condition] / rates[reference] if rates[reference] else np.nan
             se = np.sqrt(1 / max(per.loc[condition, events], 0.5) + 1 / max(per.loc[reference, events], 0.5) + 0.02)
             p = float(2 * (1 - _normal(abs(np.log(max(ratio, 1e-3))) / se))) if unit != "none" else np.nan
             rows.append(
-                {"estimand": estimand, "condition": condition, "reference": reference, "ratio": ratio,
-                 "ci_low": ratio * np.exp(-2.6 * se) if ratio else 0.0, "ci_high": ratio * np.exp(2.6 * se) if ratio else 0.31,
-                 "p_value": p, "p_adjusted": min(1.0, 2 * p), "unit_of_replication": unit, "n_pairs": n if n > 1 else 0,
-                 "method": "paired log ratios with t", "note": "" if n > 1 else "no test: one donor"}
-            )  # fmt: skip
+                {
+                    "estimand": estimand,
+                    "condition": condition,
+                    "reference": reference,
+                    "ratio": ratio,
+                    "ci_low": ratio * np.exp(-2.6 * se) if ratio else 0.0,
+                    "ci_high": ratio * np.exp(2.6 * se) if ratio else 0.31,
+                    "p_value": p,
+                    "p_adjusted": min(1.0, 2 * p),
+                    "unit_of_replication": unit,
+                    "n_pairs": n if n > 1 else 0,
+                    "method": "paired log ratios with t",
+                    "note": "" if n > 1 else "no test: one donor",
+                }
+            )
     for condition, of in counted.groupby("condition", sort=False):
         inside, outside = of["dead_in"].sum(), of["dead_out"].sum()
         ratio = (
@@ -244,11 +323,21 @@ def _comparisons(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         )
         se = np.sqrt(1 / max(inside, 0.5) + 1 / max(outside, 0.5))
         rows.append(
-            {"estimand": "death_hazard_inside_vs_outside", "condition": condition, "reference": "outside", "ratio": ratio,
-             "ci_low": ratio * np.exp(-2.4 * se), "ci_high": ratio * np.exp(2.4 * se) if ratio else 1.4, "p_value": np.nan,
-             "p_adjusted": np.nan, "unit_of_replication": unit, "n_pairs": n, "method": "time-dependent Cox, log HR per donor",
-             "note": ""}
-        )  # fmt: skip
+            {
+                "estimand": "death_hazard_inside_vs_outside",
+                "condition": condition,
+                "reference": "outside",
+                "ratio": ratio,
+                "ci_low": ratio * np.exp(-2.4 * se),
+                "ci_high": ratio * np.exp(2.4 * se) if ratio else 1.4,
+                "p_value": np.nan,
+                "p_adjusted": np.nan,
+                "unit_of_replication": unit,
+                "n_pairs": n,
+                "method": "time-dependent Cox, log HR per donor",
+                "note": "",
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -261,11 +350,20 @@ def _normal(z: float) -> float:
 def _curve(curve: str, condition: str, state: str, times: npt.NDArray, values: npt.NDArray, n: float) -> list[dict]:
     se = np.sqrt(np.clip(values * (1 - values), 0, None) / max(n, 1))
     return [
-        {"curve": curve, "condition": condition, "donor": "", "state": state, "time_h": float(t), "estimate": float(v),
-         "ci_low": float(max(v - 1.96 * s, 0)), "ci_high": float(min(v + 1.96 * s, 1)),
-         "at_risk": float(round(n * (1 - 0.5 * t / 24))), "events": float(round(n * v))}
+        {
+            "curve": curve,
+            "condition": condition,
+            "donor": "",
+            "state": state,
+            "time_h": float(t),
+            "estimate": float(v),
+            "ci_low": float(max(v - 1.96 * s, 0)),
+            "ci_high": float(min(v + 1.96 * s, 1)),
+            "at_risk": float(round(n * (1 - 0.5 * t / 24))),
+            "events": float(round(n * v)),
+        }
         for t, v, s in zip(times, values, se, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _curves(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -273,7 +371,7 @@ def _curves(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     times = np.arange(0, 24.01, 0.5)
     for i, condition in enumerate(plan.conditions):
         n = float(wells.loc[wells["condition"] == condition, "n_guests"].sum())
-        e, d = plan.entry[i], plan.death_outside[i]
+        e, d = plan.entry[i], max(plan.death_outside[i], 1e-9)
         gone = 1 - np.exp(-(e + d) * times)
         rows += _curve("entry_cumulative_incidence", condition, "entry", times, gone * e / (e + d), n)
         rows += _curve("entry_cumulative_incidence", condition, "death_outside", times, gone * d / (e + d), n)
@@ -281,8 +379,15 @@ def _curves(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         dead, lost = 1 - np.exp(-d * times), 0.004 * times
         rest = 1 - inside - dead - lost
         attached = plan.under[i] * (1 - np.exp(-times)) + 0.1
-        shares = {"inside": inside, "entering": 0.02 * rest, "attached": attached * rest, "unresolved": 0.04 * rest,
-                  "free": rest * (1 - attached - 0.06), "dead": dead, "lost": lost}  # fmt: skip
+        shares = {
+            "inside": inside,
+            "entering": 0.02 * rest,
+            "attached": attached * rest,
+            "unresolved": 0.04 * rest,
+            "free": rest * (1 - attached - 0.06),
+            "dead": dead,
+            "lost": lost,
+        }
         for state, values in shares.items():
             rows += _curve("occupancy", condition, state, times, values, n)
         stays = float(wells.loc[wells["condition"] == condition, "entries"].sum())
@@ -302,8 +407,17 @@ def _drift(wells: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         if i == 4:
             way[130:] += (9.0, -6.0)
         way -= way[0]
-        parts.append(pd.DataFrame({"position": position, "frame": np.arange(N_FRAMES), "dy_um": way[:, 0], "dx_um": way[:, 1],
-                                   "quality": 0.9}))  # fmt: skip
+        parts.append(
+            pd.DataFrame(
+                {
+                    "position": position,
+                    "frame": np.arange(N_FRAMES),
+                    "dy_um": way[:, 0],
+                    "dx_um": way[:, 1],
+                    "quality": 0.9,
+                }
+            )
+        )
     return pd.concat(parts)
 
 
@@ -318,22 +432,39 @@ def _qc(wells: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
                 lost = min(3.1 * lost, 0.8)
             parts.append(
                 pd.DataFrame(
-                    {"position": position, "frame": frames, "time_h": frames * FRAME_H, "channel": channel, "background": 104.0,
-                     "noise_sd": 3.1, "signal": 420.0, "saturated_share": rng.uniform(0, 0.0004, N_FRAMES), "sharpness": sharp,
-                     "bleach_factor": 1 - lost * frames / N_FRAMES,
-                     "flag": np.where((i == 7) & (frames >= 90) & (frames < 102), "defocused", "")}
+                    {
+                        "position": position,
+                        "frame": frames,
+                        "time_h": frames * FRAME_H,
+                        "channel": channel,
+                        "background": 104.0,
+                        "noise_sd": 3.1,
+                        "signal": 420.0,
+                        "saturated_share": rng.uniform(0, 0.0004, N_FRAMES),
+                        "sharpness": sharp,
+                        "bleach_factor": 1 - lost * frames / N_FRAMES,
+                        "flag": np.where((i == 7) & (frames >= 90) & (frames < 102), "defocused", ""),
+                    }
                 )
-            )  # fmt: skip
+            )
     return pd.concat(parts)
 
 
 def _counts(wells: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     frames = np.arange(N_FRAMES)
     parts = [
-        pd.DataFrame({"position": w["position"], "frame": frames, "time_h": frames * FRAME_H, "population": population,
-                      "n": (n * (1 - 0.1 * frames / N_FRAMES) + rng.normal(0, 0.8, N_FRAMES)).round().astype(int)})
-        for w in wells.to_dict("records") for population, n in (("guest", w["n_guests"]), ("host", w["hosts"]))
-    ]  # fmt: skip
+        pd.DataFrame(
+            {
+                "position": w["position"],
+                "frame": frames,
+                "time_h": frames * FRAME_H,
+                "population": population,
+                "n": (n * (1 - 0.1 * frames / N_FRAMES) + rng.normal(0, 0.8, N_FRAMES)).round().astype(int),
+            }
+        )
+        for w in wells.to_dict("records")
+        for population, n in (("guest", w["n_guests"]), ("host", w["hosts"]))
+    ]
     return pd.concat(parts)
 
 
@@ -342,79 +473,23 @@ def _doses(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     common = {"estimand": "entry_rate_per_guest_h", "drug": "plerixafor", "dose_unit": "nM", "unit": "1/h"}
     for dose in doses:
         middle = 0.03 / (1 + (dose / 40.0) ** 1.1)
-        for donor in DONORS:
-            rows.append({**common, "kind": "measured", "donor": donor, "dose": dose,
-                         "estimate": middle * float(np.exp(rng.normal(0, 0.25)))})  # fmt: skip
-        rows.append({**common, "kind": "measured", "donor": "", "dose": dose, "estimate": middle, "ci_low": middle * 0.7,
-                     "ci_high": middle * 1.45})  # fmt: skip
-    for dose in np.geomspace(0.5, 1500, 60):
-        rows.append({**common, "kind": "fit", "donor": "", "dose": dose, "estimate": 0.03 / (1 + (dose / 40.0) ** 1.1)})
-    fit = {**common, "ic50": 40.0, "ci_low": 18.0, "ci_high": 90.0, "hill": 1.1, "n_doses": 5, "n_donors": 3,
-           "method": "four-parameter logistic on log rate with donor shifts", "note": ""}  # fmt: skip
+        measured = {**common, "kind": "measured", "dose": dose}
+        rows += [{**measured, "donor": d, "estimate": middle * float(np.exp(rng.normal(0, 0.25)))} for d in DONORS]
+        limits = {"ci_low": middle * 0.7, "ci_high": middle * 1.45}
+        rows.append({**measured, "donor": "", "estimate": middle, **limits})
+    rows += [
+        {**common, "kind": "fit", "donor": "", "dose": dose, "estimate": 0.03 / (1 + (dose / 40.0) ** 1.1)}
+        for dose in np.geomspace(0.5, 1500, 60)
+    ]
+    fit = {
+        **common,
+        "ic50": 40.0,
+        "ci_low": 18.0,
+        "ci_high": 90.0,
+        "hill": 1.1,
+        "n_doses": 5,
+        "n_donors": 3,
+        "method": "four-parameter logistic on log rate with donor shifts",
+        "note": "",
+    }
     return pd.DataFrame(rows), pd.DataFrame([fit])
-
-
-def make_crops(
-    event: dict | pd.Series, seed: int = 0, three_d: bool = True, px: int = 88, n_slices: int = 12
-) -> EventCrops:
-    """Crops of one event: a ball that goes into a sheet, in noise."""
-    rng = np.random.default_rng(seed)
-    frames = choose_frames(
-        [event["start_frame"], event["entry_after_frame"], event["entry_frame"], event["end_frame"]], N_FRAMES
-    )
-    n, um = len(frames), 0.36
-    zz, yy, xx = np.mgrid[0:n_slices, 0:px, 0:px].astype(np.float32)
-    volume = np.empty((n, 3, n_slices, px, px), np.float32)
-    outlines, locations, viability, z_range = [], [], [], np.full((n, 2), np.nan, np.float32)
-    entry = event["entry_frame"]
-    for i, frame in enumerate(frames):
-        inside = entry == entry and entry <= frame <= event["end_frame"]
-        entering = not inside and event["start_frame"] <= frame <= event["end_frame"]
-        dead = event["score"] == "dying" and frame >= event["end_frame"]
-        locations.append(
-            "inside"
-            if inside
-            else "entering"
-            if entering
-            else "attached"
-            if abs(frame - event["start_frame"]) < 3
-            else "free"
-        )
-        viability.append("dead" if dead else "alive")
-        cx = px / 2 + (0 if inside else 6 if entering else 22)
-        z0 = 5.0 if inside else 7.0
-        r_px, r_z = 3.8 / um, 3.8
-        ball = ((yy - px / 2) ** 2 + (xx - cx) ** 2) / r_px**2 + (zz - z0) ** 2 / r_z**2 < 1
-        thick = 2.5 + 5.0 * np.exp(-((xx - px / 2) ** 2 + (yy - px / 2) ** 2) / (2 * (px / 3) ** 2))
-        sheet = (zz > 0.5) & (zz < 0.5 + thick) & (np.abs(xx - px / 2 + 8 * np.sin(yy / 17)) < px * 0.43)
-        volume[i, 0] = np.where(sheet & ~ball, 160, 8)
-        volume[i, 1] = np.where(ball, 200, 5)
-        volume[i, 2] = np.where(ball & dead, 220, 4)
-        z_range[i] = (z0 - r_z, z0 + r_z)
-        angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-        outlines.append(
-            Outline(
-                i, GUEST, np.stack([px / 2 + r_px * np.sin(angle), cx + r_px * np.cos(angle)], 1).astype(np.float32)
-            )
-        )
-        ys = np.linspace(0, px - 1, 40)
-        left = px / 2 - 8 * np.sin(ys / 17) - px * 0.43
-        right = left + 2 * px * 0.43
-        ring = np.concatenate([np.stack([ys, left], 1), np.stack([ys[::-1], right[::-1]], 1)]).astype(np.float32)
-        outlines.append(Outline(i, HOST, np.clip(ring, 0, px - 1)))
-    blurred = _blur(volume)
-    noisy = np.clip(rng.poisson(blurred * 1.2) / 1.2 + rng.normal(10, 3, volume.shape), 0, 255).astype(np.uint8)
-    return EventCrops(
-        xy=noisy[:, :, 5] if three_d else noisy.max(axis=2),
-        frames=np.asarray(frames, np.int64), time_h=np.asarray(frames) * FRAME_H, roles=("host", "guest", "death"), um_per_px=um,
-        location=tuple(locations), viability=tuple(viability),
-        xz=noisy[:, :, :, px // 2] if three_d else None, yz=noisy[:, :, :, :, px // 2] if three_d else None,
-        um_per_z=1.0 if three_d else None, limits=np.asarray([[14, 175], [14, 215], [14, 200]], np.float32),
-        guest_z_um=z_range if three_d else None, outlines=tuple(outlines),
-    )  # fmt: skip
-
-
-def _blur(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    from scipy.ndimage import gaussian_filter
-
-    return np.stack([[gaussian_filter(v, (0.9, 1.2, 1.2)) for v in panel] for panel in volume])

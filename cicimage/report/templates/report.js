@@ -66,6 +66,9 @@
     target.hidden = false;
     target.scrollIntoView({ block: "center" });
   };
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details.printed")) part.open = true;
+  });
   addEventListener("hashchange", open);
   if (location.hash) open();
 })();

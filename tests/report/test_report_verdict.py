@@ -1,0 +1,181 @@
+"""The first paragraph: one named case for every thing it can say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cicimage.report.verdict import verdict
+from cicimage.tables import TABLES, conform, empty
+
+PRIMARY = "entry_rate_per_guest_h"
+
+
+def rates(*rows):
+    base = {
+        "estimand": PRIMARY,
+        "estimate": 0.02,
+        "ci_low": 0.01,
+        "ci_high": 0.04,
+        "unit": "1/h",
+        "events": 20.0,
+        "exposure_h": 1000.0,
+        "n_guests": 50,
+        "n_hosts": 9,
+        "n_positions": 3,
+        "n_replicates": 3,
+        "n_donors": 3,
+        "method": "m",
+        "note": "",
+    }
+    return conform(TABLES["rates"], pd.DataFrame([{**base, **r} for r in rows]))
+
+
+def comparisons(*rows):
+    base = {
+        "estimand": PRIMARY,
+        "condition": "btki",
+        "reference": "vehicle",
+        "ratio": 2.4,
+        "ci_low": 1.6,
+        "ci_high": 3.5,
+        "p_value": 0.004,
+        "p_adjusted": 0.008,
+        "unit_of_replication": "donor",
+        "n_pairs": 4,
+        "method": "m",
+        "note": "",
+    }
+    return conform(TABLES["comparisons"], pd.DataFrame([{**base, **r} for r in rows]))
+
+
+TWO = ({"condition": "vehicle"}, {"condition": "btki"})
+
+
+def write(compared=None, rated=TWO, **kwargs):
+    source = {"rates": rates(*rated) if rated else empty(TABLES["rates"])}
+    if compared is not None:
+        source["comparisons"] = comparisons(*compared)
+    return verdict(source, PRIMARY, **kwargs)
+
+
+CASES = {
+    "higher": (
+        ({},),
+        "Entry rate higher under btki than in vehicle",
+        "Under btki the entry rate was 2.4 times that of vehicle (95 % interval 1.60 to 3.5; 4 donors; p = 0.008).",
+    ),
+    "lower": (
+        ({"ratio": 0.25, "ci_low": 0.1, "ci_high": 0.6},),
+        "Entry rate lower under btki than in vehicle",
+        "was 0.25 times that of vehicle (75 % lower; 95 % interval 0.10 to 0.60; 4 donors; p = 0.008).",
+    ),
+    "open": (
+        ({"ratio": 1.3, "ci_low": 0.7, "ci_high": 2.4, "p_adjusted": 0.4},),
+        "Entry rate: no difference can be claimed",
+        "no difference can be claimed, and the data still allow a fall to 70 % as well as a rise to 2.4 times.",
+    ),
+    "significant p but interval over 1": (
+        ({"ratio": 1.3, "ci_low": 0.98, "ci_high": 2.4, "p_adjusted": 0.04},),
+        "Entry rate: no difference can be claimed",
+        "no difference can be claimed",
+    ),
+    "none seen": (
+        ({"ratio": 0.0, "ci_low": 0.0, "ci_high": 0.3},),
+        "Entry rate lower under btki than in vehicle",
+        "No entries were seen under btki; its entry rate is at most 0.30 times that of vehicle",
+    ),
+    "one donor": (
+        (
+            {
+                "unit_of_replication": "none",
+                "n_pairs": 0,
+                "p_value": np.nan,
+                "p_adjusted": np.nan,
+                "note": "no test: one donor",
+            },
+        ),
+        "Entry rate: estimates only, no test can be made",
+        "no test can be made, so this describes these cultures only.",
+    ),
+    "not estimable": (
+        ({"ratio": np.nan, "ci_low": np.nan, "ci_high": np.nan, "note": "vehicle had no entries"},),
+        "Entry rate: nothing can be concluded",
+        "btki could not be compared with vehicle: vehicle had no entries.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sentence(name):
+    rows, headline, sentence = CASES[name]
+    said = write(rows)
+    assert said.headline == headline
+    assert sentence in said.findings[0].sentence
+
+
+NOTHING = {
+    "no reference named": ({}, TWO, None, "no reference condition was named"),
+    "reference without estimate": ({"reference": "vehicle"}, TWO, None, "the reference vehicle has no estimate"),
+    "one condition": ({}, ({"condition": "vehicle"},), None, "there is one condition only"),
+    "nobody at risk": (
+        {},
+        ({"condition": "a", "estimate": np.nan, "exposure_h": 0.0, "events": 0.0},),
+        None,
+        "nobody was at risk",
+    ),
+    "no rates at all": ({}, (), None, "Nothing can be concluded about the entry rate"),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_why_nothing_can_be_concluded(name):
+    kwargs, rated, compared, why = NOTHING[name]
+    said = write(compared, rated, **kwargs)
+    assert why in said.findings[0].sentence
+    assert "nothing can be concluded" in said.headline
+
+
+def test_up_and_down_share_a_headline():
+    said = write(({}, {"condition": "btki + plerixafor", "ratio": 0.1, "ci_low": 0.05, "ci_high": 0.3}))
+    assert said.headline == "Entry rate higher under btki and lower under btki + plerixafor than in vehicle"
+
+
+def test_denominators_that_disagree_are_told():
+    said = write(({}, {"estimand": "entry_rate_per_contact_h", "ratio": 1.0, "ci_low": 0.6, "ci_high": 1.7}))
+    assert any("2.4 per guest-hour and 1.00 per hour of contact" in c for c in said.cautions)
+    agreeing = write(({}, {"estimand": "entry_rate_per_contact_h", "ratio": 2.2, "ci_low": 1.6, "ci_high": 3.1}))
+    assert not any("depends on what entries are counted over" in c for c in agreeing.cautions)
+
+
+def test_time_the_optics_left_open_is_told_where_it_matters():
+    wide = ({"condition": "vehicle", "bound_low": 0.019, "bound_high": 0.05}, {"condition": "btki"})
+    assert any("vehicle 1.90 to 5.0" in c for c in write(({},), wide).cautions)
+    narrow = ({"condition": "vehicle", "bound_low": 0.0195, "bound_high": 0.021}, {"condition": "btki"})
+    assert not any("left part of the time open" in c for c in write(({},), narrow).cautions)
+
+
+def test_failures_notes_and_few_donors_are_told():
+    said = write(({"n_pairs": 2, "note": "all donors share one host donor"},), n_failed=2, n_recordings=9)
+    assert "2 of 9 recordings failed" in " ".join(said.cautions)
+    assert "All donors share one host donor." in said.cautions
+    assert "Only 2 donors carried a comparison" in " ".join(said.cautions)
+
+
+def test_death_inside_is_an_association():
+    hazard = {
+        "estimand": "death_hazard_inside_vs_outside",
+        "reference": "outside",
+        "ratio": 0.4,
+        "ci_low": 0.2,
+        "ci_high": 0.8,
+    }
+    said = " ".join(write(({}, hazard)).cautions)
+    assert "death was rarer inside than outside" in said
+    assert "association" in said
+    assert "protect" not in said
+
+
+def test_hostile_names_lose_their_control_characters():
+    assert "\x1b" not in write(({"condition": "a\x1b[31m"},)).headline
