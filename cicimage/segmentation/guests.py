@@ -36,7 +36,7 @@ class LogGuestSegmenter(GuestSegmenter):
     """Least response of a seed, in SD of the response to noise."""
     edge_fraction: float = Field(default=0.35, ge=0.2, le=0.8)
     """Level of the outline between background (0) and the cell's core (1)."""
-    smallest: float = Field(default=0.6, ge=0.2, le=1.0)
+    smallest: float = Field(default=0.7, ge=0.2, le=1.0)
     """Smallest accepted diameter as share of the population's lower bound; dying cells shrink, debris is smaller."""
     largest: float = Field(default=1.35, ge=1.0, le=3.0)
     """Largest accepted diameter as multiple of the population's upper bound."""
@@ -46,9 +46,9 @@ class LogGuestSegmenter(GuestSegmenter):
     """Largest deviation of an outline from an ellipse, SD over mean radius."""
     min_contrast: float = Field(default=0.3, ge=0.0, le=5.0)
     """Least height over the surroundings, as share of the surroundings' own height over the dark background."""
-    min_score: float = Field(default=0.6, ge=0.0, le=1.0)
+    min_score: float = Field(default=0.66, ge=0.0, le=1.0)
     """Least likeness to one whole round cell (edge all around, times roundness, times smoothness) of the dimmest
-    objects: under 2.5 % of the field's typical guest or twice the noise per pixel; a fifth of it from five times on."""
+    objects: under 1.5 % of the field's typical guest or twice the noise per pixel; a fifth of it from five times on."""
     min_relative: float = Field(default=0.01, ge=0.0, le=0.9)
     """Least height as share of the field's typical guest: what is dimmer is debris or another population's remains."""
     min_closed: float = Field(default=0.6, ge=0.0, le=1.0)
@@ -172,7 +172,7 @@ class LogGuestSegmenter(GuestSegmenter):
         # The dimmer an object, against its fellows or the noise, the more it must look like a cell: haze, texture and
         # another population's remains are dim and ragged.
         dim = np.maximum(
-            0.025 * self._typical(found) / np.maximum(height, 1e-9), 2.0 * smooth.grain / np.maximum(height, 1e-9)
+            0.015 * self._typical(found) / np.maximum(height, 1e-9), 2.0 * smooth.grain / np.maximum(height, 1e-9)
         )
         score = self.min_score * np.clip(dim, 0.2, 1.0)
         least = np.where(cut, 0.8, 1.0) * self.smallest * scene.diameter_um[0]
