@@ -26,12 +26,12 @@ COLUMNS: Final = (
     "void", "void_se", "z_in_host", "host_signal", "wall", "wall_se", "body", "sharpness", "shared_share",
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um",
     "cap_um", "cap_um_se", "floor_um", "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um",
+    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um",
 )  # fmt: skip
 _DEEP_ONLY: Final = (
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "cap_um", "cap_um_se", "floor_um",
     "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um",
+    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um",
 )  # fmt: skip
 
 
@@ -252,7 +252,7 @@ def _deep_evidence(
         "sharpness": _ratio(near_mid - rim, plateau),
         "host_bottom_um": side.bottom_um, "host_top_um": side.top_um,
         "guest_bottom_um": guest_z - half, "guest_top_um": guest_z + half,
-        "others_um": _others(beside, pairs, means.shared),
+        "others_um": _others(beside, pairs, means.shared), "axial_fwhm_um": np.full(len(pairs), fwhm),
     }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ def find_events(
     shorter than persistence   brief, kept
     dead before it went in     excluded_reason dead_before_entry, no score
     unresolved or gap between  same host on both sides: part of the stay; at its rim: widens the entry interval
+    outside for a moment       shorter than the persistence and touching the same host: part of the stay
     dead inside                end death, score dying
     host dies or is lost       end host_death or host_lost; the guest's later stays are events of their own
     track ends                 edge, track_lost (outcome not known) or movie_end
@@ -120,7 +121,7 @@ def _track(part: pd.DataFrame) -> _Track:
     return _Track(
         part["frame"].to_numpy(np.int64), part["time_h"].to_numpy(np.float64), part["observed"].to_numpy(bool),
         part["location"].to_numpy(object), part["viability"].to_numpy(object), part["host_id"].to_numpy(np.int64),
-        part["p_inside"].to_numpy(np.float64), entering.to_numpy(np.float64),
+        part["p_inside"].to_numpy(np.float64), np.asarray(entering, dtype=np.float64),
         part["y_um"].to_numpy(np.float64), part["x_um"].to_numpy(np.float64),
     )  # fmt: skip
 
@@ -141,14 +142,21 @@ def _events_of(guest: int, track: _Track, world: _World) -> list[dict[str, Any]]
 
 
 def _stays(track: _Track, world: _World) -> list[tuple[int, int]]:
-    """Stretches inside one host: gaps and unresolved frames between two stretches in the same host join them."""
+    """Stretches inside one host.
+
+    Gaps and unresolved frames between two stretches in the same host join them, and so does a moment outside that
+    is shorter than the persistence and never leaves the host: a guest that shows through is not one that left.
+    """
     stays: list[tuple[int, int]] = []
     for a, b in _split_at_host_end(track, runs(track.location == "inside"), world):
         if stays:
             last = stays[-1][1]
             between = slice(last + 1, a)
-            bridged = np.isin(track.location[between], ["unresolved"]) | ~track.observed[between]
-            if a > last + 1 and bool(np.all(bridged)) and _same_host(track.host[last], track.host[a], world):
+            silent = np.isin(track.location[between], ["unresolved"]) | ~track.observed[between]
+            near = np.isin(track.location[between], ["attached", "entering"]) & (track.host[between] == track.host[a])
+            moment = bool(np.all(near | silent)) and not lasts(track.time_h, last + 1, a - 1, world.persistence_min)
+            joined = a > last + 1 and (bool(np.all(silent)) or moment)
+            if joined and _same_host(track.host[last], track.host[a], world):
                 stays[-1] = (stays[-1][0], b)
                 continue
         stays.append((a, b))

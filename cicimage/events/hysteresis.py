@@ -37,7 +37,10 @@ class HysteresisScorer(Scorer):
     model_sd_um: float = Field(0.08, gt=0, le=2)
     """Spread of cap and floor besides photon noise (texture, height errors), um."""
     wall_threshold: float = Field(0.45, ge=0, le=1)
-    """Where hosts overlap, the guest's lower half must be walled by this share of host signal to be inside one."""
+    """Share of host signal in the ring around the guest's lower half from which one host fills the pocket beside it;
+    cap and floor without it are those of two hosts, or of a host the guest lies under and one it lies on."""
+    clearance_um: float = Field(1.5, ge=0, le=10)
+    """A guest whose lower pole lies this far over the host's local top floats free of it, um."""
     enter_p: float = Field(0.6, gt=0.5, lt=1)
     """Smoothed probability from which a guest becomes inside."""
     leave_p: float = Field(0.4, gt=0, lt=0.5)
@@ -114,18 +117,24 @@ class HysteresisScorer(Scorer):
         touching = np.nan_to_num(v["gap_um"], nan=np.inf) <= self.contact_um
         if deep:
             cap, floor, informed = self._layers(v)
-            # A layer of one host and a layer of another leave the pocket beside the guest open; one host fills it.
-            wall = np.where(np.isfinite(v["wall_lower"]), v["wall_lower"], 1.0)
-            walled = np.where(np.nan_to_num(v["shared_share"]) > 0.5, expit(15.0 * (wall - self.wall_threshold)), 1.0)
-            each_in = cap * floor * walled
-            each_under, each_top = cap * (1.0 - floor * walled), (1.0 - cap) * floor
+            # A stack that ends below the cap still shows the host rising beside the guest's upper half.
+            risen = expit(20.0 * (np.nan_to_num(v["wall_upper"]) - self.wall_threshold / 2.0))
+            cap = np.where(v["cap_um_se"] <= self.max_error_um, cap, risen)
+            wall = np.where(np.isfinite(v["wall_lower"]), v["wall_lower"], self.wall_threshold)
+            walled = expit(15.0 * (wall - self.wall_threshold))
+            each_in, each_between = cap * floor * walled, cap * floor * (1.0 - walled)
+            each_under, each_top = cap * (1.0 - floor), (1.0 - cap) * floor
+            floats = np.nan_to_num(v["guest_bottom_um"] - v["host_top_um"]) > self.clearance_um
+            touching &= ~floats
+            over &= ~floats
         else:
             each_in, informed = self._flat_inside(v), np.isfinite(v["void"])
             each_under, each_top = 0.5 * (1.0 - each_in), 0.5 * (1.0 - each_in)
+            each_between = np.zeros_like(each_in)
         weigh = np.where(over, 1.0, 0.0)
         each_in, each_under, each_top = each_in * weigh, each_under * weigh, each_top * weigh
         p[:, INSIDE] = each_in.max(axis=0)
-        between = _between(each_under, each_top)
+        between = np.maximum(_between(each_under, each_top), (each_between * weigh).max(axis=0))
         p[:, BETWEEN] = (1.0 - p[:, INSIDE]) * between
         rest = 1.0 - p[:, INSIDE] - p[:, BETWEEN]
         under, top = each_under.max(axis=0), each_top.max(axis=0)
@@ -143,12 +152,13 @@ class HysteresisScorer(Scorer):
         """Probability of a cap and of a floor, per host and frame."""
         out = []
         informed = np.ones(v["cap"].shape, bool)
-        shared = np.nan_to_num(v["shared_share"]) > 0.5
+        # Where no host signal stands beside the guest's lower half, it is inside nothing, whatever the stack cut off.
+        bare = v["wall_lower"] < 0.5 * self.wall_threshold
         for name, threshold in (("cap_um", self.cap_threshold_um), ("floor_um", self.floor_threshold_um)):
             se = np.where(np.isfinite(v[name + "_se"]), v[name + "_se"], 9.0)
             value = np.where(np.isfinite(v[name]), v[name], threshold)
             out.append(ndtr((value - threshold) / np.hypot(se, self.model_sd_um)))
-            informed &= np.isfinite(v[name]) & ((se <= self.max_error_um) | shared)
+            informed &= (np.isfinite(v[name]) & (se <= self.max_error_um)) | bare
         return out[0], out[1], informed
 
     def _flat_inside(self, v: dict[str, F64]) -> F64:

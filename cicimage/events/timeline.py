@@ -23,6 +23,7 @@ EVIDENCE: Final = (
     "footprint_share", "gap_um", "ring_coverage", "cap", "cap_se", "floor", "floor_se", "void", "void_se",
     "z_in_host", "host_signal", "wall", "body", "sharpness", "shared_share", "cap_um", "cap_um_se", "floor_um",
     "floor_um_se", "beside_um", "wall_lower", "wall_upper", "ring_lower", "ring_upper",
+    "guest_bottom_um", "host_top_um",
 )  # fmt: skip
 
 
