@@ -8,6 +8,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 import numpy as np
+import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.recording import Metadata
@@ -145,19 +146,22 @@ def _metadata(
     )
 
 
-def _plane_times(pixels: Element, n_frames: int, door: Doorkeeper) -> np.typing.NDArray[np.float64] | None:
+def _plane_times(pixels: Element, n_frames: int, door: Doorkeeper) -> npt.NDArray[np.float64] | None:
     """Earliest DeltaT of each frame, s."""
-    seconds = np.full(n_frames, np.nan)
+    earliest: dict[int, float] = {}  # no array yet: the frames declared may be two billion
     for plane in children(pixels, "Plane"):
         t, text = plane.get("TheT", ""), plane.get("DeltaT")
         factor = SECONDS.get(plane.get("DeltaTUnit", "s").lower())
-        if text is None or factor is None or not t.isdigit() or int(t) >= n_frames:
+        if text is None or factor is None or not (t.isascii() and t.isdigit() and len(t) < 10):
             continue
         try:
-            seconds[int(t)] = np.fmin(seconds[int(t)], float(text) * factor)
+            seconds = float(text) * factor
         except ValueError:
             continue
-    return door.times(seconds, n_frames)
+        earliest[int(t)] = min(earliest.get(int(t), seconds), seconds)
+    if len(earliest) != n_frames or sorted(earliest) != list(range(n_frames)):
+        return None
+    return door.times([earliest[t] for t in range(n_frames)], n_frames)
 
 
 def _objective(

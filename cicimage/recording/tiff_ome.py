@@ -158,6 +158,10 @@ def _place(
     starts: dict[Path, tuple[int, int]],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Index of the page per (t, c, z) and sample per channel."""
+    # Counted before anything of that length is made: the number may be two billion.
+    fewest = image.sizes["T"] * image.sizes["Z"] * (len(image.samples) or image.sizes["C"])
+    if fewest > len(pages):
+        raise RecordingError(_too_few(path.name, fewest, len(pages)))
     colours = image.samples or (1,) * image.sizes["C"]
     if sum(colours) != image.sizes["C"]:
         raise RecordingError(
@@ -165,8 +169,6 @@ def _place(
         )
     sizes = {"T": image.sizes["T"], "C": len(colours), "Z": image.sizes["Z"]}
     declared = math.prod(sizes.values())
-    if declared > len(pages):
-        raise RecordingError(_too_few(path.name, declared, len(pages)))
     where = np.full((sizes["T"], sizes["C"], sizes["Z"]), -1, np.int64)
     axes = image.order[2:]  # fastest first
     lengths = tuple(sizes[a] for a in reversed(axes))
