@@ -26,7 +26,7 @@ REPEAT_EVERY: Final = 20
 REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
 
-Drawn = Literal["doubtful", "random", "repeat"]
+Drawn = Literal["doubtful", "random", "repeat", "disputed"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Item:
     candidate : Candidate
         What to judge.
     drawn : str
-        doubtful | random | repeat.
+        doubtful | random | repeat | disputed (between two reviewers).
     frame : int
         Frame to show first; the frame drawn where it was drawn from person-time.
     reason : str

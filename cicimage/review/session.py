@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,7 +200,7 @@ class Session:
         self.close()
 
 
-def is_finished(records: list[Record] | tuple[Record, ...]) -> bool:
+def is_finished(records: Sequence[Record]) -> bool:
     """Whether a review was declared done and not gone on with since."""
     kinds = [r.kind for r in records if r.kind in {"edit", "undo", "redo", "finish"}]
     return bool(kinds) and kinds[-1] == "finish"
