@@ -24,7 +24,7 @@ from cicimage.statistics.intervals import (
     poisson_interval,
     t_interval,
 )
-from cicimage.statistics.tallies import ESTIMANDS, Estimand, common_end_h, counted_events, tally
+from cicimage.statistics.tallies import COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
 
@@ -129,7 +129,11 @@ def _simple_tally(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Study:
-    """The counts of an experiment with its design, estimated at each level."""
+    """The counts of an experiment with its design, estimated at each level.
+
+    Counts stand in one array (estimand, position, column), so that a well, a donor or a condition is a sum over
+    positions.
+    """
 
     def __init__(
         self,
@@ -142,59 +146,63 @@ class _Study:
     ) -> None:
         self.layout, self.level, self.horizon_h = layout, level, horizon_h
         self.unit: Unit = unit_of_replication(layout)
-        design = layout[["position", *_REPLICATE_KEY]]
-        self.counts = counts.merge(design, on="position")
-        self.first = first.merge(design, on="position")
-        self.first_bound = first_bound.merge(design, on="position")
+        self.unit_of = np.full(len(layout), "", object) if self.unit == "none" else layout[self.unit].to_numpy(object)
+        place = {p: i for i, p in enumerate(layout["position"])}
+        self.counts: dict[str, FloatArray] = {}
+        for name, part in counts.groupby("estimand", sort=False):
+            values = np.zeros((len(layout), len(COLUMNS)))
+            values[[place[p] for p in part["position"]]] = part[list(COLUMNS)].to_numpy(np.float64)
+            self.counts[str(name)] = values
+        self.first, self.first_bound = first, first_bound
+        self.place_of = first["position"].map(place), first_bound["position"].map(place)
 
     def replicates(self) -> Iterator[dict[str, object]]:
         for key, wells in self.layout.groupby(_REPLICATE_KEY, sort=True):
-            design = dict(zip(_REPLICATE_KEY, key, strict=True))
-            mine = self.counts[self.counts["position"].isin(wells["position"])]
+            design, sizes = dict(zip(_REPLICATE_KEY, key, strict=True)), _sizes(wells)
+            at = wells.index.to_numpy(np.int64)
             for estimand in ESTIMANDS:
                 if estimand.kind == "incidence":
-                    row = self._incidence_row(wells)
+                    row = self._incidence_row(at)
+                elif estimand.name in self.counts:
+                    part = _Part(self.counts[estimand.name][at])
+                    row = _summed(estimand, part) | _limits(_exact(estimand, part, self.level))
                 else:
-                    part = mine[mine["estimand"] == estimand.name]
-                    if part.empty:
-                        continue
-                    row = _summed(estimand, part)
-                    row |= _limits(_exact(estimand, part, self.level))
-                yield {"estimand": estimand.name, **design, **row, **_sizes(wells), "unit": estimand.unit, "note": ""}
+                    continue
+                yield {"estimand": estimand.name, **design, **row, **sizes, "unit": estimand.unit, "note": ""}
 
     def conditions(self, warnings: dict[tuple[str, str], str]) -> Iterator[dict[str, object]]:
         for condition in dict.fromkeys(self.layout["condition"]):
             wells = self.layout[self.layout["condition"] == condition]
-            mine = self.counts[self.counts["condition"] == condition]
+            at, sizes = wells.index.to_numpy(np.int64), _sizes(wells)
             for estimand in ESTIMANDS:
                 if estimand.kind == "incidence":
-                    row, note = self._incidence_condition(wells)
+                    row, note = self._incidence_condition(at)
+                elif estimand.name in self.counts:
+                    part = _Part(self.counts[estimand.name][at])
+                    limits, note = self._donor_level(estimand, part, self.unit_of[at])
+                    row = _summed(estimand, part) | _limits(limits)
                 else:
-                    part = mine[mine["estimand"] == estimand.name]
-                    if part.empty:
-                        continue
-                    row = _summed(estimand, part)
-                    limits, note = self._donor_level(estimand, part)
-                    row |= _limits(limits)
+                    continue
                 note = join_notes(note, _bounds_note(row), warnings.get((estimand.name, condition), ""))
                 yield {
-                    "estimand": estimand.name, "condition": condition, **row, **_sizes(wells), "unit": estimand.unit,
+                    "estimand": estimand.name, "condition": condition, **row, **sizes, "unit": estimand.unit,
                     "note": note,
                 }  # fmt: skip
 
-    def _donor_level(self, estimand: Estimand, part: pd.DataFrame) -> tuple[Interval, str]:
+    def _donor_level(self, estimand: Estimand, part: _Part, units: npt.NDArray[np.object_]) -> tuple[Interval, str]:
         """Estimate over independent units by the stated rule, or pooled counts where there are none."""
-        if not part["denominator"].sum() > 0:
-            return Interval(
-                np.nan, np.nan, np.nan, "none"
-            ), "no person-time" if estimand.kind == "rate" else "none seen"
-        n_units, note = self._units(part)
-        if n_units < 2:
-            pooled = _exact(estimand, part, self.level)
-            return pooled, join_notes(note, "interval holds counting error only")
-        sums = part[part[self.unit] != ""].groupby(self.unit)[["events", "denominator"]].sum()
-        sums = sums[sums["denominator"] > 0]
-        events, size = sums["events"].to_numpy(np.float64), sums["denominator"].to_numpy(np.float64)
+        if not part["denominator"] > 0:
+            nothing = "no person-time" if estimand.kind == "rate" else "none seen"
+            return Interval(np.nan, np.nan, np.nan, "none"), nothing
+        named = [u for u in dict.fromkeys(units) if u != ""]
+        sums = [_Part(part.values[units == u]) for u in named]
+        sums = [p for p in sums if p["denominator"] > 0]
+        blank = int((units == "").sum()) if self.unit != "none" else 0
+        left_out = f"{blank} positions without {self.unit} left out of the interval" if blank else ""
+        note = join_notes(self._too_few(len(sums)), left_out)
+        if len(sums) < 2:
+            return _exact(estimand, part, self.level), join_notes(note, "interval holds counting error only")
+        events, size = np.array([p["events"] for p in sums]), np.array([p["denominator"] for p in sums])
         if estimand.kind == "share":
             if ((events > 0) & (events < size)).all():
                 return logit_t_interval(events / size, self.level), note
@@ -207,23 +215,17 @@ class _Study:
         method = f"count model over {fit.n} {self.unit}s, profile likelihood"
         return Interval(fit.estimate, fit.low, fit.high, method), join_notes(note, zero)
 
-    def _units(self, part: pd.DataFrame) -> tuple[int, str]:
+    def _too_few(self, n: int) -> str:
         if self.unit == "none":
-            return 0, "n of donors is unknown"
-        known = part[(part[self.unit] != "") & (part["denominator"] > 0)]
-        n = known[self.unit].nunique()
-        blank = int((part[self.unit] == "").sum())
-        note = f"n of {self.unit}s is {n}" if n < 2 else ""
-        return n, join_notes(note, f"{blank} positions without {self.unit} left out of the interval" if blank else "")
+            return "n of donors is unknown"
+        return f"n of {self.unit}s is {n}" if n < 2 else ""
 
-    def _incidence(self, wells: pd.DataFrame, *, bound: bool = False) -> Incidence:
-        records = self.first_bound if bound else self.first
-        return cumulative_incidence(
-            records[records["position"].isin(wells["position"])], self.horizon_h, level=self.level
-        )
+    def _incidence(self, at: npt.NDArray[np.int64], *, bound: bool = False) -> Incidence:
+        records, place = (self.first_bound, self.place_of[1]) if bound else (self.first, self.place_of[0])
+        return cumulative_incidence(records[place.isin(at)], self.horizon_h, level=self.level)
 
-    def _incidence_row(self, wells: pd.DataFrame) -> dict[str, object]:
-        one, most = self._incidence(wells), self._incidence(wells, bound=True)
+    def _incidence_row(self, at: npt.NDArray[np.int64]) -> dict[str, object]:
+        one, most = self._incidence(at), self._incidence(at, bound=True)
         return {
             "estimate": one.estimate, "ci_low": one.low, "ci_high": one.high, "bound_low": one.estimate,
             "bound_high": most.estimate, "method": "Aalen-Johansen, death competing", "events": one.events,
@@ -231,38 +233,44 @@ class _Study:
             "n_hosts": 0,
         }  # fmt: skip
 
-    def _incidence_condition(self, wells: pd.DataFrame) -> tuple[dict[str, object], str]:
-        row = self._incidence_row(wells)
+    def _incidence_condition(self, at: npt.NDArray[np.int64]) -> tuple[dict[str, object], str]:
+        row = self._incidence_row(at)
         note = f"by {self.horizon_h:.3g} h, the end all positions share" if np.isfinite(self.horizon_h) else "no frames"
-        n = 0 if self.unit == "none" else wells.loc[wells[self.unit] != "", self.unit].nunique()
-        if n < 2:
-            said = "n of donors is unknown" if self.unit == "none" else f"n of {self.unit}s is {n}"
-            return row, join_notes(note, said, "interval holds counting error only")
-        named = wells[wells[self.unit] != ""]
-        each = [self._incidence(group).estimate for _, group in named.groupby(self.unit)]
+        units = self.unit_of[at]
+        named = [u for u in dict.fromkeys(units) if u != ""]
+        if len(named) < 2:
+            return row, join_notes(note, self._too_few(len(named)), "interval holds counting error only")
+        each = [self._incidence(at[units == u]).estimate for u in named]
         shares = np.array([p for p in each if np.isfinite(p)])
         if len(shares) > 1 and ((shares > 0) & (shares < 1)).all():
             mean, low, high, _ = t_interval(np.log(-np.log1p(-shares)), self.level)
             back = [float(-np.expm1(-np.exp(v))) for v in (mean, low, high)]
-            row |= _limits(
-                Interval(back[0], back[1], back[2], f"Aalen-Johansen per {self.unit}, t on log(-log) of {len(shares)}")
-            )
-            return row, note
+            method = f"Aalen-Johansen per {self.unit}, t on log(-log) of {len(shares)}"
+            return row | _limits(Interval(back[0], back[1], back[2], method)), note
         return row, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
 
 
-def _summed(estimand: Estimand, part: pd.DataFrame) -> dict[str, object]:
+class _Part:
+    """Counts of one estimand over some positions, summed by column name; a column nobody filled sums to NaN."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        known = np.isfinite(values).any(axis=0)
+        self._sums = np.where(known, np.nansum(values, axis=0), np.nan)
+
+    def __getitem__(self, column: str) -> float:
+        return float(self._sums[COLUMNS.index(column)])
+
+
+def _summed(estimand: Estimand, part: _Part) -> dict[str, object]:
     """Counts of a group of positions with the two bounds."""
-    total = part[
-        ["events", "denominator", "events_outside", "denominator_outside", "events_inside", "denominator_inside"]
-    ].sum()
-    hours = float(total["denominator"])
+    size = part["denominator"]
     return {
-        "events": float(total["events"]), "events_p": float(part["events_p"].sum(min_count=1)),
-        "denominator": hours, "exposure_h": hours if estimand.unit == "1/h" else np.nan,
-        "bound_low": _ratio(total["events_outside"], total["denominator_outside"]),
-        "bound_high": _ratio(total["events_inside"], total["denominator_inside"]),
-        "n_guests": int(part["n_guests"].sum()), "n_hosts": int(part["n_hosts"].sum()),
+        "events": part["events"], "events_p": part["events_p"], "denominator": size,
+        "exposure_h": size if estimand.unit == "1/h" else np.nan,
+        "bound_low": _ratio(part["events_outside"], part["denominator_outside"]),
+        "bound_high": _ratio(part["events_inside"], part["denominator_inside"]),
+        "n_guests": int(part["n_guests"]), "n_hosts": int(part["n_hosts"]),
     }  # fmt: skip
 
 
@@ -270,13 +278,13 @@ def _ratio(a: float, b: float) -> float:
     return float(a / b) if b > 0 else np.nan
 
 
-def _exact(estimand: Estimand, part: pd.DataFrame, level: float) -> Interval:
-    events, size = float(part["events"].sum()), float(part["denominator"].sum())
+def _exact(estimand: Estimand, part: _Part, level: float) -> Interval:
+    events, size = part["events"], part["denominator"]
     if estimand.kind == "share":
         return binomial_interval(events, size, level)
     if estimand.kind == "mean" and size > 1 and events > 0:
         mean = events / size
-        variance = (float(part["events_sq"].sum()) - size * mean**2) / (size - 1)
+        variance = (part["events_sq"] - size * mean**2) / (size - 1)
         return poisson_interval(events, size, level, max(1.0, variance / mean))
     return poisson_interval(events, size, level)
 

@@ -1,0 +1,236 @@
+import numpy as np
+import pandas as pd
+import pytest
+from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of, layout_of_rates, replicate_rates
+from scipy import stats
+
+from cicimage.errors import CicimageError
+from cicimage.statistics.comparisons import compare
+from cicimage.statistics.gee import gee_ratio
+from cicimage.statistics.interactions import interactions
+from cicimage.statistics.rates import compute_rates
+from cicimage.statistics.ratios import paired_ratio, unpaired_ratio
+
+PLENTY = {
+    "vehicle": {"D1": (20, 100.0), "D2": (40, 110.0), "D3": (9, 90.0)},
+    "btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (30, 100.0)},
+    "blockade": {"D1": (0, 100.0), "D2": (1, 120.0), "D3": (0, 95.0)},
+}
+
+
+def _compare(counts, **options):
+    rates = replicate_rates(counts)
+    return compare(rates, "vehicle", layout_of_rates(rates), **options).set_index("condition")
+
+
+def test_enough_events_in_every_pair_give_the_paired_t_test_on_log_rates():
+    row = _compare(PLENTY).loc["btki"]
+    treated = np.log([50 / 100, 85 / 100, 30 / 100])
+    control = np.log([20 / 100, 40 / 110, 9 / 90])
+    expected = stats.ttest_rel(treated, control)
+    assert row["ratio"] == pytest.approx(np.exp(np.mean(treated - control)))
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(np.exp(expected.confidence_interval())))
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+    assert (row["unit_of_replication"], row["n_pairs"]) == ("donor", 3)
+    assert row["method"] == "t on 3 paired log ratios"
+
+
+def test_few_events_give_the_count_model_and_percent_inhibition():
+    row = _compare(PLENTY).loc["blockade"]
+    assert row["method"] == "count model over 3 pairs, profile likelihood"
+    assert 0 < row["ci_low"] < row["ratio"] < row["ci_high"] < 0.3
+    assert row["inhibition_percent"] == pytest.approx(100 * (1 - row["ratio"]))
+    assert "inhibition 99 %" in row["note"] or "inhibition 98 %" in row["note"]
+    assert "conservative with 3 donors" in row["note"]
+
+
+def test_zero_events_give_an_upper_bound_never_just_zero():
+    row = _compare(PLENTY | {"blockade": dict.fromkeys(("D1", "D2", "D3"), (0, 100.0))}).loc["blockade"]
+    assert (row["ratio"], row["ci_low"]) == (0, 0)
+    assert 0 < row["ci_high"] < 0.3
+    assert "inhibition 100 %" in row["note"]
+
+
+def test_the_rule_looks_at_counts_never_at_p():
+    # one donor with three events moves the whole comparison to the count model, whatever either p would be
+    three = PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (3, 100.0)}}
+    assert "count model" in _compare(three).loc["btki"]["method"]
+    four = PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (4, 100.0)}}
+    assert "t on" in _compare(four).loc["btki"]["method"]
+
+
+@pytest.mark.parametrize(
+    ("donors", "said"), [(("D1",), "no test: n of paired donors is 1"), (("",), "no test: n of donors is unknown")]
+)
+def test_one_donor_or_none_named_gives_an_estimate_and_no_test(donors, said):
+    counts = {c: dict.fromkeys(donors, (y, 100.0)) for c, y in (("vehicle", 20), ("btki", 50))}
+    row = _compare(counts).loc["btki"]
+    assert row["ratio"] == pytest.approx(2.5)
+    assert np.isnan(row[["p_value", "p_adjusted", "ci_low", "ci_high"]].astype(float)).all()
+    assert said in row["note"]
+
+
+def test_experiments_are_n_where_no_donor_is_named():
+    rates = replicate_rates(PLENTY)
+    rates = rates.assign(experiment=rates["donor"], donor="")
+    row = compare(rates, "vehicle", layout_of_rates(rates)).set_index("condition").loc["btki"]
+    assert (row["unit_of_replication"], row["n_pairs"]) == ("experiment", 3)
+
+
+def test_a_donor_missing_in_one_arm_is_left_out_and_named():
+    missing = PLENTY | {"btki": {d: PLENTY["btki"][d] for d in ("D1", "D2")}}
+    row = _compare(missing).loc["btki"]
+    assert row["n_pairs"] == 2
+    assert "donors in one arm only: D3" in row["note"]
+
+
+def test_arms_of_different_donors_are_unpaired():
+    other = {"vehicle": PLENTY["vehicle"], "btki": {f"E{i}": v for i, v in enumerate(PLENTY["btki"].values())}}
+    row = _compare(other).loc["btki"]
+    expected = stats.ttest_ind(np.log([0.5, 0.85, 0.3]), np.log([0.2, 40 / 110, 0.1]))
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+    assert row["method"] == "t(4) on unpaired log rates"
+    assert "unpaired" in row["note"]
+
+
+def test_unpaired_arms_with_few_events_go_to_gee():
+    found = unpaired_ratio(np.array([1.0, 0, 3]), np.full(3, 50.0), np.array([9.0, 20, 6]), np.full(3, 60.0))
+    assert found.method == "GEE, bias-reduced errors, t(4)"
+    assert found.ratio == pytest.approx((4 / 150) / (35 / 180))
+    assert "too narrow where donors differ widely" in found.note
+
+
+def test_gee_is_mancl_and_derouens_closed_form():
+    # one row per cluster and one column per arm: the hat matrix is diagonal, exposures alike
+    y1, y0 = np.array([5.0, 2, 8]), np.array([9.0, 20, 4])
+    found = gee_ratio(np.r_[y1, y0], np.ones(6), [1] * 3 + [0] * 3, list("abcdef"))
+    variance = sum((((v - v.mean()) / (1 - 1 / 3)) ** 2).sum() / v.sum() ** 2 for v in (y1, y0))
+    half = stats.t.ppf(0.975, 4) * np.sqrt(variance)
+    assert np.log(found.high / found.ratio) == pytest.approx(half, rel=1e-5)
+    assert found.df == 4
+
+
+def test_no_events_anywhere_and_no_events_in_the_reference():
+    nothing = {"vehicle": {"D1": (0, 9.0), "D2": (0, 9.0)}, "btki": {"D1": (0, 9.0), "D2": (0, 9.0)}}
+    row = _compare(nothing).loc["btki"]
+    assert np.isnan(row["ratio"])
+    assert "no events in either condition" in row["note"]
+    only = nothing | {"btki": {"D1": (9, 9.0), "D2": (8, 9.0)}}
+    row = _compare(only).loc["btki"]
+    assert row["ratio"] == np.inf
+    assert 1 < row["ci_low"] < np.inf
+
+
+def test_no_person_time_in_a_condition():
+    row = _compare({"vehicle": PLENTY["vehicle"], "btki": {"D1": (0, 0.0), "D2": (0, 0.0)}}).loc["btki"]
+    assert "no person-time in one condition" in row["note"]
+
+
+def test_holm_over_conditions_within_an_estimand():
+    found = _compare(PLENTY)
+    p = found.loc[["btki", "blockade"], "p_value"].to_numpy()
+    assert found.loc[["btki", "blockade"], "p_adjusted"].min() == pytest.approx(2 * p.min())
+
+
+def test_dunnett_where_every_donor_is_everywhere_else_holm():
+    full = {k: PLENTY[k] for k in ("vehicle", "btki")} | {
+        "bcl2": {"D1": (22, 100.0), "D2": (35, 90.0), "D3": (12, 90.0)}
+    }
+    found = _compare(full, adjust="dunnett")
+    assert "Dunnett on the common residual, df 4" in found.loc["btki", "note"]
+    assert found.loc["btki", "p_adjusted"] < 0.05 < found.loc["bcl2", "p_adjusted"]
+    assert "adjusted by Holm: Dunnett needs" in _compare(PLENTY, adjust="dunnett").loc["btki", "note"]
+
+
+def test_an_unknown_reference_is_refused_with_the_nearest():
+    rates = replicate_rates(PLENTY)
+    with pytest.raises(CicimageError, match=r"'vehicel' is no condition of the layout; did you mean 'vehicle'\?"):
+        compare(rates, "vehicel", layout_of_rates(rates))
+
+
+def test_one_host_donor_for_all_is_said():
+    rates = replicate_rates(PLENTY)
+    layout = layout_of_rates(rates).assign(host_donor="BM7")
+    assert "n = 1 on the host side" in compare(rates, "vehicle", layout)["note"].iloc[0]
+
+
+def test_unequal_exposure_is_said():
+    found = paired_ratio(np.array([9.0, 90]), np.array([10.0, 200]), np.array([8.0, 70]), np.array([10.0, 200]))
+    assert "exposure differs 20-fold" in found.note
+
+
+FACTORS = {
+    "vehicle": {"D1": (20, 100.0), "D2": (40, 100.0), "D3": (9, 100.0)},
+    "btki": {"D1": (60, 100.0), "D2": (80, 100.0), "D3": (36, 100.0)},
+    "block": {"D1": (10, 100.0), "D2": (20, 100.0), "D3": (5, 100.0)},
+    "both": {"D1": (15, 100.0), "D2": (10, 100.0), "D3": (10, 100.0)},
+}
+LEVELS = {"vehicle": ("0", "0"), "btki": ("1", "0"), "block": ("0", "1"), "both": ("1", "1")}
+
+
+def _factorial(counts):
+    rates = replicate_rates(counts)
+    layout = layout_of_rates(rates)
+    layout["btki"], layout["cxcr4_blockade"] = zip(*[LEVELS[c] for c in layout["condition"]], strict=True)
+    return compare(rates, "vehicle", layout).set_index("condition")
+
+
+def test_factors_give_their_interaction_per_donor():
+    row = _factorial(FACTORS).loc["btki x cxcr4_blockade"]
+    logs = [np.log((15 / 10) / (60 / 20)), np.log((10 / 20) / (80 / 40)), np.log((10 / 5) / (36 / 9))]
+    expected = stats.ttest_1samp(logs, 0)
+    assert row["ratio"] == pytest.approx(np.exp(np.mean(logs)))
+    assert row["p_value"] == pytest.approx(expected.pvalue)
+    assert row["reference"] == "no interaction"
+
+
+def test_an_interaction_with_an_empty_cell_is_not_tested():
+    row = _factorial(FACTORS | {"both": {"D1": (15, 100.0), "D2": (0, 100.0), "D3": (10, 100.0)}}).loc[
+        "btki x cxcr4_blockade"
+    ]
+    assert np.isnan(row["p_value"])
+    assert "1 of 12 donor cells without events" in row["note"]
+
+
+def test_no_interaction_where_a_cell_is_missing_or_no_donor_is_named():
+    three = {k: FACTORS[k] for k in ("vehicle", "btki", "block")}
+    assert "btki x cxcr4_blockade" not in _factorial(three).index
+    arms = {c: pd.DataFrame({"events": [5.0], "denominator": [9.0]}, index=[""]) for c in FACTORS}
+    layout = pd.DataFrame({"position": list(FACTORS), "condition": list(FACTORS), "replicate": "", "donor": "",
+                           "host_donor": "", "experiment": "", "plate": "",
+                           "a": ["0", "1", "0", "1"], "b": ["0", "0", "1", "1"]})  # fmt: skip
+    found = interactions(arms, layout, "vehicle", "none")
+    assert "n of donors is unknown" in found[0]["note"]
+
+
+def _watched(pictures, donors):
+    frames = frames_of(pictures)
+    layout = layout_of({p: ("vehicle", donors[p]) for p in pictures})
+    found = compute_rates(events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout)
+    return frames, layout, found[1]
+
+
+def test_death_inside_against_outside_stands_once_per_condition():
+    pictures = {f"p{i}": ["..aIIIIIIIX", "...xxxxxxxx", "....xxxxxxx", "..........."] for i in range(3)}
+    frames, layout, wells = _watched(pictures, {p: p for p in pictures})
+    with_frames = compare(wells, "vehicle", layout, frames=frames)
+    row = with_frames[with_frames["estimand"] == "death_hazard_inside_vs_outside"]
+    assert len(row) == 1
+    assert "time-dependent Cox" in row["method"].iloc[0]
+    assert "association" in row["note"].iloc[0]
+    assert row["inhibition_percent"].isna().all()
+    without = compare(wells, "vehicle", layout)
+    row = without[without["estimand"] == "death_hazard_inside_vs_outside"].iloc[0]
+    assert row["method"].startswith("rate ratio per state-hour")
+    assert "protect" not in row["note"]
+
+
+def test_an_incidence_is_compared_by_its_own_estimate():
+    pictures = {
+        f"{c}{i}": ["..aIIIII"] * n + ["........"] * (10 - n) for i in range(2) for c, n in (("v", 8), ("b", 4))
+    }
+    frames = frames_of(pictures)
+    layout = layout_of({p: ("vehicle" if p[0] == "v" else "block", p[1]) for p in pictures})
+    _, wells = compute_rates(events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout)
+    found = compare(wells, "vehicle", layout, estimands=["entry_cumulative_incidence"])
+    assert found.loc[0, "ratio"] == pytest.approx(0.5)
