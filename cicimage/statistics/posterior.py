@@ -90,7 +90,7 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
     by_t = all(c.method.startswith("t on") and c.n_pairs == n for c in comparisons)
     if not (by_t and n > 1 and np.isfinite(np.log(ratio)).all()):
         alpha = (1 - level) / 2
-        limits = float(np.quantile(low, alpha)), float(np.quantile(high, 1 - alpha, method="higher"))
+        limits = float(np.quantile(low, alpha, method="lower")), float(np.quantile(high, 1 - alpha, method="higher"))
         return PooledRatio(float(np.median(ratio)), *limits, np.nan, np.nan, m, "quantiles over draws")
     t = float(stats.t.ppf(0.5 + level / 2, n - 1))
     within = float(np.mean(((np.log(high) - np.log(low)) / (2 * t)) ** 2))

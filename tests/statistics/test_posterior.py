@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from experiments_drawn import events_of, frames_of
+
+from cicimage.errors import CicimageError
+from cicimage.statistics.posterior import draw_events, pool_draws
+from cicimage.statistics.ratios import Comparison, paired_ratio
+
+
+def _ratio(y1, y0=(20.0, 40, 30)):
+    return paired_ratio(np.array(y1, float), np.full(3, 100.0), np.array(y0, float), np.full(3, 100.0))
+
+
+def test_events_are_drawn_by_their_probability():
+    events = events_of(frames_of({"p": ["..aIIII"] * 40})).assign(p=[0.25] * 20 + [1.0] * 20)
+    drawn = [len(d) for d in draw_events(events, 300, seed=1)]
+    assert np.mean(drawn) == pytest.approx(25, abs=0.5)
+    assert min(drawn) >= 20
+
+
+def test_the_same_seed_gives_the_same_draws():
+    events = events_of(frames_of({"p": ["..aIIII"] * 9})).assign(p=0.5)
+    a, b = ([list(d["event_id"]) for d in draw_events(events, 5, seed=3)] for _ in range(2))
+    assert a == b
+
+
+def test_draws_that_agree_are_the_comparison_itself():
+    one = _ratio((40, 90, 55))
+    pooled = pool_draws([one] * 5)
+    assert (pooled.ratio, pooled.low, pooled.high) == pytest.approx((one.ratio, one.low, one.high))
+    assert pooled.share_of_doubt == 0
+
+
+def test_doubt_widens_the_interval():
+    draws = [_ratio((40 + k, 90 - k, 55 + 2 * k)) for k in (-6, -2, 0, 3, 8)]
+    pooled = pool_draws(draws)
+    assert 0 < pooled.share_of_doubt < 1
+    assert pooled.high / pooled.low > draws[2].high / draws[2].low
+    assert "Rubin's rules over 5 draws" in pooled.method
+
+
+def test_rubins_rules_by_hand():
+    # three donors: within variance from the t interval, between variance of the log ratios, total = W + (1 + 1/m) B
+    draws = [
+        Comparison(r, r / np.exp(4.302652729911275 * 0.2), r * np.exp(4.302652729911275 * 0.2), 0.5, "donor", 3,
+                   "t on 3 paired log ratios", "")
+        for r in (1.0, np.exp(0.1), np.exp(-0.1))
+    ]  # fmt: skip
+    pooled = pool_draws(draws)
+    total = 0.04 + (4 / 3) * 0.01
+    share = (4 / 3) * 0.01 / total
+    df = 1 / (share**2 / 2 + 1 / (3 / 5 * 2 * (1 - share)))
+    assert pooled.share_of_doubt == pytest.approx(share)
+    assert f"t({df:.1f})" in pooled.method
+
+
+def test_draws_with_zero_counts_take_quantiles_and_no_p():
+    pooled = pool_draws([_ratio((0, 0, 1)), _ratio((0, 0, 0)), _ratio((1, 0, 1))])
+    assert pooled.method == "quantiles over draws"
+    assert np.isnan(pooled.p_value)
+    assert pooled.low == 0 < pooled.high < 1
+
+
+def test_one_draw_is_refused():
+    with pytest.raises(CicimageError, match="two or more are needed, got 1"):
+        pool_draws([_ratio((4, 9, 5))])
