@@ -26,12 +26,11 @@ def stays(events: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        position, guest_id, start_h (the persistence after which a stay counts: shorter ones are brief and would be
-        missed, so a stay is at risk from there), stop_h (hours from entry to end), state (0), to (1 escape, 2 death, 3
-        host death; -1 where it was lost or the movie ended). Entry and escape lie between two frames: the middle is
-        taken.
+        position, guest_id, start_h (0), stop_h (hours from entry to end), state (0), to (1 escape, 2 death, 3 host
+        death; -1 where it was lost or the movie ended), persistence_h (no completed stay is shorter: what follows holds
+        for stays that lasted so long). Entry and escape lie between two frames: the middle is taken.
     """
-    columns = ["position", "guest_id", "start_h", "stop_h", "state", "to"]
+    columns = ["position", "guest_id", "start_h", "stop_h", "state", "to", "persistence_h"]
     kept = counted_events(events)
     if kept.empty or frames.empty:
         return pd.DataFrame({c: pd.Series([], dtype=object if c == "position" else np.float64) for c in columns})
@@ -50,9 +49,9 @@ def stays(events: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     stop = np.where(code == 1, left, end) - begun
     out = pd.DataFrame({
         "position": kept["position"].to_numpy(), "guest_id": kept["guest_id"].to_numpy(),
-        "start_h": np.minimum(persistence, stop - 1e-6).clip(min=0.0), "stop_h": stop, "state": 0, "to": code,
+        "start_h": 0.0, "stop_h": stop, "state": 0, "to": code, "persistence_h": persistence,
     })  # fmt: skip
-    return out[out["stop_h"] > out["start_h"]].reset_index(drop=True)
+    return out[out["stop_h"] > 0].reset_index(drop=True)
 
 
 def _at(times: pd.Series, events: pd.DataFrame, column: str) -> FloatArray:
@@ -101,7 +100,7 @@ def stay_mixture(rows: pd.DataFrame, *, iterations: int = 500) -> StayMixture:
     iterations : int
         Steps of the EM algorithm (McLachlan & Peel 2000, Finite Mixture Models, section 10.2).
     """
-    t = (rows["stop_h"] - rows["start_h"]).to_numpy(np.float64)
+    t = (rows["stop_h"] - rows["persistence_h"]).clip(lower=0).to_numpy(np.float64)
     ended = (rows["to"] >= 0).to_numpy(np.float64)
     n, d = len(t), float(ended.sum())
     if d < 2 or t.sum() <= 0:

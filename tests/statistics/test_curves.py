@@ -64,7 +64,7 @@ def test_stays_run_from_the_middle_of_the_entry_to_the_middle_of_the_exit():
     rows = stays(events_of(frames), frames)
     # guest 1: entry between 2 and 3 h, out between 6 and 7 h; guest 2: in between 3 and 4 h, dead after 9 h
     assert rows[["guest_id", "stop_h", "to"]].to_numpy().tolist() == [[1, 4.0, 1], [2, 5.5, 2]]
-    assert (rows["start_h"] == 1.0).all()  # a stay counts once it has lasted two frames
+    assert (rows["persistence_h"] == 1.0).all()  # a stay counts once it has lasted two frames
 
 
 def test_residence_starts_full_and_falls_with_its_ends():
@@ -78,7 +78,7 @@ def _mixture(short_share, n=600, seed=1):
     rng = np.random.default_rng(seed)
     t = np.where(rng.random(n) < short_share, rng.exponential(0.2, n), rng.exponential(10.0, n))
     stop = np.minimum(t, 24.0)
-    return stay_mixture(pd.DataFrame({"start_h": 0.0, "stop_h": stop, "to": np.where(t < 24, 1, -1)}))
+    return stay_mixture(pd.DataFrame({"persistence_h": 0.0, "stop_h": stop, "to": np.where(t < 24, 1, -1)}))
 
 
 def test_two_kinds_of_stay_are_told_from_one():
