@@ -23,6 +23,30 @@ def project(volume: FloatArray) -> FloatArray:
     return np.asarray(smooth.max(axis=0), dtype=np.float32)
 
 
+def summed(volume: FloatArray) -> FloatArray:
+    """Mean over z above the background, (Y, X): thickness times dye, where hosts overlap that of both."""
+    mean = volume.mean(axis=0)
+    dark = dark_level(mean[None], noise_of(mean[None]))
+    return np.asarray(np.maximum(mean - np.float32(dark), 0.0), dtype=np.float32)
+
+
+def bridge(signal: FloatArray, inside: BoolArray, guests: npt.NDArray[np.int32], um_per_px: float) -> FloatArray:
+    """Carry the hosts' signal over guests, that neither their hole nor the host heaped up around them is a hill.
+
+    A guest and 3 um about it are filled with the mean of what is around.
+    """
+    if not guests.any():
+        return signal
+    size = 2 * max(1, round(3.0 / um_per_px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    hidden = cv2.dilate((guests > 0).astype(np.uint8), kernel) > 0
+    known = (inside & ~hidden).astype(np.float32)
+    sigma = 4.0 / um_per_px
+    weight = cv2.GaussianBlur(known, (0, 0), sigma)
+    around = cv2.GaussianBlur(signal * known, (0, 0), sigma) / np.maximum(weight, 1e-6)
+    return np.where(hidden & inside & (weight > 1e-3), around, signal).astype(np.float32)
+
+
 def foreground(
     projection: FloatArray,
     um_per_px: float,
@@ -31,7 +55,7 @@ def foreground(
     local_share: float,
     blur_um: float,
     reach_um: float,
-) -> tuple[BoolArray, FloatArray]:
+) -> BoolArray:
     """Pixels above the background by noise and by a share of what is bright nearby.
 
     Parameters
@@ -49,8 +73,8 @@ def foreground(
 
     Returns
     -------
-    (Y, X) bool array, (Y, X) float32 array
-        The pixels, and the smoothed signal over the background.
+    (Y, X) bool array
+        The pixels.
     """
     sigma = max(blur_um / um_per_px, 0.5)
     smooth = cv2.GaussianBlur(projection, (0, 0), sigma)
@@ -66,7 +90,7 @@ def foreground(
     strong = cv2.blur(cv2.dilate(height, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), (size, size))
     tiny = 1e-6 * float(height.max(initial=0.0))
     found = height > np.maximum(np.maximum(noise_factor * spread, local_share * strong), tiny)
-    return np.asarray(found), np.asarray(height, dtype=np.float32)
+    return np.asarray(found)
 
 
 def clean(found: BoolArray, um_per_px: float, *, min_area_um2: float, max_hole_um2: float) -> BoolArray:

@@ -36,7 +36,8 @@ def by_thickness(
         return np.zeros(inside.shape, dtype=np.int32)
     sigma = scale_um / um_per_px
     smooth = smooth_within(signal, inside, sigma)
-    distance = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    # A cell cut by the frame's border goes on beyond it.
+    distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     distance = cv2.GaussianBlur(np.minimum(distance, 4.0 * sigma), (0, 0), 0.5 * sigma)
     relief = np.where(inside, np.sqrt(np.maximum(smooth * distance, 0.0)), 0.0).astype(np.float32)
     return flood(relief, inside, min_depth)

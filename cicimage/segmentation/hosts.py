@@ -13,7 +13,7 @@ from cicimage.masks import BoolArray, FloatArray, Mask, Masks
 from cicimage.methods import HostSegmenter, Objects, Scene
 from cicimage.segmentation.axial import locate
 from cicimage.segmentation.grid import Grid, finite, shrink
-from cicimage.segmentation.host_foreground import clean, fill_guests, foreground, on_grid, project
+from cicimage.segmentation.host_foreground import bridge, clean, fill_guests, foreground, on_grid, project, summed
 from cicimage.segmentation.host_split import by_markers, by_rim, by_thickness
 from cicimage.segmentation.nuclei import nucleus_markers
 from cicimage.segmentation.overlap import shared_ground
@@ -45,7 +45,9 @@ class ThresholdHostSegmenter(HostSegmenter):
     """Largest enclosed hole that is filled, um2: a guest's ground, not the gap between cells."""
     guest_ring: float = Field(default=0.7, ge=0.0, le=1.0)
     """Share of a guest's surroundings that must be host for its ground to be host."""
-    min_depth: float = Field(default=0.12, ge=0.0, le=1.0)
+    hill_share: float = Field(default=0.15, gt=0.0, le=1.0)
+    """Without nuclei: width of smoothing as share of the smallest diameter; about the radius of a thick middle."""
+    min_depth: float = Field(default=0.05, ge=0.0, le=1.0)
     """Without nuclei: share of its height by which a hill must stand over its saddle to be a cell of its own."""
     nucleus_um: tuple[float, float] = Field(default=(8.0, 24.0))
     """Smallest and largest diameter of a nucleus, um."""
@@ -72,16 +74,14 @@ class ThresholdHostSegmenter(HostSegmenter):
         return _objects(labels, extra, signal, grid, scene)
 
     def _ground(self, scene: Scene, grid: Grid, guests: Labels) -> tuple[BoolArray, FloatArray]:
-        """Foreground with holes filled, and the signal over background with the holes bridged."""
+        """Foreground with holes filled, and the signal summed over z with the holes bridged."""
         um = grid.um_per_px
         if scene.stain == "none":
-            contrast = local_contrast(grid.volume, um, fine_um=0.5, window_um=1.0).max(axis=0)
-            found, signal = (
-                textured(contrast, um, window_um=1.0, local_share=0.2, max_hole_um2=self.max_hole_um2),
-                contrast,
-            )
+            signal = local_contrast(grid.volume, um, fine_um=0.5, window_um=1.0).max(axis=0)
+            found = textured(signal, um, window_um=1.0, local_share=0.2, max_hole_um2=self.max_hole_um2)
         else:
-            found, signal = foreground(
+            signal = summed(grid.volume)
+            found = foreground(
                 project(grid.volume), um, noise_factor=self.noise_factor, local_share=self.local_share,
                 blur_um=self.blur_um, reach_um=0.25 * scene.diameter_um[0],
             )  # fmt: skip
@@ -90,10 +90,8 @@ class ThresholdHostSegmenter(HostSegmenter):
         if scene.stain == "membrane":  # the middle of a cell whose rim alone is stained is no gap
             hole = max(hole, np.pi / 4.0 * scene.diameter_um[0] ** 2)
         inside = clean(found, um, min_area_um2=least, max_hole_um2=hole)
-        if guests.any():
-            inside = fill_guests(inside, guests, um, least_ring=self.guest_ring)
-            signal = _bridge(signal, inside, guests > 0, um)
-        return inside, signal
+        inside = fill_guests(inside, guests, um, least_ring=self.guest_ring)
+        return inside, bridge(signal, inside, guests, um)
 
     def _split(self, scene: Scene, grid: Grid, guests: Labels, inside: BoolArray, signal: FloatArray) -> Labels:
         um = grid.um_per_px
@@ -110,16 +108,9 @@ class ThresholdHostSegmenter(HostSegmenter):
             return by_rim(signal, inside, um, min_depth=self.min_depth)
         flat = scene.stain == "none"  # texture is no thickness: shape alone splits
         relief = np.ones_like(signal) if flat else signal
-        return by_thickness(relief, inside, um, scale_um=0.1 * scene.diameter_um[0], min_depth=self.min_depth)
-
-
-def _bridge(signal: FloatArray, inside: BoolArray, hole: BoolArray, um_per_px: float) -> FloatArray:
-    """Carry the host's signal over the holes of guests, so that no hole looks like a valley between two hosts."""
-    known = (inside & ~hole).astype(np.float32)
-    sigma = 3.0 / um_per_px
-    weight = cv2.GaussianBlur(known, (0, 0), sigma)
-    around = cv2.GaussianBlur(signal * known, (0, 0), sigma) / np.maximum(weight, 1e-3)
-    return np.where(hole & inside, np.maximum(signal, around), signal).astype(np.float32)
+        return by_thickness(
+            relief, inside, um, scale_um=self.hill_share * scene.diameter_um[0], min_depth=self.min_depth
+        )
 
 
 def _grown(pixels: BoolArray, radius_px: float) -> BoolArray:

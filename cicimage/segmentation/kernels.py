@@ -63,24 +63,35 @@ def _root(parent: npt.NDArray[np.int32], b: int) -> int:
 
 @compiled
 def _basins_around(
-    basin: npt.NDArray[np.int32], parent: npt.NDArray[np.int32], p: int, height: int, width: int,
+    basin: npt.NDArray[np.int32],
+    parent: npt.NDArray[np.int32],
+    flat: npt.NDArray[np.float32],
+    p: int,
+    height: int,
+    width: int,
     touching: npt.NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Write the different basins among the eight neighbours of flat pixel ``p`` to ``touching``; return how many."""
+) -> int:
+    """Write the different basins among the eight neighbours of flat pixel ``p`` to ``touching``; return how many.
+
+    The basin of the highest neighbour comes first: it is there that the way up from ``p`` leads.
+    """
     i, j = p // width, p % width
-    count = 0
+    count, steepest = 0, -np.inf
     for ii in range(max(i - 1, 0), min(i + 2, height)):
         for jj in range(max(j - 1, 0), min(j + 2, width)):
-            b = basin[ii * width + jj]
-            if b == 0:
+            q = ii * width + jj
+            if basin[q] == 0:
                 continue
-            b = _root(parent, b)
-            known = False
+            b = _root(parent, basin[q])
+            place = count
             for c in range(count):
-                known = known or touching[c] == b
-            if not known:
-                touching[count] = b
-                count += 1
+                if touching[c] == b:
+                    place = c
+            touching[place] = b
+            count = max(count, place + 1)
+            if flat[q] > steepest:
+                steepest = flat[q]
+                touching[0], touching[place] = touching[place], touching[0]
     return count
 
 
@@ -90,8 +101,9 @@ def persistent_basins(
 ) -> npt.NDArray[np.int32]:
     """Split ``inside`` into one basin per hill of ``relief`` that stands out.
 
-    Pixels are flooded from the highest down; where two hills meet, they become one if the lower top exceeds the
-    saddle by less than ``min_depth`` of its own height, else the saddle is their border.
+    Pixels are flooded from the highest down, each joining the hill of its highest neighbour. Where two hills meet,
+    they become one if the lower top exceeds the saddle by less than ``min_depth`` of its own height, else the saddle
+    is their border.
 
     Parameters
     ----------
@@ -117,16 +129,15 @@ def persistent_basins(
     n = 0
     touching = np.zeros(9, dtype=np.int64)
     for p in order:
-        count = _basins_around(basin, parent, p, height, width, touching)
+        count = _basins_around(basin, parent, flat, p, height, width, touching)
         if count == 0:
             n += 1
             parent[n], top[n], basin[p] = n, flat[p], n
             continue
-        best = touching[0]
+        basin[p] = best = touching[0]
         for c in range(1, count):
             if top[touching[c]] > top[best]:
                 best = touching[c]
-        basin[p] = best
         for c in range(count):
             other = touching[c]
             if other != best and top[other] - flat[p] < min_depth * top[other]:
