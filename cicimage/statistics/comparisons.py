@@ -87,6 +87,7 @@ def compare(
         rows += list(_hazards(frames, layout, conditions, unit, level))
     else:
         rows += list(_rate_hazards(rates_by_replicate, conditions, unit, level))
+    rows += list(_hosts_with_against_without(rates_by_replicate, conditions, unit, level))
     shared = shared_host_note(layout)
     for row in rows:
         row["note"] = join_notes(row["note"], shared)
@@ -182,8 +183,25 @@ def _rate_hazards(rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, le
         yield _association(row)
 
 
+def _hosts_with_against_without(
+    rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, level: float
+) -> Iterator[Row]:
+    """Host death per hour with a guest inside over that per hour without, where any host died."""
+    sides = [rates[rates["estimand"] == f"host_death_rate_{side}_guest_per_h"] for side in ("with", "without")]
+    if sum(float(s["events"].sum()) for s in sides) == 0:
+        return
+    for condition in conditions:
+        counts = [unit_counts(s, condition, unit) for s in sides]
+        row = {"estimand": "host_death_rate_with_vs_without_guest", "condition": condition, "reference": "without"}
+        row |= as_row(compare_counts(counts[0], counts[1], unit, level))
+        row["note"] = "; ".join(n for n in str(row["note"]).split("; ") if not n.startswith("inhibition"))
+        yield _without_inhibition(row)
+
+
+def _without_inhibition(row: Row) -> Row:
+    return row | dict.fromkeys(("inhibition_percent", "inhibition_low", "inhibition_high"), np.nan)
+
+
 def _association(row: Row) -> Row:
     row["note"] = join_notes(row["note"], "an association: fitter guests may be the ones that enter")
-    for name in ("inhibition_percent", "inhibition_low", "inhibition_high"):
-        row[name] = np.nan
-    return row
+    return _without_inhibition(row)

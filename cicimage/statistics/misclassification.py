@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from cicimage.errors import CicimageError
+from cicimage.statistics.design import join_notes
 from cicimage.statistics.intervals import Interval, binomial_interval, poisson_interval
 
 
@@ -228,3 +229,59 @@ def errors_by_condition(reviewed: pd.DataFrame, level: float = 0.95) -> dict[str
             int(calls["is_entry"].sum()), len(calls), int(others["is_entry"].sum()), float(others["hours"].sum()), level
         )
     return out
+
+
+def corrected_rates(
+    rates: pd.DataFrame,
+    reviewed: pd.DataFrame,
+    reference: str,
+    *,
+    estimand: str = "entry_rate_per_guest_h",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Rates of every reviewed condition with error taken out, and whether error differs from the reference's.
+
+    Parameters
+    ----------
+    rates : pandas.DataFrame
+        Table ``rates``.
+    reviewed : pandas.DataFrame
+        As :func:`errors_by_condition` takes it; a random sample of each condition.
+    reference : str
+        Condition the errors are compared with.
+    estimand : str
+        An entry rate.
+    level : float
+        Coverage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        condition, raw, corrected, ci_low, ci_high (counting error and error rates), factor, ratio_correction (what a
+        ratio to the reference is multiplied by), p_ppv, p_missed, differential, note.
+    """
+    errors = errors_by_condition(reviewed, level)
+    mine = rates[rates["estimand"] == estimand].set_index("condition")
+    rows = []
+    for condition, error in errors.items():
+        if condition not in mine.index:
+            continue
+        row = mine.loc[condition]
+        events, hours = float(row["events"]), float(row["exposure_h"])
+        found = corrected_rate(events, hours, error, level)
+        out: dict[str, object] = {
+            "condition": condition, "raw": found.raw.estimate, "corrected": found.corrected.estimate,
+            "ci_low": found.corrected.low, "ci_high": found.corrected.high, "factor": found.factor,
+            "ratio_correction": 1.0, "p_ppv": np.nan, "p_missed": np.nan, "differential": False, "note": found.note,
+        }  # fmt: skip
+        if condition != reference and reference in errors and reference in mine.index:
+            base = mine.loc[reference]
+            test = differential_error(
+                error, errors[reference], found.raw.estimate, float(base["events"]) / float(base["exposure_h"])
+            )
+            out |= {
+                "ratio_correction": test.ratio_correction, "p_ppv": test.p_ppv, "p_missed": test.p_missed,
+                "differential": test.differential, "note": join_notes(found.note, test.note),
+            }  # fmt: skip
+        rows.append(out)
+    return pd.DataFrame(rows)

@@ -10,7 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from cicimage.errors import CicimageError
-from cicimage.statistics.ratios import Comparison
+from cicimage.statistics.comparisons import unit_counts
+from cicimage.statistics.design import complete_layout, unit_of_replication
+from cicimage.statistics.ratios import Comparison, compare_counts
+from cicimage.statistics.tallies import counted_events
 
 
 def draw_events(events: pd.DataFrame, n: int, seed: int = 0) -> Iterator[pd.DataFrame]:
@@ -108,3 +111,66 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
         float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)), p, share, m,
         f"Rubin's rules over {m} draws, t({df:.1f})",
     )  # fmt: skip
+
+
+def compare_over_draws(
+    events: pd.DataFrame,
+    rates_by_replicate: pd.DataFrame,
+    reference: str,
+    layout: pd.DataFrame,
+    *,
+    estimand: str = "entry_rate_per_guest_h",
+    n: int = 100,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Entry-rate ratios with the scorer's doubt in their intervals.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Table ``events`` with all events, doubtful ones too.
+    rates_by_replicate : pandas.DataFrame
+        Where the person-time comes from.
+    reference : str
+        Condition compared with.
+    layout : pandas.DataFrame
+        The design.
+    estimand : str
+        An entry rate.
+    n, seed : int
+        Draws and their seed.
+    level : float
+        Coverage.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per condition: estimand, condition, reference, ratio, ci_low, ci_high, p_value, share_of_doubt, method.
+    """
+    layout = complete_layout(layout)
+    unit = unit_of_replication(layout)
+    design = layout.set_index("position")
+    mine = rates_by_replicate[rates_by_replicate["estimand"] == estimand]
+    arms = {c: unit_counts(mine, c, unit) for c in dict.fromkeys(layout["condition"])}
+    found: dict[str, list[Comparison]] = {c: [] for c in arms if c != reference}
+    brief = estimand == "entry_rate_incl_brief_per_guest_h"
+    for drawn in draw_events(events, n, seed):
+        kept = counted_events(drawn, brief=brief)
+        condition = kept["position"].map(design["condition"])
+        who = kept["position"].map(design[unit]) if unit != "none" else pd.Series("", index=kept.index)
+        counts = {
+            c: arm.assign(events=who[condition == c].value_counts().reindex(arm.index, fill_value=0).astype(np.float64))
+            for c, arm in arms.items()
+        }
+        for c, results in found.items():
+            results.append(compare_counts(counts[c], counts[reference], unit, level))
+    rows = []
+    for c, results in found.items():
+        pooled = pool_draws(results, level)
+        rows.append({
+            "estimand": estimand, "condition": c, "reference": reference, "ratio": pooled.ratio, "ci_low": pooled.low,
+            "ci_high": pooled.high, "p_value": pooled.p_value, "share_of_doubt": pooled.share_of_doubt,
+            "method": pooled.method,
+        })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from cicimage.statistics.host_time import host_time
 from cicimage.statistics.spells import contact_onsets, last_states, possible_entries
 
 Kind = Literal["rate", "share", "mean", "incidence"]
@@ -43,6 +44,13 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
     Estimand("loss_rate_inside_per_h", "1/h", "rate", "tracks lost per hour inside alive"),
     Estimand("loss_rate_outside_per_h", "1/h", "rate", "tracks lost per hour outside alive"),
     Estimand("host_death_rate_per_h", "1/h", "rate", "host deaths per hour of a living host"),
+    Estimand(
+        "host_death_rate_with_guest_per_h", "1/h", "rate", "host deaths per hour of a living host holding a guest"
+    ),
+    Estimand("host_death_rate_without_guest_per_h", "1/h", "rate", "host deaths per hour of a living empty host"),
+    Estimand(
+        "survival_after_release_fraction", "1", "share", "guests let go by their host's death, alive when last seen"
+    ),
     Estimand("entry_cumulative_incidence", "1", "incidence", "share entered by the end, death competing"),
     Estimand("inside_occupancy_end", "1", "share", "living guests inside at the end over all living then"),
     Estimand("hosts_with_guest_fraction", "1", "share", "hosts that ever held a guest"),
@@ -90,7 +98,8 @@ def tally(
     _entries(count, events, guests, hosts, frames)
     _stays(count, events, guests)
     _deaths_and_losses(count, events, guests, frames)
-    _hosts(count, hosts)
+    _hosts(count, hosts, frames)
+    _releases(count, events, guests)
     _occupancy(count, frames, layout)
     return count.table()
 
@@ -211,16 +220,29 @@ def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFra
         )  # fmt: skip
 
 
-def _hosts(count: _Counter, hosts: pd.DataFrame) -> None:
+def _hosts(count: _Counter, hosts: pd.DataFrame, frames: pd.DataFrame) -> None:
     n = count.number(hosts)
     died = count.number(hosts[hosts["death_frame"].notna()])
     count.add("host_death_rate_per_h", died, count.number(hosts, "hours"), n_hosts=n)
+    split = host_time(hosts, frames)
+    for side in ("with", "without"):
+        deaths = count.number(split[split[f"died_{side}"]])
+        count.add(f"host_death_rate_{side}_guest_per_h", deaths, count.number(split, f"hours_{side}"), n_hosts=n)
     most = hosts.assign(most_sq=hosts["n_guests_max"].astype(np.float64) ** 2)
     held = count.number(most[most["n_guests_max"] > 0])
     count.add("hosts_with_guest_fraction", held, n, n_hosts=n)
     count.add(
         "guests_per_host", count.number(most, "n_guests_max"), n, n_hosts=n, events_sq=count.number(most, "most_sq")
     )
+
+
+def _releases(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
+    """Guests inside when their host died, and those of them alive when last seen."""
+    stays = counted_events(events, brief=True, prevalent=True)
+    freed = stays[stays["end_reason"] == "host_death"].drop_duplicates(["position", "guest_id"])
+    fate = freed.merge(guests[["position", "guest_id", "death_frame"]], on=["position", "guest_id"], how="left")
+    n = count.number(fate)
+    count.add("survival_after_release_fraction", count.number(fate[fate["death_frame"].isna()]), n, n_guests=n)
 
 
 def _occupancy(count: _Counter, frames: pd.DataFrame, layout: pd.DataFrame) -> None:

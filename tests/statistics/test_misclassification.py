@@ -4,7 +4,13 @@ import pytest
 from scipy import stats
 
 from cicimage.errors import CicimageError
-from cicimage.statistics.misclassification import corrected_rate, differential_error, error_rates, errors_by_condition
+from cicimage.statistics.misclassification import (
+    corrected_rate,
+    corrected_rates,
+    differential_error,
+    error_rates,
+    errors_by_condition,
+)
 
 
 def test_a_perfect_reviewer_finding_nothing_wrong_leaves_the_rate():
@@ -72,3 +78,20 @@ def test_a_review_table_that_does_not_fit(change, said):
 def test_more_real_than_reviewed_is_refused():
     with pytest.raises(CicimageError, match="got real 5 of 4"):
         error_rates(5, 4, 0, 1.0)
+
+
+def test_table_of_corrected_rates():
+    rates = pd.DataFrame({
+        "estimand": "entry_rate_per_guest_h", "condition": ["v", "b"], "events": [100.0, 50.0],
+        "exposure_h": [1000.0, 1000.0],
+    })  # fmt: skip
+    reviewed = pd.concat([
+        pd.DataFrame({"condition": c, "sample": "event", "is_entry": [True] * real + [False] * (20 - real), "hours": 0.0})
+        for c, real in (("v", 20), ("b", 8))
+    ] + [pd.DataFrame({"condition": ["v", "b"], "sample": "other", "is_entry": False, "hours": 50.0})])  # fmt: skip
+    found = corrected_rates(rates, reviewed, "v").set_index("condition")
+    assert found.loc["v", "corrected"] == pytest.approx(0.1)
+    assert found.loc["b", "corrected"] == pytest.approx(0.05 * 0.4)
+    assert found.loc["b", "ratio_correction"] == pytest.approx(0.4)
+    assert found.loc["b", "differential"]
+    assert not found.loc["v", "differential"]

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from experiments_drawn import events_of, frames_of
+from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
 
 from cicimage.errors import CicimageError
-from cicimage.statistics.posterior import draw_events, pool_draws
+from cicimage.statistics.posterior import compare_over_draws, draw_events, pool_draws
+from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.ratios import Comparison, paired_ratio
 
 
@@ -64,3 +65,17 @@ def test_draws_with_zero_counts_take_quantiles_and_no_p():
 def test_one_draw_is_refused():
     with pytest.raises(CicimageError, match="two or more are needed, got 1"):
         pool_draws([_ratio((4, 9, 5))])
+
+
+def test_ratios_over_draws_hold_the_scorers_doubt():
+    entered = {"v": 12, "b": 30}
+    pictures = {f"{c}{d}": ["..aIIII"] * (n + 2 * d) + ["......."] * 20 for c, n in entered.items() for d in range(3)}
+    frames = frames_of(pictures)
+    layout = layout_of({p: (p[0], p[1]) for p in pictures})
+    events = events_of(frames)
+    _, wells = compute_rates(events, guests_of(frames), hosts_of([], [], 1.0), frames, layout)
+    sure = compare_over_draws(events.assign(p=1.0), wells, "v", layout, n=5).iloc[0]
+    doubtful = compare_over_draws(events.assign(p=0.8), wells, "v", layout, n=40).iloc[0]
+    assert sure["share_of_doubt"] == 0
+    assert doubtful["share_of_doubt"] > 0.2
+    assert doubtful["ci_high"] / doubtful["ci_low"] > sure["ci_high"] / sure["ci_low"]
