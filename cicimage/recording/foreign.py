@@ -1,0 +1,81 @@
+"""Libraries that read makers' formats: asked for by name where missing, their faults turned into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from cicimage.errors import RecordingError
+
+# What such libraries were seen to raise on damaged files; anything else is a fault of ours and shall be seen.
+FAULTS: Final = (
+    OSError, ValueError, LookupError, RuntimeError, ArithmeticError, AttributeError, TypeError, AssertionError,
+    EOFError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+def require(module: str, extra: str, path: Path) -> ModuleType:
+    """Import a reader's library.
+
+    Raises
+    ------
+    RecordingError
+        It is not installed; says which extra brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise RecordingError(
+            f"{path.name}: reading this format needs {module}, which is not installed; "
+            f"run: pip install 'cicimage[{extra}]'"
+        ) from None
+
+
+@contextmanager
+def faults_of(path: Path, kind: str) -> Iterator[None]:
+    """Turn what a reader's library raises into a RecordingError.
+
+    Raises
+    ------
+    RecordingError
+        The library failed within the block.
+    """
+    try:
+        yield
+    except RecordingError:
+        raise
+    except FAULTS as error:
+        raise RecordingError(
+            f"{path.name}: cannot be read as {kind} ({brief(error)}); copy the file again from the microscope"
+        ) from error
+
+
+def brief(error: BaseException) -> str:
+    """First line of an error with its kind, short enough for a sentence."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+
+
+def choose_series(path: Path, names: tuple[str, ...], series: int | None) -> int:
+    """Index of the series to be read.
+
+    Raises
+    ------
+    RecordingError
+        There are several and none was chosen, or not that one.
+    """
+    if series is None and len(names) == 1:
+        return 0
+    if series is not None and 0 <= series < len(names):
+        return series
+    listed = ", ".join(f"{i} {n!r}" for i, n in enumerate(names[:6])) + (", ..." if len(names) > 6 else "")
+    asked = "" if series is None else f"; --series {series} is not one of them"
+    raise RecordingError(
+        f"{path.name}: holds {len(names)} series ({listed}){asked}; choose --series 0 to {len(names) - 1}"
+    )

@@ -1,0 +1,161 @@
+"""OME-Zarr images and plates on disk."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from cicimage.errors import RecordingError
+from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
+from cicimage.recording.recording import Metadata, PlaneError, Recording
+from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.tiff_files import check_budget
+from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale
+
+_MOST_MISSING: Final = 0.05  # share of chunks; more is a copy that stopped, not a damaged plane
+_DOCUMENTS: Final = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
+_Block = tuple[slice, ...]
+
+
+class ZarrRecording(Recording):
+    """One image of an OME-Zarr folder.
+
+    Chunks that are not there would read as zeros: their planes are refused instead. A block of whole chunks is
+    kept, so that chunks of several slices are decoded once.
+    """
+
+    def __init__(self, path: Path, image: Multiscale, budget: int, given: Collection[str]) -> None:
+        self.path = path
+        check_codecs(image.array)
+        with faults_of(path, "OME-Zarr"):
+            self._array = zarr.open_array(image.array, mode="r")
+        names = "".join(a for a, _ in image.axes)
+        odd = set(names) - set("TCZYX") or len(set(names)) != len(names)
+        if len(names) != self._array.ndim or names[-2:] != "YX" or odd:
+            raise RecordingError(
+                f"{path.name}: axes {names} with {self._array.ndim} dimensions; must be of T, C, Z and end in YX"
+            )
+        self._names = names
+        lengths = dict(zip(names, self._array.shape, strict=True))
+        if not all(lengths.values()):
+            raise RecordingError(f"{path.name}: declares sizes {lengths}; each must be at least 1: write it again")
+        self.sizes = {a: int(lengths.get(a, 1)) for a in "TCZYX"}
+        self.dtype = np.dtype(self._array.dtype).newbyteorder("=")
+        if self.dtype.kind not in "uif":
+            raise RecordingError(f"{path.name}: holds {self.dtype}; only whole and floating numbers can be read")
+        self._stored = tuple(self._array.shards or self._array.chunks)  # one file each
+        self._chunk = tuple(self._array.chunks)
+        check_budget(max(self.plane_bytes, math.prod(self._chunk) * self.dtype.itemsize), path.name, budget)
+        self._budget = budget
+        self._held: tuple[_Block, npt.NDArray[Any]] | None = None
+        door = Doorkeeper(path.name, given)
+        self._missing = self._missing_chunks(image.array, door)
+        self.metadata = _metadata(image, self.sizes, door)
+
+    def _missing_chunks(self, array: Path, door: Doorkeeper) -> frozenset[tuple[int, ...]]:
+        counts = [-(-n // s) for n, s in zip(self._array.shape, self._stored, strict=True)]
+        there = set(_files_below(array))
+        if math.prod(counts) > max(2 * len(there), 1_000_000):
+            raise RecordingError(
+                f"{self.path.name}: declares {math.prod(counts)} chunks, found {len(there)}; not zero-filled: "
+                "copy the whole folder again"
+            )
+        key = self._array.metadata.encode_chunk_key
+        missing = [k for k in itertools.product(*map(range, counts)) if key(k) not in there]
+        if len(missing) > _MOST_MISSING * math.prod(counts):
+            raise RecordingError(
+                f"{self.path.name}: declares {math.prod(counts)} chunks, found {math.prod(counts) - len(missing)} "
+                f"(first missing {key(missing[0])}); not zero-filled: copy the whole folder again, or write empty "
+                "chunks too"
+            )
+        if missing:
+            door.note(f"{self.path.name}: {len(missing)} of {math.prod(counts)} chunks are missing; their planes too")
+        return frozenset(missing)
+
+    def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
+        """Decode one (Y, X) plane."""
+        self._check_index(t, c, z)
+        wanted = {"T": t, "C": c, "Z": z}
+        at = [wanted[a] for a in self._names[:-2]]
+        for place in self._missing:
+            if all(i // s == k for i, s, k in zip(at, self._stored, place, strict=False)):
+                reason = f"chunk {self._array.metadata.encode_chunk_key(place)} is missing; not zero-filled"
+                raise PlaneError(self.path, t, c, z, reason)
+        block = self._block(at)
+        if self._held is None or self._held[0] != block:
+            try:
+                self._held = block, np.asarray(self._array[block])
+            except FAULTS as error:
+                raise PlaneError(self.path, t, c, z, brief(error)) from None
+        inside = tuple(i - s.start for i, s in zip(at, block, strict=False))
+        return np.asarray(self._held[1][inside]).astype(self.dtype, copy=False)
+
+    def _block(self, at: list[int]) -> _Block:
+        """Whole chunks around a plane, or the plane alone where they would not fit the budget."""
+        ends = zip(at, self._chunk, self._array.shape, strict=False)
+        block = tuple(slice(i // s * s, min((i // s + 1) * s, n)) for i, s, n in ends)
+        if math.prod(b.stop - b.start for b in block) * self.plane_bytes > self._budget:
+            block = tuple(slice(i, i + 1) for i in at)
+        return (*block, slice(None), slice(None))
+
+    def close(self) -> None:
+        """Forget the block held; the store keeps no file open."""
+        self._held = None
+
+
+def open_zarr(
+    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
+) -> ZarrRecording:
+    """Open an OME-Zarr folder; ``axes`` is not used, the folder knows them.
+
+    Raises
+    ------
+    RecordingError
+        Not sound, or chunks are missing.
+    """
+    groups = images(path)
+    chosen = list(groups)[choose_series(path, tuple(groups), series)]
+    with faults_of(path, "OME-Zarr"):
+        return ZarrRecording(path, multiscale(path, groups[chosen]), memory_budget_bytes, given)
+
+
+def zarr_series(path: Path) -> tuple[str, ...]:
+    """Names of the images: ``well/field`` in a plate."""
+    return tuple(images(path))
+
+
+def _files_below(array: Path) -> list[str]:
+    found = []
+    for folder, _, files in os.walk(array):
+        prefix = os.path.relpath(folder, array).replace(os.sep, "/")
+        found += [f if prefix == "." else f"{prefix}/{f}" for f in files if f not in _DOCUMENTS]
+    return found
+
+
+def _metadata(image: Multiscale, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+    steps = {a: (step, unit) for (a, unit), step in zip(image.axes, image.scale, strict=True)}
+
+    def step(axis: str, field: str, units: Mapping[str, float]) -> float | None:
+        size, unit = steps.get(axis, (1.0, None))
+        if unit is None:
+            if size != 1:
+                door.note(f"{door.name}: scale of {axis} is {size:g} without a unit; not used")
+            return None
+        return door.positive(field, f"scale of {axis}", size, unit, units)
+
+    named = len(image.channels) == sizes["C"] and all(image.channels)
+    return Metadata(
+        um_per_px=door.square(step("X", "um_per_px", UM), step("Y", "um_per_px", UM)),
+        um_per_z=step("Z", "um_per_z", UM) if sizes["Z"] > 1 else None,
+        frame_interval_s=step("T", "frame_interval_s", SECONDS) if sizes["T"] > 1 else None,
+        channel_names=image.channels if named else None,
+        notes=tuple(door.notes),
+    )
