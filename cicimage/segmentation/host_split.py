@@ -46,7 +46,12 @@ def by_thickness(
 def flood(relief: FloatArray, inside: BoolArray, min_depth: float) -> Labels:
     """Basins of a relief, see :func:`cicimage.segmentation.kernels.persistent_basins`."""
     places = np.flatnonzero(inside)
-    order = places[np.argsort(-relief.ravel()[places], kind="stable")].astype(np.int64)
+    heights = relief.ravel()[places]
+    if places.size:
+        # sixteen bits are sorted by counting, ten times as fast, and are finer than the noise by far
+        top, span = float(heights.max()), max(float(np.ptp(heights)), 1e-12)
+        heights = ((top - heights) * (65535.0 / span)).astype(np.uint16)
+    order = places[np.argsort(heights, kind="stable")].astype(np.int64)
     return np.asarray(persistent_basins(relief, inside, order, min_depth))
 
 

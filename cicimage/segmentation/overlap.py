@@ -72,7 +72,8 @@ def _lamella_levels(labels: Labels, signal: FloatArray, um_per_px: float) -> npt
     free = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1] * um_per_px
     rim = (free > 1.5) & (free < 6.0)
     level = np.zeros(int(labels.max()) + 1)
-    order = np.argsort(labels, axis=None, kind="stable")
+    short = labels.astype(np.uint16) if labels.max() < 2**16 else labels  # sixteen bits are sorted by counting
+    order = np.argsort(short, axis=None, kind="stable")
     names, start = np.unique(labels.ravel()[order], return_index=True)
     stop = np.append(start[1:], order.size)
     flat, flat_rim = signal.ravel(), rim.ravel()
