@@ -261,24 +261,24 @@ def corrected_rates(
         ratio to the reference is multiplied by), p_ppv, p_missed, differential, note.
     """
     errors = errors_by_condition(reviewed, level)
-    mine = rates[rates["estimand"] == estimand].set_index("condition")
+    mine = rates[rates["estimand"] == estimand]
+    counts = {
+        str(c): (float(y), float(t))
+        for c, y, t in zip(mine["condition"], mine["events"], mine["exposure_h"], strict=True)
+    }
     rows = []
     for condition, error in errors.items():
-        if condition not in mine.index:
+        if condition not in counts:
             continue
-        row = mine.loc[condition]
-        events, hours = float(row["events"]), float(row["exposure_h"])
-        found = corrected_rate(events, hours, error, level)
+        found = corrected_rate(*counts[condition], error, level)
         out: dict[str, object] = {
             "condition": condition, "raw": found.raw.estimate, "corrected": found.corrected.estimate,
             "ci_low": found.corrected.low, "ci_high": found.corrected.high, "factor": found.factor,
             "ratio_correction": 1.0, "p_ppv": np.nan, "p_missed": np.nan, "differential": False, "note": found.note,
         }  # fmt: skip
-        if condition != reference and reference in errors and reference in mine.index:
-            base = mine.loc[reference]
-            test = differential_error(
-                error, errors[reference], found.raw.estimate, float(base["events"]) / float(base["exposure_h"])
-            )
+        if condition != reference and reference in errors and reference in counts:
+            base = counts[reference]
+            test = differential_error(error, errors[reference], found.raw.estimate, base[0] / base[1])
             out |= {
                 "ratio_correction": test.ratio_correction, "p_ppv": test.p_ppv, "p_missed": test.p_missed,
                 "differential": test.differential, "note": join_notes(found.note, test.note),

@@ -86,7 +86,7 @@ def test_table_of_corrected_rates():
         "exposure_h": [1000.0, 1000.0],
     })  # fmt: skip
     reviewed = pd.concat([
-        pd.DataFrame({"condition": c, "sample": "event", "is_entry": [True] * real + [False] * (20 - real), "hours": 0.0})
+        pd.DataFrame({"condition": c, "sample": "event", "is_entry": [i < real for i in range(20)], "hours": 0.0})
         for c, real in (("v", 20), ("b", 8))
     ] + [pd.DataFrame({"condition": ["v", "b"], "sample": "other", "is_entry": False, "hours": 50.0})])  # fmt: skip
     found = corrected_rates(rates, reviewed, "v").set_index("condition")
