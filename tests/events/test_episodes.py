@@ -22,7 +22,9 @@ CASES = {
     "gap inside": ("ffii..iiff", [(2, 2, 1, 8, "escape", "surviving", "")]),
     "unresolved inside": ("ffii??iiff", [(2, 2, 1, 8, "escape", "surviving", "")]),
     "shows through": ("ffiiiuiiff", [(2, 2, 1, 8, "escape", "surviving", "")]),
-    "out for long": ("ffiiiuuuiiff", [(2, 2, 1, 5, "escape", "surviving", ""), (8, 8, 7, 10, "escape", "surviving", "")]),
+    "out for long": ("ffiiiuuuiiff", [
+        (2, 2, 1, 5, "escape", "surviving", ""), (8, 8, 7, 10, "escape", "surviving", ""),
+    ]),
     "unresolved before": ("ffa??iiiff", [(5, 5, 2, 8, "escape", "surviving", "")]),
     "died inside": ("ffeiiiIII", [(2, 3, 2, 6, "death", "dying", "")]),
     "died while entering": ("ffaeeAA", [(3, None, None, 5, "aborted", "entering", "")]),

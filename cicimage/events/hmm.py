@@ -1,0 +1,257 @@
+"""The probabilistic scorer: a hidden chain of locations in continuous time, smoothed over whole tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from cicimage.events.chain import Smoothed, sample_paths, smooth
+from cicimage.events.emissions import CLASSES, derive
+from cicimage.events.parameters import STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
+from cicimage.events.timeline import Timeline, lasts, runs, timelines
+from cicimage.events.viability import judge_viability
+from cicimage.methods import Observations, Scorer
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Text = npt.NDArray[np.object_]
+
+STATES: Final = tuple(STATE_CLASSES)
+INSIDE: Final = tuple(i for i, s in enumerate(STATES) if s.startswith("inside"))
+ENTERING: Final = tuple(i for i, s in enumerate(STATES) if s.startswith("entering"))
+ATTACHED: Final = tuple(STATES.index(s) for s in ("lateral", "on_top", "under", "between", "leaving"))
+FREE: Final = STATES.index("free")
+ALONE: Final = np.array([0.0, -2.0, -7.0, -7.0, -7.0, -7.0, -7.0, -9.0])
+"""Log-likelihood of each class where no host is near."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocationPosterior:
+    """What the evidence says about every guest's location.
+
+    Attributes
+    ----------
+    lines : list of Timeline
+        The guests, G of them.
+    smoothed : Smoothed
+        Posterior over states, (G, T, S) with the states of :data:`STATES`.
+    host : (G, T) int64
+        The host each frame's evidence speaks of, 0 = none.
+    """
+
+    lines: list[Timeline]
+    smoothed: Smoothed
+    host: I64
+
+
+class MarkovScorer(Scorer):
+    """Hidden states for location with their durations, evidence learned from simulation, probabilities calibrated.
+
+    The most probable location is named; where inside against outside stays open for longer than the persistence,
+    the frames are ``unresolved``.
+    """
+
+    stage_version: ClassVar[int] = 1
+
+    parameters: str = ""
+    """Path of a re-fitted parameter file; empty for the built-in one."""
+    certainty: float = Field(0.7, ge=0.5, lt=1)
+    """Probability of inside or of not inside from which a frame is resolved."""
+    persistence_min: float = Field(10.0, ge=0, le=120)
+    """Doubt that lasts less than this is a transition, not an unresolved stretch, minutes."""
+    entry_odds: float = Field(1.0, gt=0, le=100)
+    """Entries are this many times as frequent as in the parameter file (its rate is meant for rare entries)."""
+    death_sd: float = Field(5.0, gt=0)
+    """Death signal over the body from which a frame is stained, noise SD."""
+    death_fill: float = Field(0.3, gt=0, le=1)
+    """Share of the body stained from which a frame is stained."""
+    death_frames: int = Field(2, ge=1, le=20)
+    """Stained frames in a row from which a guest is dead."""
+
+    def score(self, observations: Observations) -> pd.DataFrame:
+        """Return table ``frames``."""
+        posterior = self.locate(observations)
+        frames = observations.frames.reset_index(drop=True)
+        out = frames.drop(columns=[c for c in ("parent_id", "yd_um", "xd_um") if c in frames])
+        filled: dict[str, Any] = {
+            "location": np.full(len(frames), "free", object), "contact": np.full(len(frames), "none", object),
+            "viability": np.full(len(frames), "unknown", object), "host_id": np.zeros(len(frames), np.int64),
+            "p_inside": np.zeros(len(frames)), "p_dead": np.full(len(frames), np.nan),
+            "p_entering": np.zeros(len(frames)),
+        }  # fmt: skip
+        for g, line in enumerate(posterior.lines):
+            for name, column in self._judge(g, line, posterior, observations).items():
+                filled[name][line.rows] = column
+        return out.assign(**filled)
+
+    def locate(self, observations: Observations) -> LocationPosterior:
+        """Posterior over the hidden states of every guest and frame."""
+        lines = list(timelines(observations))
+        loaded = load_parameters(self.parameters)
+        regime = loaded.regime_for(_blur(observations))
+        shape = (len(lines), max(1, observations.n_frames))
+        log_class, host = _evidence(observations, lines, regime, shape)
+        log_state = _states_from_classes(log_class)
+        first = np.array([int(line.frame[0]) for line in lines], np.int64)
+        last = np.array([int(line.frame[-1]) for line in lines], np.int64)
+        row_of = {line.guest_id: g for g, line in enumerate(lines)}
+        parent = np.array([row_of.get(p, -1) for p in _parents(observations, lines)], np.int64)
+        smoothed = smooth(log_state, first, last, observations.time_h, self._chain(loaded), parent)
+        return LocationPosterior(lines, smoothed, host)
+
+    def _chain(self, loaded: ScorerParameters) -> Any:
+        if self.entry_odds == 1.0:
+            return loaded.chain
+        generator = loaded.chain.generator.copy()
+        np.fill_diagonal(generator, 0.0)
+        generator[:, ENTERING] *= self.entry_odds
+        np.fill_diagonal(generator, -generator.sum(axis=1))
+        return type(loaded.chain)(loaded.chain.states, generator, loaded.chain.start)
+
+    def _judge(
+        self, g: int, line: Timeline, posterior: LocationPosterior, observations: Observations
+    ) -> dict[str, Any]:
+        p = posterior.smoothed.posterior[g, line.frame]
+        p_inside, p_entering = p[:, INSIDE].sum(axis=1), p[:, ENTERING].sum(axis=1)
+        grouped = np.column_stack([p[:, FREE], p[:, ATTACHED].sum(axis=1), p_entering, p_inside])
+        location = np.array(["free", "attached", "entering", "inside"], object)[grouped.argmax(axis=1)]
+        contact = _contacts(p, location, told=any(observations.separable.values()))
+        doubt = self._doubt(p_inside, line)
+        location[doubt], contact[doubt] = "unresolved", "unresolved"
+        host = _steady_host(posterior.host[g, line.frame], location, p_inside)
+        hidden = (location == "inside") | (location == "unresolved")
+        viability, p_dead = judge_viability(
+            line, hidden, marker=observations.death_marker, reaches_inside=observations.death_reaches_inside,
+            signal_sd=self.death_sd, fill=self.death_fill, frames=self.death_frames,
+        )  # fmt: skip
+        return {
+            "location": location, "contact": contact, "host_id": host, "p_inside": p_inside,
+            "p_entering": p_entering, "viability": viability, "p_dead": p_dead,
+        }  # fmt: skip
+
+    def _doubt(self, p_inside: F64, line: Timeline) -> npt.NDArray[np.bool_]:
+        """Frames in which inside against outside stays open for longer than a transition lasts."""
+        doubt = np.zeros(len(line), bool)
+        for a, b in runs((p_inside > 1.0 - self.certainty) & (p_inside < self.certainty)):
+            if lasts(line.time_h, a, b, self.persistence_min) or (a == 0 and b == len(line) - 1):
+                doubt[a : b + 1] = True
+        return doubt
+
+    def draw_locations(self, observations: Observations, n: int, seed: int) -> list[pd.DataFrame]:
+        """Draw whole histories from the posterior: ``n`` tables ``frames``, for intervals with classification doubt.
+
+        Contacts, viability and hosts are those of :meth:`score`; only locations differ between draws.
+        """
+        posterior, base = self.locate(observations), self.score(observations)
+        paths = sample_paths(posterior.smoothed, n, np.random.default_rng(seed))
+        name = np.array([_location_of(s) for s in STATES], object)
+        out = []
+        for k in range(n):
+            location = base["location"].to_numpy(object).copy()
+            host = base["host_id"].to_numpy(np.int64).copy()
+            inside = np.zeros(len(base))
+            for g, line in enumerate(posterior.lines):
+                drawn = name[paths[k, g, line.frame]]
+                location[line.rows] = drawn
+                host[line.rows] = _steady_host(
+                    posterior.host[g, line.frame], drawn, (drawn == "inside").astype(np.float64)
+                )
+                inside[line.rows] = drawn == "inside"
+            out.append(base.assign(
+                location=location, host_id=host, p_inside=inside, p_entering=(location == "entering").astype(float)
+            ))  # fmt: skip
+        return out
+
+
+def _location_of(state: str) -> str:
+    if state.startswith("inside"):
+        return "inside"
+    if state.startswith("entering"):
+        return "entering"
+    return "free" if state == "free" else "attached"
+
+
+def _blur(observations: Observations) -> float | None:
+    """Axial blur of the recording, um; None in 2D."""
+    step = observations.optics.um_per_z
+    if step is None:
+        return None
+    fwhm = observations.pairs["axial_fwhm_um"].median() if "axial_fwhm_um" in observations.pairs else np.nan
+    return combined_blur_um(float(fwhm) if np.isfinite(fwhm) else 2.0, step)
+
+
+def _parents(observations: Observations, lines: list[Timeline]) -> list[int]:
+    if "parent_id" not in observations.frames:
+        return [0] * len(lines)
+    by_guest = observations.frames.groupby("guest_id")["parent_id"].max()
+    return [int(by_guest.get(line.guest_id, 0)) for line in lines]
+
+
+def _evidence(
+    observations: Observations, lines: list[Timeline], regime: Regime, shape: tuple[int, int]
+) -> tuple[F64, I64]:
+    """Log-likelihood of the classes (G, T, 8) against the host that speaks loudest, and that host (G, T)."""
+    log_class = np.zeros((*shape, len(CLASSES)))
+    host = np.zeros(shape, np.int64)
+    row_of = np.full(int(max((line.guest_id for line in lines), default=0)) + 1, -1)
+    speed = np.full(shape, np.nan)
+    for g, line in enumerate(lines):
+        row_of[line.guest_id] = g
+        speed[g, line.frame] = line.speed_um_per_min
+        log_class[g, line.frame[line.observed]] = ALONE
+    pairs = observations.pairs
+    if not len(pairs):
+        return log_class, host
+    guest = row_of[pairs["guest_id"].to_numpy(np.int64)]
+    frame = pairs["frame"].to_numpy(np.int64)
+    evidence = derive(pairs.assign(speed_um_per_min=speed[guest, frame]))
+    found = regime.emissions.log_likelihood(evidence)
+    inside = np.exp(found[:, CLASSES.index("inside")])
+    loud = inside + 0.3 * pairs["footprint_share"].to_numpy(np.float64) - 0.01 * pairs["gap_um"].to_numpy(np.float64)
+    order = np.argsort(loud, kind="stable")
+    log_class[guest[order], frame[order]] = found[order]
+    host[guest[order], frame[order]] = pairs["host_id"].to_numpy(np.int64)[order]
+    # Neighbouring frames show the same geometry and texture: each brings only its share of independent evidence.
+    interval_min = float(np.median(np.diff(observations.time_h))) * 60.0 if observations.n_frames > 1 else 1e9
+    return log_class * min(1.0, interval_min / regime.evidence_min), host
+
+
+def _states_from_classes(log_class: F64) -> F64:
+    """Log-likelihood of the states: a state that looks like several classes takes their mean likelihood."""
+    out = np.empty((*log_class.shape[:2], len(STATES)))
+    for s, names in enumerate(STATE_CLASSES.values()):
+        columns = [CLASSES.index(c) for c in names]
+        part = log_class[:, :, columns]
+        out[:, :, s] = part[:, :, 0] if len(columns) == 1 else np.logaddexp.reduce(part, axis=2) - np.log(len(columns))
+    return out
+
+
+def _contacts(p: F64, location: Text, *, told: bool) -> Text:
+    """Name the contact of attached and entering guests; unresolved where the optics cannot tell under from on top."""
+    kinds = ("lateral", "on_top", "under", "between")
+    top = p[:, [STATES.index(k) for k in kinds]].copy()
+    top[:, 1] += p[:, STATES.index("entering_top")]
+    top[:, 2] += p[:, STATES.index("entering_under")]
+    best = np.array(kinds, object)[top.argmax(axis=1)]
+    share = top.max(axis=1) / np.maximum(top.sum(axis=1), 1e-9)
+    out = np.full(len(p), "none", object)
+    touching = (location == "attached") | (location == "entering")
+    out[touching] = np.where(told | (share >= 0.8), best, "unresolved")[touching]
+    return out
+
+
+def _steady_host(host: I64, location: Text, p_inside: F64) -> I64:
+    """One host per stay: the one with most probability behind it."""
+    out = host.copy()
+    out[location == "free"] = 0
+    for a, b in runs(np.isin(location, ["inside", "entering"])):
+        named, weight = host[a : b + 1], p_inside[a : b + 1] + 1e-3
+        ids = np.unique(named[named > 0])
+        if len(ids):
+            out[a : b + 1] = ids[np.argmax([weight[named == i].sum() for i in ids])]
+    return out

@@ -1,0 +1,194 @@
+"""The Markov scorer's parameters: one readable file with its provenance, or a laboratory's own re-fit of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cicimage.errors import ConfigurationError, nearest
+from cicimage.events.chain import Chain
+from cicimage.events.emissions import CLASSES, EmissionModel, EvidenceTable
+
+F64 = npt.NDArray[np.float64]
+
+SCHEMA_VERSION: Final = 1
+BUILT_IN: Final = "parameters.toml"
+STATE_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "free": ("free",), "lateral": ("lateral",), "on_top": ("on_top",), "under": ("under",), "between": ("between",),
+    "entering_top": ("cup_top",), "entering_under": ("cup_under",), "inside_short": ("inside",),
+    "inside_long": ("inside",), "leaving": ("cup_top", "cup_under"),
+}  # fmt: skip
+"""What each hidden state looks like: equal shares of these classes of evidence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regime:
+    """Emissions fitted for one kind of optics.
+
+    Attributes
+    ----------
+    name : str
+        For the report.
+    blur_um : float or None
+        Axial blur it was fitted at (resolution and focus step together), um; None for 2D.
+    emissions : EmissionModel
+        Tables.
+    evidence_min : float
+        Frames nearer in time than this repeat each other's evidence in part, minutes: each counts as its share.
+    """
+
+    name: str
+    blur_um: float | None
+    emissions: EmissionModel
+    evidence_min: float
+
+
+@dataclass(frozen=True, eq=False)
+class ScorerParameters:
+    """Everything the Markov scorer learned: rates of the chain, emissions by optics, and where they come from."""
+
+    chain: Chain
+    regimes: tuple[Regime, ...]
+    provenance: Mapping[str, Any]
+
+    def regime_for(self, blur_um: float | None) -> Regime:
+        """Return the regime of the nearest axial blur (by ratio); the 2D one for None."""
+        fitting = [r for r in self.regimes if (r.blur_um is None) == (blur_um is None)] or list(self.regimes)
+        if blur_um is None:
+            return fitting[0]
+        return min(fitting, key=lambda r: abs(float(np.log((r.blur_um or 1e3) / max(blur_um, 0.1)))))
+
+
+def combined_blur_um(axial_fwhm_um: float, um_per_z: float) -> float:
+    """Axial resolution and focus step as one blur, um (a step is a box, 0.6 of it in quadrature)."""
+    return float(np.hypot(axial_fwhm_um, 0.6 * um_per_z))
+
+
+@cache
+def load_parameters(path: str = "") -> ScorerParameters:
+    """Read a parameter file; the built-in one without a path.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read, is of another schema or lacks a class or state.
+    """
+    if not path:
+        text = files("cicimage.events").joinpath(BUILT_IN).read_text(encoding="utf-8")
+        return parse_parameters(text, BUILT_IN)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"scorer parameters {path}: cannot be read ({error.strerror}); give a file") from None
+    return parse_parameters(text, path)
+
+
+def parse_parameters(text: str, source: str) -> ScorerParameters:
+    """Parse the text of a parameter file; ``source`` names it in errors."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"scorer parameters {source}: not valid TOML: {error}; write it anew") from None
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"scorer parameters {source}: schema_version must be {SCHEMA_VERSION}, is {data.get('schema_version')}; "
+            "re-fit with this version"
+        )
+    regimes = tuple(_regime(name, part, source) for name, part in data.get("regime", {}).items())
+    if not regimes:
+        raise ConfigurationError(f"scorer parameters {source}: needs at least one [regime.<name>], has none; re-fit")
+    return ScorerParameters(_chain(data.get("chain", {}), source), regimes, data.get("provenance", {}))
+
+
+def _chain(part: Mapping[str, Any], source: str) -> Chain:
+    states = tuple(STATE_CLASSES)
+    generator, start = np.zeros((len(states), len(states))), np.zeros(len(states))
+    for origin, targets in part.get("rates_per_h", {}).items():
+        for target, rate in targets.items():
+            generator[_state(origin, source), _state(target, source)] = float(rate)
+    np.fill_diagonal(generator, -generator.sum(axis=1))
+    for state, share in part.get("start", {}).items():
+        start[_state(state, source)] = float(share)
+    if start.sum() <= 0:
+        raise ConfigurationError(f"scorer parameters {source}: [chain.start] must sum to more than 0; re-fit")
+    return Chain(states, generator, start / start.sum())
+
+
+def _state(name: str, source: str) -> int:
+    if name not in STATE_CLASSES:
+        raise ConfigurationError(
+            f"scorer parameters {source}: state {name!r} is not known; {nearest(name, STATE_CLASSES)}"
+        )
+    return list(STATE_CLASSES).index(name)
+
+
+def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
+    blur = part.get("blur_um")
+    tables = []
+    for evidence, table in part.get("evidence", {}).items():
+        knots = np.asarray(table["knots"], dtype=np.float64)
+        values = _by_class(table["log_odds"], f"{source}: [regime.{name}.evidence.{evidence}]")
+        if values.shape[0] != len(knots):
+            raise ConfigurationError(
+                f"scorer parameters {source}: {evidence} has {len(knots)} knots and {values.shape[0]} values per class; "
+                "give one value per knot"
+            )
+        tables.append(EvidenceTable(evidence, knots, values, float(table.get("error_scale", 1.0))))
+    offset = _by_class({k: [v] for k, v in part["offset"].items()}, f"{source}: [regime.{name}.offset]")[0]
+    return Regime(
+        name, None if blur is None else float(blur), EmissionModel(offset, tuple(tables)),
+        float(part.get("evidence_min", 8.0)),
+    )  # fmt: skip
+
+
+def _by_class(values: Mapping[str, Any], where: str) -> F64:
+    missing = [c for c in CLASSES if c not in values]
+    if missing:
+        raise ConfigurationError(f"scorer parameters {where}: class {missing[0]!r} is missing; give all of {CLASSES}")
+    return np.array([values[c] for c in CLASSES], dtype=np.float64).T
+
+
+def write_parameters(parameters: ScorerParameters) -> str:
+    """Return the parameters as the text of a parameter file."""
+    lines = [f"schema_version = {SCHEMA_VERSION}", "", "[provenance]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in parameters.provenance.items()]
+    chain = parameters.chain
+    lines += ["", "[chain.start]"]
+    lines += [f"{s} = {p:.4g}" for s, p in zip(chain.states, chain.start, strict=True)]
+    lines += ["", "[chain.rates_per_h]"]
+    for i, origin in enumerate(chain.states):
+        rates = {s: chain.generator[i, j] for j, s in enumerate(chain.states) if j != i and chain.generator[i, j] > 0}
+        lines.append(f"{origin} = {{ " + ", ".join(f"{s} = {r:.4g}" for s, r in rates.items()) + " }")
+    for regime in parameters.regimes:
+        lines += ["", f"[regime.{regime.name}]"]
+        lines += [f"blur_um = {regime.blur_um:.3g}"] if regime.blur_um is not None else []
+        lines += [f"evidence_min = {regime.evidence_min:.3g}", "", f"[regime.{regime.name}.offset]"]
+        lines += [f"{c} = {v:.3f}" for c, v in zip(CLASSES, regime.emissions.offset, strict=True)]
+        for table in regime.emissions.tables:
+            lines += ["", f"[regime.{regime.name}.evidence.{table.name}]"]
+            lines += [f"knots = {_numbers(table.knots)}", f"error_scale = {table.error_scale:.3g}"]
+            lines += [f"log_odds.{c} = {_numbers(table.log_odds[:, k])}" for k, c in enumerate(CLASSES)]
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(values: F64) -> str:
+    return "[" + ", ".join(f"{v:.3g}" for v in values) + "]"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value)

@@ -1,0 +1,89 @@
+"""Tables of log-odds, and the parameter file they live in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cicimage.errors import ConfigurationError
+from cicimage.events.emissions import CLASSES, EmissionModel, EvidenceTable, derive, hat_basis
+from cicimage.events.parameters import load_parameters, parse_parameters, write_parameters
+
+
+def _model() -> EmissionModel:
+    odds = np.zeros((2, len(CLASSES)))
+    odds[1, CLASSES.index("inside")] = 4.0
+    return EmissionModel(np.zeros(len(CLASSES)), (EvidenceTable("floor_um", np.array([0.0, 1.0]), odds, 0.3),))
+
+
+def test_between_knots_the_odds_are_linear_and_beyond_constant() -> None:
+    basis = hat_basis(np.array([-5.0, 0.0, 0.5, 1.0, 7.0]), np.array([0.0, 1.0]))
+    assert basis[:, 1].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
+
+
+def test_evidence_counts_less_the_larger_its_error_and_missing_not_at_all() -> None:
+    rows = pd.DataFrame({"floor_um": [1.0, 1.0, 1.0, np.nan], "floor_um_se": [0.0, 0.3, 50.0, np.inf]})
+    p = np.exp(_model().log_likelihood(rows))[:, CLASSES.index("inside")]
+    assert p[0] > p[1] > p[2]
+    assert p[2] == pytest.approx(1 / len(CLASSES), abs=1e-3)
+    assert p[3] == pytest.approx(1 / len(CLASSES))
+
+
+def test_clearance_and_speed_are_derived() -> None:
+    rows = derive(pd.DataFrame({"guest_bottom_um": [3.0], "host_top_um": [1.0], "speed_um_per_min": [0.98]}))
+    assert rows["clearance_um"].item() == 2.0
+    assert rows["log_speed"].item() == pytest.approx(0.0)
+
+
+def test_built_in_parameters_read_back_as_written() -> None:
+    parameters = load_parameters()
+    again = parse_parameters(write_parameters(parameters), "again")
+    np.testing.assert_allclose(again.chain.generator, parameters.chain.generator, rtol=1e-3)
+    for a, b in zip(again.regimes, parameters.regimes, strict=True):
+        assert a.name == b.name
+        for s, t in zip(a.emissions.tables, b.emissions.tables, strict=True):
+            np.testing.assert_allclose(s.log_odds, t.log_odds, atol=5e-3, rtol=5e-3)
+    assert parameters.provenance["made_by"] == "benchmarks/fit_scorer.py"
+
+
+def test_rates_of_every_state_sum_to_zero() -> None:
+    generator = load_parameters().chain.generator
+    np.testing.assert_allclose(generator.sum(axis=1), 0.0, atol=1e-12)
+    assert (generator - np.diag(np.diag(generator)) >= 0).all()
+
+
+def test_a_regime_is_chosen_by_its_blur() -> None:
+    parameters = load_parameters()
+    assert parameters.regime_for(1.5).name == "fine"
+    assert parameters.regime_for(2.8).name == "coarse"
+    assert parameters.regime_for(None).name == "flat"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("schema_version = 9", "schema_version must be 1, is 9"),
+        ("schema_version = 1", r"needs at least one \[regime"),
+        ("nonsense", "not valid TOML"),
+        ("schema_version = 1\n[chain.start]\nfre = 1\n[regime.a.offset]\n" + "\n".join(f"{c} = 0" for c in CLASSES),
+         "did you mean 'free'"),
+        ("schema_version = 1\n[chain.start]\nfree = 1\n[regime.a.offset]\nfree = 0", "class 'lateral' is missing"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_refused_with_the_remedy(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        parse_parameters(text, "mine.toml")
+
+
+def test_knots_and_values_must_agree() -> None:
+    text = write_parameters(load_parameters()).replace("knots = [-0.4, 0,", "knots = [-0.5, -0.4, 0,", 1)
+    with pytest.raises(ConfigurationError, match="one value per knot"):
+        parse_parameters(text, "mine.toml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_parameters(str(tmp_path / "none.toml"))
