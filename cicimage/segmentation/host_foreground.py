@@ -87,7 +87,7 @@ def foreground(
     # The lower half of the background's own histogram holds its unevenness too, not the cells.
     spread = max(noise, float(np.sqrt(np.mean((below - dark) ** 2))) if below.size else noise)
     size = 2 * max(1, round(reach_um / um_per_px)) + 1
-    strong = cv2.blur(cv2.dilate(height, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), (size, size))
+    strong = cv2.blur(cv2.dilate(height, np.ones((size, size), np.uint8)), (size, size))
     tiny = 1e-6 * float(height.max(initial=0.0))
     found = height > np.maximum(np.maximum(noise_factor * spread, local_share * strong), tiny)
     return np.asarray(found)

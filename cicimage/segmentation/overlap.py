@@ -109,9 +109,10 @@ def _borders(labels: Labels) -> dict[tuple[int, int], tuple[int, int, int, int]]
 def _lens(labels: Labels, signal: FloatArray, a: int, b: int, least: float, reach: int) -> BoolArray | None:
     """The lens across the border of a and b, or None."""
     in_a, in_b = labels == a, labels == b
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    near_a = cv2.dilate(in_a.astype(np.uint8), kernel) > 0
-    near_b = cv2.dilate(in_b.astype(np.uint8), kernel) > 0
+    if not ((signal >= least) & (in_a | in_b)).any():
+        return None
+    near_a = cv2.distanceTransform((~in_a).astype(np.uint8), cv2.DIST_L2, 3) <= reach + 0.5
+    near_b = cv2.distanceTransform((~in_b).astype(np.uint8), cv2.DIST_L2, 3) <= reach + 0.5
     zone = (in_a & near_b) | (in_b & near_a)
     bright = zone & (signal >= least)
     if not bright.any():
