@@ -26,7 +26,7 @@ BIAS: Final = 0.1
 """Person-time further off than this share is named a fault."""
 
 
-def truth_tables(truth: Truth, layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     """Tables ``frames``, ``events``, ``guests`` and ``hosts`` as a run without error would have written them.
 
     Parameters
@@ -35,11 +35,19 @@ def truth_tables(truth: Truth, layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
         Positions that are not in the layout are left out.
     layout : pandas.DataFrame
         position, condition, replicate, donor.
+    sampled : pandas.DataFrame, optional
+        :func:`~cicimage.evaluation.occurrences.sampled_events` of the same truth, where it is at hand.
+
+    Returns
+    -------
+    dict
+        The four tables, and ``rates`` and ``rates_by_replicate`` computed from them.
     """
     design = layout.set_index("position")[["condition", "replicate", "donor"]]
     frames = truth.frames[truth.frames["position"].isin(design.index)].reset_index(drop=True)
     if not len(frames):
-        return {"frames": empty(FRAMES), "events": empty(EVENTS), "guests": empty(GUESTS), "hosts": empty(HOSTS)}
+        nothing = {"frames": empty(FRAMES), "events": empty(EVENTS), "guests": empty(GUESTS), "hosts": empty(HOSTS)}
+        return _with_rates(nothing, layout)
     hours = frame_hours(frames["position"], frames["frame"], truth.clock_h)
     inside = (frames["location"] == "inside").astype(float)
     frames = frames.assign(
@@ -47,13 +55,19 @@ def truth_tables(truth: Truth, layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
         p_dead=(frames["viability"] == "dead").astype(float),
     )  # fmt: skip
     guests = _guests(frames, truth.clock_h).join(design, on="position")
-    events = _events(truth, frames).join(design, on="position")
+    events = _events(sampled_events(truth) if sampled is None else sampled, truth, frames).join(design, on="position")
     hosts = _hosts(truth, design.index).join(design, on="position")
     kept = frames.drop(columns=[c for c in frames.columns if c not in FRAMES.by_name])
-    return {
+    tables = {
         "frames": conform(FRAMES, kept), "events": conform(EVENTS, events) if len(events) else empty(EVENTS),
         "guests": conform(GUESTS, guests), "hosts": conform(HOSTS, hosts) if len(hosts) else empty(HOSTS),
     }  # fmt: skip
+    return _with_rates(tables, layout)
+
+
+def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    rates, by_replicate = compute_rates(tables["events"], tables["guests"], tables["hosts"], tables["frames"], layout)
+    return {**tables, "rates": rates, "rates_by_replicate": by_replicate}
 
 
 def _guests(frames: pd.DataFrame, clock_h: Mapping[str, F64]) -> pd.DataFrame:
@@ -85,8 +99,7 @@ def _guests(frames: pd.DataFrame, clock_h: Mapping[str, F64]) -> pd.DataFrame:
     return out.assign(n_events=0)
 
 
-def _events(truth: Truth, frames: pd.DataFrame) -> pd.DataFrame:
-    events = sampled_events(truth)
+def _events(events: pd.DataFrame, truth: Truth, frames: pd.DataFrame) -> pd.DataFrame:
     events = events[events["position"].isin(set(frames["position"])) & events["in_view"].astype(bool)]
     shown = events["first_inside"].notna() | (events["n_entering"] > 0)
     places = frames.set_index(["position", "guest_id", "frame"])[["y_um", "x_um"]]
@@ -167,10 +180,11 @@ def compare_rates(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -
         within the interval), events, events_true, exposure_h, exposure_true_h, pooled and pooled_truth (events over
         exposure), method.
     """
-    rates_true, _ = _rates(tables_true, measured.layout)
     wanted = ["estimand", "condition", "estimate", "events", "exposure_h"]
     both = measured.tables["rates"].merge(
-        rates_true[wanted].rename(columns={"estimate": "truth"}), on=["estimand", "condition"], suffixes=("", "_true")
+        tables_true["rates"][wanted].rename(columns={"estimate": "truth"}),
+        on=["estimand", "condition"],
+        suffixes=("", "_true"),
     )
     both["ratio"] = both["estimate"] / both["truth"].where(both["truth"] != 0)
     both["covered"] = (both["ci_low"] <= both["truth"] + 1e-12) & (both["truth"] <= both["ci_high"] + 1e-12)
@@ -199,8 +213,7 @@ def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) 
     found = measured.tables["comparisons"]
     if not measured.reference or not len(found):
         return pd.DataFrame({c: [] for c in columns})
-    _, by_replicate = _rates(tables_true, measured.layout)
-    true = compare(by_replicate, measured.reference, measured.layout)
+    true = compare(tables_true["rates_by_replicate"], measured.reference, measured.layout)
     both = found.merge(
         true[["estimand", "condition", "ratio"]].rename(columns={"ratio": "truth"}), on=["estimand", "condition"]
     )
@@ -233,7 +246,3 @@ def interval_coverage(rows: pd.DataFrame, truth: str = "truth") -> pd.DataFrame:
     return table.groupby(["estimand", "condition"], as_index=False).agg(
         n=("inside", "size"), coverage=("inside", "mean"), rejected=("rejected", "mean")
     )
-
-
-def _rates(tables: Mapping[str, pd.DataFrame], layout: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return compute_rates(tables["events"], tables["guests"], tables["hosts"], tables["frames"], layout)

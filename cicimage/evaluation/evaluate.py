@@ -16,7 +16,7 @@ from cicimage.evaluation.events import event_scores, match_occurrences, ppv_at_r
 from cicimage.evaluation.faults import name_faults
 from cicimage.evaluation.load import shared_positions
 from cicimage.evaluation.matching import MAX_DISTANCE_UM, compare_frames
-from cicimage.evaluation.occurrences import KINDS, measured_occurrences, true_occurrences
+from cicimage.evaluation.occurrences import KINDS, measured_occurrences, sampled_events, true_occurrences
 from cicimage.evaluation.sides import Measured, Truth, frame_hours
 from cicimage.evaluation.states import (
     by_decoy,
@@ -29,7 +29,7 @@ from cicimage.evaluation.states import (
     risk_coverage,
     unresolved,
 )
-from cicimage.evaluation.tracks import chota, count_links, identity_switches, tra, tracks_of
+from cicimage.evaluation.tracks import I64, chota, count_links, identity_switches, tra, tracks_of
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = N
     truth, measured = _only(truth, measured, positions)
     states = _states(measured, truth, asked)
     switches = _switches(states)
-    matched = _occurrences(measured, truth, states, asked)
-    true_tables = truth_tables(truth, measured.layout)
+    sampled = sampled_events(truth)
+    matched = _occurrences(measured, truth, sampled, states, asked)
+    true_tables = truth_tables(truth, measured.layout, sampled)
     hours = person_time(measured.tables["guests"], true_tables["guests"], measured.condition_of)
     rates = compare_rates(measured, true_tables)
     scores = pd.DataFrame(
@@ -169,12 +170,12 @@ def _states(measured: Measured, truth: Truth, asked: Parameters) -> pd.DataFrame
     return label_states(compared)
 
 
-def _sides(states: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray[Any, np.dtype[np.int64]]]:
+def _sides(states: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
     """Sightings of the truth, of the results, and the pairs of row numbers among them."""
     true, found = states["guest_id_true"] > 0, states["guest_id"] > 0
     row_true, row_found = true.cumsum() - 1, found.cumsum() - 1
     both = states["both"]
-    pairs = np.stack([row_true[both].to_numpy(np.int64), row_found[both].to_numpy(np.int64)], axis=1)
+    pairs: I64 = np.stack([row_true[both].to_numpy(np.int64), row_found[both].to_numpy(np.int64)], axis=1)
     return states[true], states[found], pairs
 
 
@@ -251,11 +252,13 @@ def _with_parents(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows.assign(parent_id=rows[name])
 
 
-def _occurrences(measured: Measured, truth: Truth, states: pd.DataFrame, asked: Parameters) -> pd.DataFrame:
+def _occurrences(
+    measured: Measured, truth: Truth, sampled: pd.DataFrame, states: pd.DataFrame, asked: Parameters
+) -> pd.DataFrame:
     parts = [
         match_occurrences(
-            true_occurrences(truth, kind), measured_occurrences(measured, truth.clock_h, kind), states, kind=kind,
-            tolerance_h=asked.tolerance_min / 60.0,
+            true_occurrences(truth, kind, sampled), measured_occurrences(measured, truth.clock_h, kind), states,
+            kind=kind, tolerance_h=asked.tolerance_min / 60.0,
         )
         for kind in KINDS
     ]  # fmt: skip

@@ -191,12 +191,14 @@ def _shifted(
 
 
 def _what_it_was(measured: pd.Series, states: pd.DataFrame) -> str:
-    """What the guest truly was in the frame nearest to a false occurrence."""
+    """What the guest truly was in the first frame after a false occurrence, else in its last."""
     rows = states[(states["position"] == measured["position"]) & (states["guest_id"] == measured["guest_id"])]
     if not len(rows):
         return "guest without frames"
-    nearest = rows.iloc[(rows["hour"] - measured["time_h"]).abs().to_numpy().argmin()]
-    return str(nearest["kind"]) if nearest["guest_id_true"] > 0 else "no guest there"
+    rows = rows.sort_values("hour", kind="stable")
+    after = rows[rows["hour"] >= measured["time_h"] - 1e-9]
+    then = after.iloc[0] if len(after) else rows.iloc[-1]
+    return str(then["kind"]) if then["guest_id_true"] > 0 else "no guest there"
 
 
 def _row(true: Any, measured: Any, outcome: str, reason: str) -> dict[str, Any]:

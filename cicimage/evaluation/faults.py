@@ -16,7 +16,8 @@ _DECOY_WORDS: Final = {
     "dead_eaten": "a guest dead before it went in", "entering": "a guest still entering",
 }  # fmt: skip
 _EVENT_WORDS: Final = {
-    "entry": "entry", "escape": "escape", "abort": "aborted entry", "death": "guest's death", "host_death": "host's death",
+    "entry": "entry", "escape": "escape", "abort": "aborted entry", "death": "guest's death",
+    "host_death": "host's death",
 }  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def _occurrences(matched: pd.DataFrame) -> Iterator[dict[str, Any]]:
         words = _EVENT_WORDS[str(kind)]
         asked = float(rows["outcome"].isin(["found", "missed", "missed_shifted"]).sum())
         claimed = float(rows["outcome"].isin(["found", "false", "false_shifted"]).sum())
-        shifted = rows[rows["outcome"] == "missed_shifted"].assign(frame=pd.NA)
+        shifted = rows[rows["outcome"] == "missed_shifted"].assign(frame=float("nan"))
         if len(shifted):
             by = float(shifted["error_min"].median())
             yield _fault(
@@ -127,10 +128,10 @@ def _occurrences(matched: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 f"{len(shifted)} times the {words} was found at another time, half of them {by:+.0f} min off and more"
                 if len(shifted) > 1 else f"the {words} was found {by:+.0f} min off",
             )  # fmt: skip
-        missed = rows[rows["outcome"] == "missed"].assign(frame=pd.NA)
+        missed = rows[rows["outcome"] == "missed"].assign(frame=float("nan"))
         if len(missed):
             yield _fault(f"missed_{kind}", missed, asked, f"{len(missed)} of {asked:.0f} times the {words} was missed")
-        false = rows[rows["outcome"] == "false"].assign(frame=pd.NA)
+        false = rows[rows["outcome"] == "false"].assign(frame=float("nan"))
         if len(false):
             reasons = ", ".join(f"{n} {r}" for r, n in false["reason"].value_counts().items())
             yield _fault(
@@ -150,9 +151,14 @@ def _hours(person_time: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _rates(rates: pd.DataFrame) -> Iterator[dict[str, Any]]:
     asked = rates[rates["truth"].notna() & rates["ci_low"].notna() & rates["ci_high"].notna()]
-    for row in asked[~asked["covered"].astype(bool)].to_dict("records"):
+    for condition, part in asked.groupby("condition", sort=False):
+        wrong = part[~part["covered"].astype(bool)]
+        if not len(wrong):
+            continue
+        row = wrong.to_dict("records")[0]
+        others = [str(e) for e in wrong["estimand"][1:]]
         yield _fault(
-            "wrong_rate", rates.iloc[:0].assign(position="", frame=0), float("nan"),
-            f"{row['condition']}: {row['estimand']} is {row['estimate']:.3g} ({row['ci_low']:.3g} to "
-            f"{row['ci_high']:.3g}), truly {row['truth']:.3g}",
-        ) | {"count": 1}  # fmt: skip
+            "wrong_rate", rates.iloc[:0].assign(position="", frame=0), float(len(part)),
+            f"{condition}: {row['estimand']} is {row['estimate']:.3g} ({row['ci_low']:.3g} to "
+            f"{row['ci_high']:.3g}), truly {row['truth']:.3g}" + (f"; so too {', '.join(others)}" if others else ""),
+        ) | {"count": len(wrong)}  # fmt: skip

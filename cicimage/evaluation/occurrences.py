@@ -20,7 +20,7 @@ PERSISTENCE_H: Final = 10.0 / 60.0
 COLUMNS: Final = ("position", "guest_id", "since_h", "time_h", "counts", "p", "note")
 
 
-def true_occurrences(truth: Truth, kind: str) -> pd.DataFrame:
+def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = None) -> pd.DataFrame:
     """Occurrences of one kind in the truth.
 
     Parameters
@@ -29,6 +29,8 @@ def true_occurrences(truth: Truth, kind: str) -> pd.DataFrame:
         Frames and events.
     kind : str
         One of :data:`KINDS`.
+    sampled : pandas.DataFrame, optional
+        :func:`sampled_events` of the same truth, where it is at hand.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def true_occurrences(truth: Truth, kind: str) -> pd.DataFrame:
     """
     if kind == "death":
         return _true_deaths(truth)
-    events = sampled_events(truth)
+    events = sampled_events(truth) if sampled is None else sampled
     events = events[(events["excluded_reason"] == "") & events["in_view"].astype(bool)]
     if kind == "entry":
         rows = events[events["entry_h"].notna() & ~events["prevalent"].astype(bool)]

@@ -1,0 +1,115 @@
+"""`cicimage evaluate`: accuracy of results against truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cicimage.evaluation.evaluate import Evaluation
+
+
+@click.command()
+@click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--truth", required=True, type=click.Path(path_type=Path), help="FOLDER_truth of a simulation, or reviewed results."
+)
+@click.option(
+    "--between", nargs=2, metavar="A B", type=click.Path(path_type=Path), help="Compare two results folders instead."
+)
+@click.option("-o", "--to", type=click.Path(path_type=Path), help="Where tables and page go [default: OUT/evaluation].")
+@click.option(
+    "--max-distance-um", type=click.FloatRange(0.1), default=5.0, show_default=True,
+    help="Furthest centroids of one guest may lie apart.",
+)  # fmt: skip
+@click.option(
+    "--tolerance-min", type=click.FloatRange(0), default=12.0, show_default=True, help="How far off an event may be."
+)
+@click.option(
+    "--prevalence", multiple=True, type=click.FloatRange(0, 1, min_open=True, max_open=True), default=(0.02,),
+    show_default=True, help="Share of guests inside to re-weight precision to; may be given again.",
+)  # fmt: skip
+@click.option(
+    "--entry-rate", multiple=True, type=click.FloatRange(0, min_open=True), default=(0.01,), show_default=True,
+    help="True entries per guest-hour to re-weight precision to; may be given again.",
+)  # fmt: skip
+def evaluate(
+    out: Path | None, truth: Path, between: tuple[Path, Path] | None, to: Path | None, max_distance_um: float,
+    tolerance_min: float, prevalence: tuple[float, ...], entry_rate: tuple[float, ...],
+) -> None:  # fmt: skip
+    """Hold the results in OUT against the truth: tables as CSV, a page with plots, and the faults by name."""
+    from cicimage.evaluation.evaluate import Parameters, side_by_side
+    from cicimage.evaluation.evaluate import evaluate as hold_against
+    from cicimage.evaluation.load import load_results, load_truth
+
+    if (out is None) == (between is None):
+        raise click.UsageError("give either one results folder OUT, or --between A B")
+    asked = Parameters(max_distance_um, tolerance_min, prevalence, entry_rate)
+    true = load_truth(truth)
+    folders = [out] if out is not None else list(between or ())
+    names = _names(folders)
+    evaluations = {}
+    for folder, name in zip(folders, names, strict=True):
+        measured = load_results(folder)
+        evaluations[name] = hold_against(measured, true, asked)
+        target = (to or folder / "evaluation") if len(folders) == 1 else (to or Path("evaluation")) / name
+        _write(evaluations[name], target, measured.reference)
+        _say_scores(evaluations[name], name)
+        click.echo(f"tables and page: {target / 'evaluation.html'}")
+    if between is not None:
+        _say_between(side_by_side(evaluations), (to or Path("evaluation")) / "between.csv", names)
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Folder names, told apart where they are the same."""
+    names = [f.resolve().name for f in folders]
+    return names if len(set(names)) == len(names) else [f"{n}-{i}" for i, n in enumerate(names, start=1)]
+
+
+def _write(evaluation: Evaluation, target: Path, reference: str) -> None:
+    from cicimage.evaluation.page import render
+    from cicimage.report import csv_text
+    from cicimage.store import write_json, write_text
+
+    for name, rows in evaluation.tables.items():
+        write_text(target / f"{name}.csv", csv_text(rows))
+    write_json(target / "evaluation.json", dict(evaluation.about))
+    write_text(target / "evaluation.html", render(evaluation, reference))
+
+
+def _say_scores(evaluation: Evaluation, name: str) -> None:
+    from cicimage.evaluation.page import headline_rows, shown
+
+    conditions = [c for c in dict.fromkeys(evaluation.tables["scores"]["condition"]) if c != "all"]
+    rows = headline_rows(evaluation, conditions)
+    click.echo(f"{name}: {len(evaluation.about['positions'])} positions")
+    width = max(len(str(r["what"])) for r in rows)
+    columns = ["all", *conditions]
+    click.echo(" " * width + "".join(f"{c[:18]:>20}" for c in columns) + f"{'n':>10}")
+    for row in rows:
+        cells = "".join(f"{shown(row[c]):>20}" for c in columns)
+        click.echo(f"{row['what']:<{width}}{cells}{shown(row['n']):>10}")
+    faults = evaluation.tables["faults"]
+    click.echo(f"{len(faults)} kinds of fault" + (":" if len(faults) else ""))
+    for fault, sentence in zip(faults["fault"], faults["sentence"], strict=True):
+        click.echo(f"  {fault}: {sentence}")
+
+
+def _say_between(table: pd.DataFrame, path: Path, names: list[str]) -> None:
+    from cicimage.evaluation.page import HEADLINE, shown
+    from cicimage.report import csv_text
+    from cicimage.store import write_text
+
+    write_text(path, csv_text(table))
+    all_ = table[table["condition"] == "all"].set_index(["group", "metric"])
+    click.echo(f"{'':<36}" + "".join(f"{n[:18]:>20}" for n in [*names, "difference"]))
+    for group, metric in HEADLINE:
+        if (group, metric) in all_.index:
+            values = [float(all_[n].loc[(group, metric)]) for n in [*names, "difference"]]
+            cells = "".join(f"{shown(v):>20}" for v in values)
+            click.echo(f"{group + ' ' + metric.replace('_', ' '):<36}{cells}")
+    click.echo(f"all scores side by side: {path}")
