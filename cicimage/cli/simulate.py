@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from cicimage.errors import CicimageError, nearest
+from cicimage.errors import ConfigurationError, nearest
+
+
+class _Progress:
+    """A bar of frames on a terminal, else one line per recording; on stderr."""
+
+    def __init__(self, positions: int, frames: int) -> None:
+        self._positions, self._done, self._seen = positions, 0, dict[str, int]()
+        self._bar = (
+            tqdm(total=positions * frames, unit="frame", file=sys.stderr, leave=False) if sys.stderr.isatty() else None
+        )
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, position: str, done: int, frames: int) -> None:
+        """Take news of one recording: frames done and frames in all."""
+        if self._bar is not None:
+            self._bar.update(done - self._seen.get(position, 0))
+        self._seen[position] = done
+        if done == frames:
+            self._done += 1
+            if self._bar is None:
+                click.echo(f"[{self._done}/{self._positions}] {position}", err=True)
 
 
 def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -16,7 +45,7 @@ def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> N
         from cicimage.simulation.scenarios import PRESETS
 
         for name, scenario in PRESETS.items():
-            click.echo(f"{name:20s} {scenario.description}")
+            click.echo(f"{name:22s} {scenario.description}")
         context.exit(0)
 
 
@@ -39,29 +68,22 @@ def simulate(
     from cicimage.simulation.write import write_experiment
 
     if preset not in PRESETS:
-        raise click.UsageError(f"preset {preset!r} is not known; {nearest(preset, PRESETS)}")
+        raise ConfigurationError(f"preset {preset!r} is not known; {nearest(preset, PRESETS)}")
     scenario = PRESETS[preset]
     changes: dict[str, Any] = {}
     if scale is not None:
         side = max(32, round(scenario.acquisition.size_px * scale))
+        factor = (side / scenario.acquisition.size_px) ** 2
         changes["acquisition__size_px"] = side
-        changes["guests__count"] = round(scenario.guests.count * (side / scenario.acquisition.size_px) ** 2)
+        changes["guests__count"] = round(scenario.guests.count * factor)
+        changes["effectors__count"] = round(scenario.effectors.count * factor)
     if fields is not None:
         changes["design__fields_per_well"] = fields
     if frames is not None:
         changes["acquisition__frames"] = frames
-    try:
-        scenario = scenario.replace(**changes)
-        design = scenario.design
-        positions = len(scenario.conditions) * design.donors * design.wells_per_donor * design.fields_per_well
-        with tqdm(total=positions * scenario.acquisition.frames, unit="frame", desc=preset) as bar:
-            seen: dict[str, int] = {}
-
-            def progress(position: str, done: int, _frames: int) -> None:
-                bar.update(done - seen.get(position, 0))
-                seen[position] = done
-
-            folder, truth = write_experiment(scenario, out, seed, workers=workers, progress=progress)
-    except CicimageError as error:
-        raise click.UsageError(str(error)) from None
+    scenario = scenario.replace(**changes)
+    design = scenario.design
+    positions = len(scenario.conditions) * design.donors * design.wells_per_donor * design.fields_per_well
+    with _Progress(positions, scenario.acquisition.frames) as progress:
+        folder, truth = write_experiment(scenario, out, seed, workers=workers, progress=progress)
     click.echo(f"{positions} recordings in {folder}, truth in {truth}")

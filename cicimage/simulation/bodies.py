@@ -6,6 +6,7 @@ Lengths in um; y and x in world coordinates (the sample's, without drift), z abo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numba
@@ -93,7 +94,7 @@ class HostPose:
     texture_seed: int
     dead: float = 0.0
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """No part of the footprint lies further from the centre, um."""
         if self.shape == "spindle":
@@ -189,15 +190,22 @@ def half_height(rho: Array, c: float) -> Array:
 def tent(rho: Array, z: float, c: float, radius: float) -> Array:
     """Upper side of a membrane draped over an ellipsoid centred at height ``z``, um.
 
-    It follows the body to a slope of 60 degrees, leaves it along the tangent and falls off to the body's lower
-    pole, as a sheet under tension does.
+    It follows the body to a slope of 60 degrees (of the body scaled to a ball), leaves it along the tangent and falls
+    off to the body's lower pole, as a sheet under tension does.
+
+    Parameters
+    ----------
+    rho : array
+        Lateral distance from the axis, 1 = on the outline.
+    z, c, radius : float
+        Height of the centre, vertical and lateral semi-axis, um.
     """
     lower = z - c
     on_body = z + half_height(np.minimum(rho, TANGENT_RADIUS), c)
     start = c + c * np.sqrt(1.0 - TANGENT_RADIUS**2)
-    beyond = np.clip(rho - TANGENT_RADIUS, 0.0, None) * radius
-    fall = np.exp(-beyond * TANGENT_SLOPE / start)
+    beyond = np.clip(rho - TANGENT_RADIUS, 0.0, None)
+    fall = np.exp(-beyond * c * TANGENT_SLOPE / start)
     # further out the sheet goes on down, so that what the body lies on does not lift the whole host
-    sink = FAR_SLOPE * np.clip(beyond - FAR_UM, 0.0, None)
+    sink = FAR_SLOPE * np.clip(beyond * radius - FAR_UM, 0.0, None)
     out: Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
     return out

@@ -15,8 +15,10 @@ TOUCH_UM = 0.6
 """Surfaces nearer than this touch."""
 CLOSED = 0.97
 """Share of the footprint with cytoplasm on a side from which on that side is closed."""
-BEGUN = 0.05
-"""Share of the footprint from which on an engulfment has begun."""
+BEGUN = 0.2
+"""Share of the guest's surface from which on an engulfment has begun."""
+SKIN_UM = 0.2
+"""Cytoplasm this near to the guest's surface touches it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Contact:
         Share of the guest's footprint with this host's cytoplasm above and below it.
     cap_um, floor_um : float
         Mean thickness of that cytoplasm over the inner half of the footprint.
+    ring : float
+        Share of the guest's surface that this host's cytoplasm touches.
     share : float
         Share of the footprint over or under this host.
     gap_um : float
@@ -42,6 +46,7 @@ class Contact:
     below: float
     cap_um: float
     floor_um: float
+    ring: float
     share: float
     gap_um: float
 
@@ -60,6 +65,7 @@ class Place:
     host: int
     cap_um: float
     floor_um: float
+    ring: float
     hosts_above: int
     """Hosts that lie over it without holding it."""
 
@@ -100,7 +106,7 @@ def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | 
     bottom, top = sheet.bottom[here], sheet.top[here]
     above, below = np.clip(top - np.maximum(high, bottom), 0.0, None), np.clip(np.minimum(low, top) - bottom, 0.0, None)
     if not disk.any():
-        return Contact(index, 0.0, 0.0, 0.0, 0.0, 0.0, max(0.0, -lateral - a) + guest.hover)
+        return Contact(index, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, max(0.0, -lateral - a) + guest.hover)
     gap = _least(np.maximum(bottom - high, low - top)[disk])
     return Contact(
         index,
@@ -108,9 +114,36 @@ def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | 
         float((below > FILM_UM)[disk].sum()) / max(1, n_all),
         float(above[core].sum()) / n_core,
         float(below[core].sum()) / n_core,
+        _ring(body, sheet, layers),
         float(disk.sum()) / max(1, n_all),
         gap,
     )
+
+
+def _ring(body: Body, sheet: Sheet, layers: Layers) -> float:
+    """Share of points just outside an ellipsoid's surface that lie in a host's cytoplasm."""
+    a, b, c = (axis + SKIN_UM for axis in body.pose.axes)
+    cos, sin = np.cos(body.pose.angle), np.sin(body.pose.angle)
+    u, v, w = a * SPHERE[:, 0], b * SPHERE[:, 1], c * SPHERE[:, 2]
+    grid, window = layers.grid, sheet.window
+    rows = np.rint((body.pose.y + u * sin + v * cos - grid.y0_um) / grid.um_per_px).astype(int) - window[0].start
+    cols = np.rint((body.pose.x + u * cos - v * sin - grid.x0_um) / grid.um_per_px).astype(int) - window[1].start
+    height, width = sheet.cover.shape
+    near = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    rows, cols, z = rows[near], cols[near], body.z + w[near]
+    held = (sheet.cover[rows, cols] > 0.5) & (z > sheet.bottom[rows, cols]) & (z < sheet.top[rows, cols])
+    return float(held.sum()) / len(SPHERE)
+
+
+def _sphere(n: int) -> Array:
+    """``n`` points spread evenly over the unit sphere, (n, 3)."""
+    z = 1.0 - 2.0 * (np.arange(n) + 0.5) / n
+    turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(n)
+    r = np.sqrt(1.0 - z * z)
+    return np.column_stack([r * np.cos(turn), r * np.sin(turn), z])
+
+
+SPHERE = _sphere(128)
 
 
 def _least(gaps: Array) -> float:
@@ -128,9 +161,9 @@ def place(body: Body, layers: Layers) -> Place:
         if contact.encloses:
             over = sum(1 for c in measured if c is not contact and c.above >= 0.5)
             return _named("inside", "none", contact, layers, over)
-    held = [c for c in measured if min(c.above, c.below) > BEGUN and layers.sheets[c.sheet].pose.host == body.pose.host]
+    held = [c for c in measured if layers.sheets[c.sheet].pose.host == body.pose.host and c.ring >= BEGUN]
     if held and body.pose.level == "engulfed":
-        side = "on_top" if held[0].below >= held[0].above else "under"
+        side = "on_top" if body.pose.route != "under" else "under"
         return _named("entering" if body.pose.entering else "attached", side, held[0], layers, 0)
     return _attached(measured, layers)
 
@@ -148,9 +181,9 @@ def _attached(measured: list[Contact], layers: Layers) -> Place:
         return _named("attached", "on_top", max(floors, key=lambda c: c.sheet), layers, over)
     if touching:
         return _named("attached", "lateral", max(touching, key=lambda c: c.share), layers, over)
-    return Place("free", "none", -1, 0.0, 0.0, over)
+    return Place("free", "none", -1, 0.0, 0.0, 0.0, over)
 
 
 def _named(location: str, how: str, contact: Contact, layers: Layers, over: int) -> Place:
     host = layers.sheets[contact.sheet].pose.host
-    return Place(location, how, host, contact.cap_um, contact.floor_um, over)
+    return Place(location, how, host, contact.cap_um, contact.floor_um, contact.ring, over)

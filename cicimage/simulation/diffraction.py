@@ -96,7 +96,8 @@ def gaussian_ladder(
     reach = (12.0 if confocal else 25.0) * max(1.0, (0.8 / na) ** 2)
     z = np.linspace(-reach, reach, 241)
     spread = reach * np.tan(np.arcsin(min(na / MEDIUM_INDEX, 0.95)))
-    r = np.linspace(0, PINHOLE_HALF_UM if confocal else 1.3 * spread, 400)
+    # samples dense at the axis, where the light is
+    r = (PINHOLE_HALF_UM if confocal else 1.3 * spread) * np.linspace(0, 1, 400) ** 2
     emitted = debye_intensity(r, z, na=na, immersion_index=immersion_index, wavelength_um=emission_um)
     if confocal:
         lit = debye_intensity(r, z, na=na, immersion_index=immersion_index, wavelength_um=EXCITATION_UM)
@@ -106,7 +107,7 @@ def gaussian_ladder(
     narrow = 0.15 * emission_um / na
     rungs = int(np.ceil(np.log((1.5 if confocal else 0.5 * spread) / narrow) / np.log(LADDER)))
     sigmas = narrow * LADDER ** np.arange(rungs + 1)
-    ring = np.sqrt(r + r[1] / 4)  # area weights, halved at both sides of the least squares
+    ring = np.sqrt((r + r[1] / 4) * np.gradient(r))  # area weights, halved at both sides of the least squares
     gaussians = np.exp(-0.5 * (r[:, None] / sigmas) ** 2) / (2 * np.pi * sigmas**2)
     weights = np.array([nnls(gaussians * ring[:, None], profile * ring)[0] for profile in intensity]).T
     if not confocal:

@@ -44,19 +44,21 @@ def step(world: World, i: int, guest: Guest, start_h: float, step_h: float) -> N
     else:
         at = world.rings(guest, "eaten", world.scenario.rates.eaten_per_contact_h, start_h, step_h)
     if at is not None:
-        _begin(world, i, guest, host, at, alive=alive)
+        _begin(world, i, guest, host, at, start_h + step_h, alive=alive)
 
 
 def _take_up_dye(world: World, guest: Guest, step_h: float) -> None:
     guest.dye += world.scenario.nuisances.dye_transfer * (1.0 - guest.dye / 0.4) * step_h
 
 
-def _begin(world: World, i: int, guest: Guest, host: int, at: float, *, alive: bool) -> None:
+def _begin(world: World, i: int, guest: Guest, host: int, at: float, end_h: float, *, alive: bool) -> None:
+    """Begin at ``at`` and go on to the step's end."""
     rates, rng = world.scenario.rates, world.rng
     guest.route = "under" if guest.level == "under" else "top"
-    guest.level, guest.host, guest.engulfed = "engulfed", host, 0.0
+    guest.level, guest.host = "engulfed", host
     minutes = float(np.clip(rates.entry_min * np.exp(rng.normal(0, 0.6)), 5.0, 60.0))
     guest.pace_per_h = 60.0 / minutes
+    guest.engulfed = guest.pace_per_h * world.behaviour.pace(0.0) * (end_h - at)
     aborted = alive and rng.random() < rates.abort_share
     guest.peak = rng.uniform(0.3, 0.85) if aborted else OVERCLOSE
     guest.was_inside, guest.leave_h, guest.event = False, NEVER, len(world.attempts)

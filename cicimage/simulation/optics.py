@@ -67,7 +67,8 @@ def make_psf(acquisition: Acquisition) -> Psf:
     else:
         sigmas, weights = _cone(z, sigma, acquisition)
     sigmas, weights = _merge_narrow(sigmas, weights, 0.3 * acquisition.um_per_px)
-    integral = np.cumsum(weights, axis=1) * STEP_UM
+    # trapezoids: half of the last sample, or every height would be off by half a step
+    integral = (np.cumsum(weights, axis=1) - 0.5 * weights) * STEP_UM
     middle = np.abs(z) <= THICK_UM / 2
     integral /= weights[:, middle].sum() * STEP_UM
     return Psf(sigmas, integral.astype(np.float32))

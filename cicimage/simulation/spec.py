@@ -90,7 +90,7 @@ class HostSpec(Spec):
 
     shape: Literal["lobed", "spindle"] = "lobed"
     """Footprint: star-lobed, or elongated with tapering ends."""
-    coverage: float = Field(0.75, gt=0, le=3)
+    coverage: float = Field(0.75, ge=0, le=3)
     """Summed footprint area over the area of the world; overlaps count twice."""
     diameter_um: tuple[float, float] = (60.0, 110.0)
     """Range of the footprint's equivalent diameter, um."""

@@ -212,4 +212,6 @@ def _cup(guest: GuestPose, z: float, rho: Array, below: Array, plain: Array) -> 
     rim = z + c - 2.0 * c * e
     hanging = np.maximum(below, drape)
     share = min(e, 1.0)
-    return np.maximum(below, np.minimum(drape, rim)), (1.0 - share) * (hanging + plain) + share * closed
+    # closed, it no longer lifts the sheet
+    lower = below if e >= 1.0 else np.maximum(below, np.minimum(drape, rim))
+    return lower, (1.0 - share) * (hanging + plain) + share * closed

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 EVENT_COLUMNS: Final = (
     "guest_id", "host_id", "contact_h", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
-    "prevalent", "inherited", "death_h", "dead_h", "in_view",
+    "prevalent", "inherited", "brief", "death_h", "dead_h", "in_view",
 )  # fmt: skip
+PERSISTENCE_FRAMES: Final = 2
+PERSISTENCE_MIN: Final = 10.0
 OUT_SHARE: Final = 0.4
 """A guest whose centre lies further out of the frame than this share of its radius is left out."""
 
@@ -49,7 +51,8 @@ def guests(field: SimulatedField, frame: int) -> pd.DataFrame:
     -------
     pandas.DataFrame
         The columns of table ``frames`` that truth knows, and ``diameter_um``; ``cap_um`` and ``floor_um``, mean
-        cytoplasm of ``host_id`` above and below the guest's inner half; ``hosts_above`` without the one that holds
+        cytoplasm of ``host_id`` above and below the guest's inner half; ``ring_coverage``, share of the guest's
+        surface that this cytoplasm touches; ``hosts_above`` without the one that holds
         it; ``engulfed`` (1 = just closed); ``decoy``; ``touches_border``; ``parent_id``.
     """
     layers, rows = field.layers(frame), []
@@ -68,7 +71,7 @@ def guests(field: SimulatedField, frame: int) -> pd.DataFrame:
             "y_um": y, "x_um": x, "z_um": body.z - z0, "area_um2": float(np.pi * pose.axes[0] * pose.axes[1]),
             "location": where.location, "contact": where.contact, "viability": viability(pose.dead),
             "host_id": _host_id(field, where.host), "diameter_um": 2 * pose.radius, "cap_um": where.cap_um,
-            "floor_um": where.floor_um, "hosts_above": where.hosts_above,
+            "floor_um": where.floor_um, "ring_coverage": where.ring, "hosts_above": where.hosts_above,
             "engulfed": pose.engulfed if pose.level == "engulfed" and pose.route != "fold" else 0.0,
             "decoy": _decoy(field, frame, pose, where), "touches_border": inset < pose.radius,
             "parent_id": cell.parent_id,
@@ -117,16 +120,16 @@ def hosts(field: SimulatedField, frame: int) -> pd.DataFrame:
     rows = []
     px = field.scenario.acquisition.um_per_px
     for sheet in field.layers(frame).sheets:
-        cover = sheet.cover > 0.5
-        if not cover.any():
+        mask = _crop(1, sheet.window, sheet.cover > 0.5, field.scenario.acquisition.size_px)
+        if mask is None:
             continue
         cell, pose = field.history.hosts[sheet.pose.host], sheet.pose
         y, x = field.raw_um(frame, pose.y, pose.x)
         ny, nx = field.raw_um(frame, pose.nucleus_y, pose.nucleus_x)
         rows.append({
             "position": field.position, "frame": frame, "time_h": field.time_h(frame), "host_id": cell.cell_id,
-            "y_um": y, "x_um": x, "nucleus_y_um": ny, "nucleus_x_um": nx, "area_um2": float(cover.sum()) * px**2,
-            "thickness_um": float((sheet.top - sheet.bottom)[cover].mean()), "spread": pose.spread,
+            "y_um": y, "x_um": x, "nucleus_y_um": ny, "nucleus_x_um": nx, "area_um2": mask.area_px * px**2,
+            "thickness_um": float((sheet.top - sheet.bottom)[sheet.cover > 0.5].mean()), "spread": pose.spread,
             "viability": viability(pose.dead), "parent_id": cell.parent_id,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -199,11 +202,12 @@ def events(field: SimulatedField) -> pd.DataFrame:
     """Engulfments in continuous time, hours since the movie's start.
 
     ``start_h`` is when the host began to draw the guest in, ``entry_h`` when it had closed around it (empty if
-    never, and for ``prevalent`` ones, inside at the start or inherited in a division), ``death_h`` when the guest
-    began to die and ``dead_h`` when it was fully stained; ``in_view`` says whether guest and event were in the
-    frame.
+    never, and for ``prevalent`` ones, inside at the start or inherited in a division), ``brief`` whether it left
+    again within the persistence asked of an entry, ``death_h`` when the guest began to die and ``dead_h`` when it was
+    fully stained; ``in_view`` says whether guest and event were in the frame.
     """
     rows = []
+    persistence_h = max(PERSISTENCE_FRAMES * field.scenario.acquisition.interval_min, PERSISTENCE_MIN) / 60.0
     for attempt in field.history.attempts:
         guest, host = field.history.guests[attempt.guest], field.history.hosts[attempt.host]
         entered = attempt.prevalent or np.isfinite(attempt.entry_h)
@@ -216,7 +220,9 @@ def events(field: SimulatedField) -> pd.DataFrame:
             "start_h": attempt.start_h, "entry_h": attempt.entry_h, "end_h": attempt.end_h,
             "end_reason": attempt.end_reason, "score": score,
             "excluded_reason": "dead_before_entry" if eaten else "", "prevalent": attempt.prevalent,
-            "inherited": attempt.inherited, "death_h": guest.dying_h, "dead_h": guest.dying_h + DYING_H,
+            "inherited": attempt.inherited,
+            "brief": attempt.end_reason == "escape" and attempt.end_h - attempt.entry_h < persistence_h,
+            "death_h": guest.dying_h, "dead_h": guest.dying_h + DYING_H,
             "in_view": _in_view(field, attempt.guest, float(np.nan_to_num(seen_h))),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS))

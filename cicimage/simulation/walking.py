@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cicimage.simulation.bodies import Array
 from cicimage.simulation.cells import Guest
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from cicimage.simulation.world import World
 
 UNDER_SPEED: Final = 0.6
+EDGE_ROOM: Final = 1.15
+"""A guest pressed flat is this much wider than a ball."""
 TURN_BACK_SHARE: Final = 0.3
 """Share of guests that turn away when they meet a host's edge and do not go under."""
 
@@ -35,16 +38,20 @@ def walk(world: World, present: list[int], start_h: float, step_h: float) -> Non
     ahead = now.copy()
     ahead[present] += strides
     before, after = world.depths(now[:, 0], now[:, 1]), world.depths(ahead[:, 0], ahead[:, 1])
+    crossing = (before <= 0) & (after > 0)
+    crosses = np.asarray(crossing.any(axis=0))
+    nearest = after.max(0, initial=-1e3)
     for i in present:
         guest = world.guests[i]
         if guest.level == "surface":
-            _cross(world, i, guest, ahead[i], before[:, i], after[:, i], start_h)
+            met = _highest(world, crossing[:, i]) if crosses[i] and guest.hover == 0 else -1
+            touching = guest.hover == 0 and nearest[i] > -guest.radius
+            _cross(world, guest, ahead[i], met, touching=bool(touching), start_h=start_h)
         else:
-            _keep(world, i, guest, ahead[i], before[guest.host, i], after[guest.host, i])
-        for axis in ("y", "x"):
-            if not 0 < getattr(guest, axis) < world.world_um:
-                setattr(guest, axis, float(np.clip(getattr(guest, axis), 0, world.world_um)))
-                guest.heading += np.pi
+            _keep(world, guest, ahead[i], before[guest.host, i], after[guest.host, i])
+        if not (0 < guest.y < world.world_um and 0 < guest.x < world.world_um):
+            guest.y, guest.x = (min(max(v, 0.0), world.world_um) for v in (guest.y, guest.x))
+            guest.heading += np.pi
     _part(world, present)
 
 
@@ -55,7 +62,12 @@ def _speed_factor(world: World, i: int) -> float:
     return {"surface": 1.0, "under": UNDER_SPEED, "engulfed": world.scenario.guests.inside_speed}[guest.level]
 
 
-def _keep(world: World, i: int, guest: Guest, ahead: Array, before: float, after: float) -> None:
+def _highest(world: World, hosts: npt.NDArray[np.bool_]) -> int:
+    chosen = np.flatnonzero(hosts)
+    return int(chosen[np.argmax(world.orders[chosen])])
+
+
+def _keep(world: World, guest: Guest, ahead: Array, before: float, after: float) -> None:
     """Stay beneath or within the host: turn at its edge, and seek depth where the edge is too near."""
     pose = world.poses.get(guest.host)
     if pose is None or after < -guest.radius:
@@ -63,7 +75,7 @@ def _keep(world: World, i: int, guest: Guest, ahead: Array, before: float, after
         if guest.level == "under":
             guest.level, guest.host = "surface", -1
         return
-    wanted = guest.radius + 1.0
+    wanted = EDGE_ROOM * guest.radius + 1.0
     if after >= wanted or after >= before:
         guest.y, guest.x = float(ahead[0]), float(ahead[1])
     else:
@@ -74,22 +86,19 @@ def _keep(world: World, i: int, guest: Guest, ahead: Array, before: float, after
         guest.y, guest.x = guest.y + pull * float(np.sin(inward)), guest.x + pull * float(np.cos(inward))
 
 
-def _cross(world: World, i: int, guest: Guest, ahead: Array, before: Array, after: Array, start_h: float) -> None:
-    """Walk on what is highest; at the edge of a host decide to climb, crawl under or turn away."""
-    y, x = float(ahead[0]), float(ahead[1])
-    met = np.flatnonzero((before <= 0) & (after > 0)) if guest.hover == 0 else np.zeros(0, int)
-    touching = guest.hover == 0 and bool((after > -guest.radius).any())
+def _cross(world: World, guest: Guest, ahead: Array, met: int, *, touching: bool, start_h: float) -> None:
+    """Walk on what is highest; at the edge of a host ``met`` decide to climb, crawl under or turn away."""
     if not touching:
         guest.contact_h = float("nan")
     elif np.isnan(guest.contact_h):
         guest.contact_h = start_h
-    if met.size and guest.kind == "guest" and guest.speed > 0:
+    if met >= 0 and guest.kind == "guest" and guest.speed > 0:
         if world.rng.random() < world.under_share():
-            guest.level, guest.host = "under", int(met[np.argmax(world.orders[met])])
+            guest.level, guest.host = "under", met
         elif world.rng.random() < TURN_BACK_SHARE:
             guest.heading += np.pi
             return
-    guest.y, guest.x = y, x
+    guest.y, guest.x = float(ahead[0]), float(ahead[1])
 
 
 def _part(world: World, present: list[int]) -> None:

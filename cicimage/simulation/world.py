@@ -64,6 +64,7 @@ class World:
         self.poses: dict[int, HostPose] = {}
         self.depth: Array = np.zeros((0, 0))
         self.orders: Array = np.zeros(0)
+        self._top: list[int] = []
         fates.spread_out(self, 0.0)
         self.measure(0.0)
         for i, guest in enumerate(self.guests):
@@ -77,6 +78,10 @@ class World:
         self.poses = {i: h.pose(i, time_h) for i, h in enumerate(self.hosts) if h.gone_h > time_h}
         self.orders = np.array([h.order for h in self.hosts])
         self.depth = self.depths(np.array([g.y for g in self.guests]), np.array([g.x for g in self.guests]))
+        self._top = [-1] * len(self.guests)
+        if len(self.hosts) and len(self.guests):
+            ranked = np.where(self.depth > 0, self.orders[:, None], -np.inf)
+            self._top = np.where((self.depth > 0).any(0), ranked.argmax(0), -1).tolist()
 
     def depths(self, y: Array, x: Array) -> Array:
         """Depth (hosts, guests) of points within footprints, um; far below zero for hosts out of reach or gone."""
@@ -87,10 +92,9 @@ class World:
                 out[i, near] = pose.depth(y[near], x[near])
         return out
 
-    def topmost(self, guest: int, depth: Array | None = None) -> int:
-        """The highest host over whose footprint a guest's centre lies, -1 = none."""
-        over = np.flatnonzero((self.depth if depth is None else depth)[:, guest] > 0)
-        return int(over[np.argmax(self.orders[over])]) if over.size else -1
+    def topmost(self, guest: int) -> int:
+        """The highest host over whose footprint a guest's centre lay when last measured, -1 = none."""
+        return self._top[guest]
 
     def reachable(self, i: int) -> int:
         """The host a guest could enter from where it is, -1 = none."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.errors import ConfigurationError
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
@@ -50,13 +51,18 @@ def write_experiment(
     -------
     (pathlib.Path, pathlib.Path)
         The experiment's folder and the truth's.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder holds files that this simulation would not write.
     """
     out = Path(out_folder)
     truth = out.with_name(out.name + TRUTH_SUFFIX)
+    plans = plan_fields(scenario, seed)
+    _refuse_foreign(out, truth, plans)
     out.mkdir(parents=True, exist_ok=True)
     truth.mkdir(parents=True, exist_ok=True)
-    plans = plan_fields(scenario, seed)
-    (out / "experiment.toml").write_text(experiment_toml(scenario), encoding="utf-8")
     (out / "layout.csv").write_text(layout_csv(plans), encoding="utf-8")
     realised = {}
     for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress):
@@ -66,7 +72,22 @@ def write_experiment(
         "positions": {p.position: realised[p.position] for p in plans}, "conditions": _by_condition(plans, realised),
     }  # fmt: skip
     _write_json(truth / "scenario.json", summary)
+    # last: a folder with an experiment file is complete
+    (out / "experiment.toml").write_text(experiment_toml(scenario), encoding="utf-8")
     return out, truth
+
+
+def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan]) -> None:
+    """Never write among files that another simulation, or anything else, has left there."""
+    own = {out / "experiment.toml", out / "layout.csv", *(out / f"{p.position}.ome.tif" for p in plans)}
+    foreign = sorted(p for p in out.rglob("*") if p.is_file() and p not in own)
+    if not foreign and (out / "experiment.toml").exists() and not (truth / "scenario.json").exists():
+        foreign = [out / "experiment.toml"]
+    if foreign:
+        raise ConfigurationError(
+            f"{out}: a simulation is written into a folder of its own, this one holds {foreign[0].relative_to(out)}; "
+            "name another folder"
+        )
 
 
 def _run(
@@ -144,6 +165,7 @@ def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: Simulated
         "hours_alive": hours,
         "hours_attached": how,
         "entries": int((seen["entry_h"].notna()).sum()),
+        "entries_brief": int(seen["brief"].sum()),
         "aborted": int((seen["end_reason"] == "aborted").sum()),
         "escapes": int((seen["end_reason"] == "escape").sum()),
         "prevalent": int(seen["prevalent"].sum()),
