@@ -14,7 +14,7 @@ import pandas as pd
 
 from cicimage.statistics.cox import check_covariate, fit_cox
 from cicimage.statistics.design import Unit, join_notes
-from cicimage.statistics.risk_tables import RiskTables, hazard_over_units
+from cicimage.statistics.risk_tables import RiskTables, efron_log_ratio, hazard_over_units
 from cicimage.statistics.spells import in_order
 
 MAX_UNKNOWN_SHARE = 0.1
@@ -34,7 +34,7 @@ class HazardRatio:
     deaths_inside, deaths_outside : int
         Deaths counted.
     firth : float
-        Donor-stratified estimate under Firth's penalty, finite where no death is inside.
+        Donor-stratified estimate under Firth's penalty where one state has no death, finite there; NaN elsewhere.
     bound_low, bound_high : float
         Stratified estimate with unresolved time outside, and inside.
     landmark : float
@@ -185,14 +185,14 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) ->
     died = rows["died"].to_numpy(bool)
     inside = int((died & (rows["inside"] == 1)).sum())
     outside = int(died.sum()) - inside
-    plain = _estimate(rows, firth=False)
-    bounds = [_estimate(_with_unit(death_rows(frames, unresolved=side), unit_of), firth=False) for side in _SIDES]
+    plain = _estimate(rows)
+    bounds = [_estimate(_with_unit(death_rows(frames, unresolved=side), unit_of)) for side in _SIDES]
     at_h, landmark = landmark_ratio(rows)
     said = f"landmark at {at_h:.3g} h: {landmark:.2g}" if np.isfinite(landmark) else ""
     vague = ""
     if np.isfinite(bounds).all() and min(bounds) > 0 and not 0.8 < bounds[1] / bounds[0] < 1.25:
         vague = f"unresolved time outside {bounds[0]:.2g}, inside {bounds[1]:.2g}"
-    firth = _estimate(rows, firth=True) if died.any() and 0 < rows["inside"].mean() < 1 else np.nan
+    firth = _firth(rows) if plain in (0.0, np.inf) else np.nan
     if inside == 0 and np.isfinite(firth):
         said = join_notes(f"no death inside; Firth's estimate {firth:.2g}", said)
     return HazardRatio(
@@ -201,15 +201,19 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) ->
     )  # fmt: skip
 
 
-def _estimate(rows: pd.DataFrame, *, firth: bool) -> float:
-    """Stratified hazard ratio; 0 or infinite where one state has no death, NaN where nothing can be said."""
+def _estimate(rows: pd.DataFrame) -> float:
+    """Stratified hazard ratio (Efron); 0 or infinite where one state has no death, NaN where nothing can be said."""
     table = death_tables(rows).informative()
     inside, total = int(table.d_inside.sum()), int(table.d.sum())
     if total == 0:
         return np.nan
-    if not firth and inside in (0, total):
+    if inside in (0, total):
         return 0.0 if inside == 0 else np.inf
-    fit = fit_cox(rows["start_h"], rows["stop_h"], rows["died"], rows["inside"], strata=rows["unit"], firth=firth)
+    return float(np.exp(efron_log_ratio(table.n_inside, table.n_outside, table.d_inside, table.d)))
+
+
+def _firth(rows: pd.DataFrame) -> float:
+    fit = fit_cox(rows["start_h"], rows["stop_h"], rows["died"], rows["inside"], strata=rows["unit"], firth=True)
     return float(np.exp(fit.coef[0]))
 
 
@@ -256,7 +260,7 @@ def _marker_blind(base: HazardRatio, rows: pd.DataFrame, unknown: float) -> Haza
     last = float(rows["stop_h"].max()) if len(rows) else np.nan
     lost = ends.index[(ends["inside"] == 1) & ~ends["died"].astype(bool) & (ends["stop_h"] < last - 1e-9)]
     worst = rows.assign(died=rows["died"] | rows.index.isin(lost))
-    most = _estimate(worst, firth=False)
+    most = _estimate(worst)
     note = (
         f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen; "
         f"between {base.ratio:.2g} (none unseen) and {most:.2g} (all {len(lost)} lost inside died)"
