@@ -33,6 +33,12 @@ TAU_MAX_RATE = 1.5
 _B_LIMIT = 18.0
 
 
+FEW_UNITS = 5
+"""Below this many units the profile likelihood is conservative: 98-99.9 % where 95 % is asked."""
+WIDE_TAU = 0.8
+"""Above this spread six and more units get limits that hold 92-94 % where 95 % is asked."""
+
+
 @dataclass(frozen=True)
 class ProfileFit:
     """A rate or ratio from the donor-level count model.
@@ -55,6 +61,14 @@ class ProfileFit:
     p_value: float
     tau: float
     n: int
+
+    def caution(self, unit: str = "donor") -> str:
+        """What simulation says of limits like these (benchmarks/results/statistics.md); empty where they hold."""
+        if 2 <= self.n < FEW_UNITS:
+            return f"conservative with {self.n} {unit}s"
+        if self.tau > WIDE_TAU:
+            return f"{unit}s differ widely (SD {self.tau:.1f} of the log ratio): limits hold 92-94 %"
+        return ""
 
 
 def cutoff(n: int, level: float = 0.95) -> float:

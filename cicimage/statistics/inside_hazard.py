@@ -172,7 +172,7 @@ def inside_hazard(
     counted = f"{base.deaths_inside} deaths inside, {base.deaths_outside} outside"
     return replace(
         base, ratio=found.ratio, low=found.low, high=found.high, p_value=found.p_value, n_units=found.n_units,
-        method=found.method, note=join_notes(counted, base.note),
+        method=found.method, note=join_notes(counted, found.note, base.note),
     )  # fmt: skip
 
 

@@ -18,8 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 
 MIN_EVENTS_FOR_T = 4
 """Fewest events in every unit and arm for a t test on log ratios; the logarithm of 0-3 events carries none."""
-FEW_UNITS = 4
-"""Below this many pairs the count model is conservative (benchmarks/results/statistics.md) and says so."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +86,10 @@ def paired_ratio(
         note = f"no test: events in {fit.n} of {len(events)} {unit}s only"
         return Comparison(fit.estimate, np.nan, np.nan, np.nan, unit, fit.n, "ratio of rates", note)
     few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
-    careful = f"conservative with {fit.n} {unit}s" if fit.n < FEW_UNITS else ""
     return Comparison(
         fit.estimate, fit.low, fit.high, fit.p_value, unit, fit.n,
         f"count model over {fit.n} pairs, profile likelihood",
-        join_notes(few, careful, inhibition(fit.estimate, fit.low, fit.high)),
+        join_notes(few, fit.caution(unit), inhibition(fit.estimate, fit.low, fit.high)),
     )  # fmt: skip
 
 

@@ -66,6 +66,8 @@ class TableHazard:
         Units that carried it.
     method : str
         Which branch of the rule.
+    note : str
+        What simulation says of such limits; empty where they hold.
     """
 
     ratio: float
@@ -74,6 +76,7 @@ class TableHazard:
     p_value: float
     n_units: int
     method: str
+    note: str = ""
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -143,4 +146,4 @@ def hazard_over_units(tables: RiskTables, unit: str, level: float = 0.95) -> Tab
         return TableHazard(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), p_value, len(logs), method)
     fit = profile_log_odds(rows.d_inside, rows.d, np.log(rows.n_inside / rows.n_outside), rows.unit, level)
     method = f"time-dependent Cox stratified by {unit}, random ratio per {unit}, profile likelihood"
-    return TableHazard(fit.estimate, fit.low, fit.high, fit.p_value, fit.n, method)
+    return TableHazard(fit.estimate, fit.low, fit.high, fit.p_value, fit.n, method, fit.caution(unit))
