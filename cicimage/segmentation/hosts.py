@@ -16,7 +16,7 @@ from cicimage.segmentation.grid import Grid, finite, shrink
 from cicimage.segmentation.host_foreground import bridge, clean, fill_guests, foreground, on_grid, project, summed
 from cicimage.segmentation.host_split import by_markers, by_rim, by_thickness
 from cicimage.segmentation.nuclei import nucleus_markers
-from cicimage.segmentation.overlap import shared_ground
+from cicimage.segmentation.overlap import Piece, shared_ground
 from cicimage.segmentation.texture import local_contrast, textured
 
 Labels = npt.NDArray[np.int32]
@@ -45,7 +45,7 @@ class ThresholdHostSegmenter(HostSegmenter):
     """Largest enclosed hole that is filled, um2: a guest's ground, not the gap between cells."""
     guest_ring: float = Field(default=0.7, ge=0.0, le=1.0)
     """Share of a guest's surroundings that must be host for its ground to be host."""
-    hill_share: float = Field(default=0.15, gt=0.0, le=1.0)
+    hill_share: float = Field(default=0.14, gt=0.0, le=1.0)
     """Without nuclei: width of smoothing as share of the smallest diameter; about the radius of a thick middle."""
     min_depth: float = Field(default=0.05, ge=0.0, le=1.0)
     """Without nuclei: share of its height by which a hill must stand over its saddle to be a cell of its own."""
@@ -53,10 +53,12 @@ class ThresholdHostSegmenter(HostSegmenter):
     """Smallest and largest diameter of a nucleus, um."""
     nucleus_rim_um: float = Field(default=5.0, ge=0.0, le=50.0)
     """Stain of the nucleus alone: width of cell body taken around it, um."""
-    overlap_um: float = Field(default=15.0, ge=0.0, le=100.0)
+    overlap_um: float = Field(default=25.0, ge=0.0, le=100.0)
     """Farthest that the ground shared by two hosts reaches from the border between them, um; 0 shares none."""
-    overlap_share: float = Field(default=0.8, ge=0.5, le=2.0)
-    """Signal of shared ground, as share of the sum of both hosts' lamella levels."""
+    overlap_added: float = Field(default=0.5, ge=0.1, le=2.0)
+    """What shared ground has over the brighter host's lamella, as share of the dimmer one's."""
+    overlap_sharpness: float = Field(default=0.3, ge=0.0, le=2.0)
+    """How steeply it falls at its rim: share of the dimmer lamella within 2.6 um."""
 
     def segment(self, scene: Scene) -> Objects:
         """Return the hosts of one frame, labels ascending by row of the centroid."""
@@ -67,7 +69,14 @@ class ThresholdHostSegmenter(HostSegmenter):
         least_px = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2 / grid.um_per_px**2
         labels = _only_large(labels, least_px)
         extra = (
-            shared_ground(labels, signal, grid.um_per_px, reach_um=self.overlap_um, sum_share=self.overlap_share)
+            shared_ground(
+                labels,
+                signal,
+                grid.um_per_px,
+                reach_um=self.overlap_um,
+                added=self.overlap_added,
+                sharpness=self.overlap_sharpness,
+            )
             if self.overlap_um > 0 and scene.stain == "cytosol"
             else {}
         )
@@ -129,9 +138,7 @@ def _only_large(labels: Labels, least_px: float) -> Labels:
     return np.asarray(names[labels])
 
 
-def _objects(
-    labels: Labels, extra: dict[int, list[tuple[slice, slice, BoolArray]]], signal: FloatArray, grid: Grid, scene: Scene
-) -> Objects:
+def _objects(labels: Labels, extra: dict[int, list[Piece]], signal: FloatArray, grid: Grid, scene: Scene) -> Objects:
     """Grid labels, and the ground shared with neighbours, as masks on the frame."""
     shape = (scene.image.shape[1], scene.image.shape[2])
     found: list[tuple[Mask, float, float]] = []
@@ -156,7 +163,7 @@ def _profiles(labels: Labels, volume: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray(np.maximum(means - means[0], 0.0))
 
 
-def _with_extra(mask: Mask, pieces: list[tuple[slice, slice, BoolArray]]) -> Mask:
+def _with_extra(mask: Mask, pieces: list[Piece]) -> Mask:
     """Add pieces to a mask."""
     if not pieces:
         return mask
