@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "run": "the main job; resumes by default",
     "status": "positions done, failed, waiting",
     "report": "rebuild tables, rates, comparisons and report.html",
+    "review": "napari with the review queue open; agreement of reviewers",
     "simulate": "recordings with known truth",
     "evaluate": "accuracy of results against truth",
     "plan": "power of the next experiment",

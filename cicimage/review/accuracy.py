@@ -48,11 +48,13 @@ def call_accuracy(
         if item.drawn != "random" or judged.get(item.id) not in ("accept", "reject"):
             continue
         c = item.candidate
-        truth = _inside(corrected[c.position].guest(guest_of(corrected[c.position], item)).frames, item.frame)
+        now = corrected[c.position].guest(guest_of(corrected[c.position], item)).frames
         base = corrected[c.position].base
-        called = _inside(base.frames.iloc[base.frame_index.rows([c.guest_id])], item.frame)
-        if truth is not None and called is not None:
-            rows.append({"condition": condition[c.position], "truth": truth, "called": called})
+        found = base.frames.iloc[base.frame_index.rows([c.guest_id])]
+        for frame in item.draws:
+            truth, called = _inside(now, frame), _inside(found, frame)
+            if truth is not None and called is not None:
+                rows.append({"condition": condition[c.position], "truth": truth, "called": called})
     seen = pd.DataFrame(rows, columns=["condition", "truth", "called"])
     parts = [("", seen), *((str(name), part) for name, part in seen.groupby("condition"))]
     return pd.DataFrame([_row(e, name, part) for e in ESTIMANDS for name, part in parts], columns=list(COLUMNS))

@@ -26,6 +26,9 @@ REPEAT_EVERY: Final = 20
 REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
 
+MOST_DRAWS: Final = 5
+"""Draws per random item wanted, before fewer items are taken: short movies have few stretches to hit."""
+
 Drawn = Literal["doubtful", "random", "repeat", "disputed"]
 
 
@@ -45,6 +48,8 @@ class Item:
         Frame to show first; the frame drawn where it was drawn from person-time.
     reason : str
         Why it stands here; tells nothing of the condition.
+    draws : tuple of int
+        Frames drawn from person-time that fell on it; a long stretch is hit more than once.
     """
 
     id: str
@@ -52,6 +57,7 @@ class Item:
     drawn: Drawn
     frame: int
     reason: str
+    draws: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def build_queue(ground: Ground, salt: str) -> list[Item]:
     weighed = weigh(found, ground)
     rng = np.random.default_rng(int(hashlib.sha256(salt.encode()).hexdigest()[:15], 16))
     doubtful = [_doubtful(c, size) for c, _, size in weighed]
-    drawn = _random_items(ground, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 2)) + 1)
+    drawn = _random_items(ground, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 1)) + 1)
     return _woven(doubtful, drawn, rng)
 
 
@@ -219,25 +225,29 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
     near: dict[tuple[str, int], list[Candidate]] = {}
     for c in found:
         near.setdefault((c.position, c.guest_id), []).append(c)
-    items: list[Item] = []
-    for i in range(n):
+    hit: dict[str, Item] = {}
+    for i in range(MOST_DRAWS * n):
+        if len(hit) >= n:
+            break
         pool = pools[i % len(pools)]
         weight = pool["_hours"].to_numpy()
         row = pool.iloc[int(rng.choice(len(pool), p=weight / weight.sum()))]
         key, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
         held = [c for c in near.get((key, guest), ()) if c.first <= frame <= c.last]
-        candidate = held[0] if held else stretch_around(key, ground.frames[key], guest, frame)
-        name = item_id(candidate)
-        if all(name != item.id for item in items):
-            items.append(Item(name, candidate, "random", frame, "drawn at random from all hours watched"))
-    return items
+        if not held:
+            held = [stretch_around(key, ground.frames[key], guest, frame)]
+            near.setdefault((key, guest), []).append(held[0])
+        name = item_id(held[0])
+        before = hit.get(name, Item(name, held[0], "random", frame, "drawn at random from all hours watched"))
+        hit[name] = replace(before, draws=(*before.draws, frame))
+    return list(hit.values())
 
 
 def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
     """One in ten random, one in twenty a repeat; an item stands once (and once more as a repeat)."""
     queue: list[Item] = []
-    waiting, chance = list(doubtful), list(drawn)
-    used: set[str] = set()
+    chosen = {i.id for i in drawn}
+    waiting, chance = [i for i in doubtful if i.id not in chosen], list(drawn)
     repeated: set[str] = set()
     while waiting or chance:
         slot = len(queue)
@@ -246,15 +256,11 @@ def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Gener
             again = early[int(rng.integers(len(early)))]
             repeated.add(again.id)
             reason = "shown a second time to measure constancy"
-            queue.append(replace(again, id=f"{again.id}/2", drawn="repeat", reason=reason))
-            continue
-        pick = chance if chance and (slot % RANDOM_EVERY == RANDOM_EVERY // 2 or not waiting) else waiting
-        item = pick.pop(0)
-        if item.id not in used:
-            used.add(item.id)
-            queue.append(item)
-        if not waiting:
-            break
+            queue.append(replace(again, id=f"{again.id}/2", drawn="repeat", reason=reason, draws=()))
+        elif chance and (slot % RANDOM_EVERY == RANDOM_EVERY // 2 or not waiting):
+            queue.append(chance.pop(0))
+        else:
+            queue.append(waiting.pop(0))
     return queue
 
 

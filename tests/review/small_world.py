@@ -17,8 +17,8 @@ from cicimage.masks import Mask, Masks
 from cicimage.methods import Optics
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.setting import Setting
-from cicimage.store import Results, mask_writer, masks_to_rows, write_json, write_table
-from cicimage.tables import CELLS, conform
+from cicimage.store import Results, mask_writer, masks_to_rows, write_arrays, write_json, write_table
+from cicimage.tables import CELLS, QC, conform, empty
 from cicimage.tracking.gaps import fill_gaps
 
 UM, SIDE, RADIUS, STEP_S = 0.5, 96, 4, 300.0
@@ -139,7 +139,7 @@ def write_position(results: Results, key: str, w: World, detected: str = "d1") -
     for name in ("cells", "pairs", "frames", "events", "guests", "hosts"):
         write_table(folder.table(name), getattr(result, name))
     write_table(folder.table("drift"), drift.assign(position=key))
-    write_table(folder.table("qc"), pd.DataFrame({"position": pd.Series([], dtype=object), "frame": [], "time_h": []}))
+    write_table(folder.table("qc"), empty(QC))
     with mask_writer(folder.masks, (SIDE, SIDE)) as save:
         for frame in range(w.n_frames):
             rows = []
@@ -149,7 +149,10 @@ def write_position(results: Results, key: str, w: World, detected: str = "d1") -
     write_json(folder.root / "optics.json", result.optics.as_dict())
     write_json(folder.root / "setting.json", setting.as_dict())
     write_json(folder.stages, {"detect": detected, "link": "l1", "judge": "j1"})
-    write_json(folder.receipt, {"outcome": "done", "error": ""})
+    write_arrays(folder.estimates, {"background": np.zeros(3)})
+    recording = {"sizes": {}, "um_per_px": UM, "um_per_z": 1.0, "na": 0.95, "immersion": "air", "modality": "confocal",
+                 "interval_s": STEP_S, "channels": {}, "origins": {}}  # fmt: skip
+    write_json(folder.receipt, {"outcome": "done", "error": "", "missing_frames": {}, "recording": recording})
 
 
 def write_results(root: Path, worlds: dict[str, World], detected: str = "d1") -> Results:
@@ -167,6 +170,7 @@ def write_results(root: Path, worlds: dict[str, World], detected: str = "d1") ->
         for position, w in names.items()
     }  # fmt: skip
     settings = ExperimentFile.model_validate({"experiment": {"reference": next(iter(worlds.values())).condition}})
-    run = {"positions": keys, "design": design, "configuration": settings.model_dump(mode="json")}
+    made = {"source": "", "program": {"cicimage": "0", "python": "3"}, "packages": {}, "origins": {}}
+    run = {**made, "positions": keys, "design": design, "configuration": settings.model_dump(mode="json")}
     write_json(results.run, {"schema_version": 1, **run})
     return results

@@ -1,0 +1,114 @@
+"""`cicimage review`: look at the doubtful events in napari and correct them."""
+
+from __future__ import annotations
+
+import getpass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from cicimage.errors import CicimageError, ConfigurationError
+from cicimage.review.agreement import Agreement, compare, constancy
+from cicimage.review.log import history, log_path, read_log, reviewers, salvage
+from cicimage.review.queue import build_queue, load_ground, progress
+from cicimage.review.session import is_finished, position_names
+from cicimage.store import Results
+
+GROUP: Final = "cicimage.review"
+INSTALL: Final = 'pip install "cicimage[napari]"'
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--reviewer", metavar="NAME", default=None, help="Whose log to write [default: your login name].")
+@click.option(
+    "--adjudicate", nargs=2, metavar="A B", default=None, help="Settle what reviewers A and B saw differently."
+)
+@click.option("--compare", "pair", nargs=2, metavar="A B", default=None, help="Print how far reviewers A and B agree.")
+@click.option("--status", is_flag=True, help="Print how far each reviewer is.")
+@click.option("--salvage", "damaged", metavar="NAME", default=None, help="Keep the whole lines of a damaged log.")
+@click.option("--tolerance", type=click.IntRange(min=0), default=1, show_default=True, help="Entry frames that agree.")
+def review(
+    out: Path,
+    reviewer: str | None,
+    adjudicate: tuple[str, str] | None,
+    pair: tuple[str, str] | None,
+    status: bool,
+    damaged: str | None,
+    tolerance: int,
+) -> None:
+    """Open results folder OUT in napari with the review queue; goes on where it was left, undo included."""
+    results = Results(out)
+    position_names(results)
+    if damaged is not None:
+        kept, aside = salvage(log_path(out, damaged))
+        click.echo(f"kept {kept} lines; the damaged log lies at {aside}")
+    elif status:
+        _say_status(results)
+    elif pair is not None:
+        _say_agreement(compare(results, *pair, tolerance_frames=tolerance))
+    else:
+        _viewer()(results, reviewer=reviewer or login_name(), adjudicate=adjudicate, tolerance_frames=tolerance)
+
+
+def _viewer() -> Any:
+    """The function that opens the panel, brought by the plugin.
+
+    Raises
+    ------
+    ConfigurationError
+        The plugin or what it needs is not installed.
+    """
+    found = list(entry_points(group=GROUP))
+    if not found:
+        raise ConfigurationError(f"review needs napari, which is not installed; {INSTALL}")
+    try:
+        return found[0].load()
+    except ImportError as error:
+        raise ConfigurationError(f"review needs napari and Qt, {error.name} is not installed; {INSTALL}") from None
+
+
+def login_name() -> str:
+    """The login name, made fit for a file name; ``reviewer`` where there is none."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        return "reviewer"
+    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name).strip("_") or "reviewer"
+
+
+def _say_status(results: Results) -> None:
+    names = reviewers(results.root)
+    if not names:
+        click.echo("nobody has reviewed yet")
+        return
+    ground = load_ground(results, position_names(results))
+    for name in names:
+        try:
+            reading = read_log(log_path(results.root, name))
+        except CicimageError as error:
+            click.echo(f"{name}: {error}", err=True)
+            continue
+        done = history(reading.records).done
+        queue = build_queue(ground, str(reading.header.get("salt", "")))
+        judged = progress(queue, done).judged
+        unsure = sum(v == "unsure" for v in judged.values())
+        same, asked = constancy(reading.records)
+        again = f", {same} of {asked} repeats the same" if asked else ""
+        finished = ", finished" if is_finished(reading.records) else ""
+        click.echo(
+            f"{name}: {len(judged)} of {len(queue)} items judged, {unsure} unsure, {len(done)} edits{again}{finished}"
+        )
+
+
+def _say_agreement(found: Agreement) -> None:
+    a, b = found.reviewers
+    click.echo(f"{a} and {b} both judged {found.n} items; {100 * found.share:.0f} % alike")
+    click.echo(f"Cohen's kappa {found.kappa:.2f} ({found.ci_low:.2f} to {found.ci_high:.2f})")
+    if len(found.entry_errors):
+        share = 100 * found.entries_within
+        click.echo(f"entries within {found.tolerance_frames} frames: {share:.0f} % of {len(found.entry_errors)}")
+    click.echo(found.table.to_string())
+    click.echo(f"{len(found.disputed)} disputed; settle them: cicimage review OUT --adjudicate {a} {b}")
