@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,9 @@ from cicimage.recording import PlaneError, Recording
 from cicimage.store import masks_to_rows
 
 Progress = Callable[[str, int, int], None]
+
+LEAST_TRUST: Final = 0.25
+"""Correlation of a registration below which it is noise against noise: the last good drift is kept."""
 
 
 @dataclass
@@ -90,36 +94,22 @@ def detect(
     n_frames = recording.sizes["T"]
     prepared = prepare(recording, setting, choices)
     tools = _Tools(setting, prepared, _build("segment_guest", choices), _build("segment_host", choices))
-    drift_of = _drift(choices)
     cells: list[pd.DataFrame] = []
     evidence: list[pd.DataFrame] = []
     drift: list[tuple[int, float, float, float]] = []
     quality: list[pd.DataFrame] = []
     missing: dict[int, str] = {}
-    for t in range(n_frames):
-        try:
-            raw = recording.frame(t, setting.channels)
-        except PlaneError as error:
-            missing[t] = str(error)
+    for t, frame in enumerate(_ahead(_Reader(recording, tools, _drift(choices)), n_frames)):
+        drift.append((t, *frame.shift_um, frame.trust))
+        if frame.image is None:
+            missing[t] = frame.fault
             save_masks([])
-            drift.append((t, *(drift[-1][1:3] if drift else (0.0, 0.0)), np.nan))
-            progress("detect", t + 1, n_frames)
-            continue
-        quality.append(_quality(t, raw, setting))
-        image = prepared.corrections.apply(raw)
-        dy, dx, trust = drift_of(_registration_image(image, setting))
-        drift.append((t, dy * setting.optics.um_per_px, dx * setting.optics.um_per_px, trust))
-        found = segment_frame(image, tools)
-        rows = []
-        deaths = _deaths(found, image, tools)
-        for name, objects in found.items():
-            rows += masks_to_rows(t, name, objects.masks)
-            signal, fill = deaths.get(name, (np.nan, np.nan))
-            slot = setting.slot(name)
-            measured = measure_objects(image[slot], objects, setting.optics.um_per_px, tools.noise(slot))
-            cells.append(measured.assign(frame=t, population=name, death_signal=signal, death_fill=fill))
-        save_masks(rows)
-        evidence.append(_evidence(t, found, image, tools))
+        else:
+            quality.append(frame.quality)
+            found = segment_frame(frame.image, tools)
+            save_masks([row for name, o in found.items() for row in masks_to_rows(t, name, o.masks)])
+            cells += _measured(t, found, frame.image, tools)
+            evidence.append(_evidence(t, found, frame.image, tools))
         progress("detect", t + 1, n_frames)
     return Detections(
         cells=_stack(cells),
@@ -129,6 +119,50 @@ def detect(
         arrays=prepared.arrays,
         missing=missing,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """One corrected (C, Z, Y, X) frame and what was read off it on the way; image None where it is missing."""
+
+    image: FloatArray | None
+    quality: pd.DataFrame
+    shift_um: tuple[float, float]
+    trust: float
+    fault: str = ""
+
+
+class _Reader:
+    """Decodes, corrects and registers frames; they must be asked for in order, since drift is followed."""
+
+    def __init__(
+        self, recording: Recording, tools: _Tools, drift_of: Callable[[FloatArray], tuple[float, float, float]]
+    ) -> None:
+        self._recording, self._tools, self._drift_of = recording, tools, drift_of
+        self._shift_um = (0.0, 0.0)
+
+    def __call__(self, t: int) -> _Frame:
+        setting = self._tools.setting
+        try:
+            raw = self._recording.frame(t, setting.channels)
+        except PlaneError as error:
+            return _Frame(None, pd.DataFrame(), self._shift_um, np.nan, str(error))
+        image = self._tools.prepared.corrections.apply(raw)
+        dy, dx, trust = self._drift_of(_registration_image(image, setting))
+        if not trust < LEAST_TRUST:
+            self._shift_um = (dy * setting.optics.um_per_px, dx * setting.optics.um_per_px)
+        return _Frame(image, _quality(t, raw, setting), self._shift_um, trust)
+
+
+def _ahead(read: _Reader, n_frames: int) -> Iterator[_Frame]:
+    """Read one frame ahead in a thread of its own: decoding and filtering release the interpreter."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(read, 0)
+        for t in range(n_frames):
+            frame = waiting.result()
+            if t + 1 < n_frames:
+                waiting = pool.submit(read, t + 1)
+            yield frame
 
 
 def _quality(t: int, raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
@@ -195,6 +229,18 @@ def segment_frame(image: FloatArray, tools: _Tools) -> dict[str, Objects]:
     return found
 
 
+def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> list[pd.DataFrame]:
+    """Cells of every population in one frame."""
+    deaths = _deaths(found, image, tools)
+    tables = []
+    for name, objects in found.items():
+        signal, fill = deaths.get(name, (np.nan, np.nan))
+        slot = tools.setting.slot(name)
+        measured = measure_objects(image[slot], objects, tools.setting.optics.um_per_px, tools.noise(slot))
+        tables.append(measured.assign(frame=t, population=name, death_signal=signal, death_fill=fill))
+    return tables
+
+
 def _deaths(
     found: Mapping[str, Objects], image: FloatArray, tools: _Tools
 ) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
@@ -217,6 +263,7 @@ def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _T
         optics=setting.optics,
         noise_sd=tools.noise(slot),
         background=float(tools.prepared.background[slot]),
+        guest_image=image[setting.slot(guest)],
         same_population=guest == host,
     )
     return pairs.assign(frame=t)

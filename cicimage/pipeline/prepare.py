@@ -20,7 +20,9 @@ from cicimage.recording import PlaneError, Recording
 SAMPLED_FRAMES: Final = 10
 SAMPLE_SIDE_PX: Final = 512
 """Sampled planes are averaged down to this: what is estimated from them is smooth, and memory stays small."""
-NOISE_WINDOW_PX: Final = 512
+GAIN_SIDE_PX: Final = 192
+"""Illumination is a smooth surface: this suffices."""
+NOISE_WINDOW_PX: Final = 320
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,14 @@ def prepare(recording: Recording, setting: Setting, choices: Mapping[str, Choice
     """Estimate the corrections from frames spread over the movie."""
     sample, background, noise = _sample(recording, setting)
     arrays: dict[str, npt.NDArray[Any]] = {"background": background, "noise_sd": noise}
-    shrink = recording.sizes["X"] / sample.shape[-1]
-    gain = _illumination(sample, setting.optics.um_per_px * shrink, choices["illumination"])
+    coarse = np.stack([[_shrink(plane, GAIN_SIDE_PX) for plane in planes] for planes in sample])
+    shrink = recording.sizes["X"] / coarse.shape[-1]
+    gain = _illumination(coarse, setting.optics.um_per_px * shrink, choices["illumination"])
     full = None
     if gain is not None:
-        arrays["gain"] = gain[:, ::4, ::4]
-        sample = sample / gain[None]
-        size = (recording.sizes["X"], recording.sizes["Y"])
-        full = np.stack([cv2.resize(g, size, interpolation=cv2.INTER_LINEAR) for g in gain])
+        arrays["gain"] = gain
+        sample = sample / _resized(gain, sample.shape[2:])[None]
+        full = _resized(gain, (recording.sizes["Y"], recording.sizes["X"]))
     matrix = None
     if choices["bleed_through"].method != "none":
         choice = choices["bleed_through"]
@@ -62,6 +64,10 @@ def prepare(recording: Recording, setting: Setting, choices: Mapping[str, Choice
         arrays["bleed_through"] = matrix
     corrections = Corrections(gain=full, bleed=matrix, background=background.astype(np.float32))
     return Prepared(corrections, background, noise, arrays)
+
+
+def _resized(gain: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    return np.stack([cv2.resize(g, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) for g in gain])
 
 
 def _sample(
@@ -74,7 +80,7 @@ def _sample(
             raw = recording.frame(int(t), setting.channels)
         except PlaneError:
             continue
-        small = [[_shrink(plane) for plane in stack] for stack in raw]
+        small = [[_shrink(plane, SAMPLE_SIDE_PX) for plane in stack] for stack in raw]
         planes.append(np.stack([np.mean(stack, axis=0, dtype=np.float32) for stack in small]))
         # The darkest slice has least of the cells: its low percentile is the nearest there is to no light at all.
         backgrounds.append([min(float(np.percentile(p, 2)) for p in stack) for stack in small])
@@ -84,9 +90,9 @@ def _sample(
     return np.stack(planes), np.median(backgrounds, axis=0), np.maximum(np.median(noises, axis=0), 1e-6)
 
 
-def _shrink(plane: npt.NDArray[Any]) -> FloatArray:
-    """Average down so that the longer side has at most :data:`SAMPLE_SIDE_PX` pixels."""
-    scale = SAMPLE_SIDE_PX / max(plane.shape)
+def _shrink(plane: npt.NDArray[Any], side_px: int) -> FloatArray:
+    """Average down so that the longer side has at most ``side_px`` pixels."""
+    scale = side_px / max(plane.shape)
     small = plane.astype(np.float32)
     if scale >= 1:
         return small
