@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.containment import windows as win
+from cicimage.containment.blur import measure_axial_blur
 from cicimage.containment.noise import estimate_gain, variance_of_mean
 from cicimage.containment.optics import ASSUMED_AXIAL_FWHM_UM, axial_fwhm_of
 from cicimage.containment.profiles import measure_layers, measure_side, soft_window
@@ -26,12 +27,12 @@ COLUMNS: Final = (
     "void", "void_se", "z_in_host", "host_signal", "wall", "wall_se", "body", "sharpness", "shared_share",
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um",
     "cap_um", "cap_um_se", "floor_um", "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um",
+    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um", "axial_measured",
 )  # fmt: skip
 _DEEP_ONLY: Final = (
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "cap_um", "cap_um_se", "floor_um",
     "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um",
+    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um", "axial_measured",
 )  # fmt: skip
 
 
@@ -58,6 +59,7 @@ def measure_frame(
     noise_sd: float,
     background: float | npt.ArrayLike,
     axial_fwhm_um: float | None = None,
+    guest_image: FloatArray | None = None,
     gain: float | None = None,
     near_um: float = NEAR_UM,
     same_population: bool = False,
@@ -77,7 +79,10 @@ def measure_frame(
     background : float or (Z,) array
         Background level, counts, for all slices or each.
     axial_fwhm_um : float, optional
-        Axial resolution, um, where it was measured; else from NA, else 2 um is assumed.
+        Axial resolution, um, where somebody knows better than NA and modality say.
+    guest_image : (Z, Y, X) float32, optional
+        The guests' channel: where NA is not known, the axial resolution is measured from the guests in it; where
+        that fails too, 2 um is assumed.
     gain : float, optional
         Variance per count of signal; estimated from the image where it is not given.
     near_um : float
@@ -132,10 +137,25 @@ def measure_frame(
         table |= _flat_evidence(sums, means, level, noise_sd)
     else:
         z = guests.z_um[pairs[:, 0]]
-        fwhm = axial_fwhm_um or axial_fwhm_of(optics) or ASSUMED_AXIAL_FWHM_UM
+        fwhm, measured = _resolution(optics, axial_fwhm_um, guest_image, guests)
+        table["axial_measured"] = np.full(len(pairs), float(measured))
         z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
         table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
     return pd.DataFrame(table)[list(COLUMNS)][keep].reset_index(drop=True)
+
+
+def _resolution(
+    optics: Optics, given: float | None, guest_image: FloatArray | None, guests: Objects
+) -> tuple[float, bool]:
+    """Axial resolution, um, and whether it was measured from the guests."""
+    known = given or axial_fwhm_of(optics)
+    if known is not None:
+        return known, False
+    if guest_image is not None and optics.um_per_z is not None:
+        blur = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
+        if np.isfinite(blur.fwhm_um):
+            return blur.fwhm_um, True
+    return ASSUMED_AXIAL_FWHM_UM, False
 
 
 def _centres(masks: Masks) -> F64:

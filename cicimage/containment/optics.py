@@ -128,6 +128,8 @@ def judge_optics(
     if optics.um_per_z is None:
         return _flat_verdict()
     known = axial_fwhm_of(optics)
+    if measured_axial_fwhm_um is None:
+        measured_axial_fwhm_um = _measured(pairs)
     if known is not None:
         fwhm, source = known, "na"
     elif measured_axial_fwhm_um is not None and np.isfinite(measured_axial_fwhm_um):
@@ -184,6 +186,13 @@ def _min_host_signal(optics: Optics, fwhm: float, diameter_um: float) -> float:
     contrast = min(1.0, THIN_FLOOR_UM / fwhm)
     pixels = np.pi * (0.3 * diameter_um / optics.um_per_px) ** 2 * max(1.0, fwhm / float(optics.um_per_z or 1.0))
     return float(3.0 / (contrast * np.sqrt(max(pixels, 1.0))))
+
+
+def _measured(pairs: pd.DataFrame | None) -> float | None:
+    """Axial resolution that was measured from the guests, median over the frames; None where it was not."""
+    if pairs is None or "axial_measured" not in pairs or not (pairs["axial_measured"] > 0).any():
+        return None
+    return float(pairs.loc[pairs["axial_measured"] > 0, "axial_fwhm_um"].median())
 
 
 def _signal_sentences(pairs: pd.DataFrame | None, needed: float | None) -> list[str]:
