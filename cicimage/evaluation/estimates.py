@@ -206,12 +206,12 @@ def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) 
     -------
     pandas.DataFrame
         estimand, condition, reference, ratio, ci_low, ci_high, p_value, truth, error (ratio over truth), covered,
-        method; empty without a reference.
+        method; empty where the reference was not evaluated.
     """
     columns = ["estimand", "condition", "reference", "ratio", "ci_low", "ci_high", "p_value", "truth", "error",
                "covered", "method"]  # fmt: skip
     found = measured.tables["comparisons"]
-    if not measured.reference or not len(found):
+    if measured.reference not in set(measured.layout["condition"]) or not len(found):
         return pd.DataFrame({c: [] for c in columns})
     true = compare(tables_true["rates_by_replicate"], measured.reference, measured.layout)
     both = found.merge(

@@ -57,6 +57,8 @@ class Tracks:
 
 def tracks_of(frames: pd.DataFrame, cell: str = "guest_id") -> Tracks:
     """Sightings of a table with position, frame, a cell's id and, where known, parent_id; ids are per position."""
+    if not len(frames):
+        return Tracks(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
     key = pd.MultiIndex.from_arrays([frames["position"], frames[cell]])
     codes, cells = pd.factorize(key)
     parent = np.full(len(cells), -1, np.int64)

@@ -116,7 +116,7 @@ def perfect(truth: Truth, conditions: Mapping[str, str] | None = None) -> Measur
     tables = truth_tables(truth, layout)
     for name in ("frames", "events", "guests"):
         tables[name] = tables[name].assign(guest_id=tables[name]["guest_id"] + 500)
-    return with_rates(Measured(tables, layout, "results", reference="vehicle"))
+    return with_rates(Measured(tables, layout, "results", reference=str(layout["condition"].iloc[0])))
 
 
 def with_rates(measured: Measured) -> Measured:
