@@ -49,7 +49,8 @@ def make_host(spec: HostSpec, cell_id: int, y: float, x: float, radius: float, r
         phase_speed=rng.normal(0, 0.15, HARMONICS.size), lamella=rng.uniform(*spec.lamella_um),
         nucleus_height=rng.uniform(*spec.nucleus_height_um),
         nucleus_offset=(offset * np.sin(direction), offset * np.cos(direction)),
-        nucleus_radius=float(np.clip(radius * 0.22, 4.5, 11.0)), brightness=float(np.exp(rng.normal(0, 0.3))),
+        nucleus_radius=float(np.clip(radius * 0.22, 4.5, 11.0)),
+        brightness=float(np.exp(rng.normal(0, spec.brightness_sd))),
         texture_seed=int(rng.integers(2**31)), order=float(rng.random()), shape=spec.shape,
         breath_phase=rng.uniform(0, 2 * np.pi),
     )  # fmt: skip
@@ -92,11 +93,12 @@ def make_guest(
     """Draw a guest's traits."""
     spec, (y, x, cluster) = scenario.guests, place
     sessile = cluster or rng.random() < spec.sessile_share
+    dim = 0.1 if rng.random() < spec.dim_share else 1.0
     speed = spec.speed_um_per_min * float(np.exp(rng.normal(0, 0.5))) * (0.1 if sessile else 1.0)
     return Guest(
         cell_id=cell_id, y=y, x=x, radius=0.5 * rng.uniform(*spec.diameter_um), speed=speed,
         heading=rng.uniform(0, 2 * np.pi), elongation=1.0 + (0.05 if sessile else 0.25) * rng.random(),
-        brightness=float(np.exp(rng.normal(0, 0.3))) * condition.brightness,
+        brightness=float(np.exp(rng.normal(0, spec.brightness_sd))) * condition.brightness * dim,
         floor=rng.uniform(*spec.floor_um), cap=rng.uniform(*spec.cap_um), cluster=cluster,
         frailty=float(np.exp(rng.normal(0, spec.frailty_sd))) if spec.frailty_sd else 1.0,
         clocks=new_clocks(rng),

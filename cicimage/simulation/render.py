@@ -23,7 +23,6 @@ NUCLEUS_DIM: Final = 0.25
 NUCLEUS_SHARE: Final = 0.4
 """Half height of a nucleus over the thickness of its host."""
 MEMBRANE_UM: Final = 0.3
-HOST_MOTTLE: Final = 0.14
 COARSE_FROM_PX: Final = 6.0
 PAD: Final = 6
 """Columns rendered beyond the frame, so that blur has something to take from."""
@@ -87,7 +86,7 @@ class Renderer:
             leak
             * pose.brightness
             * sheet.cover
-            * (1.0 + HOST_MOTTLE * _mottle(pose.texture_seed, y - pose.y, x - pose.x))
+            * (1.0 + self.scenario.hosts.mottle * _mottle(pose.texture_seed, y - pose.y, x - pose.x))
         )
         middle, thick = 0.5 * (sheet.top + sheet.bottom), sheet.top - sheet.bottom
         r2 = ((y - pose.nucleus_y) ** 2 + (x - pose.nucleus_x) ** 2) / pose.nucleus_radius**2
@@ -143,7 +142,7 @@ class Renderer:
         low, high, rho = _fine_body(layers, body, body.window)
         y, x = _fine_points(layers, body.window)
         mottle = _mottle(7919 * (pose.guest + 2), y - pose.y, x - pose.x)
-        uneven = 1.0 + self.scenario.nuisances.guest_mottle * mottle
+        uneven = 1.0 + self.scenario.guests.mottle * mottle
         dye = np.where(rho < 1, pose.brightness * uneven, 0.0)
         if pose.kind == "effector":
             self._add("effector", at, low, high, dye, FINE)
@@ -220,10 +219,11 @@ def _repeat(values: Array) -> Array:
 
 @cache
 def _pattern() -> Float32:
-    """A smooth random tile of mean 0 and SD about 1, on two scales: the mottle of a dye."""
-    noise = np.random.default_rng(7).normal(size=(512, 512))
-    fine, coarse = gaussian_filter(noise, 3.0, mode="wrap"), gaussian_filter(noise, 14.0, mode="wrap")
-    tile: Float32 = np.clip((fine / fine.std() + coarse / coarse.std()) / np.sqrt(2), -3, 3).astype(np.float32)
+    """A smooth random tile of mean 0 and SD 1, on three scales: organelles, their crowds, thick and thin parts."""
+    rng = np.random.default_rng(7)
+    layers = [gaussian_filter(rng.normal(size=(512, 512)), scale, mode="wrap") for scale in (1.4, 4.0, 14.0)]
+    total = sum(layer / layer.std() for layer in layers)
+    tile: Float32 = np.clip(total / np.std(total), -3, 3).astype(np.float32)
     return tile
 
 

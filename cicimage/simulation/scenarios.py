@@ -155,16 +155,16 @@ HARD: Final = CXCR4_BLOCKADE.replace(
     description="Crowded, dim, drifting: folds, divisions, host death, dye transfer, lost focus.",
     hosts=HostSpec(
         coverage=1.5, diameter_um=(50.0, 140.0), overlap=0.4, vacuoles=2.0, droplets=8.0, folds=0.04,
-        divisions_per_h=0.01, death_per_h=0.01,
+        divisions_per_h=0.01, death_per_h=0.01, mottle=0.3, brightness_sd=0.45,
     ),
     guests=GuestSpec(
         count=130, speed_um_per_min=3.5, diameter_um=(6.0, 11.0), cluster_share=0.35, dead_share=0.1, debris=0.5,
-        divisions_per_h=0.01, under_share=0.4,
+        divisions_per_h=0.01, under_share=0.4, brightness_sd=0.45, dim_share=0.08, mottle=0.2,
     ),
     acquisition__peak_electrons=45.0, acquisition__read_noise_e=2.5,
     nuisances=Nuisances(
         bleed_through=0.12, bleaching=0.5, drift_um=0.4, drift_jumps=2.0, drift_jump_um=8.0, focus_drift_um=0.4,
-        vignetting=0.35, flicker=0.05, defocused_share=0.04, dye_transfer=0.08, guest_mottle=0.25,
+        vignetting=0.35, flicker=0.05, defocused_share=0.04, dye_transfer=0.08,
     ),
 )  # fmt: skip
 

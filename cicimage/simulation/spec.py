@@ -114,6 +114,10 @@ class HostSpec(Spec):
     """Hazard of death without an effector, per h."""
     release_h: float = Field(0.75, gt=0)
     """Mean time from a host's death to the release of its guests, h."""
+    mottle: float = Field(0.18, ge=0, le=0.5)
+    """Unevenness of dye within a host: SD over its mean."""
+    brightness_sd: float = Field(0.3, ge=0, le=1)
+    """SD of the log dye concentration between hosts."""
     retraction: float = Field(0.1, ge=0, le=0.5)
     """How far a footprint breathes in and out: share of its radius."""
 
@@ -147,6 +151,12 @@ class GuestSpec(Spec):
     """Range of cytoplasm below an engulfed guest, um."""
     cap_um: tuple[float, float] = (0.3, 1.6)
     """Range of cytoplasm above an engulfed guest, um."""
+    brightness_sd: float = Field(0.3, ge=0, le=1)
+    """SD of the log dye concentration between guests."""
+    dim_share: float = Field(0.0, ge=0, le=0.5)
+    """Share of guests that took up little dye: a tenth of the others."""
+    mottle: float = Field(0.12, ge=0, le=0.5)
+    """Unevenness of dye within a guest: SD over its mean."""
     debris: float = Field(0.15, ge=0)
     """Debris particles of 1.5-4 um with guest dye per guest."""
     divisions_per_h: float = Field(0.0, ge=0)
@@ -259,8 +269,6 @@ class Nuisances(Spec):
     """Share of frames in which the focus is lost by 2.5-5 um."""
     dye_transfer: float = Field(0.0, ge=0, le=0.5)
     """Share of host dye that a guest takes up per hour of contact (saturates at 0.4)."""
-    guest_mottle: float = Field(0.1, ge=0, le=0.5)
-    """Unevenness of dye within a guest."""
 
 
 class Marker(Spec):
