@@ -26,6 +26,7 @@ def compare(
     *,
     frames: pd.DataFrame | None = None,
     estimands: Sequence[str] | None = None,
+    primary: str | None = None,
     adjust: Literal["holm", "dunnett"] = "holm",
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -44,6 +45,9 @@ def compare(
         of death rates per state-hour.
     estimands : sequence of str, optional
         Which to compare; all where not given.
+    primary : str, optional
+        The endpoint named before the data were looked at: its rows are marked in column ``primary``; p values of the
+        others are exploratory.
     adjust : {"holm", "dunnett"}
         Adjustment over the conditions of one estimand. Dunnett's needs every unit in every condition with at least 4
         events each; where that fails Holm's is used and the note says so.
@@ -58,7 +62,7 @@ def compare(
     Raises
     ------
     CicimageError
-        The reference is no condition of the layout.
+        The reference is no condition of the layout, or the primary endpoint no estimand.
 
     Notes
     -----
@@ -71,6 +75,8 @@ def compare(
         raise CicimageError(f"reference {reference!r} is no condition of the layout; {nearest(reference, conditions)}")
     unit = unit_of_replication(layout)
     names = list(dict.fromkeys(rates_by_replicate["estimand"])) if estimands is None else list(estimands)
+    if primary is not None and primary not in names:
+        raise CicimageError(f"primary endpoint {primary!r} is no estimand; {nearest(primary, names)}")
     rows: list[Row] = []
     for name in names:
         mine = rates_by_replicate[rates_by_replicate["estimand"] == name]
@@ -91,6 +97,7 @@ def compare(
     shared = shared_host_note(layout)
     for row in rows:
         row["note"] = join_notes(row["note"], shared)
+        row["primary"] = row["estimand"] == primary
     return conform(COMPARISONS, pd.DataFrame(rows, columns=None if rows else [c.name for c in COMPARISONS.columns]))
 
 

@@ -234,3 +234,10 @@ def test_an_incidence_is_compared_by_its_own_estimate():
     _, wells = compute_rates(events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout)
     found = compare(wells, "vehicle", layout, estimands=["entry_cumulative_incidence"])
     assert found.loc[0, "ratio"] == pytest.approx(0.5)
+
+
+def test_the_primary_endpoint_is_marked_and_must_exist():
+    assert _compare(PLENTY, primary="entry_rate_per_guest_h")["primary"].all()
+    assert not _compare(PLENTY)["primary"].any()
+    with pytest.raises(CicimageError, match="primary endpoint 'entry_rate' is no estimand"):
+        _compare(PLENTY, primary="entry_rate")
