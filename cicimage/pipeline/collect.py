@@ -93,15 +93,22 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
     layout = layout_of(run, finished)
     base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}
-    rates, by_replicate = compute_rates(base["events"], base["guests"], base["hosts"], base["frames"], layout)
     reference = reference or run["configuration"]["experiment"]["reference"]
-    comparisons = compare(by_replicate, reference, layout) if reference else empty(TABLES["comparisons"])
-    tables = {
-        **base, "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,
-        "counts": _counts(base["cells"]),
-        "curves": compute_curves(base["events"], base["guests"], base["frames"], layout),
-    }  # fmt: skip
+    tables = {**base, **_answers(base, layout, reference), "counts": _counts(base["cells"])}
     return Collected(tables, layout, receipts, run, corrections)
+
+
+def _answers(base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None) -> dict[str, pd.DataFrame]:
+    """Rates, comparisons and curves; empty ones where no position finished."""
+    if not len(layout):
+        return {n: empty(TABLES[n]) for n in ("rates", "rates_by_replicate", "comparisons", "curves")}
+    events, guests, hosts, frames = (base[n] for n in ("events", "guests", "hosts", "frames"))
+    rates, by_replicate = compute_rates(events, guests, hosts, frames, layout)
+    # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
+    known = reference is not None and reference in set(layout["condition"])
+    comparisons = compare(by_replicate, str(reference), layout) if known else empty(TABLES["comparisons"])
+    curves = compute_curves(events, guests, frames, layout)
+    return {"rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons, "curves": curves}
 
 
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:
