@@ -40,7 +40,7 @@ SAMPLE: Final = Scenario(
     design=Design(donor_sd=0.3, donor_condition_sd=0.15, well_sd=0.1),
     # gain, size and frames are chosen so that nine movies fit in 55 MB
     acquisition=Acquisition(
-        size_px=180, um_per_px=1.05, slices=8, um_per_z=1.5, frames=20, interval_min=7.0, counts_per_electron=0.45,
+        size_px=180, um_per_px=1.05, slices=8, um_per_z=1.5, frames=20, interval_min=7.0, counts_per_electron=0.4,
         read_noise_e=1.2, background_e=0.6,
     ),
 )  # fmt: skip
@@ -50,12 +50,12 @@ SAMPLE_2D: Final = Scenario(
     description="One pair of 2D widefield fields, 20x/0.45: inside and under cannot be told apart here.",
     conditions=(VEHICLE, BTKI),
     hosts=HostSpec(coverage=0.9, diameter_um=(55.0, 95.0)),
-    guests=GuestSpec(count=40, speed_um_per_min=1.5),
+    guests=GuestSpec(count=28, speed_um_per_min=1.5),
     rates=Rates(entry_per_contact_h=0.15, death_per_h=0.02),
     design=Design(donors=1),
     acquisition=Acquisition(
-        modality="widefield", na=0.45, magnification=20, size_px=384, um_per_px=0.65, slices=1, first_slice_um=3.0,
-        frames=24, interval_min=6.0, peak_electrons=300, background_e=3.0,
+        modality="widefield", na=0.45, magnification=20, size_px=300, um_per_px=0.65, slices=1, first_slice_um=3.0,
+        frames=20, interval_min=7.0, peak_electrons=300, background_e=3.0,
     ),
 )  # fmt: skip
 
