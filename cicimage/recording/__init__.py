@@ -1,6 +1,15 @@
 """Recordings: lazy T, C, Z, Y, X planes with units, one file per format, and the preflight gate."""
 
-from cicimage.recording.opening import Preflight, open_recording, preflight
+from cicimage.recording.opening import Preflight, open_recording, preflight, series_names
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, PlaneError, Recording
 
-__all__ = ["DEFAULT_BUDGET_BYTES", "Metadata", "PlaneError", "Preflight", "Recording", "open_recording", "preflight"]
+__all__ = [
+    "DEFAULT_BUDGET_BYTES",
+    "Metadata",
+    "PlaneError",
+    "Preflight",
+    "Recording",
+    "open_recording",
+    "preflight",
+    "series_names",
+]

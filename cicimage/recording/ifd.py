@@ -78,12 +78,15 @@ class TiffLayout:
         All of the chain in order, thumbnails included (OME-XML counts them).
     tags : mapping
         Values of the first page's tags that are not strip tables.
+    counts : mapping
+        Their counts as written (some makers put a number of planes there).
     """
 
     size: int
     byte_order: str
     pages: tuple[Ifd, ...]
     tags: Mapping[int, Tag]
+    counts: Mapping[int, int]
 
     @property
     def images(self) -> tuple[Ifd, ...]:
@@ -154,6 +157,7 @@ def read_layout(file: BinaryIO, path: Path) -> TiffLayout:
     offset = struct.unpack(order + ("Q" if big else "I"), head[8:16] if big else head[4:8])[0]
     pages: list[Ifd] = []
     first: dict[int, Tag] | None = None
+    counts: dict[int, int] = {}
     seen: set[int] = set()
     while offset:
         if offset in seen:
@@ -166,11 +170,12 @@ def read_layout(file: BinaryIO, path: Path) -> TiffLayout:
         entries, offset = _entries(reader, order, big, offset, number)
         page = _page(reader, order, entries, number, path.name)
         if first is None:
+            counts = {t: e[1] for t, e in entries.items()}
             first = {t: _value(reader, order, e, f"tag {t}") for t, e in entries.items() if t not in _TABLES}
         pages.append(page)
     if first is None or all(p.thumbnail for p in pages):
         raise RecordingError(f"{path.name}: holds no image (0 pages); it was never finished: copy or export it again")
-    return TiffLayout(reader.size, order, tuple(pages), first)
+    return TiffLayout(reader.size, order, tuple(pages), first, counts)
 
 
 _TABLES: Final = frozenset((273, 279, 324, 325))

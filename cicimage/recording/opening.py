@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cicimage.errors import RecordingError
+from cicimage.recording.czi_directory import is_czi
+from cicimage.recording.czi_recording import czi_series, open_czi
 from cicimage.recording.ifd import is_tiff
+from cicimage.recording.imagexpress import imagexpress_series, is_imagexpress, open_imagexpress
+from cicimage.recording.lif_recording import is_lif, lif_series, open_lif
+from cicimage.recording.metamorph import is_metamorph, metamorph_series, open_metamorph
+from cicimage.recording.name_pattern import is_pattern, open_pattern
+from cicimage.recording.nd2_chunks import is_nd2
+from cicimage.recording.nd2_recording import nd2_series, open_nd2
+from cicimage.recording.operetta import find_index, open_operetta, operetta_series
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, Recording
-from cicimage.recording.tiff import open_tiff
+from cicimage.recording.tiff import open_tiff, tiff_series
+from cicimage.recording.zarr_metadata import is_zarr
+from cicimage.recording.zarr_recording import open_zarr, zarr_series
 
 
 class Opener(Protocol):
@@ -31,7 +42,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of recording.
+    """A kind of recording. Another one is another row of :data:`FORMATS`.
 
     Attributes
     ----------
@@ -41,14 +52,27 @@ class Format:
         Whether a path with these first bytes (empty for folders) is of this kind.
     open : Opener
         Opens it.
+    series : callable
+        Names of the recordings within a path, in the order of ``--series``.
     """
 
     name: str
     matches: Callable[[Path, bytes], bool]
     open: Opener
+    series: Callable[[Path], tuple[str, ...]]
 
 
-FORMATS: Final[tuple[Format, ...]] = (Format("TIFF", lambda path, head: is_tiff(head), open_tiff),)
+FORMATS: Final[tuple[Format, ...]] = (
+    Format("files by name pattern", lambda path, _: is_pattern(path), open_pattern, lambda path: (path.name,)),
+    Format("TIFF", lambda _, head: is_tiff(head), open_tiff, tiff_series),
+    Format("ND2", lambda _, head: is_nd2(head), open_nd2, nd2_series),
+    Format("CZI", lambda _, head: is_czi(head), open_czi, czi_series),
+    Format("LIF", lambda _, head: is_lif(head), open_lif, lif_series),
+    Format("OME-Zarr", lambda path, _: is_zarr(path), open_zarr, zarr_series),
+    Format("Operetta", lambda path, _: find_index(path) is not None, open_operetta, operetta_series),
+    Format("MetaMorph", is_metamorph, open_metamorph, metamorph_series),
+    Format("ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series),
+)
 _SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
 
 
@@ -88,11 +112,31 @@ def open_recording(
         The file is not sound, or what it declares is not what it holds.
     """
     path = Path(path)
+    return _format_of(path).open(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+
+
+def series_names(path: str | Path) -> tuple[str, ...]:
+    """Names of the recordings within a path, in the order of ``series``; one for most files.
+
+    Plates give ``well/field``; stage positions, scenes and images their names.
+
+    Raises
+    ------
+    RecordingError
+        The file is not sound.
+    """
+    path = Path(path)
+    return _format_of(path).series(path)
+
+
+def _format_of(path: Path) -> Format:
     head = _head(path)
     for kind in FORMATS:
         if kind.matches(path, head):
-            return kind.open(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+            return kind
     names = ", ".join(k.name for k in FORMATS)
+    if path.is_dir():
+        raise RecordingError(f"{path.name}: is a folder that holds no recording of its own; known are {names}")
     what = "TIFF file" if path.suffix.lower() in _SUFFIXES else "recording"
     raise RecordingError(
         f"{path.name}: not a {what} that can be read (starts with {head[:8]!r}); known are {names}: "
@@ -101,7 +145,7 @@ def open_recording(
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
+    if path.is_dir() or is_pattern(path):
         return b""
     try:
         with path.open("rb") as file:

@@ -98,6 +98,11 @@ class Recording(ABC):
     dtype: np.dtype[Any]
     metadata: Metadata
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file or folder that pixels are read from."""
+        return (self.path,)
+
     @abstractmethod
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane.

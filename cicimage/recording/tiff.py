@@ -15,7 +15,7 @@ from cicimage.recording.axes import Axes, parse_axes
 from cicimage.recording.ifd import Ifd
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, PlaneError, Recording
 from cicimage.recording.tiff_files import TiffFiles, check_page
-from cicimage.recording.tiff_ome import arrange_ome, is_ome
+from cicimage.recording.tiff_ome import arrange_ome, is_ome, ome_series
 from cicimage.recording.tiff_page import UndecodableError
 from cicimage.recording.tiff_stack import arrange_stack
 
@@ -56,7 +56,7 @@ class TiffRecording(Recording):
         self._held: tuple[int, npt.NDArray[Any]] | None = None
         first_path, first = self._pages[int(self._where[0, 0, 0])]
         self.dtype = check_page(first, 0, first_path.name, memory_budget_bytes)
-        used = np.unique(self._where).tolist()
+        used = [n for n in np.unique(self._where).tolist() if n >= 0]
         for number in used:
             page_path, page = self._pages[number]
             if page.key != first.key:
@@ -68,10 +68,20 @@ class TiffRecording(Recording):
         t, c, z = self._where.shape
         self.sizes = {"T": t, "C": c, "Z": z, "Y": first.height, "X": first.width}
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that pixels are read from."""
+        return tuple(dict.fromkeys(path for path, _ in self._pages))
+
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         number = int(self._where[t, c, z])
+        if number < 0:
+            raise RecordingError(
+                f"{self.path.name}: channel {c} has one slice, slice {z} was asked for; use a channel that has all "
+                f"{self.sizes['Z']} slices"
+            )
         path, page = self._pages[number]
         if self._held is not None and self._held[0] == number:
             pixels = self._held[1]
@@ -133,6 +143,16 @@ def open_tiff(
     except BaseException:
         files.close()
         raise
+
+
+def tiff_series(path: Path) -> tuple[str, ...]:
+    """Names of the images of an OME-TIFF; the file's own name for others."""
+    files = TiffFiles()
+    try:
+        layout = files.layout(path)
+        return ome_series(path, layout) if is_ome(layout) else (path.name,)
+    finally:
+        files.close()
 
 
 def _shape(page: Ifd) -> str:

@@ -34,6 +34,11 @@ def is_ome(layout: TiffLayout) -> bool:
     return head.startswith("<") and "<OME" in head.replace("<ome:OME", "<OME")
 
 
+def ome_series(path: Path, layout: TiffLayout) -> tuple[str, ...]:
+    """Names of the images of the document."""
+    return tuple(e.get("Name", "") for e in images_of(_document(path, layout)))
+
+
 def arrange_ome(
     path: Path,
     layout: TiffLayout,
@@ -74,7 +79,7 @@ def _document(path: Path, layout: TiffLayout) -> Element:
     root = parse_xml(text, path.name)
     pointer = root.find("BinaryOnly")
     if pointer is not None:
-        companion = _beside(path, pointer.get("MetadataFile", ""))
+        companion = beside(path, pointer.get("MetadataFile", ""))
         if not companion.is_file():
             raise RecordingError(
                 f"{path.name}: its metadata are in {companion.name}, which is not in the folder; copy that file too"
@@ -85,8 +90,8 @@ def _document(path: Path, layout: TiffLayout) -> Element:
     return root
 
 
-def _beside(path: Path, name: str) -> Path:
-    """A file named in metadata, which must lie in the folder of the file that names it."""
+def beside(path: Path, name: str) -> Path:
+    """Path of a file named in metadata, which must lie in the folder of the file that names it."""
     plain = name and name not in (".", "..") and PurePosixPath(name).name == name == PureWindowsPath(name).name
     candidate = path.parent / (name or "?")
     if not plain or (candidate.exists() and candidate.resolve().parent != path.parent.resolve()):
@@ -144,7 +149,7 @@ def _file_of(path: Path, root: Element, image: OmeImage, block: TiffData) -> Pat
     own_uuid = root.get("UUID")
     if block.file_name is None or (own_uuid is not None and block.uuid == own_uuid):
         return path
-    named = _beside(path, block.file_name)
+    named = beside(path, block.file_name)
     # A file that was renamed still names itself as before: one name for all planes means this file.
     alone = len({b.file_name for b in image.blocks}) == 1
     return path if alone and not named.exists() else named

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
@@ -34,6 +33,8 @@ class ZarrRecording(Recording):
 
     def __init__(self, path: Path, image: Multiscale, budget: int, given: Collection[str]) -> None:
         self.path = path
+        import zarr  # half a second that only its users pay
+
         check_codecs(image.array)
         with faults_of(path, "OME-Zarr"):
             self._array = zarr.open_array(image.array, mode="r")

@@ -1,0 +1,210 @@
+"""MetaMorph series: a .nd file and its name_w1Wave_s1_t1.tif or .stk beside it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from cicimage.errors import RecordingError
+from cicimage.recording.foreign import choose_series
+from cicimage.recording.ifd import Ifd, TiffLayout
+from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um, plane_properties
+from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
+from cicimage.recording.recording import Metadata
+from cicimage.recording.scale import UM, Doorkeeper, median_interval
+from cicimage.recording.tiff import TiffRecording
+from cicimage.recording.tiff_files import TiffFiles
+
+_STK_PLANES: Final = 33629  # its count is the number of planes
+_ENDINGS: Final = r"\.(?:stk|tiff?)"
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a .nd file declares.
+
+    Attributes
+    ----------
+    stages : tuple of str
+        Stage positions by name; one unnamed where the stage did not move.
+    waves : tuple of (str, bool)
+        Wavelengths with whether they have a z-series.
+    n_times, n_slices : int
+        Lengths; 1 where there is none.
+    um_per_z : str or None
+        Step as written.
+    by_stage, by_time, by_wave : bool
+        Whether file names carry ``_s``, ``_t``, ``_w``.
+    """
+
+    stages: tuple[str, ...]
+    waves: tuple[tuple[str, bool], ...]
+    n_times: int
+    n_slices: int
+    um_per_z: str | None
+    by_stage: bool
+    by_time: bool
+    by_wave: bool
+
+
+def is_metamorph(path: Path, head: bytes) -> bool:
+    """Whether these first bytes are those of a .nd file."""
+    return path.suffix.lower() == ".nd" and head.lstrip(b"\xef\xbb\xbf").startswith(b'"NDInfoFile"')
+
+
+def read_nd(path: Path) -> Series:
+    """Read a .nd file.
+
+    Raises
+    ------
+    RecordingError
+        A count is no positive whole number, or the file stops before its end.
+    """
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    fields = {r[0].strip(): r[1].strip() if len(r) > 1 else "" for r in rows if r}
+    if "EndFile" not in fields:
+        raise RecordingError(f'{path.name}: ends before its "EndFile": cut short; copy the file again')
+
+    def on(key: str) -> bool:
+        return fields.get(key, "FALSE").upper() == "TRUE"
+
+    def count(key: str) -> int:
+        value = fields.get(key, "")
+        if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**7):
+            raise RecordingError(f"{path.name}: {key} is {value!r}; must be a whole number above 0: copy it again")
+        return int(value)
+
+    n_stages = count("NStagePositions") if on("DoStage") else 1
+    n_waves = count("NWavelengths") if on("DoWave") else 1
+    deep = on("DoZSeries")
+    return Series(
+        stages=tuple(fields.get(f"Stage{i + 1}") or str(i + 1) for i in range(n_stages)),
+        waves=tuple(
+            (fields.get(f"WaveName{i + 1}", f"w{i + 1}"), deep and fields.get(f"WaveDoZ{i + 1}", "TRUE") == "TRUE")
+            for i in range(n_waves)
+        ),
+        n_times=count("NTimePoints") if on("DoTimelapse") else 1,
+        n_slices=count("NZSteps") if deep else 1,
+        um_per_z=fields.get("ZStepSize") if deep else None,
+        by_stage=on("DoStage"),
+        by_time=on("DoTimelapse"),
+        by_wave=on("DoWave"),
+    )
+
+
+def metamorph_series(path: Path) -> tuple[str, ...]:
+    """Names of the stage positions."""
+    return read_nd(path).stages
+
+
+def open_metamorph(
+    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
+) -> TiffRecording:
+    """Open one stage position of a MetaMorph series; ``axes`` is not used, the .nd file knows them.
+
+    Raises
+    ------
+    RecordingError
+        Files are missing or unsound, or several stage positions and none chosen.
+    """
+    declared = read_nd(path)
+    stage = choose_series(path, declared.stages, series)
+    files = TiffFiles()
+    try:
+        beside = _files_beside(path, declared, stage)
+        layouts = {p: files.layout(p) for p in beside.values()}
+        pages = {p: _pages(layout) for p, layout in layouts.items()}
+        placed: dict[Place, PlaneFile] = {}
+        for (t, c), file in beside.items():
+            slices = declared.n_slices if declared.waves[c][1] else 1
+            if len(pages[file]) != slices:
+                raise RecordingError(
+                    f"{file.name}: {path.name} declares {slices} slices, found {len(pages[file])}; not zero-filled: "
+                    "copy or export the file again"
+                )
+            placed |= {(t, c, z): PlaneFile(file, z) for z in range(slices)}
+        names = tuple(n for n, _ in declared.waves)
+        door = Doorkeeper(path.name, given)
+        metadata = _metadata(declared, names, [layouts[beside[t, 0]] for t in range(declared.n_times)], door)
+        arrangement = arrange_files(path.name, placed, files, metadata, names, pages)
+        return TiffRecording(path, files, arrangement, memory_budget_bytes)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _files_beside(path: Path, declared: Series, stage: int) -> dict[tuple[int, int], Path]:
+    """File of each (time, wave) of one stage position."""
+    pattern = re.compile(
+        re.escape(path.stem)
+        + (r"_w(?P<wave>.*?)" if declared.by_wave else "")
+        + (rf"_s{stage + 1}" if declared.by_stage else "")
+        + (r"_t(?P<t>\d+)" if declared.by_time else "")
+        + _ENDINGS,
+        re.IGNORECASE,
+    )
+    # A wave named "488" is written w1488: number and name are compared together, signs apart.
+    waves = {_letters(f"{i + 1}{name}"): i for i, (name, _) in enumerate(declared.waves)}
+    waves |= {str(i + 1): i for i in range(len(declared.waves))}
+    found: dict[tuple[int, int], Path] = {}
+    for file in sorted(path.parent.iterdir()):
+        match = pattern.fullmatch(file.name)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        t, c = int(parts.get("t") or 1) - 1, waves.get(_letters(parts.get("wave") or "1"))
+        if c is not None and t < declared.n_times:
+            found[t, c] = file
+    wanted = declared.n_times * len(declared.waves)
+    if len(found) < wanted:
+        t, c = next((t, c) for t in range(declared.n_times) for c in range(len(declared.waves)) if (t, c) not in found)
+        raise RecordingError(
+            f"{path.name}: declares {wanted} files for stage position {stage + 1}, found {len(found)} (first missing "
+            f"w{c + 1}, t{t + 1}); not zero-filled: copy them into the same folder"
+        )
+    return found
+
+
+def _letters(text: str) -> str:
+    return "".join(ch for ch in text.lower() if ch.isalnum())
+
+
+def _pages(layout: TiffLayout) -> tuple[Ifd, ...]:
+    """Planes of a file: its pages, or those that a .stk puts behind its only one, or that ImageJ did."""
+    first = layout.images[0]
+    if _STK_PLANES in layout.counts:
+        n = layout.counts[_STK_PLANES]
+    else:
+        found = re.match(r"ImageJ=[^\n]*\nimages=(\d{1,9})\n", layout.description)
+        n = int(found[1]) if found else 1
+    if len(layout.images) > 1 or n == 1 or first.compression != 1 or first.tiled:
+        return layout.images
+    plane_bytes = first.height * first.width * first.samples * first.bits // 8
+    start = min(first.offsets)
+    fitting = (layout.size - start) // plane_bytes
+    whole = replace(first, segment_height=first.height, byte_counts=(plane_bytes,))
+    return tuple(replace(whole, offsets=(start + i * plane_bytes,)) for i in range(min(n, fitting)))
+
+
+def _metadata(declared: Series, names: tuple[str, ...], frames: list[TiffLayout], door: Doorkeeper) -> Metadata:
+    first = plane_properties(frames[0], door.name)
+    clock = np.array([acquired_s(plane_properties(f, door.name)) for f in frames])
+    time_s = door.times(clock, declared.n_times)
+    step = declared.um_per_z if declared.n_slices > 1 else None
+    return Metadata(
+        um_per_px=pixel_size_um(first, door),
+        um_per_z=door.positive("um_per_z", "ZStepSize", step, "um", UM),
+        frame_interval_s=median_interval(time_s),
+        time_s=time_s,
+        channel_names=names,
+        na=number(first, "_MagNA_"),
+        objective=first.get("_MagSetting_"),
+        notes=tuple(door.notes),
+    )
