@@ -55,7 +55,7 @@ SAMPLE_2D: Final = Scenario(
     design=Design(donors=1),
     acquisition=Acquisition(
         modality="widefield", na=0.45, magnification=20, size_px=300, um_per_px=0.65, slices=1, first_slice_um=3.0,
-        frames=20, interval_min=7.0, peak_electrons=300, background_e=3.0,
+        frames=18, interval_min=7.0, peak_electrons=300, background_e=3.0, counts_per_electron=0.4,
     ),
 )  # fmt: skip
 
