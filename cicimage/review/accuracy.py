@@ -45,7 +45,7 @@ def call_accuracy(
     """
     rows = []
     for item in queue:
-        if item.drawn != "random" or judged.get(item.id) not in ("accept", "reject"):
+        if item.drawn != "random" or judged.get(item.id) not in ("accept", "reject", "set"):
             continue
         c = item.candidate
         now = corrected[c.position].guest(guest_of(corrected[c.position], item)).frames

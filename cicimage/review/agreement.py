@@ -14,7 +14,7 @@ from cicimage.errors import ConfigurationError, ResultsError, nearest
 from cicimage.review.answer import guest_of
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
-from cicimage.review.edits import Edit, Verdict, parse_edit
+from cicimage.review.edits import Decision, Edit, Verdict, parse_edit
 from cicimage.review.log import ADJUDICATED, Record, history, log_path, read_log, reviewers
 from cicimage.review.queue import Item, build_queue, load_ground
 from cicimage.review.session import Session, is_finished, position_names
@@ -202,7 +202,12 @@ def _opinions(
 
 
 def _verdicts(edits: Any) -> dict[str, str]:
-    return {e.item: e.verdict for e in edits if isinstance(e, Verdict) and e.item and not e.repeat}
+    """Last verdict by item; ``set`` where states were set by hand since."""
+    found: dict[str, str] = {}
+    for e in edits:
+        if isinstance(e, Decision) and e.item and not getattr(e, "repeat", False):
+            found[e.item] = e.verdict if isinstance(e, Verdict) else "set"
+    return found
 
 
 def _opinion(corrected: Corrected, item: Item, verdict: str) -> Opinion:
@@ -251,7 +256,7 @@ def adjudicate(results: Results, first: str, second: str, *, tolerance_frames: i
     except BaseException:
         session.close()
         raise
-    settled = {e.item for _, e in session.edits() if isinstance(e, Verdict) and e.verdict != "unsure"}
+    settled = {i for i, v in _verdicts(e for _, e in session.edits()).items() if v != "unsure"}
     return session, [i for i in agreement.disputed if i.id not in settled]
 
 

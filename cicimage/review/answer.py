@@ -107,4 +107,5 @@ def _about(corrected: Corrected, item: Item, span: tuple[int, int]) -> dict[str,
         raise ReviewError("the guest of this item was deleted; go on with the next item (J)")
     return {
         "position": item.candidate.position, "guest": refer(corrected, guest, *span), "first": span[0], "last": span[1],
+        "item": item.id,
     }  # fmt: skip

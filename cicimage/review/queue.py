@@ -274,7 +274,7 @@ class Progress:
     Attributes
     ----------
     judged : dict of str to str
-        Last verdict by item: accept | reject | unsure; items settled by other means (location, entry) are ``set``.
+        Last verdict by item: accept | reject | unsure; ``set`` where entry, end or states were set by hand since.
     next : str
         Item to go on with; empty when all is done.
     """
@@ -288,8 +288,8 @@ def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> 
     judged: dict[str, str] = {}
     for record in done:
         edit = record.body["edit"]
-        if edit.get("item") and edit["kind"] == "verdict":
-            judged[edit["item"]] = edit["verdict"]
+        if edit.get("item") and edit["kind"] != "note":
+            judged[edit["item"]] = edit.get("verdict", "set")
     ids = [i.id for i in queue]
     start = ids.index(shown) if shown in ids else 0
     ring = ids[start:] + ids[:start]

@@ -69,6 +69,8 @@ class Decision(Edit):
     """First frame it speaks about."""
     last: int
     """Last frame it speaks about."""
+    item: str = ""
+    """The queue's item it was made on."""
 
     def change(self, draft: Draft) -> Change:
         """Alter no object: the edit itself is laid over the scores."""

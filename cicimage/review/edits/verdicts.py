@@ -28,8 +28,6 @@ class Verdict(Decision):
     """The host, where there is one."""
     was: dict[str, Any] = Field(default_factory=dict)
     """The event's row when it was judged; a rejected event is kept with it."""
-    item: str = ""
-    """The queue's item."""
     repeat: bool = False
     """Asked a second time to measure the reviewer's own constancy: changes nothing."""
 

@@ -1,0 +1,370 @@
+"""The reviewer's desk without any window: which item is up, which frame, what a key does.
+
+A viewer shows what stands here and passes keys on; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from cicimage.review.anchor import ReviewError
+from cicimage.review.answer import (
+    death_at,
+    end_at,
+    entry_at,
+    guest_of,
+    host_of,
+    living,
+    located,
+    refer_host,
+    verdict_on,
+)
+from cicimage.review.blinding import Blind
+from cicimage.review.corrected import Corrected
+from cicimage.review.edits import Decision, Edit, Note
+from cicimage.review.edits.states import Contact, Location, Viability
+from cicimage.review.queue import Item, Progress, build_queue, load_ground, progress
+from cicimage.review.session import Session, position_names
+from cicimage.store import Results
+
+FILM_FRAMES: Final = 9
+KEPT_POSITIONS: Final = 6
+"""Positions held in memory; others are read again when an item leads there."""
+
+Shown = Literal["all", "open", "unsure", "events", "near misses", "random"]
+FILTERS: Final[tuple[Shown, ...]] = ("all", "open", "unsure", "events", "near misses", "random")
+
+
+@dataclass(eq=False)
+class Desk:
+    """A session, its queue, and the place where one is.
+
+    Attributes
+    ----------
+    session : Session
+        The open log.
+    queue : list of Item
+        In order.
+    item : Item or None
+        What is up; None when the queue is empty.
+    frame : int
+        Frame on the screen.
+    span : (int, int)
+        Frames that location and viability keys speak about.
+    other : (str, int) or None
+        Population and id of the cell clicked last: partner of merge, swap and link, or the host meant.
+    heard : list of callable
+        Told ``"item"``, ``"frame"``, ``"edit"``, ``"other"``, ``"span"`` after each change.
+    """
+
+    session: Session
+    queue: list[Item]
+    item: Item | None = None
+    frame: int = 0
+    span: tuple[int, int] = (0, 0)
+    other: tuple[str, int] | None = None
+    shown: Shown = "all"
+    heard: list[Callable[[str], None]] = field(default_factory=list)
+    _by_id: dict[str, Item] = field(default_factory=dict, repr=False)
+    _recent: list[str] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def open(cls, results: Results, reviewer: str) -> Desk:
+        """Open or go on with a review.
+
+        Raises
+        ------
+        ResultsError
+            See :meth:`Session.open`.
+        """
+        session = Session.open(results, reviewer)
+        try:
+            queue = build_queue(load_ground(results, position_names(results)), session.salt)
+        except BaseException:
+            session.close()
+            raise
+        return cls.over(session, queue)
+
+    @classmethod
+    def over(cls, session: Session, queue: Sequence[Item]) -> Desk:
+        """A desk over a given queue, such as the disputed items of two reviewers."""
+        desk = cls(session, list(queue), _by_id={i.id: i for i in queue})
+        start = desk.progress.next or (queue[0].id if queue else "")
+        if start:
+            desk.go(start)
+        return desk
+
+    # ------------------------------------------------------------ where one is
+
+    @property
+    def blind(self) -> Blind:
+        """Shown names."""
+        return Blind(self.session.salt)
+
+    @property
+    def progress(self) -> Progress:
+        """What is judged and what comes next."""
+        return progress(self.queue, self.session.history.done, self.session.shown)
+
+    @property
+    def current(self) -> Item:
+        """The item that is up.
+
+        Raises
+        ------
+        ReviewError
+            The queue is empty.
+        """
+        if self.item is None:
+            raise ReviewError("the queue is empty: nothing was called and no guest was near a host")
+        return self.item
+
+    @property
+    def corrected(self) -> Corrected:
+        """The position on the screen."""
+        return self._position(self.current.candidate.position)
+
+    def _position(self, key: str) -> Corrected:
+        found = self.session.position(key)
+        self._recent = [*(k for k in self._recent if k != key), key]
+        while len(self._recent) > KEPT_POSITIONS:
+            self.session.loaded.pop(self._recent.pop(0), None)
+        return found
+
+    @property
+    def guest(self) -> int:
+        """The guest on the screen, 0 where it was deleted."""
+        return guest_of(self.corrected, self.current)
+
+    @property
+    def host(self) -> int:
+        """The host on the screen: the one clicked, else the likely one; 0 where there is none."""
+        if self.other is not None and self.other[0] == self.corrected.base.host != self.corrected.base.guest:
+            return self.other[1]
+        return host_of(self.corrected, self.current)
+
+    @property
+    def title(self) -> str:
+        """Where one is, in names that tell nothing."""
+        c = self.current.candidate
+        number = self.queue.index(self.current) + 1
+        return (
+            f"{self.blind.item(self.current.id)}  ·  {number} of {len(self.queue)}  ·  {self.blind.field(c.position)}"
+            f"  ·  {self.blind.guest(c.position, c.guest_id)}"
+        )
+
+    @property
+    def called(self) -> str:
+        """What the program says of the item, in words."""
+        c = self.current.candidate
+        if c.call == "event":
+            row = self.corrected.base.events.iloc[c.event - 1]
+            if not np.isnan(row["entry_frame"]):
+                how = "inside when first seen" if row["prevalent"] else f"entry at frame {int(row['entry_frame'])}"
+                return f"inside, {how}, until frame {c.last}"
+            return f"entry begun at frame {c.first}, not completed"
+        where = f"frames {c.first} to {c.last}"
+        words = {"unresolved": "cannot tell", "on_top": "on top of a host", "under": "under a host",
+                 "between": "between two hosts", "attached": "attached", "free": "free", "inside": "inside",
+                 "entering": "entering"}  # fmt: skip
+        return f"{words[c.call]}, {where}"
+
+    def go(self, item_id: str) -> None:
+        """Show an item."""
+        self.item = self._by_id[item_id]
+        c = self.item.candidate
+        self.frame, self.span, self.other = self.item.frame, (c.first, c.last), None
+        self.session.show(item_id)
+        self._tell("item")
+
+    def next(self) -> None:
+        """Go on to the next item that is shown and open; the next shown one where all are judged."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Go back to the item before."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        ids = [i.id for i in self.listed()]
+        if not ids or self.item is None:
+            return
+        whole = [i.id for i in self.queue]
+        at, open_ids = whole.index(self.item.id), self.open_ids()
+        if by > 0:
+            ring = whole[at + 1 :] + whole[: at + 1]
+            wanted = [i for i in ring if i in set(ids)]
+            chosen = [i for i in wanted if i in open_ids and i != self.item.id] or wanted
+        else:
+            ring = whole[:at][::-1] + whole[at:][::-1]
+            chosen = [i for i in ring if i in set(ids)]
+        if chosen:
+            self.go(chosen[0])
+
+    def open_ids(self) -> set[str]:
+        """Items not judged yet; where all are, those judged unsure."""
+        judged = self.progress.judged
+        return {i.id for i in self.queue if i.id not in judged} or {i for i, v in judged.items() if v == "unsure"}
+
+    def listed(self) -> list[Item]:
+        """Items under the filter chosen."""
+        judged = self.progress.judged
+        keep: dict[Shown, Callable[[Item], bool]] = {
+            "all": lambda i: True,
+            "open": lambda i: i.id not in judged,
+            "unsure": lambda i: judged.get(i.id) == "unsure",
+            "events": lambda i: i.candidate.call == "event",
+            "near misses": lambda i: i.candidate.call in ("under", "on_top", "between", "unresolved"),
+            "random": lambda i: i.drawn == "random",
+        }
+        return [i for i in self.queue if keep[self.shown](i)]
+
+    def look_at(self, frame: int) -> None:
+        """Show another frame."""
+        self.frame = int(np.clip(frame, 0, self.corrected.base.n_frames - 1))
+        self._tell("frame")
+
+    def select(self, first: int, last: int) -> None:
+        """Choose the frames that location and viability speak about."""
+        low, high = sorted((first, last))
+        self.span = (max(0, low), min(self.corrected.base.n_frames - 1, high))
+        self._tell("span")
+
+    def click(self, population: str, cell_id: int) -> None:
+        """Choose another cell: partner of a track edit, or the host meant."""
+        self.other = (population, cell_id) if cell_id else None
+        self._tell("other")
+
+    # ------------------------------------------------------------ what is on the screen
+
+    def film(self) -> list[int]:
+        """Frames of the filmstrip: the interval and what came before and after it, the focus among them."""
+        c = self.current.candidate
+        n = self.corrected.base.n_frames
+        before = max(2, (c.last - c.first) // 6)
+        low, high = max(0, min(c.first, c.focus) - before), min(n - 1, c.last + before)
+        frames = {round(x) for x in np.linspace(low, high, FILM_FRAMES - 1)} | {c.focus}
+        spare = [f for f in range(max(0, low - FILM_FRAMES), min(n, high + FILM_FRAMES + 1)) if f not in frames]
+        spare.sort(key=lambda f: abs(f - c.focus))
+        return sorted([*frames, *spare[: max(0, FILM_FRAMES - len(frames))]])[:FILM_FRAMES]
+
+    def rows(self) -> pd.DataFrame:
+        """The guest's frames as they stand, in order."""
+        return self.corrected.guest(self.guest).frames.sort_values("frame", kind="stable")
+
+    def evidence(self) -> pd.DataFrame:
+        """Evidence of the guest against the host on the screen, in order."""
+        pairs = self.corrected.guest(self.guest).pairs
+        return pairs[pairs["host_id"] == self.host].sort_values("frame", kind="stable")
+
+    def stay(self) -> tuple[int, int]:
+        """Frames of the stay or stretch the entry and end keys speak about."""
+        rows = self.rows()
+        c = self.current.candidate
+        within = rows[(rows["location"] == "inside") & (rows["frame"] >= c.first) & (rows["frame"] <= c.last)]
+        if not len(within):
+            return self.span
+        inside = rows["location"].to_numpy(object) == "inside"
+        frame = rows["frame"].to_numpy()
+        at = int(np.searchsorted(frame, within["frame"].iloc[0]))
+        last = at
+        while last + 1 < len(frame) and inside[last + 1]:
+            last += 1
+        while at > 0 and inside[at - 1]:
+            at -= 1
+        return int(frame[at]), int(frame[last])
+
+    def lines(self) -> dict[str, int]:
+        """Frames of entry, end and death as they stand; those there are not are left out."""
+        scored = self.corrected.guest(self.guest)
+        first, last = self.stay()
+        found = {}
+        if (self.rows()["location"] == "inside").any():
+            found = {"entry": first, "end": last}
+        death = scored.guests["death_frame"]
+        if len(death) and not np.isnan(death.iloc[0]):
+            found["death"] = int(death.iloc[0])
+        return found
+
+    # ------------------------------------------------------------ what is done
+
+    def do(self, edit: Edit) -> None:
+        """Carry out an edit on the position on the screen."""
+        self.session.do(edit)
+        self._tell("edit")
+
+    def judge(self, verdict: Literal["accept", "reject", "unsure"]) -> None:
+        """Give a verdict and go on to the next item."""
+        edit = verdict_on(self.corrected, self.current, verdict)
+        if self.other is not None and verdict == "reject" and self.other[0] == self.corrected.base.host:
+            edit = edit.model_copy(update={"host": refer_host(self.corrected, self.other[1], self.current.frame)})
+        self.do(edit)
+        self.next()
+
+    def locate(self, location: Location, contact: Contact = "unresolved") -> None:
+        """Say where the guest was in the chosen frames."""
+        host = self.host if location != "free" else 0
+        self.do(located(self.corrected, self.current, self.span, location, contact, host))
+
+    def live(self, viability: Viability) -> None:
+        """Say whether the guest lived in the chosen frames."""
+        self.do(living(self.corrected, self.current, self.span, viability))
+
+    def enter_here(self, frame: int | None = None) -> None:
+        """The entry was at the frame on the screen."""
+        self.do(entry_at(self.corrected, self.current, self.stay(), self.frame if frame is None else frame))
+
+    def end_here(self, frame: int | None = None) -> None:
+        """The frame on the screen was the last one inside."""
+        self.do(end_at(self.corrected, self.current, self.stay(), self.frame if frame is None else frame))
+
+    def die_here(self, frame: int | None = None) -> None:
+        """The guest is dead from the frame on the screen on."""
+        self.do(death_at(self.corrected, self.current, self.span, self.frame if frame is None else frame))
+
+    def not_dead(self) -> None:
+        """The guest did not die."""
+        self.do(death_at(self.corrected, self.current, self.span, None))
+
+    def note(self, text: str) -> None:
+        """Keep a remark on the item."""
+        c = self.current
+        self.do(Note(position=c.candidate.position, text=text, frame=self.frame, item=c.id))
+
+    def notes(self) -> list[str]:
+        """Remarks on the item."""
+        return [e.text for _, e in self.session.edits() if isinstance(e, Note) and e.item == self.current.id]
+
+    def undo(self) -> str:
+        """Take the last edit back and go where it was; returns what it was, empty where there was none."""
+        return self._back(self.session.undo(), "undone")
+
+    def redo(self) -> str:
+        """Do again what was undone last; returns what it was."""
+        return self._back(self.session.redo(), "done again")
+
+    def _back(self, edit: Edit | None, what: str) -> str:
+        if edit is None:
+            return ""
+        item = edit.item if isinstance(edit, Decision | Note) else ""
+        if item in self._by_id and (self.item is None or item != self.item.id):
+            self.go(item)
+        self._tell("edit")
+        return f"{what}: {edit.title}"
+
+    def verdict(self) -> str:
+        """Verdict on the item on the screen, empty where there is none."""
+        return self.progress.judged.get(self.current.id, "")
+
+    def close(self) -> None:
+        """Release the lock; all is written already."""
+        self.session.close()
+
+    def _tell(self, what: str) -> None:
+        for listener in list(self.heard):
+            listener(what)
