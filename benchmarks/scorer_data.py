@@ -53,7 +53,7 @@ def draw_scenario(regime: str, seed: int) -> Scenario:
         "acquisition__read_noise_e": u(1.0, 3.0), "acquisition__axial_blur": u(1.1, 1.5),
         "nuisances__bleed_through": u(0.01, 0.12), "nuisances__bleaching": u(0.0, 0.3),
         "nuisances__drift_um": u(0.0, 0.3),
-        "nuisances__vignetting": u(0.05, 0.35), "nuisances__guest_mottle": u(0.05, 0.25),
+        "nuisances__vignetting": u(0.05, 0.35), "guests__mottle": u(0.05, 0.25), "hosts__mottle": u(0.1, 0.35),
         "nuisances__focus_drift_um": u(0.05, 0.3),
     }  # fmt: skip
     changes |= _optics(regime, rng)
