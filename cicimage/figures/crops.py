@@ -189,7 +189,7 @@ def outlines_of(pixels: BoolArray, panel: int, who: int, offset_px: tuple[int, i
     offset_px : (int, int)
         Where the mask's first pixel lies in the crop, (y, x).
     """
-    found, _ = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    found, _ = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     shift = np.asarray(offset_px, dtype=np.float32)
     return [Outline(panel, who, c.reshape(-1, 2)[:, ::-1].astype(np.float32) + shift) for c in found if len(c) > 2]
 

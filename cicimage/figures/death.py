@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from cicimage.figures.forest import interval_bar, ratio_axis, ratio_limits
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, canvas, donor_shapes, dress, plain, say_empty, wrapped
+from cicimage.figures.style import INK, canvas, donor_shapes, dress, plain, say_empty, upright, wrapped, y_top
 from cicimage.figures.superplot import donor_estimates
 from cicimage.figures.words import count, interval, number, printable, wording
 
@@ -63,6 +63,8 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[st
     conditions = list(colours)
     shapes = donor_shapes(sorted({d for d in wells["donor"] if d}))
     of_place = {p: donor_estimates(wells[wells["estimand"] == p]) for p in (OUTSIDE, INSIDE)}
+    points = np.concatenate([t["estimate"].to_numpy(dtype=float) for t in (rates, *of_place.values())]) * _SCALE
+    top = y_top(list(points), list(rates["ci_high"] * _SCALE))
     for i, condition in enumerate(conditions):
         x = (i - 0.2, i + 0.2)
         pair = pd.concat(
@@ -80,9 +82,7 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[st
             row = rates[(rates["condition"] == condition) & (rates["estimand"] == place)]
             if len(row) and pd.notna(row["estimate"].iloc[0]):
                 r = row.iloc[0]
-                ax.plot(
-                    [at, at], [np.nan_to_num(r["ci_low"]) * _SCALE, r["ci_high"] * _SCALE], color=INK, linewidth=1.3
-                )
+                upright(ax, at, r["ci_low"] * _SCALE, r["ci_high"] * _SCALE, top)
                 ax.plot([at - 0.06, at + 0.06], [r["estimate"] * _SCALE] * 2, color=INK, linewidth=2.4, clip_on=False)
     ticks = [i + d for i in range(len(conditions)) for d in (-0.2, 0.2)]
     ax.set_xticks(ticks, ["outside", "inside"] * len(conditions))
@@ -92,7 +92,7 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[st
                     textcoords="offset points", ha="center", va="top", fontsize=9.5, color=INK, fontweight="bold",
                     annotation_clip=False)  # fmt: skip
     ax.set_xlim(-0.55, len(conditions) - 0.45)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, top)
 
 
 def _ratios(ax: Axes, hazards: pd.DataFrame, colours: dict[str, str]) -> None:

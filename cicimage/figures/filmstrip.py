@@ -15,6 +15,7 @@ from cicimage.figures.lettering import RGB, width_px
 from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, bake, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS
 from cicimage.figures.words import LOCATIONS
+from cicimage.methods import noise_sd
 
 _COLOURS: Final[dict[str, RGB]] = {
     "host": (255, 0, 255), "guest": (0, 255, 0), "effector": (70, 140, 255), "other": (150, 150, 150),
@@ -23,6 +24,7 @@ _KINDS: Final[dict[int, LineKind]] = {HOST: "host", OTHER_GUEST: "other", GUEST:
 _INK: Final[RGB] = (29, 39, 48)
 _MUTED: Final[RGB] = (92, 104, 115)
 _ENTRY: Final[RGB] = (0, 114, 178)
+_DEATH_NOISE: Final = 15.0  # the death marker is shown over at least this many noise SDs
 _GAP: Final = 3
 _HEAD: Final = 18
 _STRIP: Final = 17
@@ -169,7 +171,12 @@ def _limits(crops: EventCrops, channel: int) -> tuple[float, float]:
     if crops.limits is not None:
         low, high = (float(v) for v in crops.limits[channel])
     else:
-        low, high = (float(v) for v in np.percentile(crops.xy[:, channel], (2, 99.7)))
+        # Zero is what lies beyond the frame's border.
+        seen = crops.xy[:, channel][crops.xy[:, channel] > 0]
+        low, high = (float(v) for v in np.percentile(seen, (2, 99.7))) if seen.size else (0.0, 1.0)
+    if crops.roles[channel] == "death":
+        # Without a dead cell the brightest pixels are noise, which must not look like a signal.
+        high = max(high, low + _DEATH_NOISE * noise_sd(crops.xy[:, channel]))
     return low, high if high > low else low + 1
 
 
@@ -224,11 +231,38 @@ def _lines(
     crops: EventCrops, panel: int, who: int, zoom: float, shift: npt.NDArray[np.float32], from_y: int, height: int
 ) -> list[Line]:
     lines = []
+    last = np.asarray(crops.xy.shape[2:], np.float32) - 1
     for outline in _outlines(crops, panel, who):
         points = (outline.points_px - np.asarray([from_y, 0], np.float32) + 0.5) * zoom - 0.5
         points[:, 0] = np.clip(points[:, 0], 0, height - 1)
-        lines.append(Line((points + shift).astype(np.float32), _KINDS[who], closed=True))
+        points = (points + shift).astype(np.float32)
+        pieces = _off_border(outline.points_px, last)
+        if pieces is None:
+            lines.append(Line(points, _KINDS[who], closed=True))
+        else:
+            lines += [Line(points[piece], _KINDS[who]) for piece in pieces]
     return lines
+
+
+def _off_border(points: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) -> list[npt.NDArray[np.int64]] | None:
+    """Pieces of a closed outline that do not run along the crop's border, as point numbers; None for all of it.
+
+    Where a mask is cut by the crop its outline follows the border, which is no edge of the cell.
+    """
+    following = np.roll(points, -1, axis=0)
+    along = ((points <= 0) & (following <= 0)) | ((points >= last) & (following >= last))
+    cut: npt.NDArray[np.bool_] = np.logical_or(along[:, 0], along[:, 1])
+    if not cut.any():
+        return None
+    n = len(points)
+    start = int(np.flatnonzero(cut)[-1]) + 1
+    pieces: list[list[int]] = [[start % n]]
+    for k in (int(v) % n for v in range(start, start + n)):
+        if cut[k]:
+            pieces.append([(k + 1) % n])
+        else:
+            pieces[-1].append((k + 1) % n)
+    return [np.asarray(p) for p in pieces if len(p) > 1]
 
 
 def _cut_ticks(

@@ -97,10 +97,14 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
     for side in (left, right):
         side.set_axis_off()
     _header(right, -0.6)
+    alone = rows["reference"].nunique() == 1
+    if alone:
+        against = f"against {plain(rows['reference'].iloc[0], 30)}"
+        left.text(0.04, 1.0, against, transform=left.transAxes, fontsize=8.5, color=MUTED, va="bottom")
     shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(colours)}
     y = 0
     for estimand, group in rows.groupby("estimand", sort=False):
-        left.text(0.0, y, wording(str(estimand)).title, transform=left.get_yaxis_transform(), fontsize=9.5,
+        left.text(0.0, y, plain(wording(str(estimand)).title, 40), transform=left.get_yaxis_transform(), fontsize=9.5,
                   fontweight="bold", color=INK, va="center")  # fmt: skip
         if y:
             for axes in (left, ax, right):
@@ -108,8 +112,8 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
         for row in records(group):
             y += 1
             condition = str(row["condition"])
-            versus = f"{plain(condition, 22)} / {plain(row['reference'], 14)}"
-            left.text(0.04, y, versus, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
+            name = plain(condition, 38) if alone else f"{plain(condition, 22)} / {plain(row['reference'], 14)}"
+            left.text(0.04, y, name, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
             bar = (row["ratio"], row["ci_low"], row["ci_high"])
             interval_bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
             _numbers(right, y, row)
@@ -143,11 +147,12 @@ def _header(ax: Axes, y: float) -> None:
 
 
 def _numbers(ax: Axes, y: float, row: dict[str, Any]) -> None:
+    tested = row["unit_of_replication"] != "none"
     p = row["p_adjusted"] if pd.notna(row["p_adjusted"]) else row["p_value"]
     texts = (
         f"{number(row['ratio'])}  ({interval(row['ci_low'], row['ci_high'])})",
-        f"{int(row['n_pairs'])}" if row["unit_of_replication"] != "none" else "–",
-        p_value(p).removeprefix("p = ").removeprefix("p "),
+        f"{int(row['n_pairs'])}" if tested else "–",
+        p_value(p if tested else float("nan")).removeprefix("p = ").removeprefix("p "),
     )
     for x, text in zip(_COLUMNS, texts, strict=True):
         ax.text(x, y, text, transform=ax.get_yaxis_transform(), fontsize=9, color=INK, va="center")

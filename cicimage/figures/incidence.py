@@ -5,7 +5,7 @@ from __future__ import annotations
 from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, table_of
-from cicimage.figures.style import canvas, condition_dashes, dress, say_empty
+from cicimage.figures.style import canvas, condition_dashes, dress, say_empty, y_top
 from cicimage.figures.words import exact, interval, number, plural, printable
 
 CURVE = "entry_cumulative_incidence"
@@ -45,7 +45,7 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
             ax.set_xlim(0, times[-1] if len(times) > 1 else None)
             ax.set_xticks(times)
             ax.tick_params(labelbottom=True)
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(0, min(y_top(list(rows["estimate"] * 100), list(rows["ci_high"] * 100)), 102))
             if column == 0:
                 risk_table(table, of, times, colours)
             else:

@@ -47,11 +47,15 @@ LIMITS: Final = {
 GRADES: Final = ("good", "look", "bad")
 _PERCENT: Final = frozenset({"focus_lost", "signal_left", "saturated", "count_jump", "flagged"})
 _OUT_OF_FOCUS: Final = 0.6  # of the position's median sharpness
+_SHOWS_CELLS: Final = 10.0  # signal over noise SD below which a channel tells nothing of the focus
 _FEW_GUESTS: Final = 10  # a change of two among five guests is no alarm
 
 
 def focus_share(qc: pd.DataFrame) -> pd.DataFrame:
-    """Sharpness against the median of the same position and channel, and the worst channel per frame.
+    """Sharpness against the usual one of the same position and channel, the median over channels that show cells.
+
+    Focus is lost in all channels at once; a channel that holds little more than noise, such as a death marker before
+    anything died, cannot tell.
 
     Returns
     -------
@@ -59,9 +63,11 @@ def focus_share(qc: pd.DataFrame) -> pd.DataFrame:
         position, frame, time_h, focus (1 = as sharp as usual).
     """
     rows = qc.dropna(subset=["sharpness"])
+    snr = (rows["signal"] / rows["noise_sd"]).groupby([rows["position"], rows["channel"]]).transform("median")
+    rows = rows[~(snr < _SHOWS_CELLS)]
     usual = rows.groupby(["position", "channel"])["sharpness"].transform("median")
     rows = rows.assign(focus=rows["sharpness"] / usual.where(usual > 0))
-    return rows.groupby(["position", "frame", "time_h"])["focus"].min().reset_index()
+    return rows.groupby(["position", "frame", "time_h"])["focus"].median().reset_index()
 
 
 def count_cells(cells: pd.DataFrame) -> pd.DataFrame:

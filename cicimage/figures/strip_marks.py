@@ -112,10 +112,8 @@ def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
         if isinstance(mark, Line):
             lines.setdefault(mark.kind, []).append(_path(mark))
         elif isinstance(mark, Box):
-            fill = "#fff" if mark.hatch else _hex(mark.colour)
-            rest.append(
-                f'<path d="M{mark.x:.0f} {mark.y:.0f}h{mark.w:.0f}v{mark.h:.0f}h-{mark.w:.0f}z" fill="{fill}"/>'
-            )
+            how = _hex(mark.colour) + ('" stroke="#8a949c" stroke-dasharray="3 2' if mark.hatch else "")
+            rest.append(f'<path d="M{mark.x:.0f} {mark.y:.0f}h{mark.w:.0f}v{mark.h:.0f}h-{mark.w:.0f}z" fill="{how}"/>')
         else:
             rest.append(_letters(mark))
     drawn = "".join(f'<path class="{kind}" d="{"".join(paths)}"/>' for kind, paths in lines.items())

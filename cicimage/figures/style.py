@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -62,7 +63,7 @@ def plain(name: object, most: int = 28) -> str:
 
 def wrapped(name: object, room: int) -> str:
     """A name in two lines where one of ``room`` letters does not hold it, broken at a blank, plus or hyphen."""
-    text = plain(name)
+    text = plain(name, 2 * max(room, 20))
     cuts = [i for i, letter in enumerate(text) if letter in " +_-/" and i]
     if len(text) <= room or not cuts:
         return text
@@ -91,6 +92,32 @@ def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", gr
     ax.set_axisbelow(True)
     if grid in ("x", "y"):
         ax.grid(axis="x" if grid == "x" else "y", color=RULE, linewidth=0.7)
+
+
+def y_top(points: Sequence[float], highs: Sequence[float]) -> float:
+    """Upper end of an axis from 0: holds all points, and intervals up to twice and a half the highest point.
+
+    One interval without events must not flatten what was measured; it leaves the axis with an arrow.
+
+    Examples
+    --------
+    >>> [round(y_top(points, [high]), 3) for points, high in (([1, 4], 6.0), ([1, 4], 80.0), ([0.0], 3.0))]
+    [6.6, 11.0, 3.3]
+    """
+    seen = [p for p in points if np.isfinite(p)]
+    ends = [h for h in highs if np.isfinite(h)]
+    point, end = max(seen, default=0.0), max(ends, default=0.0)
+    top = max(point, min(end, 2.5 * point) if point > 0 else end)
+    return top * 1.1 if top > 0 else 1.0
+
+
+def upright(ax: Axes, x: float, low: float, high: float, top: float) -> float:
+    """Draw an upright interval; where it leaves the axis it ends in an arrow. Returns where it ends."""
+    end = min(high, top)
+    ax.plot([x, x], [low if np.isfinite(low) else 0.0, end], color=INK, linewidth=1.4, zorder=4)
+    if high > top:
+        ax.plot(x, top, marker="^", color=INK, markersize=6, clip_on=False, zorder=4)
+    return end
 
 
 def say_empty(ax: Axes, sentence: str) -> None:

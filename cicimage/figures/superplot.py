@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty, wrapped
+from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty, upright, wrapped, y_top
 from cicimage.figures.words import Wording, count, interval, listed, number, plural, printable, wording
 
 _SPREAD = 0.42  # width over which donors stand side by side within one condition
@@ -56,7 +56,8 @@ def superplot(
     names = [estimands] if isinstance(estimands, str) else list(estimands)
     colours = colours_of(source, condition_order(source))
     donors = sorted({d for d in wells["donor"] if d})
-    n_columns = min(len(names), 3) or 1
+    most = 3 if len(colours) <= 3 else 2 if len(colours) <= 5 else 1
+    n_columns = min(len(names), most) or 1
     n_rows = -(-len(names) // n_columns) or 1
     usual = 10.0 if len(names) > 1 else min(max(5.2, 2.3 * len(colours)), 10.0)
     figure = canvas(width_in or usual, (3.9 if n_rows == 1 else 3.1) * n_rows + (0.3 if donors else 0))
@@ -129,6 +130,8 @@ def _panel(
     shapes = donor_shapes(donors)
     by_donor, conditions = donor_estimates(wells), list(colours)
     offsets = _offsets(donors)
+    points = np.concatenate([t["estimate"].to_numpy(dtype=float) for t in (wells, rates, by_donor)]) * words.scale
+    top = y_top(list(points), list(rates["ci_high"] * words.scale))
     for donor in donors:
         line = by_donor[by_donor["donor"] == donor].set_index("condition")["estimate"].reindex(conditions)
         xs = np.arange(len(conditions)) + offsets[donor]
@@ -143,12 +146,11 @@ def _panel(
     for x, condition in enumerate(conditions):
         nameless = wells[(wells["condition"] == condition) & (wells["donor"] == "")]
         _dots(ax, x - 0.1, nameless["estimate"] * words.scale, colours[condition])
-        _estimate(ax, x + 0.34, rates[rates["condition"] == condition], words.scale, colours[condition])
+        _estimate(ax, x + 0.34, rates[rates["condition"] == condition], words.scale, colours[condition], top)
     ax.set_xticks(range(len(conditions)), [wrapped(c, max(8, 44 // len(conditions))) for c in conditions])
     ax.tick_params(axis="x", length=0, pad=6)
     ax.set_xlim(-0.5, len(conditions) - 0.4)
-    ax.set_ylim(bottom=0)
-    ax.margins(y=0.08)
+    ax.set_ylim(0, top)
 
 
 def _offsets(donors: list[str]) -> dict[str, float]:
@@ -165,7 +167,7 @@ def _dots(ax: Axes, x: float, values: pd.Series, colour: str) -> None:
     ax.plot(x + beside, values, ".", color=colour, alpha=0.45, markersize=5, zorder=2, clip_on=False)
 
 
-def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str) -> None:
+def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str, top: float) -> None:
     if row.empty or pd.isna(row["estimate"].iloc[0]):
         return
     r = row.iloc[0]
@@ -173,12 +175,11 @@ def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str) 
     bounds = r["bound_low"] * scale, r["bound_high"] * scale
     if not np.isnan(bounds).any() and bounds[1] != bounds[0]:
         ax.fill_between([x - 0.08, x + 0.08], min(bounds), max(bounds), color=colour, alpha=0.18, linewidth=0, zorder=2)
-    if np.isfinite(high):
-        ax.plot([x, x], [low if np.isfinite(low) else 0.0, high], color=INK, linewidth=1.4, zorder=4)
+    end = upright(ax, x, low, high, top) if np.isfinite(high) else estimate
     ax.plot([x - 0.08, x + 0.08], [estimate, estimate], color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt",
             clip_on=False)  # fmt: skip
-    ax.annotate(number(estimate), (x + 0.08, estimate), textcoords="offset points", fontsize=8.5, color=INK,
-                va="center", xytext=(4, 0), annotation_clip=False)  # fmt: skip
+    ax.annotate(number(estimate), (x, end), textcoords="offset points", xytext=(0, 5 if end == top else 3),
+                fontsize=8.5, color=INK, ha="center", va="bottom", annotation_clip=False)  # fmt: skip
 
 
 def _legend(donors: list[str]) -> list[Line2D]:

@@ -42,7 +42,7 @@ ESTIMANDS: Final[dict[str, Wording]] = {
         "Entry rate", "entries per 100 guest-hours", 100, "entries", _GUEST_HOURS,
         "Completed entries into a host over the time guests spent outside and alive.",
     ),
-    "entry_rate_first_per_guest_h": Wording(
+    "first_entry_rate_per_guest_h": Wording(
         "First-entry rate", "first entries per 100 guest-hours", 100, "first entries", _GUEST_HOURS,
         "First completed entries over the time guests spent outside before it.",
     ),
@@ -105,6 +105,23 @@ ESTIMANDS: Final[dict[str, Wording]] = {
     "host_death_rate_per_h": Wording(
         "Host death rate", "host deaths per 100 host-hours", 100, "host deaths", "host-hours",
         "Hosts that died over the time hosts were watched.",
+    ),
+    "host_death_rate_with_guest_per_h": Wording(
+        "Host death rate, guest inside", "host deaths per 100 host-hours", 100, "host deaths",
+        "host-hours with a guest",
+        "Deaths of hosts over the time they held a guest.",
+    ),
+    "host_death_rate_without_guest_per_h": Wording(
+        "Host death rate, no guest inside", "host deaths per 100 host-hours", 100, "host deaths", "host-hours empty",
+        "Deaths of hosts over the time they held none.",
+    ),
+    "host_death_rate_with_vs_without_guest": Wording(
+        "Host death with against without a guest", "rate ratio", 1, "host deaths", "host-hours",
+        "How often hosts die while they hold a guest against while they hold none.",
+    ),
+    "survival_after_release_fraction": Wording(
+        "Guests alive after their host died", "% of guests released", 100, "guests alive", "guests released",
+        "Share of guests let go by their host's death that were alive when last seen.",
     ),
     "death_hazard_inside_vs_outside": Wording(
         "Death inside against outside", "hazard ratio", 1, "deaths", "hours",
@@ -239,17 +256,19 @@ def p_value(p: float) -> str:
 
 
 def tight(text: str) -> str:
-    r"""Keep numbers and their units on one line.
+    r"""Keep numbers and their units on one line, and write um as µm.
 
     Examples
     --------
     >>> tight("95 % interval, p < 0.001")
     '95\xa0% interval, p\xa0<\xa00.001'
     """
+    text = _MICRON.sub("\u00a0µm", text)
     return _UNIT.sub("\u00a0", _P_VALUE.sub("p\u00a0\\1\u00a0", text))
 
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|µm|h|min|times|donors?|nM|µM)(?!\w))")
+_MICRON = re.compile(r"(?<=\d) um\b")
 _P_VALUE = re.compile(r"\bp ([<=]) (?=\d)")
 
 

@@ -43,6 +43,12 @@ ROW_BYTES: Final = 500
 DOWNLOAD_BYTES: Final = 700_000
 EVENT_ROWS: Final = 2000
 _DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
+# The others stand in the table below it: a forest of everything is read by nobody.
+_FOREST: Final = (
+    "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "entries_per_seeded_cell",
+    "contact_rate_per_guest_h", "escape_rate_per_h", "death_rate_outside_per_h", "inside_occupancy_end",
+    "host_death_rate_with_vs_without_guest", "survival_after_release_fraction",
+)  # fmt: skip
 _DOWNLOADS: Final = (
     "rates",
     "comparisons",
@@ -172,7 +178,9 @@ def _rates_pictures(data: ReportData, others: list[str]) -> list[Picture]:
     pictures = [superplot(tables, data.primary)]
     compared = table_or_empty(tables, "comparisons")["estimand"]
     if len(compared):
-        order = [data.primary, *(e for e in dict.fromkeys(compared) if e not in (data.primary, HAZARD))]
+        order = [data.primary, *(e for e in _FOREST if e != data.primary)]
+        if not set(order) & set(compared):
+            order = list(dict.fromkeys(compared))
         pictures.append(forest(tables, order))
     if of:
         pictures.append(superplot(tables, of, key="superplot-others"))

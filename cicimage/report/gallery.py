@@ -39,6 +39,7 @@ class Card:
     entered: str
     stay: str
     ended: str
+    story: str
     score: str
     p: float
     reviewed: bool
@@ -46,6 +47,7 @@ class Card:
     image: str = ""
     overlay: Markup = NOTHING
     size: tuple[int, int] = (0, 0)
+    share: float = 100.0
     alt: str = ""
     no_image: str = ""
     page: int = 1
@@ -113,6 +115,7 @@ def make_gallery(
             image=made.image,
             overlay=made.overlay,
             size=made.size,
+            share=made.share,
             alt=made.alt,
             no_image=made.missing,
             page=page,
@@ -134,6 +137,11 @@ class _Made:
     size: tuple[int, int] = (0, 0)
     missing: str = ""
     level: int = 0
+
+    @property
+    def share(self) -> float:
+        """Width against that of eight panels, per cent: panels have one size whatever their number."""
+        return min(100.0, 100.0 * self.size[0] / (46 + 8 * (_LADDER[self.level][0] + 3)))
 
     @property
     def n_bytes(self) -> int:
@@ -185,6 +193,9 @@ def frame_times(source: Source, interval_h: float | None) -> Callable[[str, floa
 def _facts(number: int, row: Mapping[str, Any], time_of: Callable[[str, float], float]) -> dict[str, Any]:
     position = str(row["position"])
     entered, ended = time_of(position, row["entry_frame"]), time_of(position, row["end_frame"])
+    when = _at(entered, row["entry_frame"])
+    stay = clock(ended - entered) if not np.isnan(ended - entered) else "–"
+    end = ENDS.get(str(row["end_reason"]), str(row["end_reason"]))
     score = str(row["score"])
     return {
         "number": number,
@@ -193,14 +204,24 @@ def _facts(number: int, row: Mapping[str, Any], time_of: Callable[[str, float], 
         "donor": row["donor"],
         "position": position,
         "guest": f"{row['guest_id']} in {row['host_id']}",
-        "entered": _at(entered, row["entry_frame"]),
-        "stay": clock(ended - entered) if not np.isnan(ended - entered) else "–",
-        "ended": ENDS.get(str(row["end_reason"]), str(row["end_reason"])),
+        "entered": when,
+        "stay": stay,
+        "ended": end,
+        "story": _story(when, stay, end),
         "score": SCORES.get(score, score),
         "p": float(row["p"]),
         "reviewed": bool(row["reviewed"]),
         "remarks": _remarks(row),
     }
+
+
+def _story(entered: str, stay: str, ended: str) -> str:
+    """One sentence on the event."""
+    if entered == "–":
+        return f"Began to enter and did not complete it; {ended}"
+    return (
+        f"Entered at {entered}, stayed for {stay} (h:min); {ended}" if stay != "–" else f"Entered at {entered}; {ended}"
+    )
 
 
 def _at(time_h: float, frame: float) -> str:

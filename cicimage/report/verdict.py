@@ -96,7 +96,7 @@ def _finding(row: dict[str, Any]) -> Finding:
     condition, reference = printable(row["condition"]), printable(row["reference"])
     ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
     strength = _strength(row)
-    span = f"95 % interval {interval(low, high)}"
+    span = "95 % bound" if ratio == 0 else f"95 % interval {interval(low, high)}"
     title = words.title[:1].lower() + words.title[1:]
     if np.isnan(ratio) and np.isnan(high):
         return Finding(f"{condition} could not be compared with {reference}: {row['note'] or 'no estimate'}.", "none")
@@ -211,8 +211,14 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
 
 
 def _notes(of: pd.DataFrame) -> list[str]:
-    notes = dict.fromkeys(printable(n) for n in of["note"] if n)
-    return [n if n.endswith(".") else f"{n[:1].upper()}{n[1:]}." for n in notes]
+    """Notes of the comparisons; one that not all share is said with its condition."""
+    # That no test was made is said by the units' own sentence.
+    rows = [r for r in records(of) if r["note"] and not r["note"].lower().startswith("no test")]
+    shared = len(rows) == len(of) and len({r["note"] for r in rows}) == 1
+    if shared:
+        note = printable(rows[0]["note"])
+        return [f"{note[:1].upper()}{note[1:]}".removesuffix(".") + "."]
+    return [f"{printable(r['condition'])}: {printable(r['note'])}".removesuffix(".") + "." for r in rows]
 
 
 def _deaths(comparisons: pd.DataFrame) -> list[str]:

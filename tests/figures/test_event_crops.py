@@ -161,6 +161,24 @@ def test_outline_lies_around_the_guest():
     np.testing.assert_allclose(middle, (23.5, 31.5), atol=1.0)
 
 
+def test_an_outline_cut_by_the_crop_does_not_follow_its_border():
+    cut = tuple(outlines_of(np.ones((H, 10), bool), 0, HOST, (0, 0)))
+    (line,) = [m for m in filmstrip(crops(outlines=cut), tile_px=64).marks if getattr(m, "kind", "") == "host"]
+    # Of a band at the crop's left only its right edge is an edge of the cell.
+    assert not line.closed
+    assert np.ptp(line.points[:, 1]) == 0
+    assert np.ptp(line.points[:, 0]) > 40
+
+
+def test_noise_of_a_death_marker_is_not_shown_as_a_signal():
+    rng = np.random.default_rng(0)
+    xy = np.full((2, 3, H, W), 100, np.uint16) + rng.poisson(9, (2, 3, H, W)).astype(np.uint16)
+    quiet = crops(xy=xy, limits=None, outlines=(), guest_z_um=None, xz=None, um_per_z=None)
+    assert tile(filmstrip(quiet, tile_px=64), 0, 18 + 48 + 3, 24).max() < 150
+    xy[1, 2, 8:16, 12:20] += 500
+    assert tile(filmstrip(quiet, tile_px=64), 1, 18 + 48 + 3, 24).max() == 255
+
+
 def test_overlay_escapes_states_it_does_not_know():
     strip = filmstrip(crops(location=("<script>", "inside")), tile_px=200)
     assert "<script" not in strip.overlay()

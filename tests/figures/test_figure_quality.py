@@ -86,6 +86,13 @@ def test_picture_says_what_is_wrong():
     assert "p: 20 % of frames are out of focus" in alt
 
 
+def test_a_channel_of_noise_tells_nothing_of_the_focus():
+    tables = recording()
+    noise = tables["qc"].assign(channel="Death", signal=8.0, sharpness=np.tile([0.1, 1.0], N // 2))
+    tables["qc"] = conform(TABLES["qc"], pd.concat([tables["qc"], noise]))
+    assert quality_summary(tables).iloc[0]["grade"] == "good"
+
+
 def test_limits_grade_both_ways():
     assert [LIMITS["signal_left"].grade(v) for v in (0.9, 0.5, 0.1, float("nan"))] == [0, 1, 2, 0]
     assert [LIMITS["jump_um"].grade(v) for v in (1, 10, 30)] == [0, 1, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -52,8 +53,8 @@ class Browser:
         self._read, to_write = os.pipe()
 
         def wire() -> None:
-            # The pipe's ends must be descriptors 3 and 4; copies first, since either may be one of them.
-            a, b = os.dup(to_read), os.dup(to_write)
+            # The pipe's ends must be descriptors 3 and 4; copies far above first, since either may be one of them.
+            a, b = (fcntl.fcntl(end, fcntl.F_DUPFD, 100) for end in (to_read, to_write))
             os.dup2(a, 3)
             os.dup2(b, 4)
 
@@ -63,6 +64,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             close_fds=False,
+            env={**os.environ, "TMPDIR": self.profile},
             preexec_fn=wire,
         )
         os.close(to_read)
