@@ -96,7 +96,7 @@ class TiffLayout:
     @property
     def description(self) -> str:
         """The first page's ImageDescription."""
-        value = self.tags.get(270, (b"",))[0]
+        value = (self.tags.get(270) or (b"",))[0]
         return value.rstrip(b"\0").decode("utf-8", "replace") if isinstance(value, bytes) else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -83,7 +84,8 @@ def open_operetta(
             next(d for (_, c, _), d in described.items() if c == k).findtext("ChannelName") or f"channel {channels[k]}"
             for k in range(len(channels))
         )
-        arrangement = arrange_files(f"{index.name} {chosen}", placed, files, _metadata(described, names, door), names)
+        placed_pages = arrange_files(f"{index.name} {chosen}", placed, files, Metadata(), names)
+        arrangement = replace(placed_pages, metadata=_metadata(described, names, door))
         recording = TiffRecording(path, files, arrangement, memory_budget_bytes)
         _compare(index, described[0, 0, 0], recording)
         return recording

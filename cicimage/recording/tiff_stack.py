@@ -232,7 +232,7 @@ def _imagej_channels(
 def _imagej_labels(layout: TiffLayout) -> list[str]:
     """Labels of the slices from ImageJ's own tags: a table of lengths and the blocks behind one another."""
     counts = [int(v) for v in layout.tags.get(_IJ_COUNTS, ()) if not isinstance(v, bytes)]
-    blob = layout.tags.get(_IJ_DATA, (b"",))
+    blob = layout.tags.get(_IJ_DATA) or (b"",)
     if not counts or counts[0] > 4096 or counts[0] % 4:
         return []
     data = blob[0] if isinstance(blob[0], bytes) else bytes(int(v) & 255 for v in blob if not isinstance(v, bytes))
