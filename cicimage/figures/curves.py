@@ -47,7 +47,6 @@ def risk_table(
     ax: Axes,
     rows_of: dict[str, pd.DataFrame],
     times_h: npt.NDArray[np.float64],
-    colours: dict[str, str],
     title: str = "Guests under observation",
 ) -> None:
     """Write how many were still watched at each time, one line per condition, aligned with the axes above."""
@@ -58,8 +57,7 @@ def risk_table(
     ax.set_title(title, loc="left", fontsize=8.5, color=MUTED, pad=2)
     ax.set_yticks(range(len(rows_of)), [plain(c, 24) for c in rows_of])
     ax.set_ylim(len(rows_of) - 0.4, -0.6)
-    for tick, condition in zip(ax.get_yticklabels(), rows_of, strict=True):
-        tick.set_color(colours[condition])
+    for tick in ax.get_yticklabels():
         tick.set_fontsize(8.5)
     for y, rows in enumerate(rows_of.values()):
         for time_h in times_h:

@@ -47,7 +47,7 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
             ax.tick_params(labelbottom=True)
             ax.set_ylim(0, min(y_top(list(rows["estimate"] * 100), list(rows["ci_high"] * 100)), 102))
             if column == 0:
-                risk_table(table, of, times, colours)
+                risk_table(table, of, times)
             else:
                 table.set_axis_off()
     return Picture(

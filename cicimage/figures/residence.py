@@ -55,7 +55,7 @@ def residence(
             ax.set_ylim(0, 102)
             ax.tick_params(labelbottom=True)
             if column == 0:
-                risk_table(table, of, times, colours, "Stays under observation")
+                risk_table(table, of, times, "Stays under observation")
             else:
                 table.set_axis_off()
     missed = (

@@ -212,6 +212,14 @@ def test_ticks_are_few_and_within(end_h):
     assert ticks[-1] <= end_h + 1e-9
 
 
+def test_figures_take_whatever_gives_tables_by_name(tables):
+    class Results:
+        def __getitem__(self, name):
+            return tables[name]
+
+    assert figures.superplot(Results()).alt == figures.superplot(tables).alt
+
+
 def test_a_notebook_shows_a_picture_with_its_words(tables):
     html = figures.forest(tables)._repr_html_()
     assert html.count("<svg") == 1
