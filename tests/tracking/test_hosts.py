@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,3 +163,24 @@ def test_relabelling_changes_nothing(seed: int):
     a, b = tracked(cells, masks), tracked(shuffled, other)
     both = a.merge(b, on=["frame", "cell"])
     assert (both["cell_id_x"] == both["cell_id_y"]).all()
+
+
+def test_real_spread_cells_keep_the_names_a_published_tracker_gave(real_data):
+    """T98G in phase contrast: ids of Usiigaci's tracker over four frames (a published result, not hand truth)."""
+    folder = real_data / "usiigaci_T98G_timelapse" / "id_masks"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    rows, masks = [], {}
+    for f, path in enumerate(sorted(folder.glob("*.png"))):
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(np.int32)
+        named = Masks.from_labels(image)
+        order = np.random.default_rng(f).permutation(len(named)) + 1  # labels must tell the tracker nothing
+        masks[f] = Masks([Mask(int(n), m.y0, m.x0, m.pixels) for n, m in zip(order, named, strict=True)], image.shape)
+        for n, m in zip(order, named, strict=True):
+            y, x = m.centroid_px()
+            rows.append((f, f / 6, int(n), y * 0.87, x * 0.87, np.nan, m.area_px * 0.87**2, 100.0, m.label))
+    names = ["frame", "time_h", "label", "y_um", "x_um", "z_um", "area_um2", "intensity", "cell"]
+    found = tracked(pd.DataFrame(rows, columns=names), masks)
+    both = found.merge(found.assign(frame=found["frame"] - 1), on=["frame", "cell"], suffixes=("", "_next"))
+    assert len(both) > 150
+    assert (both["cell_id"] == both["cell_id_next"]).mean() > 0.97
