@@ -14,7 +14,7 @@ from cicimage.events.chain import Smoothed, sample_paths, smooth
 from cicimage.events.emissions import CLASSES, derive
 from cicimage.events.parameters import STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
 from cicimage.events.timeline import Timeline, lasts, runs, timelines
-from cicimage.events.viability import judge_viability
+from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
 F64 = npt.NDArray[np.float64]
@@ -84,8 +84,9 @@ class MarkovScorer(Scorer):
             "p_inside": np.zeros(len(frames)), "p_dead": np.full(len(frames), np.nan),
             "p_entering": np.zeros(len(frames)),
         }  # fmt: skip
+        lysed = dye_losses(observations, posterior.lines)
         for g, line in enumerate(posterior.lines):
-            for name, column in self._judge(g, line, posterior, observations).items():
+            for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
                 filled[name][line.rows] = column
         return out.assign(**filled)
 
@@ -114,7 +115,7 @@ class MarkovScorer(Scorer):
         return type(loaded.chain)(loaded.chain.states, generator, loaded.chain.start)
 
     def _judge(
-        self, g: int, line: Timeline, posterior: LocationPosterior, observations: Observations
+        self, g: int, line: Timeline, posterior: LocationPosterior, observations: Observations, lysed: int | None
     ) -> dict[str, Any]:
         p = posterior.smoothed.posterior[g, line.frame]
         p_inside, p_entering = p[:, INSIDE].sum(axis=1), p[:, ENTERING].sum(axis=1)
@@ -127,7 +128,7 @@ class MarkovScorer(Scorer):
         hidden = (location == "inside") | (location == "unresolved")
         viability, p_dead = judge_viability(
             line, hidden, marker=observations.death_marker, reaches_inside=observations.death_reaches_inside,
-            signal_sd=self.death_sd, fill=self.death_fill, frames=self.death_frames,
+            signal_sd=self.death_sd, fill=self.death_fill, frames=self.death_frames, lysed_from=lysed,
         )  # fmt: skip
         return {
             "location": location, "contact": contact, "host_id": host, "p_inside": p_inside,

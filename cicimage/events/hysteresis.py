@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.special import expit, ndtr
 
 from cicimage.events.timeline import Timeline, lasts, runs, timelines
-from cicimage.events.viability import judge_viability
+from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
 F64 = npt.NDArray[np.float64]
@@ -66,7 +66,9 @@ class HysteresisScorer(Scorer):
 
     def score(self, observations: Observations) -> pd.DataFrame:
         """Return table ``frames``."""
-        parts = [self._score_one(line, observations) for line in timelines(observations)]
+        lines = list(timelines(observations))
+        lysed = dye_losses(observations, lines)
+        parts = [self._score_one(line, observations, lysed.get(line.guest_id)) for line in lines]
         frames = observations.frames.reset_index(drop=True)
         out = frames.drop(columns=[c for c in ("parent_id", "yd_um", "xd_um") if c in frames])
         filled: dict[str, Any] = {
@@ -80,7 +82,9 @@ class HysteresisScorer(Scorer):
                 filled[name][rows] = column
         return out.assign(**filled)
 
-    def _score_one(self, line: Timeline, observations: Observations) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
+    def _score_one(
+        self, line: Timeline, observations: Observations, lysed: int | None
+    ) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
         deep = any(observations.separable.values())
         p, host, told = self._probabilities(line, deep=deep)
         p = _smooth(p, line.time_h, line.observed & told, self.persistence_min)
@@ -97,7 +101,7 @@ class HysteresisScorer(Scorer):
         viability, p_dead = judge_viability(
             line, (location == "inside") | (location == "unresolved"), marker=observations.death_marker,
             reaches_inside=observations.death_reaches_inside, signal_sd=self.death_sd, fill=self.death_fill,
-            frames=self.death_frames,
+            frames=self.death_frames, lysed_from=lysed,
         )  # fmt: skip
         entering = np.where(location == "entering", 0.6, 0.0)
         return line.rows, {

@@ -138,8 +138,8 @@ def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
         values = _by_class(table["log_odds"], f"{source}: [regime.{name}.evidence.{evidence}]")
         if values.shape[0] != len(knots):
             raise ConfigurationError(
-                f"scorer parameters {source}: {evidence} has {len(knots)} knots and {values.shape[0]} values per class; "
-                "give one value per knot"
+                f"scorer parameters {source}: {evidence} has {len(knots)} knots and {values.shape[0]} values; "
+                "give one value per knot and class"
             )
         tables.append(EvidenceTable(evidence, knots, values, float(table.get("error_scale", 1.0))))
     offset = _by_class({k: [v] for k, v in part["offset"].items()}, f"{source}: [regime.{name}.offset]")[0]
