@@ -14,6 +14,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ from cicimage.statistics.first_entry import loglog_limits
 from cicimage.statistics.intervals import log_t_interval
 from cicimage.statistics.misclassification import corrected_rate, error_rates
 from cicimage.statistics.multistate import aalen_johansen
-from cicimage.statistics.ratios import MIN_EVENTS_FOR_T, paired_ratio, unpaired_ratio
+from cicimage.statistics.ratios import paired_ratio, unpaired_ratio
 from cicimage.statistics.risk_tables import RiskTables, hazard_over_units
 
 RESULTS: Final = Path(__file__).parent / "results" / "statistics.md"
@@ -35,7 +36,13 @@ DONORS: Final = (3, 4, 6, 10)
 SPREADS: Final = {"low": (0.4, 0.2, 0.1), "middle": (0.7, 0.4, 0.25), "high": (1.0, 0.6, 0.4)}
 WELLS: Final = 2
 Rows = list[list[str]]
+Seed = Callable[[str], np.random.Generator]
 Found = dict[str, Any]
+
+
+def cell_generator(seed: int, section: str, cell: str) -> np.random.Generator:
+    """A generator of its own for every cell: any of them can be made again alone."""
+    return np.random.default_rng([seed, *f"{section} {cell}".encode()])
 
 
 def share(hits: np.ndarray) -> str:
@@ -70,7 +77,7 @@ def gee_closed(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return beta, np.sqrt(((influence[:, :, 1] - influence[:, :, 0]) ** 2).sum(axis=1))
 
 
-def ratios(sims: int, rng: np.random.Generator) -> Rows:
+def ratios(sims: int, seeded: Seed) -> Rows:
     """Paired arms: the program's rule against pooled cells and GEE."""
     scenarios = (
         ("null, plenty", 1.0, 60.0), ("null, moderate", 1.0, 15.0), ("null, few", 1.0, 3.0),
@@ -80,7 +87,7 @@ def ratios(sims: int, rng: np.random.Generator) -> Rows:
     for donors in DONORS:
         for spread_name, spread in SPREADS.items():
             for name, ratio, mean in scenarios:
-                y = draw_counts(rng, sims, donors, spread, (mean, mean * ratio))
+                y = draw_counts(seeded(f"{donors} {spread_name} {name}"), sims, donors, spread, (mean, mean * ratio))
                 rows.append([str(donors), spread_name, name, *_ratio_cell(y, ratio)])
                 print("ratios", *rows[-1], flush=True)
     return rows
@@ -91,7 +98,7 @@ def _ratio_cell(y: np.ndarray, ratio: float) -> list[str]:
     found = [paired_ratio(e[:, 1], ones, e[:, 0], ones) for e in y]
     made = np.array([np.isfinite(c.high) or c.low > 0 for c in found])
     low, high, p = (np.array([getattr(c, k) for c in found]) for k in ("low", "high", "p_value"))
-    by_t = y.min(axis=(1, 2)) >= MIN_EVENTS_FOR_T
+    by_t = y.min(axis=(1, 2)) > 0
     covered = (low <= ratio) & (ratio <= high)
     pooled = y.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -110,17 +117,18 @@ def _ratio_cell(y: np.ndarray, ratio: float) -> list[str]:
     ]  # fmt: skip
 
 
-def unpaired(sims: int, rng: np.random.Generator) -> Rows:
+def unpaired(sims: int, seeded: Seed) -> Rows:
     """Each donor in one arm only: GEE with bias-reduced errors and t(G - 2)."""
     rows = []
     for donors in DONORS:
         for spread_name, (sd_donor, sd_interaction, sd_well) in SPREADS.items():
             for name, mean in (("plenty", 60.0), ("moderate", 15.0), ("few", 3.0)):
                 sd = np.sqrt(sd_donor**2 + sd_interaction**2 + sd_well**2 / WELLS)
+                rng = seeded(f"{donors} {spread_name} {name}")
                 y = rng.poisson(mean * np.exp(rng.normal(0, sd, (sims, 2 * donors)))).astype(np.float64)
                 total = np.stack([y[:, :donors].sum(1), y[:, donors:].sum(1)], axis=1)
                 keep = (total > 0).all(axis=1)
-                by_t = (y.min(axis=1) >= MIN_EVENTS_FOR_T)[keep]
+                by_t = (y.min(axis=1) > 0)[keep]
                 stat, gee_p = _gee_unpaired(y, total)
                 ones = np.ones(donors)
                 p = gee_p[keep]
@@ -189,7 +197,7 @@ def breslow_pooled(n1: np.ndarray, n0: np.ndarray, d1: np.ndarray, d: np.ndarray
     return beta, 1 / np.sqrt(np.maximum(info, 1e-9))
 
 
-def hazard(sims: int, rng: np.random.Generator) -> Rows:
+def hazard(sims: int, seeded: Seed) -> Rows:
     """Death inside against outside: the program's rule against naive Cox."""
     rows = []
     for donors in DONORS:
@@ -198,7 +206,7 @@ def hazard(sims: int, rng: np.random.Generator) -> Rows:
                 ("null, plenty", 300, 0.02, 1.0), ("null, few deaths", 100, 0.004, 1.0),
                 ("HR 0.4, plenty", 300, 0.03, 0.4), ("HR 0.2, 0-3 inside", 100, 0.01, 0.2),
             ):  # fmt: skip
-                lives = draw_lives(rng, sims, donors, guests, death, ratio, spread)
+                lives = draw_lives(seeded(f"{donors} {spread_name} {name}"), sims, donors, guests, death, ratio, spread)
                 rows.append([str(donors), spread_name, name, *_hazard_cell(lives, ratio)])
                 print("hazard", *rows[-1], flush=True)
     return rows
@@ -235,11 +243,12 @@ def _hazard_cell(lives: tuple[np.ndarray, ...], ratio: float) -> list[str]:
     ]  # fmt: skip
 
 
-def incidence(sims: int, rng: np.random.Generator) -> Rows:
+def incidence(sims: int, seeded: Seed) -> Rows:
     """Cumulative incidence of first entry with death competing, delayed entry and losses, seen every half hour."""
     rows = []
     for guests, entry, death, loss in ((60, 0.02, 0.05, 0.01), (200, 0.02, 0.05, 0.01), (200, 0.1, 0.1, 0.05)):
         true = entry / (entry + death) * -np.expm1(-(entry + death) * 24)
+        rng = seeded(f"{guests} {entry}")
         estimate, km, covered = np.zeros(sims), np.zeros(sims), np.zeros(sims, bool)
         for i in range(sims):
             when = np.stack([rng.exponential(1 / r, guests) for r in (entry, death, loss)])
@@ -263,13 +272,14 @@ def incidence(sims: int, rng: np.random.Generator) -> Rows:
     return rows
 
 
-def rates(sims: int, rng: np.random.Generator) -> Rows:
+def rates(sims: int, seeded: Seed) -> Rows:
     """Interval of one condition's median donor rate: t on log rates, or the count model where a donor has none."""
     rows = []
     for donors in DONORS:
         for spread_name, (sd_donor, sd_interaction, sd_well) in SPREADS.items():
             sd = np.sqrt(sd_donor**2 + sd_interaction**2 + sd_well**2 / WELLS)
             for mean in (60.0, 5.0, 0.5):
+                rng = seeded(f"{donors} {spread_name} {mean}")
                 y = rng.poisson(mean * np.exp(rng.normal(0, sd, (sims, donors)))).astype(np.float64)
                 hits = []
                 for counts in y:
@@ -285,12 +295,13 @@ def rates(sims: int, rng: np.random.Generator) -> Rows:
     return rows
 
 
-def correction(sims: int, rng: np.random.Generator) -> Rows:
+def correction(sims: int, seeded: Seed) -> Rows:
     """A rate of 0.05 per h in 2000 h, false calls and misses known from a reviewed random sample only."""
     rows = []
     true, hours = 0.05, 2000.0
     for ppv, missed in ((0.95, 0.002), (0.65, 0.01), (0.27, 0.02)):
         for reviewed, watched in ((30, 100.0), (100, 400.0)):
+            rng = seeded(f"{ppv} {reviewed}")
             calls = rng.poisson((true - missed) / ppv * hours, sims)
             real, found = rng.binomial(reviewed, ppv, sims), rng.poisson(missed * watched, sims)
             made = [
@@ -305,7 +316,7 @@ def correction(sims: int, rng: np.random.Generator) -> Rows:
     return rows
 
 
-SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, np.random.Generator], Rows]]]] = {
+SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, Seed], Rows]]]] = {
     "ratios": (
         "Rate ratio, donors paired (a comparison's p < 0.05 where the ratio is 1; coverage of its 95 % interval)",
         ("donors", "spread", "scenario", "by t, %", "no interval, %", "type I, %", "coverage, %",
@@ -368,17 +379,17 @@ def write(found: dict[str, Found]) -> str:
 
 
 READING: Final = {
-    "ratios": "The program takes Student's t where every donor has at least 4 events in both arms (`by t`), otherwise "
-    "the count model with profile likelihood. With 3 or 4 donors and few events the count model is "
-    "conservative; with 10 donors that differ widely and few events its limits hold 92-94 %; the note of the "
-    "comparison says so in both cases. `no interval`: events in fewer than two donors. Pooled cells and GEE "
-    "are what not to do with paired donors.",
-    "unpaired": "The program takes Student's t on log rates where every donor has at least 4 events, otherwise GEE "
-    "with bias-reduced errors and t(G-2), which does not hold where donors differ widely; its note says so.",
-    "hazard": "The program takes the donors' own log hazard ratios with t where every donor has at least 4 deaths "
-    "inside and 4 outside, otherwise the stratified partial likelihood with a random ratio per donor, which is "
-    "conservative with few donors and deaths. `HR of ever-inside` is the median naive estimate: far below 1 "
-    "though 1 is true (null rows).",
+    "ratios": "The program takes Student's t where every donor has events in both arms (`by t`), otherwise the "
+    "count model with profile likelihood. With 3 or 4 donors and few events the count model is "
+    "conservative; with 10 donors that differ widely and few events its limits hold 92-94 %; the note "
+    "of the comparison says so in both cases. `no interval`: events in fewer than two donors. Pooled "
+    "cells and GEE are what not to do with paired donors.",
+    "unpaired": "The program takes Student's t on log rates where every donor has events, otherwise GEE with bias- "
+    "reduced errors and t(G-2), which does not hold where donors differ widely; its note says so.",
+    "hazard": "The program takes the donors' own log hazard ratios with t where every donor has deaths inside and "
+    "outside, otherwise the stratified partial likelihood with a random ratio per donor, which is "
+    "conservative with few donors and deaths. `HR of ever-inside` is the median naive estimate: far "
+    "below 1 though 1 is true (null rows).",
     "incidence": "One minus Kaplan-Meier answers how many would enter if none died.",
     "rates": "The pooled interval holds counting error only; it is what a single donor gets.",
     "correction": "Counting error of one condition; error rates from reviewed events and person-time without calls.",
@@ -396,8 +407,7 @@ def main() -> None:
     store.parent.mkdir(parents=True, exist_ok=True)
     for name in filter(None, arguments.only.split(",")):
         begun = time.perf_counter()
-        rng = np.random.default_rng([arguments.seed, list(SECTIONS).index(name)])
-        rows = SECTIONS[name][2](arguments.sims, rng)
+        rows = SECTIONS[name][2](arguments.sims, partial(cell_generator, arguments.seed, name))
         found: dict[str, Found] = json.loads(store.read_text("utf-8")) if store.exists() else {}
         minutes = (time.perf_counter() - begun) / 60
         found[name] = {"sims": arguments.sims, "seed": arguments.seed, "minutes": minutes, "rows": rows}

@@ -13,7 +13,7 @@ from cicimage.statistics.adjustment import dunnett_blocks, holm
 from cicimage.statistics.design import Unit, complete_layout, join_notes, shared_host_note, unit_of_replication
 from cicimage.statistics.inside_hazard import HazardRatio, inside_hazard, units_by_position
 from cicimage.statistics.interactions import interactions
-from cicimage.statistics.ratios import MIN_EVENTS_FOR_T, Comparison, compare_counts
+from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.tables import COMPARISONS, conform
 
 Row = dict[str, Any]
@@ -49,8 +49,8 @@ def compare(
         The endpoint named before the data were looked at: its rows are marked in column ``primary``; p values of the
         others are exploratory.
     adjust : {"holm", "dunnett"}
-        Adjustment over the conditions of one estimand. Dunnett's needs every unit in every condition with at least 4
-        events each; where that fails Holm's is used and the note says so.
+        Adjustment over the conditions of one estimand. Dunnett's needs every unit in every condition with
+        events; where that fails Holm's is used and the note says so.
     level : float
         Coverage of the intervals.
 
@@ -156,7 +156,7 @@ def _complete_blocks(arms: dict[str, pd.DataFrame], reference: str) -> np.ndarra
     if len(units[0]) < 2 or "" in units[0] or any(u != units[0] for u in units):
         return None
     columns = [arms[c].sort_index() for c in order]
-    if min(float(c["events"].min()) for c in columns) < MIN_EVENTS_FOR_T:
+    if min(float(c["events"].min()) for c in columns) <= 0:
         return None
     return np.column_stack([np.log(c["events"] / c["denominator"]) for c in columns])
 

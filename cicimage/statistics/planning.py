@@ -15,13 +15,14 @@ from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import complete_layout, join_notes, unit_of_replication
-from cicimage.statistics.ratios import MIN_EVENTS_FOR_T
 
 FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_SD: Final = {"donor": 0.7, "interaction": 0.4, "well": 0.25}
 """SD of the log rate between donors, of donor x condition, between wells: middle of the ranges known of such cells."""
 MOST_COUNT_FITS: Final = 150
+FEWEST_EVENTS: Final = 4
+"""A donor with fewer events says little about spreads and is left out of their estimate."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _units(rows: pd.DataFrame, layout: pd.DataFrame, condition: str) -> pd.DataF
     unit = unit_of_replication(layout)
     table = unit_counts(rows, condition, unit)
     table["wells"] = rows[rows["condition"] == condition].groupby(unit).size() if unit != "none" else np.nan
-    return table[(table.index != "") & (table["denominator"] > 0) & (table["events"] >= MIN_EVENTS_FOR_T)]
+    return table[(table.index != "") & (table["denominator"] > 0) & (table["events"] >= FEWEST_EVENTS)]
 
 
 def _interaction_sd(rows: pd.DataFrame, layout: pd.DataFrame, reference: str, sd_well: float) -> tuple[float, int]:
@@ -246,7 +247,7 @@ def _power(
     log = log + rng.normal(0, v.sd_well, (sims, g, 2, w))
     arms = np.array([1.0, ratio]).reshape(1, 1, 2, 1)
     y = rng.poisson(np.exp(log) * mean * arms).sum(axis=3).astype(np.float64)
-    by_t = y.min(axis=(1, 2)) >= MIN_EVENTS_FOR_T
+    by_t = y.min(axis=(1, 2)) > 0
     found = np.zeros(sims)
     logs = np.log(y[by_t, :, 1] / y[by_t, :, 0])
     if len(logs):

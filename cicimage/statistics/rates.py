@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -180,7 +181,7 @@ class _Study:
                 elif estimand.name in self.counts:
                     part = _Part(self.counts[estimand.name][at])
                     limits, note = self._donor_level(estimand, part, self.unit_of[at])
-                    row = _summed(estimand, part) | _limits(limits)
+                    row = _rescaled(_summed(estimand, part) | _limits(limits))
                 else:
                     continue
                 note = join_notes(note, _bounds_note(row), warnings.get((estimand.name, condition), ""))
@@ -203,13 +204,16 @@ class _Study:
         if len(sums) < 2:
             return _exact(estimand, part, self.level), join_notes(note, "interval holds counting error only")
         events, size = np.array([p["events"] for p in sums]), np.array([p["denominator"] for p in sums])
+        n, of = len(sums), f"{self.unit}s"
         if estimand.kind == "share":
             if ((events > 0) & (events < size)).all():
-                return logit_t_interval(events / size, self.level), note
+                found = logit_t_interval(events / size, self.level)
+                return replace(found, method=f"mean of {n} {of} on the logit scale, t"), note
             pooled = _exact(estimand, part, self.level)
             return pooled, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
         if (events > 0).all():
-            return log_t_interval(events / size, self.level), note
+            found = log_t_interval(events / size, self.level)
+            return replace(found, method=f"geometric mean of {n} {of}, t on logs"), note
         fit = profile_rate(events, size, self.level)
         zero = f"{int((events == 0).sum())} of {len(events)} {self.unit}s without events"
         method = f"count model over {fit.n} {self.unit}s, profile likelihood"
@@ -272,6 +276,15 @@ def _summed(estimand: Estimand, part: _Part) -> dict[str, object]:
         "bound_high": _ratio(part["events_inside"], part["denominator_inside"]),
         "n_guests": int(part["n_guests"]), "n_hosts": int(part["n_hosts"]),
     }  # fmt: skip
+
+
+def _rescaled(row: dict[str, object]) -> dict[str, object]:
+    """Bounds on the scale of the estimate over donors, moved by the factor that moves pooled counts."""
+    events, size, estimate = (float(str(row[k])) for k in ("events", "denominator", "estimate"))
+    if not (events > 0 and size > 0 and np.isfinite(estimate)):
+        return row
+    factor = estimate / (events / size)
+    return row | {name: float(str(row[name])) * factor for name in ("bound_low", "bound_high")}
 
 
 def _ratio(a: float, b: float) -> float:

@@ -16,8 +16,8 @@ from cicimage.statistics.intervals import t_interval
 
 FloatArray = npt.NDArray[np.float64]
 
-MIN_EVENTS_FOR_T = 4
-"""Fewest events in every unit and arm for a t test on log ratios; the logarithm of 0-3 events carries none."""
+FEW_EVENTS = 4
+"""Fewer events than this in a unit and arm are said in the note."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,21 @@ def paired_ratio(
     Returns
     -------
     Comparison
-        Student's t on the paired log ratios where every unit has at least 4 events in both arms; otherwise the
+        Student's t on the paired log ratios where every unit has events in both arms; otherwise the
         donor-level count model with profile likelihood.
     """
-    if min(events.min(), reference_events.min()) >= MIN_EVENTS_FOR_T:
+    fewest = min(float(events.min()), float(reference_events.min()))
+    few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
+    if fewest > 0:
         logs = np.log((events / denominator) / (reference_events / reference_denominator))
         mean, low, high, p = t_interval(logs, level)
         ratio, limits = float(np.exp(mean)), np.exp([low, high])
         return Comparison(
             ratio, float(limits[0]), float(limits[1]), p, unit, len(logs), f"t on {len(logs)} paired log ratios",
-            join_notes(_unequal(denominator, reference_denominator), inhibition(ratio, limits[0], limits[1])),
+            join_notes(
+                few if fewest < FEW_EVENTS else "", _unequal(denominator, reference_denominator),
+                inhibition(ratio, limits[0], limits[1]),
+            ),
         )  # fmt: skip
     if events.sum() + reference_events.sum() == 0:
         return Comparison(np.nan, np.nan, np.nan, np.nan, unit, 0, "none", "no events in either condition")
@@ -85,7 +90,6 @@ def paired_ratio(
     if fit.n < 2:
         note = f"no test: events in {fit.n} of {len(events)} {unit}s only"
         return Comparison(fit.estimate, np.nan, np.nan, np.nan, unit, fit.n, "ratio of rates", note)
-    few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
     return Comparison(
         fit.estimate, fit.low, fit.high, fit.p_value, unit, fit.n,
         f"count model over {fit.n} pairs, profile likelihood",
@@ -158,11 +162,11 @@ def unpaired_ratio(
     Returns
     -------
     Comparison
-        Student's two-sample t on log rates where every unit has at least 4 events; otherwise GEE with bias-reduced
+        Student's two-sample t on log rates where every unit has events; otherwise GEE with bias-reduced
         errors and t(G - 2), where both arms have events; otherwise no test.
     """
     n = len(events) + len(reference_events)
-    if min(events.min(), reference_events.min()) >= MIN_EVENTS_FOR_T:
+    if min(events.min(), reference_events.min()) > 0:
         logs = [np.log(events / denominator), np.log(reference_events / reference_denominator)]
         difference = float(logs[0].mean() - logs[1].mean())
         variance = sum(float(((v - v.mean()) ** 2).sum()) for v in logs) / (n - 2)

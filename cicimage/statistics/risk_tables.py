@@ -18,9 +18,6 @@ from cicimage.statistics.intervals import t_interval
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MIN_DEATHS_FOR_T = 4
-"""Fewest deaths inside, and outside, in every unit for a t test on log hazard ratios."""
-
 
 @dataclass(frozen=True)
 class RiskTables:
@@ -127,8 +124,8 @@ def hazard_over_units(tables: RiskTables, unit: str, level: float = 0.95) -> Tab
     Returns
     -------
     TableHazard
-        (1) Fewer than two units with informative deaths: no interval. (2) Every unit has at least 4 deaths in each
-        state: Student's t on the units' log hazard ratios (Efron's ties). (3) Otherwise Breslow's partial likelihood
+        (1) Fewer than two units with informative deaths: no interval. (2) Every unit has deaths in both
+        states: Student's t on the units' log hazard ratios (Efron's ties). (3) Otherwise Breslow's partial likelihood
         stratified by unit with a normal random log ratio per unit, profile likelihood with t limits: given the risk
         sets it is a binomial likelihood with offset log(n_inside / n_outside).
     """
@@ -138,7 +135,7 @@ def hazard_over_units(tables: RiskTables, unit: str, level: float = 0.95) -> Tab
         return TableHazard(np.nan, np.nan, np.nan, np.nan, len(units), "none")
     inside = np.array([rows.of(u).d_inside.sum() for u in units])
     deaths = np.array([rows.of(u).d.sum() for u in units])
-    if min(inside.min(), (deaths - inside).min()) >= MIN_DEATHS_FOR_T:
+    if min(inside.min(), (deaths - inside).min()) > 0:
         parts = [rows.of(u) for u in units]
         logs = [efron_log_ratio(p.n_inside, p.n_outside, p.d_inside, p.d) for p in parts]
         mean, low, high, p_value = t_interval(logs, level)

@@ -52,11 +52,12 @@ def test_zero_events_give_an_upper_bound_never_just_zero():
 
 
 def test_the_rule_looks_at_counts_never_at_p():
-    # one donor with three events moves the whole comparison to the count model, whatever either p would be
-    three = PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (3, 100.0)}}
-    assert "count model" in _compare(three).loc["btki"]["method"]
-    four = PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (4, 100.0)}}
-    assert "t on" in _compare(four).loc["btki"]["method"]
+    # one donor without events moves the whole comparison to the count model, whatever either p would be
+    none = PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (0, 100.0)}}
+    assert "count model" in _compare(none).loc["btki"]["method"]
+    one = _compare(PLENTY | {"btki": {"D1": (50, 100.0), "D2": (85, 100.0), "D3": (1, 100.0)}}).loc["btki"]
+    assert "t on" in one["method"]
+    assert "fewest events per donor: 1 against 9" in one["note"]
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,20 @@ def test_risk_tables_by_hand():
 DONOR = ["..IIIIIIX", ".IIIIIIII", "...xxxxxx", ".....xxxx", "........."]
 
 
-def test_two_donors_with_few_deaths():
-    found = _hazard({"D1": DONOR, "D2": DONOR, "D3": DONOR})
-    assert (found.n_units, found.deaths_inside, found.deaths_outside) == (3, 3, 6)
+def test_a_donor_without_deaths_inside():
+    found = _hazard({"D1": DONOR, "D2": DONOR, "D3": [line.replace("X", "I") for line in DONOR]})
+    assert (found.n_units, found.deaths_inside, found.deaths_outside) == (3, 2, 6)
     assert "profile likelihood" in found.method
     assert found.low < found.ratio < found.high
     assert "landmark at 4 h" in found.note
+    assert "conservative with 3 donors" in found.note
+
+
+def test_deaths_in_both_states_of_every_donor():
+    other = ["...IIIIIX", ".IIIIIIII", "....xxxxx", "......xxx", "........."]
+    found = _hazard({"D1": DONOR, "D2": other})
+    assert found.method == "time-dependent Cox per donor, t on 2 log hazard ratios"
+    assert found.low < found.ratio < found.high
 
 
 def test_no_death_inside_has_a_bound_and_firths_estimate():

@@ -132,7 +132,7 @@ def test_donors_with_events_give_t_on_log_rates():
     each = wells[wells["estimand"] == "entry_rate_per_guest_h"]
     expected = log_t_interval(each["estimate"])
     assert (row["estimate"], row["ci_low"]) == pytest.approx((expected.estimate, expected.low))
-    assert row["method"] == "t on log of 3 units"
+    assert row["method"] == "geometric mean of 3 donors, t on logs"
     assert row["n_donors"] == 3
 
 
@@ -164,7 +164,7 @@ def test_experiments_are_n_where_no_donor_is_named():
     frames = frames_of(THREE)
     layout = layout_of(dict.fromkeys(THREE, ("v", "")), experiment=["e1", "e2", "e3"])
     rates, _ = compute_rates(events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout)
-    assert _row(rates, "entry_rate_per_guest_h")["method"] == "t on log of 3 units"
+    assert _row(rates, "entry_rate_per_guest_h")["method"] == "geometric mean of 3 experiments, t on logs"
 
 
 def test_wells_of_a_donor_are_added_up_first():
@@ -172,7 +172,7 @@ def test_wells_of_a_donor_are_added_up_first():
     rates, wells = _rates(two, {"a": ("v", "D0"), "b": ("v", "D0"), "c": ("v", "D1")})
     assert (wells["estimand"] == "entry_rate_per_guest_h").sum() == 3
     row = _row(rates, "entry_rate_per_guest_h")
-    assert row["method"] == "t on log of 2 units"
+    assert row["method"] == "geometric mean of 2 donors, t on logs"
     assert (row["n_positions"], row["n_replicates"], row["n_donors"]) == (3, 3, 2)
 
 
