@@ -102,6 +102,30 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float
     return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / se, n - 1))
 
 
+def too_alike(logs: npt.ArrayLike, counting_variance: npt.ArrayLike) -> bool:
+    """Whether logarithms of small counts agree by accident: closer than a tenth of their counting error.
+
+    Parameters
+    ----------
+    logs : (n,) array_like
+        Log ratio of each unit.
+    counting_variance : (n,) array_like
+        Variance of each from counting alone, the sum of 1 / events.
+
+    Returns
+    -------
+    bool
+        True where a t interval would be narrow for no reason: 1 against 2 events in each of three donors has no spread
+        at all. One experiment in a hundred of three donors is caught so when counting is all there is.
+
+    Examples
+    --------
+    >>> too_alike([-0.69, -0.69, -0.69], [1.5, 1.5, 1.5])
+    True
+    """
+    return bool(np.var(np.asarray(logs, np.float64), ddof=1) < 0.01 * float(np.asarray(counting_variance, np.float64).mean()))
+
+
 def log_t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """Geometric mean of positive values over independent units, limits by t on their logarithms."""
     x = np.asarray(values, dtype=np.float64)

@@ -12,7 +12,7 @@ from scipy import stats
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import Unit, join_notes
 from cicimage.statistics.gee import gee_ratio
-from cicimage.statistics.intervals import t_interval
+from cicimage.statistics.intervals import t_interval, too_alike
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,13 +68,15 @@ def paired_ratio(
     Returns
     -------
     Comparison
-        Student's t on the paired log ratios where every unit has events in both arms; otherwise the
+        Student's t on the paired log ratios where every unit has events in both arms (and their ratios do not agree
+        by the accident of small counts, :func:`cicimage.statistics.intervals.too_alike`); otherwise the
         donor-level count model with profile likelihood.
     """
     fewest = min(float(events.min()), float(reference_events.min()))
     few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
-    if fewest > 0:
-        logs = np.log((events / denominator) / (reference_events / reference_denominator))
+    ratios = (events / denominator) / np.maximum(reference_events / reference_denominator, 1e-300)
+    if fewest > 0 and not too_alike(np.log(ratios), 1 / events + 1 / reference_events):
+        logs = np.log(ratios)
         mean, low, high, p = t_interval(logs, level)
         ratio, limits = float(np.exp(mean)), np.exp([low, high])
         return Comparison(

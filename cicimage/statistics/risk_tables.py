@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.statistics.count_model import profile_log_odds
-from cicimage.statistics.intervals import t_interval
+from cicimage.statistics.intervals import t_interval, too_alike
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -109,6 +109,11 @@ def efron_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: Float
     return beta
 
 
+def _unit_logs(rows: RiskTables, units: IntArray) -> list[float]:
+    parts = [rows.of(int(u)) for u in units]
+    return [efron_log_ratio(p.n_inside, p.n_outside, p.d_inside, p.d) for p in parts]
+
+
 def hazard_over_units(tables: RiskTables, unit: str, level: float = 0.95) -> TableHazard:
     """Hazard ratio inside over outside with the unit as n, by a stated rule.
 
@@ -135,9 +140,8 @@ def hazard_over_units(tables: RiskTables, unit: str, level: float = 0.95) -> Tab
         return TableHazard(np.nan, np.nan, np.nan, np.nan, len(units), "none")
     inside = np.array([rows.of(u).d_inside.sum() for u in units])
     deaths = np.array([rows.of(u).d.sum() for u in units])
-    if min(inside.min(), (deaths - inside).min()) > 0:
-        parts = [rows.of(u) for u in units]
-        logs = [efron_log_ratio(p.n_inside, p.n_outside, p.d_inside, p.d) for p in parts]
+    logs = _unit_logs(rows, units) if min(inside.min(), (deaths - inside).min()) > 0 else []
+    if logs and not too_alike(logs, 1 / inside + 1 / (deaths - inside)):
         mean, low, high, p_value = t_interval(logs, level)
         method = f"time-dependent Cox per {unit}, t on {len(logs)} log hazard ratios"
         return TableHazard(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), p_value, len(logs), method)

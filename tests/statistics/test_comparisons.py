@@ -60,6 +60,16 @@ def test_the_rule_looks_at_counts_never_at_p():
     assert "fewest events per donor: 1 against 9" in one["note"]
 
 
+def test_small_counts_that_agree_by_accident_get_no_narrow_interval():
+    same = {
+        "vehicle": dict.fromkeys(("D1", "D2", "D3"), (2, 100.0)),
+        "btki": dict.fromkeys(("D1", "D2", "D3"), (1, 100.0)),
+    }
+    row = _compare(same).loc["btki"]
+    assert "count model" in row["method"]
+    assert row["ci_low"] < 0.2 < 1 < row["ci_high"]
+
+
 @pytest.mark.parametrize(
     ("donors", "said"), [(("D1",), "no test: n of paired donors is 1"), (("",), "no test: n of donors is unknown")]
 )
@@ -234,7 +244,7 @@ def test_an_incidence_is_compared_by_its_own_estimate():
     layout = layout_of({p: ("vehicle" if p[0] == "v" else "block", p[1]) for p in pictures})
     _, wells = compute_rates(events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout)
     found = compare(wells, "vehicle", layout, estimands=["entry_cumulative_incidence"])
-    assert found.loc[0, "ratio"] == pytest.approx(0.5)
+    assert found.loc[0, "ratio"] == pytest.approx(0.5, rel=1e-3)
 
 
 def test_the_primary_endpoint_is_marked_and_must_exist():

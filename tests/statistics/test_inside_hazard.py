@@ -56,7 +56,7 @@ def test_a_donor_without_deaths_inside():
 
 
 def test_deaths_in_both_states_of_every_donor():
-    other = ["...IIIIIX", ".IIIIIIII", "....xxxxx", "......xxx", "........."]
+    other = ["...IIIIIX", ".IIIIIIIX", "....xxxxx", "......xxx", "........."]
     found = _hazard({"D1": DONOR, "D2": other})
     assert found.method == "time-dependent Cox per donor, t on 2 log hazard ratios"
     assert found.low < found.ratio < found.high
