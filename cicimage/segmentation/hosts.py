@@ -16,7 +16,7 @@ from cicimage.segmentation.grid import Grid, finite, shrink
 from cicimage.segmentation.host_foreground import bridge, clean, fill_guests, foreground, on_grid, project, summed
 from cicimage.segmentation.host_split import by_markers, by_rim, by_thickness
 from cicimage.segmentation.nuclei import nucleus_markers
-from cicimage.segmentation.overlap import Piece, shared_ground
+from cicimage.segmentation.overlap import Piece, shared_ground, without_lenses
 from cicimage.segmentation.texture import local_contrast, textured
 
 Labels = npt.NDArray[np.int32]
@@ -43,21 +43,23 @@ class ThresholdHostSegmenter(HostSegmenter):
     """Smallest accepted area as share of the disc of the population's smallest diameter."""
     max_hole_um2: float = Field(default=150.0, ge=0.0)
     """Largest enclosed hole that is filled, um2: a guest's ground, not the gap between cells."""
-    guest_ring: float = Field(default=0.7, ge=0.0, le=1.0)
+    guest_ring: float = Field(default=0.85, ge=0.0, le=1.0)
     """Share of a guest's surroundings that must be host for its ground to be host."""
     hill_share: float = Field(default=0.14, gt=0.0, le=1.0)
     """Without nuclei: width of smoothing as share of the smallest diameter; about the radius of a thick middle."""
     min_depth: float = Field(default=0.05, ge=0.0, le=1.0)
     """Without nuclei: share of its height by which a hill must stand over its saddle to be a cell of its own."""
+    min_rim_depth: float = Field(default=0.3, ge=0.0, le=1.0)
+    """The same for a stain of the membrane, where hills are distances to the nearest rim."""
     nucleus_um: tuple[float, float] = Field(default=(8.0, 24.0))
     """Smallest and largest diameter of a nucleus, um."""
     nucleus_rim_um: float = Field(default=5.0, ge=0.0, le=50.0)
     """Stain of the nucleus alone: width of cell body taken around it, um."""
-    overlap_um: float = Field(default=25.0, ge=0.0, le=100.0)
+    overlap_um: float = Field(default=20.0, ge=0.0, le=100.0)
     """Farthest that the ground shared by two hosts reaches from the border between them, um; 0 shares none."""
-    overlap_added: float = Field(default=0.5, ge=0.1, le=2.0)
+    overlap_added: float = Field(default=0.3, ge=0.1, le=2.0)
     """What shared ground has over the brighter host's lamella, as share of the dimmer one's."""
-    overlap_sharpness: float = Field(default=0.3, ge=0.0, le=2.0)
+    overlap_sharpness: float = Field(default=0.2, ge=0.0, le=2.0)
     """How steeply it falls at its rim: share of the dimmer lamella within 2.6 um."""
 
     def segment(self, scene: Scene) -> Objects:
@@ -67,20 +69,17 @@ class ThresholdHostSegmenter(HostSegmenter):
         inside, signal = self._ground(scene, grid, guests)
         labels = self._split(scene, grid, guests, inside, signal)
         least_px = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2 / grid.um_per_px**2
+        sharing = self.overlap_um > 0 and scene.stain == "cytosol"
+        if sharing and scene.nuclei is None:
+            labels = without_lenses(labels, signal, grid.um_per_px, reach_um=self.overlap_um)
         labels = _only_large(labels, least_px)
-        extra = (
-            shared_ground(
-                labels,
-                signal,
-                grid.um_per_px,
-                reach_um=self.overlap_um,
-                added=self.overlap_added,
+        extra: dict[int, list[Piece]] = {}
+        if sharing:
+            extra = shared_ground(
+                labels, signal, grid.um_per_px, reach_um=self.overlap_um, added=self.overlap_added,
                 sharpness=self.overlap_sharpness,
-            )
-            if self.overlap_um > 0 and scene.stain == "cytosol"
-            else {}
-        )
-        return _objects(labels, extra, signal, grid, scene)
+            )  # fmt: skip
+        return _objects(labels, extra, grid, scene)
 
     def _ground(self, scene: Scene, grid: Grid, guests: Labels) -> tuple[BoolArray, FloatArray]:
         """Foreground with holes filled, and the signal summed over z with the holes bridged."""
@@ -90,8 +89,10 @@ class ThresholdHostSegmenter(HostSegmenter):
             found = textured(signal, um, window_um=1.0, local_share=0.2, max_hole_um2=self.max_hole_um2)
         else:
             signal = summed(grid.volume)
+            # A bright rim's own edge lies where it has fallen to about half; a lamella's far below its cell's middle.
+            share = max(self.local_share, 0.4) if scene.stain == "membrane" else self.local_share
             found = foreground(
-                project(grid.volume), um, noise_factor=self.noise_factor, local_share=self.local_share,
+                project(grid.volume), um, noise_factor=self.noise_factor, local_share=share,
                 blur_um=self.blur_um, reach_um=0.25 * scene.diameter_um[0],
             )  # fmt: skip
         least = 0.5 * self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2
@@ -114,7 +115,7 @@ class ThresholdHostSegmenter(HostSegmenter):
                 return by_markers(np.ones_like(signal), inside, markers, um)
             return by_markers(signal, inside, markers, um, rim_stained=scene.stain == "membrane")
         if scene.stain == "membrane":
-            return by_rim(signal, inside, um, min_depth=self.min_depth)
+            return by_rim(signal, inside, um, min_depth=self.min_rim_depth)
         flat = scene.stain == "none"  # texture is no thickness: shape alone splits
         relief = np.ones_like(signal) if flat else signal
         return by_thickness(
@@ -138,7 +139,7 @@ def _only_large(labels: Labels, least_px: float) -> Labels:
     return np.asarray(names[labels])
 
 
-def _objects(labels: Labels, extra: dict[int, list[Piece]], signal: FloatArray, grid: Grid, scene: Scene) -> Objects:
+def _objects(labels: Labels, extra: dict[int, list[Piece]], grid: Grid, scene: Scene) -> Objects:
     """Grid labels, and the ground shared with neighbours, as masks on the frame."""
     shape = (scene.image.shape[1], scene.image.shape[2])
     found: list[tuple[Mask, float, float]] = []

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import BoolArray, FloatArray
+from cicimage.masks import BoolArray, FloatArray, Masks
+from cicimage.segmentation.kernels import spread
 
 Labels = npt.NDArray[np.int32]
 Piece = tuple[slice, slice, BoolArray]
@@ -67,6 +68,70 @@ def shared_ground(
             if piece.any():
                 gained.setdefault(own, []).append((*window, piece))
     return gained
+
+
+def without_lenses(labels: Labels, signal: FloatArray, um_per_px: float, *, reach_um: float) -> Labels:
+    """Give the ground of lenses that a partition took for hosts back to the two hosts that make them.
+
+    A label is a lens between its two longest neighbours where the bright patch about its top is flat (its highest
+    part within a fifth of its median), no brighter than 1.6 times both neighbours' lamellae together, and falls by
+    0.3 of the dimmer lamella within 2.6 um along at least 0.6 of its rim. Its pixels go to the nearer of the two.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels; those of lenses are no longer there.
+    """
+    neighbours: dict[int, list[int]] = {}
+    for a, b in _borders(labels):
+        neighbours.setdefault(a, []).append(b)
+        neighbours.setdefault(b, []).append(a)
+    smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
+    reach = max(2, round(reach_um / um_per_px))
+    step = _ellipse(STEP_UM / um_per_px)
+    out = labels.copy()
+    for mask in Masks.from_labels(labels):
+        beside = neighbours.get(mask.label, [])
+        if len(beside) < 2:
+            continue
+        y0, x0 = max(0, mask.y0 - reach - 2), max(0, mask.x0 - reach - 2)
+        window = (slice(y0, mask.window[0].stop + reach + 2), slice(x0, mask.window[1].stop + reach + 2))
+        makers = _makers(out[window], smooth[window], mask.label, beside, reach, step)
+        if makers is not None:
+            cut = out[window]
+            own, pair = cut == mask.label, (cut == makers[0]) | (cut == makers[1])
+            seeds = np.where(pair, cut, 0).astype(np.int32)
+            cut[own] = spread(np.full(cut.shape, 10, np.uint8), own | pair, seeds)[own]
+    return out
+
+
+def _makers(
+    labels: Labels, signal: FloatArray, label: int, beside: list[int], reach: int, step: npt.NDArray[np.uint8]
+) -> tuple[int, int] | None:
+    """The two hosts that make ``label`` a lens, or None where it is a host."""
+    inside = labels == label
+    if not inside.any():
+        return None
+    near = _grown(inside, _ellipse(reach))
+    zones = sorted(((int(np.count_nonzero(near & (labels == b))), b) for b in beside), reverse=True)[:2]
+    if zones[1][0] < 20:
+        return None
+    levels = [float(np.percentile(signal[near & (labels == b)], 30.0)) for _, b in zones]
+    lower, higher = min(levels), max(levels)
+    bright = ((labels > 0) & (signal > higher + 0.3 * lower)).astype(np.uint8)
+    _, patches = cv2.connectedComponents(bright, connectivity=4)
+    top = patches.ravel()[np.argmax(np.where(inside, signal, -1.0))]
+    if top == 0:
+        return None
+    patch = patches == top
+    middle = float(np.median(signal[patch]))
+    if np.percentile(signal[patch], 97.0) > 1.2 * middle or middle > 1.6 * (lower + higher):
+        return None
+    inner = cv2.dilate(np.where(patch, signal, np.float32(0.0)), step)
+    ring = _grown(patch, step) & ~_grown(patch, _CROSS) & (labels > 0)
+    if np.count_nonzero(ring) < 10 or np.mean((inner - signal)[ring] > 0.3 * lower) < 0.6:
+        return None
+    return zones[0][1], zones[1][1]
 
 
 def _ellipse(radius_px: float) -> npt.NDArray[np.uint8]:

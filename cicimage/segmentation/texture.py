@@ -27,7 +27,8 @@ def local_contrast(image: FloatArray, um_per_px: float, *, fine_um: float, windo
     planes = image.reshape(-1, *image.shape[-2:])
     out = np.empty_like(planes)
     for k, plane in enumerate(planes):
-        smooth = cv2.GaussianBlur(plane, (0, 0), fine)
+        level = np.float32(np.median(plane))  # a large constant would cost digits
+        smooth = cv2.GaussianBlur(plane - level, (0, 0), fine)
         mean = cv2.GaussianBlur(smooth, (0, 0), window)
         square = cv2.GaussianBlur((smooth - mean) ** 2, (0, 0), window)
         np.sqrt(np.maximum(square, 0.0), out=out[k])

@@ -61,17 +61,23 @@ def photographed(signal, um_per_px, seed, noise):
     return (light + 100 + rng.normal(0, 1, blurred.shape) * noise).astype(np.float32)[None]
 
 
-def balls(centres_um, *, shape_um=(24.0, 60.0, 60.0), um_per_px=UM_PER_PX, um_per_z=1.0, psf_um=(1.2, 0.4), seed=0, noise=3.0):
+def balls(
+    centres_um, *, shape_um=(24.0, 60.0, 60.0), um_per_px=UM_PER_PX, um_per_z=1.0, psf_um=(1.2, 0.4), seed=0, noise=3.0
+):
     """(Z, Y, X) float32 stack of balls (z, y, x, diameter, peak), blurred axially and laterally, on 100 counts."""
     step = np.array([um_per_z, um_per_px, um_per_px])
     shape = tuple(np.round(np.array(shape_um) / step).astype(int))
     fine = 4  # slices are thin samples of a continuous ball
-    zz, yy, xx = np.meshgrid(*(np.arange(n * f) / f * s for n, f, s in zip(shape, (fine, 1, 1), step, strict=True)), indexing="ij")
+    zz, yy, xx = np.meshgrid(
+        *(np.arange(n * f) / f * s for n, f, s in zip(shape, (fine, 1, 1), step, strict=True)), indexing="ij"
+    )
     volume = np.zeros(zz.shape, dtype=np.float32)
     for z, y, x, diameter, peak in centres_um:
         far = np.sqrt((zz - z) ** 2 + (yy - y) ** 2 + (xx - x) ** 2)
         volume += peak * np.clip((diameter / 2 - far) / um_per_px + 0.5, 0, 1)
-    volume = ndimage.gaussian_filter(volume, (psf_um[0] / um_per_z * fine, psf_um[1] / um_per_px, psf_um[1] / um_per_px))
+    volume = ndimage.gaussian_filter(
+        volume, (psf_um[0] / um_per_z * fine, psf_um[1] / um_per_px, psf_um[1] / um_per_px)
+    )
     rng = np.random.default_rng(seed)
     light = rng.poisson(volume[::fine] * 4) / 4
     return (light + 100 + rng.normal(0, noise, shape)).astype(np.float32)
