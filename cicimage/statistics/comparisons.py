@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,12 @@ from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.tables import COMPARISONS, conform
 
 Row = dict[str, Any]
+DISAGREE: Final = 1.5
+"""Entry ratios that differ by more than this factor between denominators are said."""
+_DENOMINATORS: Final = {
+    "entry_rate_per_guest_h": "guest-hour", "entry_rate_per_host_h": "host-hour",
+    "entries_per_seeded_cell": "seeded cell",
+}  # fmt: skip
 
 
 def compare(
@@ -93,6 +99,7 @@ def compare(
         rows += list(_hazards(frames, layout, conditions, unit, level))
     else:
         rows += list(_rate_hazards(rates_by_replicate, conditions, unit, level))
+    _say_where_denominators_disagree(rows)
     rows += list(_hosts_with_against_without(rates_by_replicate, conditions, unit, level))
     shared = shared_host_note(layout)
     for row in rows:
@@ -131,6 +138,17 @@ def unit_counts(rows: pd.DataFrame, condition: str, unit: Unit) -> pd.DataFrame:
     events = mine["events"].mask(incidence, mine["estimate"] * size)
     table = pd.DataFrame({"events": events.astype(np.float64), "denominator": size.astype(np.float64)})
     return table.groupby(by.astype(object)).sum()
+
+
+def _say_where_denominators_disagree(rows: list[Row]) -> None:
+    """The drug moves denominators too: entry ratios per guest-hour, host-hour and seeded cell are held together."""
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        mine = [r for r in rows if r["condition"] == condition and r["estimand"] in _DENOMINATORS]
+        ratios = {_DENOMINATORS[r["estimand"]]: float(r["ratio"]) for r in mine if 0 < r["ratio"] < np.inf}
+        if len(ratios) > 1 and max(ratios.values()) / min(ratios.values()) > DISAGREE:
+            said = "denominators disagree: " + ", ".join(f"{v:.2g} per {k}" for k, v in ratios.items())
+            for row in mine:
+                row["note"] = join_notes(row["note"], said)
 
 
 def _adjusted(block: list[Row], arms: dict[str, pd.DataFrame], reference: str, adjust: str) -> list[Row]:
@@ -174,7 +192,9 @@ def _hazards(
 def _hazard_row(condition: str, h: HazardRatio, unit: Unit) -> Row:
     c = Comparison(h.ratio, h.low, h.high, h.p_value, unit, h.n_units, h.method, h.note)
     row = {"estimand": "death_hazard_inside_vs_outside", "condition": condition, "reference": "outside"} | as_row(c)
-    return _association(row) | {"bound_low": h.bound_low, "bound_high": h.bound_high}
+    return _association(row) | {
+        "bound_low": h.bound_low, "bound_high": h.bound_high, "lost_low": h.lost_low, "lost_high": h.lost_high,
+    }  # fmt: skip
 
 
 def _rate_hazards(rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, level: float) -> Iterator[Row]:

@@ -37,6 +37,9 @@ class HazardRatio:
         Donor-stratified estimate under Firth's penalty where one state has no death, finite there; NaN elsewhere.
     bound_low, bound_high : float
         Stratified estimate with unresolved time outside, and inside.
+    lost_low, lost_high : float
+        Stratified estimate had every guest lost outside, or every guest lost inside, died: loss is informative, dying
+        cells detach before they stain.
     landmark : float
         Ratio of death rates after the middle of the movie by where the guests were then.
     method, note : str
@@ -53,6 +56,8 @@ class HazardRatio:
     firth: float
     bound_low: float
     bound_high: float
+    lost_low: float
+    lost_high: float
     landmark: float
     method: str
     note: str
@@ -160,7 +165,7 @@ def inside_hazard(
     mine = _with_unit(death_rows(frames), unit_of)
     base = _stratified(mine, frames, unit_of)
     if unknown > MAX_UNKNOWN_SHARE:
-        return _marker_blind(base, mine, unknown)
+        return _marker_blind(base, unknown)
     if base.deaths_inside + base.deaths_outside == 0:
         return replace(base, ratio=np.nan, method="none", note="no deaths")
     found = hazard_over_units(death_tables(mine[mine["unit"] != ""]), unit, level)
@@ -195,8 +200,12 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) ->
     firth = _firth(rows) if plain in (0.0, np.inf) else np.nan
     if inside == 0 and np.isfinite(firth):
         said = join_notes(f"no death inside; Firth's estimate {firth:.2g}", said)
+    (low, n_out), (high, n_in) = (_had_lost_died(rows, frames, side) for side in (0, 1))
+    if n_in + n_out:
+        text = f"had all {n_out} lost outside died {low:.2g}, had all {n_in} lost inside died {high:.2g}"
+        said = join_notes(said, text)
     return HazardRatio(
-        plain, np.nan, np.nan, np.nan, 0, inside, outside, firth, bounds[0], bounds[1], landmark,
+        plain, np.nan, np.nan, np.nan, 0, inside, outside, firth, bounds[0], bounds[1], low, high, landmark,
         "time-dependent Cox stratified by unit", join_notes(vague, said),
     )  # fmt: skip
 
@@ -254,18 +263,27 @@ def unknown_inside_share(frames: pd.DataFrame) -> float:
     return float((inside["viability"] == "unknown").mean()) if len(inside) else 0.0
 
 
-def _marker_blind(base: HazardRatio, rows: pd.DataFrame, unknown: float) -> HazardRatio:
+def _had_lost_died(rows: pd.DataFrame, frames: pd.DataFrame, inside: int) -> tuple[float, int]:
+    """Hazard ratio had every guest lost inside (1) or outside (0) died when it was lost, and how many were lost there.
+
+    Lost is who was last seen alive before its position's movie ended: tracks lost, and guests that left the field.
+    """
+    key = ["position", "guest_id"]
+    last = frames.sort_values("frame", kind="stable").drop_duplicates(key, keep="last")
+    ended = last["time_h"] < last["position"].map(frames.groupby("position")["time_h"].max()) - 1e-9
+    gone = pd.MultiIndex.from_frame(last.loc[ended & (last["viability"] != "dead"), key])
+    final = rows.sort_values("stop_h", kind="stable").drop_duplicates(key, keep="last")
+    lost = final.index[pd.MultiIndex.from_frame(final[key]).isin(gone) & (final["inside"] == inside).to_numpy()]
+    return _estimate(rows.assign(died=rows["died"].astype(bool) | rows.index.isin(lost))), len(lost)
+
+
+def _marker_blind(base: HazardRatio, unknown: float) -> HazardRatio:
     """Deaths inside unseen: no ratio, but what it would be had none, or every guest lost inside, died."""
-    ends = rows.sort_values("stop_h", kind="stable").drop_duplicates(["position", "guest_id"], keep="last")
-    last = float(rows["stop_h"].max()) if len(rows) else np.nan
-    lost = ends.index[(ends["inside"] == 1) & ~ends["died"].astype(bool) & (ends["stop_h"] < last - 1e-9)]
-    worst = rows.assign(died=rows["died"] | rows.index.isin(lost))
-    most = _estimate(worst)
     note = (
         f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen; "
-        f"between {base.ratio:.2g} (none unseen) and {most:.2g} (all {len(lost)} lost inside died)"
+        f"between {base.ratio:.2g} (none unseen) and {base.lost_high:.2g} (all lost inside died)"
     )
-    return replace(base, ratio=np.nan, bound_low=base.ratio, bound_high=most, method="refused", note=note)
+    return replace(base, ratio=np.nan, bound_low=base.ratio, bound_high=base.lost_high, method="refused", note=note)
 
 
 def units_by_position(layout: pd.DataFrame, unit: Unit) -> pd.Series:

@@ -123,7 +123,9 @@ def too_alike(logs: npt.ArrayLike, counting_variance: npt.ArrayLike) -> bool:
     >>> too_alike([-0.69, -0.69, -0.69], [1.5, 1.5, 1.5])
     True
     """
-    return bool(np.var(np.asarray(logs, np.float64), ddof=1) < 0.01 * float(np.asarray(counting_variance, np.float64).mean()))
+    return bool(
+        np.var(np.asarray(logs, np.float64), ddof=1) < 0.01 * float(np.asarray(counting_variance, np.float64).mean())
+    )
 
 
 def log_t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:

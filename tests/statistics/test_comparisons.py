@@ -252,3 +252,16 @@ def test_the_primary_endpoint_is_marked_and_must_exist():
     assert not _compare(PLENTY)["primary"].any()
     with pytest.raises(CicimageError, match="primary endpoint 'entry_rate' is no estimand"):
         _compare(PLENTY, primary="entry_rate")
+
+
+def test_denominators_that_disagree_are_said():
+    hosts = {
+        c: {d: (y, h / 10 * (1 if c == "vehicle" else 2)) for d, (y, h) in PLENTY[c].items()}
+        for c in ("vehicle", "btki")
+    }
+    both = pd.concat([replicate_rates(PLENTY), replicate_rates(hosts, "entry_rate_per_host_h")])
+    found = compare(both, "vehicle", layout_of_rates(both))
+    row = found[(found["condition"] == "btki") & (found["estimand"] == "entry_rate_per_host_h")].iloc[0]
+    assert "denominators disagree: 2.6 per guest-hour, 1.3 per host-hour" in row["note"]
+    same = pd.concat([replicate_rates(PLENTY), replicate_rates(PLENTY, "entry_rate_per_host_h")])
+    assert not compare(same, "vehicle", layout_of_rates(same))["note"].str.contains("disagree").any()

@@ -99,7 +99,7 @@ def test_a_marker_blind_inside_gives_bounds_and_no_ratio():
     found = _hazard({"D1": lost, "D2": lost}, unknown_inside=True)
     assert np.isnan(found.ratio)
     assert found.method == "refused"
-    assert "all 2 lost inside died" in found.note
+    assert "(all lost inside died)" in found.note
     assert found.bound_low == 0 < found.bound_high
 
 
@@ -121,3 +121,11 @@ def test_landmark_groups_by_where_guests_were_and_never_by_what_came_later():
 def test_share_of_frames_inside_that_no_marker_could_tell():
     assert unknown_inside_share(frames_of({"p": ["..II"]}, unknown_inside=True)) == 1.0
     assert unknown_inside_share(frames_of({"p": ["...."]})) == 0.0
+
+
+def test_best_and_worst_case_of_guests_that_were_lost():
+    lost = [*DONOR, "..III    ", ".....    "]
+    found = _hazard({"D1": lost, "D2": lost})
+    assert "had all 2 lost outside died" in found.note
+    assert found.lost_low < found.ratio < found.lost_high
+    assert "lost" not in _hazard({"D1": DONOR, "D2": DONOR}).note
