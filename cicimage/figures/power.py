@@ -6,7 +6,7 @@ import pandas as pd
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.style import MUTED, canvas, dress, say_empty
-from cicimage.figures.words import exact, number
+from cicimage.figures.words import exact, number, plural
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B4589A", "#C98A00")
 _SHAPES = ("o", "s", "^", "D", "v")
@@ -36,7 +36,9 @@ def power(table: pd.DataFrame, ratio: float, *, width_in: float = 10.0, key: str
         for i, (wells, of) in enumerate(table[table["hours"] == hours].groupby("wells")):
             rows = of.sort_values("donors")
             colour, shape = _COLOURS[i % len(_COLOURS)], _SHAPES[i % len(_SHAPES)]
-            ax.plot(rows["donors"], 100 * rows["power"], color=colour, marker=shape, label=f"{wells} wells")
+            ax.plot(
+                rows["donors"], 100 * rows["power"], color=colour, marker=shape, label=plural(float(str(wells)), "well")
+            )
             ax.plot(rows["donors"], 100 * rows["power_cautious"], color=colour, linestyle=(0, (2, 2)), linewidth=1.1)
         ax.axhline(80, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         ax.set_ylim(0, 102)
@@ -62,5 +64,5 @@ def power_alt(table: pd.DataFrame, ratio: float) -> str:
     first = enough.iloc[0]
     return (
         f"80 % power for a ratio of {number(ratio)} is first reached with {int(first['donors'])} donors, "
-        f"{int(first['wells'])} wells each and {exact(first['hours'])} h ({number(100 * first['power'])} %)."
+        f"{plural(first['wells'], 'well')} each and {exact(first['hours'])} h ({number(100 * first['power'])} %)."
     )

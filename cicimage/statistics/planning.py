@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_SD: Final = {"donor": 0.7, "interaction": 0.4, "well": 0.25}
 """SD of the log rate between donors, of donor x condition, between wells: middle of the ranges known of such cells."""
+PRIOR_DF: Final = 3
+"""Degrees of freedom that the default SDs count for: two donors that happen to agree do not make a spread of 0."""
 MOST_COUNT_FITS: Final = 150
 FEWEST_EVENTS: Final = 4
 """A donor with fewer events says little about spreads and is left out of their estimate."""
@@ -59,9 +61,7 @@ class Variation:
         -----
         Browne RH (1995), Stat Med 14:1933: planning from a pilot's upper limit keeps the power promised.
         """
-        if self.n_pairs < 2:
-            return replace(self, sd_interaction=1.5 * self.sd_interaction)
-        df = self.n_pairs - 1
+        df = max(self.n_pairs - 1, 0) + PRIOR_DF
         return replace(self, sd_interaction=self.sd_interaction * float(np.sqrt(df / stats.chi2.ppf(1 - level, df))))
 
 
@@ -72,7 +72,7 @@ def estimate_variation(
     movie_h: float,
     estimand: str = "entry_rate_per_guest_h",
 ) -> Variation:
-    """Spread between donors and wells of an experiment by the method of moments, counting error taken off.
+    """Spread between donors and wells by the method of moments, counting error taken off, drawn towards the defaults.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def estimate_variation(
     sd_interaction, n_pairs = _interaction_sd(rows, layout, reference, sd_well)
     sd_donor, n_donors = _donor_sd(rows, layout, reference, sd_interaction, sd_well)
     said = [
-        f"{name} SD {value:.2f} {'from ' + text if ok else 'is a default'}"
+        f"{name} SD {value:.2f} {'from ' + text + ' and the default' if ok else 'is a default'}"
         for name, value, text, ok in (
             ("donor", sd_donor, f"{n_donors} donors", n_donors > 1),
             ("donor x condition", sd_interaction, f"{n_pairs} donor pairs", n_pairs > 1),
@@ -136,7 +136,7 @@ def _well_sd(rows: pd.DataFrame, unit: str) -> tuple[float, int]:
         groups += 1
     if groups == 0 or weight == 0:
         return DEFAULT_SD["well"], 0
-    return float(np.sqrt(np.log1p(max(excess / weight, 0.0)))), groups
+    return _drawn_in(float(np.log1p(max(excess / weight, 0.0))), groups, DEFAULT_SD["well"]), groups
 
 
 def _units(rows: pd.DataFrame, layout: pd.DataFrame, condition: str) -> pd.DataFrame:
@@ -163,7 +163,7 @@ def _interaction_sd(rows: pd.DataFrame, layout: pd.DataFrame, reference: str, sd
         pairs = max(pairs, len(both))
     if df == 0:
         return DEFAULT_SD["interaction"], 0
-    return float(np.sqrt(max(squares / df / 2, 0.0))), pairs
+    return _drawn_in(max(squares / df / 2, 0.0), df, DEFAULT_SD["interaction"]), pairs
 
 
 def _donor_sd(
@@ -174,7 +174,17 @@ def _donor_sd(
         return DEFAULT_SD["donor"], 0
     logs = np.log(base["events"] / base["denominator"])
     error = float((1 / base["events"] + sd_well**2 / base["wells"]).mean()) + sd_interaction**2
-    return float(np.sqrt(max(float(logs.var(ddof=1)) - error, 0.0))), len(base)
+    return _drawn_in(max(float(logs.var(ddof=1)) - error, 0.0), len(base) - 1, DEFAULT_SD["donor"]), len(base)
+
+
+def _drawn_in(variance: float, df: int, default: float) -> float:
+    """SD of an estimated variance drawn towards the default's by their degrees of freedom.
+
+    Notes
+    -----
+    Moderated variance of Smyth GK (2004), Stat Appl Genet Mol Biol 3:3, with the default as prior.
+    """
+    return float(np.sqrt((df * variance + PRIOR_DF * default**2) / (df + PRIOR_DF)))
 
 
 def power_table(

@@ -67,6 +67,14 @@ def test_what_cannot_be_estimated_is_a_default_and_said():
     assert v.rate_per_h == pytest.approx(0.2)
 
 
+def test_two_donors_that_agree_make_no_spread_of_zero():
+    counts = {"vehicle": {"D1": (40, 100.0), "D2": (40, 100.0)}, "btki": {"D1": (80, 100.0), "D2": (80, 100.0)}}
+    rates = replicate_rates(counts)
+    v = estimate_variation(rates, layout_of_rates(rates), "vehicle", 24.0)
+    assert v.sd_interaction == pytest.approx(DEFAULT_SD["interaction"] * np.sqrt(3 / 4))
+    assert v.cautious().sd_interaction > v.sd_interaction
+
+
 def test_a_reference_without_events_gives_no_plan():
     rates = replicate_rates({"vehicle": {"D1": (0, 100.0)}})
     with pytest.raises(CicimageError, match="'vehicle' has 0 events in 100 h.*give --rates"):
