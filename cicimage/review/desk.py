@@ -24,7 +24,9 @@ from cicimage.review.answer import (
     refer_host,
     verdict_on,
 )
+from cicimage.review.base import Base
 from cicimage.review.blinding import Blind
+from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Note
 from cicimage.review.edits.states import Contact, Location, Viability
@@ -243,15 +245,8 @@ class Desk:
     # ------------------------------------------------------------ what is on the screen
 
     def film(self) -> list[int]:
-        """Frames of the filmstrip: the interval and what came before and after it, the focus among them."""
-        c = self.current.candidate
-        n = self.corrected.base.n_frames
-        before = max(2, (c.last - c.first) // 6)
-        low, high = max(0, min(c.first, c.focus) - before), min(n - 1, c.last + before)
-        frames = {round(x) for x in np.linspace(low, high, FILM_FRAMES - 1)} | {c.focus}
-        spare = [f for f in range(max(0, low - FILM_FRAMES), min(n, high + FILM_FRAMES + 1)) if f not in frames]
-        spare.sort(key=lambda f: abs(f - c.focus))
-        return sorted([*frames, *spare[: max(0, FILM_FRAMES - len(frames))]])[:FILM_FRAMES]
+        """Frames of the filmstrip."""
+        return film_of(self.corrected.base, self.current.candidate)
 
     def rows(self) -> pd.DataFrame:
         """The guest's frames as they stand, in order."""
@@ -268,7 +263,7 @@ class Desk:
         c = self.current.candidate
         within = rows[(rows["location"] == "inside") & (rows["frame"] >= c.first) & (rows["frame"] <= c.last)]
         if not len(within):
-            return self.span
+            return c.first, c.last
         inside = rows["location"].to_numpy(object) == "inside"
         frame = rows["frame"].to_numpy()
         at = int(np.searchsorted(frame, within["frame"].iloc[0]))
@@ -283,9 +278,9 @@ class Desk:
         """Frames of entry, end and death as they stand; those there are not are left out."""
         scored = self.corrected.guest(self.guest)
         first, last = self.stay()
-        found = {}
-        if (self.rows()["location"] == "inside").any():
-            found = {"entry": first, "end": last}
+        rows = self.rows()
+        inside = (rows["location"] == "inside") & (rows["frame"] >= first) & (rows["frame"] <= last)
+        found = {"entry": first, "end": last} if inside.any() else {}
         death = scored.guests["death_frame"]
         if len(death) and not np.isnan(death.iloc[0]):
             found["death"] = int(death.iloc[0])
@@ -368,3 +363,14 @@ class Desk:
     def _tell(self, what: str) -> None:
         for listener in list(self.heard):
             listener(what)
+
+
+def film_of(base: Base, candidate: Candidate) -> list[int]:
+    """Nine frames of a candidate: its interval and what came before and after it, the focus among them."""
+    n = base.n_frames
+    before = max(2, (candidate.last - candidate.first) // 6)
+    low, high = max(0, min(candidate.first, candidate.focus) - before), min(n - 1, candidate.last + before)
+    frames = {round(x) for x in np.linspace(low, high, FILM_FRAMES - 1)} | {candidate.focus}
+    spare = [f for f in range(max(0, low - FILM_FRAMES), min(n, high + FILM_FRAMES + 1)) if f not in frames]
+    spare.sort(key=lambda f: abs(f - candidate.focus))
+    return sorted([*frames, *spare[: max(0, FILM_FRAMES - len(frames))]])[:FILM_FRAMES]

@@ -1,0 +1,99 @@
+"""The queue as a list: names that tell nothing, the reason for each place, what was said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QComboBox, QLabel, QListView, QProgressBar, QVBoxLayout, QWidget
+
+from cicimage.review.desk import FILTERS, Desk
+from cicimage_napari.look import VERDICT_COLOUR
+
+SIGN = {"accept": "✓", "reject": "✗", "unsure": "?", "set": "✎", "": "·"}
+
+
+class QueueModel(QAbstractListModel):
+    """Items under the filter chosen; made for thousands of rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._desk: Desk | None = None
+        self.items: list[Any] = []
+        self._judged: dict[str, str] = {}
+
+    def show(self, desk: Desk) -> None:
+        """Read the desk anew."""
+        self.beginResetModel()
+        self._desk, self.items, self._judged = desk, desk.listed(), desk.progress.judged
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Rows."""
+        return 0 if parent is not None and parent.isValid() else len(self.items)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Text, colour and tip of a row."""
+        if self._desk is None or not index.isValid():
+            return None
+        item = self.items[index.row()]
+        said = self._judged.get(item.id, "")
+        if role == Qt.ItemDataRole.DisplayRole:
+            return f"{SIGN[said]}  {self._desk.blind.item(item.id)}  {item.reason}"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return item.reason
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return QColor(VERDICT_COLOUR[said] if said else "#d5dae2")
+        return None
+
+
+class QueueList(QWidget):
+    """Filter, progress and list."""
+
+    chosen = Signal(str)
+    filtered = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        self._filter = QComboBox()
+        self._filter.addItems(list(FILTERS))
+        self._filter.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._filter.currentTextChanged.connect(self.filtered)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(True)
+        self._words = QLabel()
+        self._words.setStyleSheet("color: #98a0ac; font-size: 11px;")
+        self.model = QueueModel()
+        self._view = QListView()
+        self._view.setModel(self.model)
+        self._view.setUniformItemSizes(True)
+        self._view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._view.setMinimumHeight(90)
+        self._view.clicked.connect(lambda index: self.chosen.emit(self.model.items[index.row()].id))
+        for widget in (self._bar, self._words, self._filter, self._view):
+            column.addWidget(widget)
+
+    def show_desk(self, desk: Desk) -> None:
+        """Show progress and list as they stand."""
+        judged = desk.progress.judged
+        done = sum(i.id in judged for i in desk.queue)
+        self._bar.setMaximum(max(1, len(desk.queue)))
+        self._bar.setValue(done)
+        self._bar.setFormat(f"{done} of {len(desk.queue)} judged")
+        unsure = sum(v == "unsure" for v in judged.values())
+        self._words.setText(
+            f"{unsure} unsure come back at the end" if unsure else "sorted by doubt x effect on the rate"
+        )
+        self.model.show(desk)
+        self.mark(desk)
+
+    def mark(self, desk: Desk) -> None:
+        """Show which item is up."""
+        ids = [i.id for i in self.model.items]
+        if desk.item is not None and desk.item.id in ids:
+            index = self.model.index(ids.index(desk.item.id))
+            self._view.setCurrentIndex(index)
+            self._view.scrollTo(index)

@@ -1,0 +1,297 @@
+"""The canvas: the pair's surroundings in one frame, with hosts and guests on a label layer each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cicimage.masks import Mask
+from cicimage.review.anchor import Key
+from cicimage.review.desk import Desk
+from cicimage.review.pictures import Box, Cut, Pictures
+from cicimage.review.queue import Item
+from cicimage_napari.look import CHANNEL_COLOUR, GUEST_OUTLINE, HOST_OUTLINE, OTHER_OUTLINE, limits
+from cicimage_napari.places import canvas_box, cuts_of, place_of
+from cicimage_napari.strokes import Stroke, stroke_between
+
+SHOWN_UM: Final = 60.0
+"""Width the camera shows at first."""
+Painted = Callable[[str, Mapping[int, Mask | None], str], None]
+
+
+class Stage:
+    """Keeps napari's layers in step with the desk.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers go.
+    pictures : Pictures
+        Cuts of the recordings.
+    painted : callable
+        Told population, masks after by label, and kind after a stroke.
+    clicked : callable
+        Told population and cell id after a click on a cell.
+    """
+
+    def __init__(self, viewer: Any, pictures: Pictures, painted: Painted, clicked: Callable[[str, int], None]) -> None:
+        self.viewer, self.pictures = viewer, pictures
+        self._painted, self._clicked = painted, clicked
+        self._images: list[Any] = []
+        self._labels: dict[str, Any] = {}
+        self._before: dict[str, npt.NDArray[np.int32]] = {}
+        self._colours: dict[str, dict[int | None, str]] = {}
+        self._path: Any = None
+        self._steps: npt.NDArray[np.float64] | None = None
+        self._levels: dict[str, list[tuple[float, float]]] = {}
+        self._desk: Desk | None = None
+        self.box = Box(0, 0, 1)
+        self._quiet = False
+
+    # ------------------------------------------------------------ showing
+
+    def show_item(self, desk: Desk) -> None:
+        """Place the cut around the pair and show the item's first frame."""
+        self._desk = desk
+        self.box = canvas_box(desk.corrected.base, desk.rows(), desk.current.candidate, desk.frame)
+        self.show_frame()
+        self._aim()
+
+    def show_frame(self) -> None:
+        """Show the desk's frame.
+
+        Pixels are written into the layers' own arrays: giving a layer new data makes napari measure the whole scene
+        anew, which costs more than drawing it.
+        """
+        picture = self.block(self.desk.frame)
+        if not self._images or self._images[0].data.shape != picture.shape[1:]:
+            self.clear()
+            self._make(picture)
+        self._quiet = True
+        try:
+            for layer, stack, level in zip(self._images, picture, self.levels(picture), strict=True):
+                layer.data[...] = stack
+                if tuple(layer.contrast_limits) != level:
+                    layer.contrast_limits_range = (min(level[0], 0.0), max(level[1], float(stack.max())))
+                    layer.contrast_limits = level
+                layer.refresh(thumbnail=False, extent=False, highlight=False)
+            self.draw_labels()
+        finally:
+            self._quiet = False
+
+    @property
+    def desk(self) -> Desk:
+        """The desk shown."""
+        if self._desk is None:
+            raise RuntimeError("nothing is shown yet")
+        return self._desk
+
+    def block(self, frame: int) -> npt.NDArray[Any]:
+        """The cut of a frame, (C, Z, Y, X) or (C, Y, X) in 2D; black where there is no picture."""
+        base = self.desk.corrected.base
+        found = self.pictures.get(base, Cut(frame, None, self.box))
+        if found is None:
+            found = np.zeros((len(base.setting.channels), 1, self.box.side, self.box.side), np.uint16)
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def levels(self, picture: npt.NDArray[Any]) -> list[tuple[float, float]]:
+        """Black and white level of each channel, the same for all frames of a position."""
+        key = self.desk.corrected.base.key
+        if key not in self._levels:
+            self._levels[key] = [limits(stack) for stack in picture]
+        return self._levels[key]
+
+    def roles(self) -> list[str]:
+        """What each channel shows: host, guest, death, effector or other."""
+        setting = self.desk.corrected.base.setting
+        roles = []
+        for channel in setting.channels:
+            uses = [use for use, c in setting.channel_of.items() if c == channel]
+            named = [setting.populations[u].roles[0] for u in uses if u in setting.populations]
+            roles.append((named + ["death" for u in uses if u in setting.markers] + ["other"])[0])
+        return roles
+
+    def _make(self, picture: npt.NDArray[Any]) -> None:
+        """Layers are made once; their names tell nothing of the recording."""
+        from napari.utils.colormaps import Colormap
+
+        ndim = picture.ndim - 1
+        for role, stack in zip(self.roles(), picture, strict=True):
+            ramp = Colormap([[0, 0, 0, 1], CHANNEL_COLOUR[role]], name=f"cicimage {role}")
+            layer = self.viewer.add_image(
+                stack.copy(), name=f"{role} signal", colormap=ramp, blending="additive", scale=self._scale(ndim),
+                units=("um",) * ndim,
+            )  # fmt: skip
+            layer.mouse_drag_callbacks.append(self._on_click)
+            self._images.append(layer)
+        base = self.desk.corrected.base
+        for population, name in ((base.host, "hosts"), (base.guest, "guests")):
+            if population in self._labels:
+                continue
+            image = np.zeros((self.box.side, self.box.side), np.int32)
+            layer = self.viewer.add_labels(image, name=name, scale=self._scale(2), opacity=0.9, units=("um", "um"))
+            layer.contour = max(1, round(0.35 / base.setting.optics.um_per_px))
+            layer.preserve_labels = True
+            layer.mouse_drag_callbacks.append(self._on_click)
+            layer.events.paint.connect(lambda _, p=population: self._after_stroke(p))
+            self._labels[population] = layer
+        self._path = self.viewer.add_vectors(
+            np.zeros((1, 2, 2)), name="path", edge_color="#ffffff", edge_width=0.35, opacity=0.6,
+            vector_style="line", units=("um", "um"),
+        )  # fmt: skip
+        self.viewer.scale_bar.visible = True
+        self.viewer.layers.selection.active = self._labels[base.guest]
+
+    def _scale(self, ndim: int) -> list[float]:
+        optics = self.desk.corrected.base.setting.optics
+        return [optics.um_per_z or 1.0, optics.um_per_px, optics.um_per_px][-ndim:]
+
+    def _aim(self) -> None:
+        """Point the camera at the guest, through the slice it lies in."""
+        um = self.desk.corrected.base.setting.optics.um_per_px
+        y, x, z = place_of(self.desk, self.desk.frame)
+        camera = self.viewer.scene.camera
+        camera.center = (0.0, y - self.box.y0 * um, x - self.box.x0 * um)
+        camera.zoom = min(self._canvas_size()) / SHOWN_UM
+        if self.viewer.dims.ndim > 2 and not np.isnan(z):
+            self.viewer.dims.set_point(0, z)
+
+    def prepare_for(self, item: Item) -> None:
+        """Have an item's pictures made in the background, where its position is at hand."""
+        corrected = self.desk.session.loaded.get(item.candidate.position)
+        if corrected is not None:
+            self.pictures.prepare(corrected.base, cuts_of(corrected, item))
+
+    def _canvas_size(self) -> tuple[int, int]:
+        size = getattr(self.viewer, "_canvas_size", (800, 600))
+        return max(200, int(size[0])), max(200, int(size[1]))
+
+    # ------------------------------------------------------------ labels
+
+    def draw_labels(self) -> None:
+        """Render the masks as they stand, guest and host of the item bright, the one clicked orange."""
+        from napari.utils.colormaps import DirectLabelColormap
+
+        desk = self.desk
+        draft, frame = desk.corrected.draft, desk.frame
+        for population, layer in self._labels.items():
+            image = np.zeros((self.box.side, self.box.side), np.int32)
+            colours: dict[int | None, str] = {None: OTHER_OUTLINE, 0: "transparent"}
+            for mask in draft.masks_in(population, frame):
+                if _put(image, mask, self.box):
+                    cell = draft.cell_of(Key(population, frame, mask.label))
+                    colours[mask.label] = self._colour(population, cell)
+            layer.data[...] = image
+            if colours == self._colours.get(population):
+                layer.refresh(thumbnail=False, extent=False, highlight=False)
+            else:  # draws anew by itself
+                layer.colormap = DirectLabelColormap(color_dict=colours)
+                self._colours[population] = colours
+            self._before[population] = image.copy()
+        self._draw_path()
+
+    def _colour(self, population: str, cell: int) -> str:
+        desk = self.desk
+        base = desk.corrected.base
+        if population == base.guest and cell == desk.guest:
+            return GUEST_OUTLINE
+        if desk.other == (population, cell):
+            return "#ffd800"
+        if population == base.host and cell == desk.host:
+            return HOST_OUTLINE
+        return OTHER_OUTLINE
+
+    def _draw_path(self) -> None:
+        """Where the guest went around the frame; a track layer would be slow to change."""
+        um = self.desk.corrected.base.setting.optics.um_per_px
+        rows = self.desk.rows()
+        near = rows[(rows["frame"] >= self.desk.frame - 12) & (rows["frame"] <= self.desk.frame + 12)]
+        places = near[["y_um", "x_um"]].to_numpy(np.float64) - np.array([self.box.y0, self.box.x0]) * um
+        steps = np.stack([places[:-1], np.diff(places, axis=0)], axis=1) if len(places) > 1 else np.zeros((1, 2, 2))
+        if self._steps is None or steps.shape != self._steps.shape or not np.array_equal(steps, self._steps):
+            self._steps = steps
+            self._path.data = steps
+
+    def toggle_overlay(self) -> bool:
+        """Hide or show outlines and path; returns whether they show now."""
+        shown = not next(iter(self._labels.values())).visible if self._labels else True
+        for layer in [*self._labels.values(), self._path]:
+            layer.visible = shown
+        return shown
+
+    # ------------------------------------------------------------ strokes and clicks
+
+    def tool(self, population: str, mode: str, label: int) -> None:
+        """Take up brush or eraser on a population's layer; ``pan_zoom`` lays it down."""
+        layer = self._labels[population]
+        self.viewer.layers.selection.active = layer
+        layer.selected_label = label
+        layer.brush_size = max(3, round(3.0 / self.desk.corrected.base.setting.optics.um_per_px))
+        layer.mode = mode
+
+    def _after_stroke(self, population: str) -> None:
+        """The one place that reads napari's painting: what differs from before is the stroke."""
+        if self._quiet:
+            return
+        layer = self._labels[population]
+        stroke = stroke_between(self._before[population], np.asarray(layer.data))
+        for part in stroke:
+            self._hand_on(population, part)
+        self._quiet = True
+        try:
+            self.draw_labels()
+        finally:
+            self._quiet = False
+
+    def _hand_on(self, population: str, part: Stroke) -> None:
+        draft, frame = self.desk.corrected.draft, self.desk.frame
+        key = Key(population, frame, part.label)
+        before = draft.mask(key) if draft.exists(key) else None
+        after = part.applied(before, (self.box.y0, self.box.x0), draft.base.masks_file.shape)
+        self._painted(population, {part.label: after}, part.kind)
+
+    def _on_click(self, layer: Any, event: Any) -> Any:
+        """A click without a drag chooses the cell below the mouse, guests before hosts."""
+        start = np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if event.button != 1 or np.abs(np.array(event.pos) - start).max() > 3 or layer.mode not in ("pan_zoom", "pick"):
+            return
+        um = self.desk.corrected.base.setting.optics.um_per_px
+        y, x = (round(p / um) for p in event.position[-2:])
+        self._clicked(*self.cell_at(y + self.box.y0, x + self.box.x0))
+
+    def cell_at(self, y: int, x: int) -> tuple[str, int]:
+        """Population and id of the cell at a pixel of the frame; id 0 where there is none."""
+        draft, frame = self.desk.corrected.draft, self.desk.frame
+        base = draft.base
+        for population in dict.fromkeys((base.guest, base.host)):
+            for mask in reversed(draft.masks_in(population, frame)):
+                h, w = mask.pixels.shape
+                j, i = y - mask.y0, x - mask.x0
+                if 0 <= j < h and 0 <= i < w and mask.pixels[j, i]:
+                    return population, draft.cell_of(Key(population, frame, mask.label))
+        return base.host, 0
+
+    def clear(self) -> None:
+        """Take the layers away."""
+        for layer in [*self._images, *self._labels.values(), self._path]:
+            if layer is not None and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self._images, self._labels, self._path, self._steps, self._colours = [], {}, None, None, {}
+
+
+def _put(image: npt.NDArray[np.int32], mask: Mask, box: Box) -> bool:
+    """Draw a mask into the box's label image; False where it lies outside."""
+    h, w = mask.pixels.shape
+    top, left = max(mask.y0, box.y0), max(mask.x0, box.x0)
+    bottom, right = min(mask.y0 + h, box.y0 + box.side), min(mask.x0 + w, box.x0 + box.side)
+    if top >= bottom or left >= right:
+        return False
+    part = mask.pixels[top - mask.y0 : bottom - mask.y0, left - mask.x0 : right - mask.x0]
+    image[top - box.y0 : bottom - box.y0, left - box.x0 : right - box.x0][part] = mask.label
+    return True

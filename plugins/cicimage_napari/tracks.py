@@ -1,0 +1,184 @@
+"""Track edits, mask tools and exclusions: what the buttons of the Review panel put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
+
+from cicimage.masks import Mask
+from cicimage.review.anchor import CellRef, Key, ReviewError, cell_ref
+from cicimage.review.desk import Desk
+from cicimage.review.edits import (
+    BreakTrack,
+    DeleteTrack,
+    ExcludeFrames,
+    ExcludeHost,
+    ExcludePosition,
+    LinkTracks,
+    MergeTracks,
+    SplitTrack,
+    SwapTracks,
+)
+from cicimage_napari.buttons import plain_button
+
+if TYPE_CHECKING:
+    from cicimage_napari.review_panel import ReviewPanel
+
+
+class TrackTools:
+    """Builds edits from the guest on the screen and the cell clicked.
+
+    Parameters
+    ----------
+    panel : ReviewPanel
+        Whose desk it works on.
+    """
+
+    def __init__(self, panel: ReviewPanel) -> None:
+        self._panel = panel
+
+    # ------------------------------------------------------------ tracks
+
+    def acts(self, desk: Desk) -> Mapping[str, Callable[[], Any]]:
+        """What each track key does."""
+        key = desk.corrected.base.key
+        return {
+            "merge": lambda: desk.do(MergeTracks(position=key, first=_own(desk), second=_other(desk))),
+            "swap": lambda: desk.do(SwapTracks(position=key, first=_own(desk), second=_other(desk), frame=desk.frame)),
+            "link": lambda: desk.do(_linked(desk)),
+            "split": lambda: desk.do(SplitTrack(position=key, cell=_own(desk), frame=desk.frame)),
+            "break": lambda: desk.do(BreakTrack(position=key, cell=_own(desk), frame=desk.frame)),
+            "delete": lambda: desk.do(
+                DeleteTrack(position=key, cell=_own(desk), first=0, last=desk.corrected.base.n_frames - 1)
+            ),
+        }
+
+    # ------------------------------------------------------------ masks
+
+    def buttons(self) -> list[QPushButton]:
+        """Brush, eraser and exclusions."""
+        return [
+            plain_button("Brush", "Paint the guest (or the host clicked) in this frame", lambda: self._tool("paint")),
+            plain_button("Eraser", "Take pixels from the guest (or the host clicked)", lambda: self._tool("erase")),
+            plain_button("Hand", "Lay the brush down; clicks choose cells", lambda: self._tool("pan_zoom")),
+            plain_button("Exclude...", "Leave out this field, host or these frames, with a reason", self._exclude),
+            plain_button("Find recording...", "Say where the recording lies now", self._find),
+            plain_button("Finish...", "Declare the review done, or see the conditions", self._finish),
+        ]
+
+    def _tool(self, mode: str) -> None:
+        panel = self._panel
+        if panel.desk is None or panel.stage is None:
+            return
+        desk = panel.desk
+        base = desk.corrected.base
+        on_host = desk.other is not None and desk.other[0] == base.host != base.guest
+        population, cell = (base.host, desk.other[1]) if on_host and desk.other else (base.guest, desk.guest)
+        keys = [k for k in desk.corrected.draft.objects_of(population, cell) if k.frame == desk.frame]
+        label = keys[0].label if keys else desk.corrected.draft.next_label(population, desk.frame)
+        panel.stage.tool(population, mode, label)
+        if mode != "pan_zoom":
+            what = "the host clicked" if on_host else "the guest"
+            panel.say(f"{mode}: {what}" + ("" if keys else ", which was not seen in this frame"))
+
+    def cells_of_new(self, desk: Desk, population: str, changed: Mapping[int, Mask | None]) -> dict[int, CellRef]:
+        """Cell a newly painted object belongs to: the one worked on, where it has no object in this frame."""
+        draft, frame = desk.corrected.draft, desk.frame
+        base = draft.base
+        cell = desk.guest if population == base.guest else desk.host
+        new = [n for n in changed if not draft.exists(Key(population, frame, n))]
+        if not new or not cell or any(k.frame == frame for k in draft.objects_of(population, cell)):
+            return {}
+        return {new[0]: cell_ref(draft, population, cell, [frame])}
+
+    # ------------------------------------------------------------ the rest
+
+    def _exclude(self) -> None:
+        panel = self._panel
+        if panel.desk is None:
+            return
+        desk = panel.desk
+        first, last = desk.span
+        kinds = ["this field", "this host", f"frames {first} to {last} of this field"]
+        kind, ok = QInputDialog.getItem(panel, "Exclude", "What should not count?", kinds, 0, False)
+        if not ok:
+            return
+        reason, ok = QInputDialog.getText(panel, "Exclude", "Why? It is shown in the report.")
+        if ok and reason.strip():
+            panel.attempt(lambda: desk.do(_exclusion(desk, kinds.index(kind), reason.strip())))
+
+    def _find(self) -> None:
+        panel = self._panel
+        if panel.desk is None or panel.pictures is None:
+            return
+        name, _ = QFileDialog.getOpenFileName(panel, "Where is the recording of this field?")
+        if name:
+            base, pictures = panel.desk.corrected.base, panel.pictures
+            panel.attempt(lambda: pictures.footage(base, Path(name)))
+            panel.hear("item")
+
+    def _finish(self) -> None:
+        panel = self._panel
+        if panel.desk is None:
+            return
+        session = panel.desk.session
+        box = QMessageBox(panel)
+        box.setWindowTitle("Finish")
+        box.setText(
+            "Finished: the other reviewer may be compared with you.\n"
+            "Conditions: you see them in Rates; later verdicts are marked as not blind."
+        )
+        finish = box.addButton("I have finished", QMessageBox.ButtonRole.AcceptRole)
+        unblind = box.addButton("Show me the conditions", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        if box.clickedButton() is finish:
+            panel.attempt(session.finish)
+            panel.say("declared as finished; any further edit opens the review again")
+        elif box.clickedButton() is unblind:
+            panel.attempt(session.unblind)
+            panel.say("conditions may be seen now (Rates); it is logged, and later verdicts are marked")
+
+
+def _own(desk: Desk) -> CellRef:
+    guest = desk.guest
+    if not guest:
+        raise ReviewError("the guest of this item was deleted; go on with the next item (J)")
+    return cell_ref(desk.corrected.draft, desk.corrected.base.guest, guest, [desk.frame])
+
+
+def _other(desk: Desk) -> CellRef:
+    base = desk.corrected.base
+    if desk.other is None or desk.other[0] != base.guest or desk.other[1] == desk.guest:
+        raise ReviewError("two guests are needed: click the other one first")
+    return cell_ref(desk.corrected.draft, base.guest, desk.other[1], [desk.frame])
+
+
+def _linked(desk: Desk) -> LinkTracks:
+    """Link in order of time, whichever was clicked."""
+    draft = desk.corrected.draft
+    base = draft.base
+    _other(desk)
+    own, other = desk.guest, desk.other[1] if desk.other else 0
+    ids = sorted((own, other), key=draft.first_frame)
+    ends = [draft.objects_of(base.guest, i) for i in ids]
+    return LinkTracks(
+        position=base.key,
+        first=cell_ref(draft, base.guest, ids[0], [ends[0][-1].frame]),
+        second=cell_ref(draft, base.guest, ids[1], [ends[1][0].frame]),
+    )
+
+
+def _exclusion(desk: Desk, kind: int, reason: str) -> Any:
+    base = desk.corrected.base
+    if kind == 0:
+        return ExcludePosition(position=base.key, reason=reason)
+    if kind == 1:
+        if not desk.host:
+            raise ReviewError("no host is near this guest; click the host first")
+        host = cell_ref(desk.corrected.draft, base.host, desk.host, [desk.frame])
+        return ExcludeHost(position=base.key, host=host, reason=reason)
+    return ExcludeFrames(position=base.key, first=desk.span[0], last=desk.span[1], reason=reason)
