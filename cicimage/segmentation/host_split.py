@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import BoolArray, FloatArray
+from cicimage.segmentation.grid import shrink
 from cicimage.segmentation.kernels import persistent_basins, spread
 
 Labels = npt.NDArray[np.int32]
@@ -34,6 +35,16 @@ def by_thickness(
     """
     if not inside.any():
         return np.zeros(inside.shape, dtype=np.int32)
+    # The relief is smooth over many pixels: hills are looked for on a coarser grid still.
+    coarser = max(1, int(scale_um / um_per_px / 2.5))
+    if coarser > 1:
+        small = shrink(np.stack([signal * inside, inside.astype(np.float32)]), um_per_px, coarser * um_per_px)
+        share = small.volume[1]
+        ground = share >= 0.5
+        hills = by_thickness(
+            small.volume[0] / np.maximum(share, 0.25), ground, small.um_per_px, scale_um=scale_um, min_depth=min_depth
+        )
+        return enlarged(hills, coarser, inside)
     sigma = scale_um / um_per_px
     smooth = smooth_within(signal, inside, sigma)
     # A cell cut by the frame's border goes on beyond it.
@@ -41,6 +52,20 @@ def by_thickness(
     distance = cv2.GaussianBlur(np.minimum(distance, 4.0 * sigma), (0, 0), 0.5 * sigma)
     relief = np.where(inside, np.sqrt(np.maximum(smooth * distance, 0.0)), 0.0).astype(np.float32)
     return flood(relief, inside, min_depth)
+
+
+def enlarged(labels: Labels, factor: int, inside: BoolArray) -> Labels:
+    """Labels of a coarser grid on the pixels inside; those without one take the nearest."""
+    big = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)[: inside.shape[0], : inside.shape[1]]
+    known = inside & (big > 0)
+    if not known.any() or np.array_equal(known, inside):
+        return np.where(inside, big, 0).astype(np.int32)
+    _, index = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    names = np.zeros(int(index.max()) + 1, dtype=np.int32)
+    names[index[known]] = big[known]
+    return np.where(inside, names[index], 0).astype(np.int32)
 
 
 def flood(relief: FloatArray, inside: BoolArray, min_depth: float) -> Labels:

@@ -59,7 +59,10 @@ def shared_ground(
     smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     reach = max(2, round(reach_um / um_per_px))
     step = _ellipse(STEP_UM / um_per_px)
-    for (a, b), (y0, y1, x0, x1) in _borders(labels).items():
+    level = _levels(labels, smooth)
+    for a, b, (y0, y1, x0, x1), top in _borders(labels, smooth):
+        if top < 0.9 * (max(level[a], level[b]) + added * min(level[a], level[b])):
+            continue  # a dark seam
         window = (slice(max(0, y0 - reach - 2), y1 + reach + 3), slice(max(0, x0 - reach - 2), x1 + reach + 3))
         in_a, in_b = labels[window] == a, labels[window] == b
         lens = _lens(in_a, in_b, smooth[window], reach, step, added, sharpness, MIN_AREA_UM2 / um_per_px**2)
@@ -82,11 +85,11 @@ def without_lenses(labels: Labels, signal: FloatArray, um_per_px: float, *, reac
     (Y, X) int32 array
         Labels; those of lenses are no longer there.
     """
+    smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     neighbours: dict[int, list[int]] = {}
-    for a, b in _borders(labels):
+    for a, b, _, _ in _borders(labels, smooth):
         neighbours.setdefault(a, []).append(b)
         neighbours.setdefault(b, []).append(a)
-    smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     reach = max(2, round(reach_um / um_per_px))
     step = _ellipse(STEP_UM / um_per_px)
     out = labels.copy()
@@ -112,11 +115,11 @@ def _makers(
     inside = labels == label
     if not inside.any():
         return None
-    near = _grown(inside, _ellipse(reach))
+    near = _within(inside, reach)
     zones = sorted(((int(np.count_nonzero(near & (labels == b))), b) for b in beside), reverse=True)[:2]
     if zones[1][0] < 20:
         return None
-    levels = [float(np.percentile(signal[near & (labels == b)], 30.0)) for _, b in zones]
+    levels = [_quantile(signal[near & (labels == b)], 0.3) for _, b in zones]
     lower, higher = min(levels), max(levels)
     bright = ((labels > 0) & (signal > higher + 0.3 * lower)).astype(np.uint8)
     _, patches = cv2.connectedComponents(bright, connectivity=4)
@@ -125,7 +128,7 @@ def _makers(
         return None
     patch = patches == top
     middle = float(np.median(signal[patch]))
-    if np.percentile(signal[patch], 97.0) > 1.2 * middle or middle > 1.6 * (lower + higher):
+    if _quantile(signal[patch], 0.97) > 1.2 * middle or middle > 1.6 * (lower + higher):
         return None
     inner = cv2.dilate(np.where(patch, signal, np.float32(0.0)), step)
     ring = _grown(patch, step) & ~_grown(patch, _CROSS) & (labels > 0)
@@ -144,20 +147,47 @@ def _grown(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:
     return np.asarray(cv2.dilate(pixels.astype(np.uint8), kernel) > 0)
 
 
-def _borders(labels: Labels) -> dict[tuple[int, int], tuple[int, int, int, int]]:
-    """Every pair of labels in touch, with the box (y0, y1, x0, x1) of the border between them."""
-    found: list[npt.NDArray[np.int64]] = []
-    for one, other, dy, dx in ((labels[:-1], labels[1:], 1, 0), (labels[:, :-1], labels[:, 1:], 0, 1)):
+def _borders(labels: Labels, signal: FloatArray) -> list[tuple[int, int, tuple[int, int, int, int], float]]:
+    """Every pair of labels in touch, the box (y0, y1, x0, x1) of their border, and the highest signal on it."""
+    found: list[npt.NDArray[np.float64]] = []
+    for one, other, high, dy, dx in (
+        (labels[:-1], labels[1:], np.maximum(signal[:-1], signal[1:]), 1, 0),
+        (labels[:, :-1], labels[:, 1:], np.maximum(signal[:, :-1], signal[:, 1:]), 0, 1),
+    ):
         y, x = np.nonzero((one != other) & (one > 0) & (other > 0))
-        pair = np.sort(np.stack([one[y, x], other[y, x]], axis=1), axis=1).astype(np.int64)
-        found.append(np.column_stack([pair, y, y + dy, x, x + dx]))
+        p, q = one[y, x], other[y, x]
+        found.append(np.column_stack([np.minimum(p, q), np.maximum(p, q), y, y + dy, x, x + dx, high[y, x]]))
     rows = np.concatenate(found)
-    boxes: dict[tuple[int, int], tuple[int, int, int, int]] = {}
-    pairs, index = np.unique(rows[:, :2], axis=0, return_inverse=True)
-    for k, (a, b) in enumerate(pairs.tolist()):
-        own = rows[index.ravel() == k]
-        boxes[a, b] = (int(own[:, 2].min()), int(own[:, 3].max()), int(own[:, 4].min()), int(own[:, 5].max()))
-    return boxes
+    if not rows.size:
+        return []
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    new = np.r_[True, np.any(rows[1:, :2] != rows[:-1, :2], axis=1)]
+    start = np.flatnonzero(new)
+    low = np.minimum.reduceat(rows[:, [2, 4]], start, axis=0).astype(int)
+    high_ends = np.maximum.reduceat(rows[:, [3, 5, 6]], start, axis=0)
+    return [
+        (int(a), int(b), (int(y0), int(y1), int(x0), int(x1)), float(top))
+        for (a, b), (y0, x0), (y1, x1, top) in zip(rows[start, :2], low, high_ends, strict=True)
+    ]
+
+
+def _levels(labels: Labels, signal: FloatArray) -> npt.NDArray[np.float64]:
+    """Lower 30th percentile of the signal within each label, (n + 1,)."""
+    level = np.zeros(int(labels.max(initial=0)) + 1)
+    for mask in Masks.from_labels(labels):
+        level[mask.label] = _quantile(signal[mask.window][mask.pixels], 0.3)
+    return level
+
+
+def _quantile(values: FloatArray, share: float) -> float:
+    """The value below which a share of the values lies, without interpolation."""
+    k = min(values.size - 1, int(share * values.size))
+    return float(np.partition(values, k)[k])
+
+
+def _within(pixels: BoolArray, radius: float) -> BoolArray:
+    """Everything within a distance of ``pixels``."""
+    return np.asarray(cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, 3) <= radius)
 
 
 def _lens(
@@ -172,13 +202,12 @@ def _lens(
 ) -> BoolArray:
     """Pixels of the lenses at the border of a and b."""
     lens = np.zeros(in_a.shape, dtype=np.bool_)
-    far = _ellipse(reach)
-    zone_a, zone_b = in_a & _grown(in_b, far), in_b & _grown(in_a, far)
+    zone_a, zone_b = in_a & _within(in_b, reach), in_b & _within(in_a, reach)
     both = in_a | in_b
     deep = cv2.erode(both.astype(np.uint8), step, borderValue=1) > 0
     if np.count_nonzero(zone_a & deep) < 20 or np.count_nonzero(zone_b & deep) < 20:
         return lens
-    levels = [float(np.percentile(signal[zone & deep], 30.0)) for zone in (zone_a, zone_b)]
+    levels = [_quantile(signal[zone & deep], 0.3) for zone in (zone_a, zone_b)]
     lower, higher = min(levels), max(levels)
     bright = ((zone_a | zone_b) & (signal > higher + added * lower)).astype(np.uint8)
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))

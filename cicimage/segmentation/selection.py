@@ -95,7 +95,7 @@ def dip_between(
 ) -> Float:
     """How far the signal between the centres of i and j dips below both, as share of the lower one's height."""
     dips = [
-        _dip(
+        dip_on_line(
             volume, found.y[a], found.x[a], z_slice[a], found.background[a],
             found.y[b], found.x[b], z_slice[b], found.background[b],
         )
@@ -121,7 +121,7 @@ def _shared(a: float, b: float, d: float) -> float:
 
 
 @compiled
-def _dip(
+def dip_on_line(
     volume: npt.NDArray[np.float32], ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
     fb: float,
 ) -> float:  # fmt: skip
@@ -169,7 +169,7 @@ def _choose(
                 continue
             over = abs(z[a] - z[b]) * apart
             if apart > 0.0 and over >= 0.6 * reach:
-                dip = _dip(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b])
+                dip = dip_on_line(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b])
                 shoulder = over >= 0.8 * reach and min(answer[a], answer[b]) >= 0.25 * max(answer[a], answer[b])
                 if dip >= least_dip or shoulder:
                     continue
