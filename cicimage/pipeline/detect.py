@@ -59,13 +59,22 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class _Tools:
+class Tools:
+    """What every frame of a recording is segmented with."""
+
     setting: Setting
     prepared: Prepared
     guest: GuestSegmenter
     host: HostSegmenter
 
+    @classmethod
+    def of(cls, recording: Recording, setting: Setting, choices: Mapping[str, Choice]) -> Tools:
+        """Estimate the corrections and build the segmenters."""
+        prepared = prepare(recording, setting, choices)
+        return cls(setting, prepared, _build("segment_guest", choices), _build("segment_host", choices))
+
     def noise(self, slot: int) -> float:
+        """Noise SD per pixel of a channel, counts."""
         return float(self.prepared.noise_sd[slot])
 
 
@@ -92,8 +101,8 @@ def detect(
         Told ``("detect", frames done, frames)``.
     """
     n_frames = recording.sizes["T"]
-    prepared = prepare(recording, setting, choices)
-    tools = _Tools(setting, prepared, _build("segment_guest", choices), _build("segment_host", choices))
+    tools = Tools.of(recording, setting, choices)
+    prepared = tools.prepared
     cells: list[pd.DataFrame] = []
     evidence: list[pd.DataFrame] = []
     drift: list[tuple[int, float, float, float]] = []
@@ -136,7 +145,7 @@ class _Reader:
     """Decodes, corrects and registers frames; they must be asked for in order, since drift is followed."""
 
     def __init__(
-        self, recording: Recording, tools: _Tools, drift_of: Callable[[FloatArray], tuple[float, float, float]]
+        self, recording: Recording, tools: Tools, drift_of: Callable[[FloatArray], tuple[float, float, float]]
     ) -> None:
         self._recording, self._tools, self._drift_of = recording, tools, drift_of
         self._shift_um = (0.0, 0.0)
@@ -205,7 +214,7 @@ def _registration_image(image: FloatArray, setting: Setting) -> FloatArray:
     return cast(FloatArray, image[setting.slot(setting.with_role("host"))].mean(axis=0))
 
 
-def segment_frame(image: FloatArray, tools: _Tools) -> dict[str, Objects]:
+def segment_frame(image: FloatArray, tools: Tools) -> dict[str, Objects]:
     """Segment all populations of one corrected (C, Z, Y, X) frame, guests first: hosts own the holes they make."""
     setting = tools.setting
     found: dict[str, Objects] = {}
@@ -229,7 +238,7 @@ def segment_frame(image: FloatArray, tools: _Tools) -> dict[str, Objects]:
     return found
 
 
-def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> list[pd.DataFrame]:
+def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> list[pd.DataFrame]:
     """Cells of every population in one frame."""
     deaths = _deaths(found, image, tools)
     tables = []
@@ -242,7 +251,7 @@ def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _T
 
 
 def _deaths(
-    found: Mapping[str, Objects], image: FloatArray, tools: _Tools
+    found: Mapping[str, Objects], image: FloatArray, tools: Tools
 ) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Death signal and fill per population; empty without a marker."""
     setting = tools.setting
@@ -252,7 +261,7 @@ def _deaths(
     return measure_markers(image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z)
 
 
-def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: _Tools) -> pd.DataFrame:
+def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:
     setting = tools.setting
     guest, host = setting.with_role("guest"), setting.with_role("host")
     slot = setting.slot(host)
