@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
@@ -19,6 +19,28 @@ class Source(Protocol):
         """Return the table; KeyError where there is none."""
 
 
+class Checked(Mapping[str, pd.DataFrame]):
+    """Tables that were checked once, for somebody who draws many figures from them.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By name; those that are not of :data:`cicimage.tables.TABLES` are left out.
+    """
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        self._tables = {name: conform(TABLES[name], rows) for name, rows in tables.items() if name in TABLES}
+
+    def __getitem__(self, name: str, /) -> pd.DataFrame:
+        return self._tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
 def table_of(source: Source, name: str) -> pd.DataFrame:
     """A table that a figure cannot do without, checked.
 
@@ -33,7 +55,7 @@ def table_of(source: Source, name: str) -> pd.DataFrame:
         raise CicimageError(
             f'figure: needs the table {name!r}, which was not given; pass {{"{name}": rows}} or opened results'
         ) from None
-    return conform(TABLES[name], rows)
+    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
 
 
 def table_or_empty(source: Source, name: str) -> pd.DataFrame:
@@ -42,7 +64,7 @@ def table_or_empty(source: Source, name: str) -> pd.DataFrame:
         rows = source[name]
     except KeyError:
         return empty(TABLES[name])
-    return conform(TABLES[name], rows)
+    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from cicimage.figures import (
     residence,
     superplot,
 )
-from cicimage.figures.source import condition_order, table_of, table_or_empty
+from cicimage.figures.source import Checked, condition_order, table_of, table_or_empty
 from cicimage.figures.strip_marks import STRIP_CSS
 from cicimage.figures.words import ESTIMANDS, printable, tight
 from cicimage.report.csv_export import csv_text
@@ -48,6 +48,11 @@ _FOREST: Final = (
     "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "entries_per_seeded_cell",
     "contact_rate_per_guest_h", "escape_rate_per_h", "death_rate_outside_per_h", "inside_occupancy_end",
     "host_death_rate_with_vs_without_guest", "survival_after_release_fraction",
+)  # fmt: skip
+# Frames, cells and pairs can be large and are no part of the page.
+_USED: Final = (
+    "rates", "rates_by_replicate", "comparisons", "events", "guests", "hosts", "curves", "drift", "qc", "counts",
+    "dose_response", "dose_fits",
 )  # fmt: skip
 _DOWNLOADS: Final = (
     "rates",
@@ -119,6 +124,7 @@ def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
     """
     for name in ("rates", "events"):
         table_of(data.tables, name)
+    data = replace(data, tables=Checked({n: t for n, t in data.tables.items() if n in _USED}))
     environment = _environment()
     report, more = (environment.get_template(f"{name}.html.jinja") for name in ("report", "filmstrips"))
     content = _content(data)

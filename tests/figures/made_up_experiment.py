@@ -69,7 +69,7 @@ def _wells(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
         for j, donor in enumerate(plan.donors):
             for k in range(plan.wells_per_donor):
                 well = f"{chr(ord('B') + i)}{2 + 2 * j + k:02d}"
-                n = plan.guests_per_well + int(rng.integers(-15, 15))
+                n = max(plan.guests_per_well + int(rng.integers(-15, 15)), 4)
                 outside = n * N_FRAMES * FRAME_H * 0.72
                 rate = plan.entry[i] * np.exp(effect[donor] + rng.normal(0, 0.12))
                 n_in = int(rng.poisson(rate * outside))
