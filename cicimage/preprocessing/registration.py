@@ -183,23 +183,45 @@ def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
     return _dot(a, b) / norm * math.sqrt(a.size / key.size) if norm > 0 else 0.0
 
 
-def _refine(key: Prepared, frame: Prepared, level: int, start: Shift, rounds: int) -> Shift:
-    """Fraction of a pixel by Gauss-Newton on the common ground at one level (shifts in its pixels)."""
-    whole = round(start[0]), round(start[1])
+_Ground = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _common_ground(key: Prepared, frame: Prepared, level: int, whole: tuple[int, int]) -> _Ground | None:
+    """Key, its slopes along y and x, and frame where both show the same; None where that is too little."""
     in_key, in_frame = _windows(key.levels[level].shape, whole)
     a, b = key.levels[level][in_key], frame.levels[level][in_frame]
     if a.size < 64 or min(a.shape) < 4:
-        return start
+        return None
     gy, gx = (g[in_key] for g in key.gradients[level])
-    b = b * math.sqrt(_dot(a, a) / max(_dot(b, b), 1e-12))  # dyes bleach and lamps flicker
+    return a, gy, gx, b * math.sqrt(_dot(a, a) / max(_dot(b, b), 1e-12))  # dyes bleach and lamps flicker
+
+
+def _moved(image: FloatArray, dy: float, dx: float) -> FloatArray:
+    """The image read at places shifted by a fraction of a pixel."""
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = image.shape[1], image.shape[0]
+    return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT), np.float32)
+
+
+def _weights(residual: FloatArray, tolerance: float) -> FloatArray:
+    """Near 0 where pixels disagree by more than noise, and by more than ``tolerance`` times the residual's RMS."""
+    noise = 1.4826 * float(np.median(np.abs(residual[::4, ::4]))) + 1e-6
+    scale = max(3 * noise, tolerance * math.sqrt(_dot(residual, residual) / residual.size))
+    weight = 1 + np.square(residual * (1 / scale))
+    return np.asarray(1 / np.square(weight), np.float32)
+
+
+def _refine(key: Prepared, frame: Prepared, level: int, start: Shift, rounds: int) -> Shift:
+    """Fraction of a pixel by Gauss-Newton on the common ground at one level (shifts in its pixels)."""
+    whole = round(start[0]), round(start[1])
+    ground = _common_ground(key, frame, level, whole)
+    if ground is None:
+        return start
+    a, gy, gx, b = ground
     dy, dx = start[0] - whole[0], start[1] - whole[1]
-    size = a.shape[1], a.shape[0]
     for turn in range(rounds):
-        matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-        moved = cv2.warpAffine(
-            b, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
-        )
-        step = _step(a, gy, gx, moved, _TOLERANCE[level] * (0.5**turn if level == 1 else 1.0))
+        step = _step(a, gy, gx, _moved(b, dy, dx), _TOLERANCE[level] * (0.5**turn if level == 1 else 1.0))
         dy, dx = float(np.clip(dy + step[0], -3, 3)), float(np.clip(dx + step[1], -3, 3))
         if max(abs(step[0]), abs(step[1])) < 0.01:
             break
@@ -209,16 +231,9 @@ def _refine(key: Prepared, frame: Prepared, level: int, start: Shift, rounds: in
 def _step(
     key: FloatArray, gradient_y: FloatArray, gradient_x: FloatArray, moved: FloatArray, tolerance: float
 ) -> Shift:
-    """One Gauss-Newton step of the shift.
-
-    Pixels that disagree by more than noise hardly count; while the shift is still coarse, ``tolerance`` times the
-    residual's RMS is allowed.
-    """
+    """One Gauss-Newton step of the shift, pixels that disagree weighed less."""
     residual = moved - key
-    noise = 1.4826 * float(np.median(np.abs(residual[::4, ::4]))) + 1e-6
-    scale = max(3 * noise, tolerance * math.sqrt(_dot(residual, residual) / residual.size))
-    weight = 1 + np.square(residual * (1 / scale))
-    weight = 1 / np.square(weight)
+    weight = _weights(residual, tolerance)
     wy, wx = weight * gradient_y, weight * gradient_x
     yy, yx, xx = _dot(wy, gradient_y), _dot(wy, gradient_x), _dot(wx, gradient_x)
     by, bx = _dot(wy, residual), _dot(wx, residual)
@@ -226,6 +241,51 @@ def _step(
     if det <= 1e-12 * yy * xx or det <= 0:
         return 0.0, 0.0
     return -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det
+
+
+def disagreement(key: Prepared, frame: Prepared, shift: Shift, parts: int = 4) -> float:
+    """Standard error of a shift from how parts of the field differ about it.
+
+    Each part takes one step of its own; parts that show more count more.
+
+    Parameters
+    ----------
+    key, frame : Prepared
+        As registered.
+    shift : (float, float)
+        Their shift, px.
+    parts : int
+        Parts along each side.
+
+    Returns
+    -------
+    float
+        Standard error per axis, px; infinite where the two share no ground.
+    """
+    level = 2
+    at = shift[0] / level, shift[1] / level
+    whole = round(at[0]), round(at[1])
+    ground = _common_ground(key, frame, level, whole)
+    if ground is None:
+        return math.inf
+    a, gy, gx, b = ground
+    residual = _moved(b, at[0] - whole[0], at[1] - whole[1]) - a
+    weight = _weights(residual, 1.0)
+
+    def of_parts(product: FloatArray) -> npt.NDArray[np.float64]:
+        return np.asarray(cv2.resize(product, (parts, parts), interpolation=cv2.INTER_AREA), np.float64)
+
+    wy, wx = weight * gy, weight * gx
+    yy, yx, xx = of_parts(wy * gy), of_parts(wy * gx), of_parts(wx * gx)
+    by, bx = of_parts(wy * residual), of_parts(wx * residual)
+    little = 0.025 * float(yy.mean() + xx.mean()) + 1e-12  # an empty part says nothing, not everything
+    yy, xx = yy + little, xx + little
+    det = yy * xx - yx * yx
+    dy, dx = -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det
+    say = (yy + xx) / float((yy + xx).sum())
+    spread = float((say * ((dy - (say * dy).sum()) ** 2 + (dx - (say * dx).sum()) ** 2)).sum()) / 2
+    freedom = max(1 / float(np.square(say).sum()) - 1, 0.5)
+    return level * math.sqrt(spread / freedom)
 
 
 def _dot(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:

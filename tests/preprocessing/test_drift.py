@@ -82,9 +82,46 @@ def test_errors_do_not_add_up_over_key_frames():
     assert np.abs(found[:, :2] - true).max() < 0.5
 
 
+def crawling(rng, frames, jump_at, jump):
+    """Hosts that each go their own way, and a stage that jumps once."""
+    where, way = rng.uniform(0, SIZE, (14, 2)), rng.normal(0, 1.0, (14, 2))
+    shapes = [(int(rng.uniform(40, 70)), int(rng.uniform(20, 40)), float(rng.uniform(0, 180))) for _ in where]
+    for t in range(frames):
+        way = 0.8 * way + rng.normal(0, 0.6, way.shape)
+        where = where + way
+        dy, dx = jump if t >= jump_at else (0, 0)
+        field = np.zeros((SIZE, SIZE), np.float32)
+        for (y, x), (a, b, angle) in zip(where, shapes, strict=True):
+            centre = round((x + dx) * 16), round((y + dy) * 16)
+            cv2.ellipse(field, centre, (a * 16, b * 16), angle, 0, 360, 100.0, -1, cv2.LINE_8, 4)
+        lit = cv2.GaussianBlur(field, (0, 0), 3) + 20
+        yield (rng.poisson(lit) + 100).astype(np.float32)
+
+
+def test_the_crawl_of_hosts_is_no_drift_and_a_jump_is():
+    jump = (9.0, -14.0)
+    true = np.array([(0, 0) if t < 8 else jump for t in range(16)])
+    naive, sober = PhaseDrift(sure_at=0).start(), PhaseDrift().start()
+    images = list(crawling(np.random.default_rng(5), 16, 8, jump))
+    off_naive = np.abs(np.array([naive(i)[:2] for i in images]) - true)
+    off_sober = np.abs(np.array([sober(i)[:2] for i in images]) - true)
+    assert off_sober.max() < 2.0
+    assert off_sober.mean() < 0.6 * off_naive.mean()
+
+
+def test_noise_is_no_drift():
+    rng = np.random.default_rng(6)
+    step = PhaseDrift().start()
+    found = np.array([step(rng.normal(100, 5, (180, 180)).astype(np.float32)) for _ in range(12)])
+    assert not found[:, :2].any()
+    assert found[1:, 2].max() < 0.25
+
+
 def test_bleaching_and_flicker_are_no_drift():
     true = wander(8, 1.0)
     found = follow(true, light=[1, 0.5, 1.2, 0.4, 0.9, 0.6, 0.4, 0.3])
+    assert np.abs(found[:, :2] - true).max() < 0.6
+    found = follow(true, light=[1, 0.5, 1.2, 0.4, 0.9, 0.6, 0.4, 0.3], sure_at=0)
     assert np.abs(found[:, :2] - true).max() < 0.25
 
 
@@ -141,11 +178,11 @@ def test_real_movies_shifted_by_hand_show_the_shift(real_data, name):
     height, width = movie.shape[1:]
     walk = np.random.default_rng(4).integers(-8, 9, (len(movie), 2))
     walk[0] = 0
-    still, moved = PhaseDrift().start(), PhaseDrift().start()
+    still, moved = PhaseDrift(sure_at=0).start(), PhaseDrift(sure_at=0).start()
     own, both = [], []
     for image, (dy, dx) in zip(movie, walk, strict=True):
         own.append(still(image[8 : height - 8, 8 : width - 8])[:2])
         both.append(moved(image[8 - dy : height - 8 - dy, 8 - dx : width - 8 - dx])[:2])
     apart = np.linalg.norm(np.array(both) - np.array(own) - walk, axis=1)
     assert np.median(apart) < 1.0  # all that is seen moves on its own here: two crops see it a little differently
-    assert apart.max() < 3.0
+    assert apart.max() < 5.0
