@@ -32,7 +32,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.made pyproject.toml constraints.txt
-	$(INSTALL) -e ".[test,napari]"
+	$(INSTALL) -e ".[test,napari,nd2,lif,czi]"
 	touch $@ $(VENV)/.installed
 
 clean:
