@@ -29,7 +29,7 @@ from cicimage.evaluation.states import (
     risk_coverage,
     unresolved,
 )
-from cicimage.evaluation.tracks import I64, chota, count_links, identity_switches, tra, tracks_of
+from cicimage.evaluation.tracks import I64, Tracks, chota, count_links, identity_switches, tra, tracks_of
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _sides(states: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
 def _switches(states: pd.DataFrame) -> pd.DataFrame:
     true, found, pairs = _sides(states)
     result = tracks_of(found)
-    switches = identity_switches(tracks_of(true, "guest_id_true"), result, pairs)
+    switches = identity_switches(tracks_of(true, "guest_id_true", split_gaps=True), result, pairs)
     rows = true.iloc[switches["sighting"]][["position", "frame", "guest_id_true", "guest_id"]].reset_index(drop=True)
     return rows.assign(swapped=switches["swapped"])
 
@@ -216,7 +216,7 @@ def _frame_scores(states: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for metric, value in scores.items():
             yield _row("detection", metric, condition, value, float(seen.sum() + missed.sum()),
                        "guests seen in their frames; those cut by the border may be left out")  # fmt: skip
-        a, b = tracks_of(_with_parents(true, "parent_id_true"), "guest_id_true"), tracks_of(found)
+        a, b = _true_tracks(true), tracks_of(found)
         links = count_links(a, b, pairs)
         n = float(links.found + links.missed)
         yield _row(
@@ -248,8 +248,8 @@ def _location_scores(condition: str, part: pd.DataFrame) -> Iterator[dict[str, A
                "living guests' frames called unresolved")  # fmt: skip
 
 
-def _with_parents(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    return rows.assign(parent_id=rows[name])
+def _true_tracks(rows: pd.DataFrame) -> Tracks:
+    return tracks_of(rows.assign(parent_id=rows["parent_id_true"]), "guest_id_true", split_gaps=True)
 
 
 def _occurrences(

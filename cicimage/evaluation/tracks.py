@@ -55,18 +55,50 @@ class Tracks:
         return np.concatenate([within, births]), is_birth
 
 
-def tracks_of(frames: pd.DataFrame, cell: str = "guest_id") -> Tracks:
-    """Sightings of a table with position, frame, a cell's id and, where known, parent_id; ids are per position."""
+def tracks_of(frames: pd.DataFrame, cell: str = "guest_id", *, split_gaps: bool = False) -> Tracks:
+    """Sightings of a table.
+
+    Parameters
+    ----------
+    frames : pandas.DataFrame
+        position, frame, a cell's id and, where known, parent_id; ids are per position.
+    cell : str
+        Column of the id.
+    split_gaps : bool
+        A cell that was away for a frame or more comes back as another one. For truths: nobody can know a guest again
+        that left the field of view.
+    """
     if not len(frames):
         return Tracks(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
     key = pd.MultiIndex.from_arrays([frames["position"], frames[cell]])
     codes, cells = pd.factorize(key)
+    frame = frames["frame"].to_numpy(np.int64)
     parent = np.full(len(cells), -1, np.int64)
     if "parent_id" in frames:
         born = (frames["parent_id"].fillna(0) != 0).to_numpy()
         parents = pd.MultiIndex.from_arrays([frames["position"][born], frames["parent_id"][born].astype(np.int64)])
         parent[codes[born]] = pd.Index(cells).get_indexer(parents)
-    return Tracks(frames["frame"].to_numpy(np.int64), codes.astype(np.int64), parent)
+    tracks = Tracks(frame, codes.astype(np.int64), parent)
+    return _split(tracks) if split_gaps else tracks
+
+
+def _split(tracks: Tracks) -> Tracks:
+    """Cut cells where they miss a frame; daughters descend from their mother's last part."""
+    order = np.lexsort((tracks.frame, tracks.cell))
+    frame, cell = tracks.frame[order], tracks.cell[order]
+    begins = np.ones(order.size, np.bool_)
+    begins[1:] = (cell[1:] != cell[:-1]) | (np.diff(frame) > 1)
+    part = np.cumsum(begins) - 1
+    owner = cell[begins]
+    first, last = np.full(tracks.parent.size, -1, np.int64), np.full(tracks.parent.size, -1, np.int64)
+    last[owner] = np.arange(owner.size)
+    first[owner[::-1]] = np.arange(owner.size)[::-1]
+    parent = np.full(owner.size, -1, np.int64)
+    born = (tracks.parent >= 0) & (first >= 0)
+    parent[first[born]] = last[tracks.parent[born]]
+    cells = np.empty(order.size, np.int64)
+    cells[order] = part
+    return Tracks(tracks.frame, cells, parent)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,15 @@ def test_broken_track(truth, results):
     assert found.score("tracks", "swaps") == 0
 
 
+def test_leaving_the_field_and_coming_back_under_another_id_is_no_fault():
+    world = truth_of({"p1": {**ENTERS, "wanders": "ffffff......ffffffff"}})
+    results = perfect(world)
+    frames = change(results.tables["frames"], 504, range(12, 20), guest_id=900)
+    found = evaluate(planted(results, frames=frames), world)
+    assert faults(found) == {}
+    assert found.score("tracks", "links_f1") == found.score("tracks", "chota") == 1.0
+
+
 @pytest.mark.parametrize(("guest", "kind"), [(503, "under"), (502, "on_top")])
 def test_decoy_called_inside(truth, results, guest: int, kind: str):
     frames = change(results.tables["frames"], guest, range(8, 14), location="inside", contact="none", p_inside=0.9)

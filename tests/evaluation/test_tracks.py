@@ -101,6 +101,16 @@ def test_parents_are_found_within_their_position():
     assert tracks_of(frames).parent.tolist() == [-1, 0, -1, 2]
 
 
+def test_guest_that_left_the_field_comes_back_as_another():
+    frames = pd.DataFrame(
+        {"position": "p", "frame": [0, 1, 4, 5, 6], "guest_id": [1, 1, 1, 1, 2], "parent_id": [0] * 4 + [1]}
+    )
+    t = tracks_of(frames, split_gaps=True)
+    assert t.cell.tolist() == [0, 0, 1, 1, 2]
+    assert t.parent.tolist() == [-1, -1, 1], "a daughter descends from the mother as she was seen last"
+    assert tracks_of(frames).cell.tolist() == [0, 0, 0, 0, 1]
+
+
 # ---------------------------------------------------------------- against others
 
 
