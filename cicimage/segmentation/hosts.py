@@ -152,7 +152,7 @@ def _objects(labels: Labels, extra: dict[int, list[Piece]], grid: Grid, scene: S
         whole = _to_frame(_with_extra(mask, extra.get(mask.label, [])), grid, shape)
         if whole is not None:
             found.append((whole, z, extent))
-    found.sort(key=lambda f: f[0].centroid_px())
+    found.sort(key=lambda f: _middle(f[0]))
     masks = Masks([Mask(i, m.y0, m.x0, m.pixels) for i, (m, _, _) in enumerate(found, start=1)], shape)
     return Objects(masks, np.array([f[1] for f in found], float), np.array([f[2] for f in found], float))
 
@@ -162,6 +162,16 @@ def _profiles(labels: Labels, volume: FloatArray) -> npt.NDArray[np.float64]:
     count = np.maximum(np.bincount(labels.ravel()), 1)
     means = np.stack([np.bincount(labels.ravel(), weights=plane.ravel()) / count for plane in volume], axis=1)
     return np.asarray(np.maximum(means - means[0], 0.0))
+
+
+def _middle(mask: Mask) -> tuple[float, float]:
+    """Centre of mass (y, x), from the sums of rows and columns."""
+    rows, columns = mask.pixels.sum(axis=1), mask.pixels.sum(axis=0)
+    total = float(rows.sum())
+    return (
+        mask.y0 + float(rows @ np.arange(rows.size)) / total,
+        mask.x0 + float(columns @ np.arange(columns.size)) / total,
+    )
 
 
 def _with_extra(mask: Mask, pieces: list[Piece]) -> Mask:

@@ -71,7 +71,7 @@ def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
 
 
 @compiled
-def _owns(
+def _lost(
     s: int,
     i: int,
     j: int,
@@ -80,19 +80,19 @@ def _owns(
     radii: npt.NDArray[np.float64],
     longest: npt.NDArray[np.float64],
     rivals: npt.NDArray[np.int64],
+    count: int,
 ) -> bool:
-    """Whether pixel (i, j) lies in outline s, and in no rival's deeper."""
-    dy, dx = i - y[s], j - x[s]
-    if dy * dy + dx * dx > longest[s] * longest[s]:
-        return False
-    own = _depth(dy, dx, radii[s])
-    if own > 1.0:
-        return False
-    for t in rivals:
-        ty, tx = i - y[t], j - x[t]
-        if ty * ty + tx * tx < longest[t] * longest[t] and _depth(ty, tx, radii[t]) < own:
-            return False
-    return True
+    """Whether pixel (i, j) of outline s lies deeper in one of the first ``count`` rivals."""
+    own = -1.0
+    for c in range(count):
+        t = rivals[c]
+        dy, dx = i - y[t], j - x[t]
+        if dy * dy + dx * dx < longest[t] * longest[t]:
+            if own < 0.0:
+                own = _depth(i - y[s], j - x[s], radii[s])
+            if _depth(dy, dx, radii[t]) < own:
+                return True
+    return False
 
 
 @compiled
@@ -117,8 +117,12 @@ def _fill(
             if t != s and (y[s] - y[t]) ** 2 + (x[s] - x[t]) ** 2 < reach * reach and 2.0 * abs(z[s] - z[t]) <= reach:
                 rivals[count] = t
                 count += 1
-        at = start[s]
+        at, shortest = start[s], 0.95 * radii[s].min()  # chords of the outline come a little nearer than its corners
         for i in range(boxes[s, 0], boxes[s, 2]):
             for j in range(boxes[s, 1], boxes[s, 3]):
-                pixels[at] = _owns(s, i, j, y, x, radii, longest, rivals[:count])
+                far = (i - y[s]) ** 2 + (j - x[s]) ** 2
+                inside = far < shortest * shortest
+                if not inside and far < longest[s] * longest[s]:
+                    inside = _depth(i - y[s], j - x[s], radii[s]) <= 1.0
+                pixels[at] = inside and not _lost(s, i, j, y, x, radii, longest, rivals, count)
                 at += 1

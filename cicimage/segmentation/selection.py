@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from cicimage.masks import FloatArray
 from cicimage.segmentation.contours import Contours
@@ -71,7 +72,12 @@ def pairs_in_touch(
     ``apart`` is the focus step in pixels, 0 in a plane.
     """
     radius = np.sqrt(np.maximum(found.area_px, 0.0) / np.pi)
-    i, j = np.triu_indices(len(found), 1)
+    if len(found) < 2:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    tree = cKDTree(np.column_stack([found.y, found.x]))
+    i, j = tree.query_pairs(2.2 * float(radius.max()), output_type="ndarray").T
+    order = np.lexsort((j, i))
+    i, j = i[order], j[order]
     reach = radius[i] + radius[j]
     near = np.hypot(found.y[i] - found.y[j], found.x[i] - found.x[j]) < 1.1 * reach
     near &= np.abs(z_slice[i] - z_slice[j]) * apart <= 0.5 * reach
