@@ -263,7 +263,12 @@ def _occurrences(
         for kind in KINDS
     ]  # fmt: skip
     filled = [p for p in parts if len(p)]
-    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+    table = pd.concat(filled, ignore_index=True) if filled else parts[0]
+    at = table["time_true_h"].fillna(table["time_h"])
+    table["frame"] = [
+        int(np.abs(truth.clock_h[str(p)] - h).argmin()) for p, h in zip(table["position"], at, strict=True)
+    ]
+    return table
 
 
 def _event_scores(matched: pd.DataFrame) -> Iterator[dict[str, Any]]:

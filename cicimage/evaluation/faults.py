@@ -33,7 +33,7 @@ def name_faults(
     switches : pandas.DataFrame
         position, frame, guest_id_true, before, after, swapped.
     matched : pandas.DataFrame
-        Occurrences of all kinds, matched.
+        Occurrences of all kinds, matched, with the frame nearest to each.
     person_time, rates : pandas.DataFrame
         As :mod:`~cicimage.evaluation.estimates` returns them.
 
@@ -120,7 +120,7 @@ def _occurrences(matched: pd.DataFrame) -> Iterator[dict[str, Any]]:
         words = _EVENT_WORDS[str(kind)]
         asked = float(rows["outcome"].isin(["found", "missed", "missed_shifted"]).sum())
         claimed = float(rows["outcome"].isin(["found", "false", "false_shifted"]).sum())
-        shifted = rows[rows["outcome"] == "missed_shifted"].assign(frame=float("nan"))
+        shifted = rows[rows["outcome"] == "missed_shifted"]
         if len(shifted):
             by = float(shifted["error_min"].median())
             yield _fault(
@@ -128,10 +128,10 @@ def _occurrences(matched: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 f"{len(shifted)} times the {words} was found at another time, half of them {by:+.0f} min off and more"
                 if len(shifted) > 1 else f"the {words} was found {by:+.0f} min off",
             )  # fmt: skip
-        missed = rows[rows["outcome"] == "missed"].assign(frame=float("nan"))
+        missed = rows[rows["outcome"] == "missed"]
         if len(missed):
             yield _fault(f"missed_{kind}", missed, asked, f"{len(missed)} of {asked:.0f} times the {words} was missed")
-        false = rows[rows["outcome"] == "false"].assign(frame=float("nan"))
+        false = rows[rows["outcome"] == "false"]
         if len(false):
             reasons = ", ".join(f"{n} {r}" for r, n in false["reason"].value_counts().items())
             yield _fault(
