@@ -118,10 +118,11 @@ def _panel(
 
 
 def _window(raw: npt.NDArray[Any], y0: int, x0: int, side: int) -> npt.NDArray[Any]:
-    """A (C, Z, side, side) cut; beyond the frame's border its edge is repeated."""
-    ys = np.clip(np.arange(y0, y0 + side), 0, raw.shape[2] - 1)
-    xs = np.clip(np.arange(x0, x0 + side), 0, raw.shape[3] - 1)
-    block: npt.NDArray[Any] = raw[:, :, ys[:, None], xs[None, :]]
+    """A (C, Z, side, side) cut; zeros beyond the frame's border."""
+    block = np.zeros((*raw.shape[:2], side, side), raw.dtype)
+    top, left = max(y0, 0), max(x0, 0)
+    bottom, right = min(y0 + side, raw.shape[2]), min(x0 + side, raw.shape[3])
+    block[:, :, top - y0 : bottom - y0, left - x0 : right - x0] = raw[:, :, top:bottom, left:right]
     return block
 
 

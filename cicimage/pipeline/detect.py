@@ -32,6 +32,8 @@ from cicimage.store import masks_to_rows
 
 Progress = Callable[[str, int, int], None]
 
+LEAST_SIGNAL: Final = 10.0
+"""Signal over noise SD of a channel from which its sharpness means focus."""
 LEAST_TRUST: Final = 0.25
 """Correlation of a registration below which it is noise against noise: the last good drift is kept."""
 
@@ -184,11 +186,13 @@ def _quality(t: int, raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
 
 
 def _with_defocus(quality: pd.DataFrame) -> pd.DataFrame:
-    """Flag frames that are out of focus against their neighbours."""
+    """Flag frames that are out of focus against their neighbours; channels of noise alone have no focus."""
     if not len(quality):
         return quality
     flags = quality["flag"].copy()
     for _, part in quality.groupby("channel"):
+        if not float((part["signal"] / part["noise_sd"].clip(lower=1e-9)).median()) >= LEAST_SIGNAL:
+            continue
         blurred = part.index[flag_defocus(part["sharpness"].to_numpy(np.float64))]
         flags.loc[[i for i in blurred if not flags.at[i]]] = "defocused"
     return quality.assign(flag=flags)
