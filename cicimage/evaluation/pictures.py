@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from cicimage.evaluation.states import CLASSES
 from cicimage.figures.picture import Picture
@@ -129,7 +130,7 @@ def entry_error_picture(occurrences: pd.DataFrame) -> Picture:
         edge = max(2.0, float(np.ceil(np.abs(error).max())))
         ax.hist(error, bins=np.linspace(-edge, edge, 25).tolist(), color="#0072B2")
         ax.axvline(0, color=INK, linewidth=1)
-        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         say_empty(ax, "No entry was found.")
     dress(ax, x_label="found later by, min", y_label="entries")
