@@ -124,13 +124,17 @@ def fill_holes(pixels: BoolArray, max_area_px: float) -> BoolArray:
 
 def on_grid(masks: Masks, grid: Grid) -> npt.NDArray[np.int32]:
     """Label image (1..n in the masks' order) of frame masks on a coarse grid; a grid pixel takes its middle's label."""
-    labels = np.zeros(masks.shape, dtype=np.int32)
-    for i, mask in enumerate(masks, start=1):
-        labels[mask.window][mask.pixels] = i
     rows, columns = grid.volume.shape[1:]
-    ys = np.minimum(np.arange(rows) * grid.factor + grid.factor // 2, masks.shape[0] - 1)
-    xs = np.minimum(np.arange(columns) * grid.factor + grid.factor // 2, masks.shape[1] - 1)
-    return np.asarray(labels[ys[:, None], xs])
+    f, middle = grid.factor, grid.factor // 2
+    labels = np.zeros((rows, columns), dtype=np.int32)
+    for i, mask in enumerate(masks, start=1):
+        top, left = (
+            -((middle - mask.y0) // f),
+            -((middle - mask.x0) // f),
+        )  # first grid pixels whose middle is in the crop
+        inside = mask.pixels[top * f + middle - mask.y0 :: f, left * f + middle - mask.x0 :: f]
+        labels[top : top + inside.shape[0], left : left + inside.shape[1]][inside] = i
+    return labels
 
 
 def fill_guests(pixels: BoolArray, guests: npt.NDArray[np.int32], um_per_px: float, *, least_ring: float) -> BoolArray:
