@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import minimize
 from scorer_data import FIRST_SEED, REGIMES, collect, draw_scenario
 
 from cicimage.events.chain import Chain
-from cicimage.events.emissions import CLASSES, ERROR_OF, EmissionModel, EvidenceTable, derive, hat_basis
+from cicimage.events.emissions import CLASSES
+from cicimage.events.fitting import fit_emissions
 from cicimage.events.parameters import (
     STATE_CLASSES,
     Regime,
@@ -28,8 +29,6 @@ from cicimage.events.parameters import (
     combined_blur_um,
     write_parameters,
 )
-
-F64 = npt.NDArray[np.float64]
 
 OUT: Final = Path(__file__).parents[1] / "cicimage" / "events" / "parameters.toml"
 LAYER: Final = (-0.4, 0.0, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0, 4.0)
@@ -47,8 +46,12 @@ FLAT: Final[Mapping[str, tuple[float, ...]]] = {
     "wall": (0.4, 0.7, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0), "sharpness": (-0.3, -0.1, 0.0, 0.1, 0.2, 0.35, 0.6),
     "log_speed": SPEED, **NEAR,
 }  # fmt: skip
-ERROR_SCALE: Final = {"cap_um": 0.35, "floor_um": 0.35, "void": 0.1}
 NOMINAL_BLUR_UM: Final = {"fine": combined_blur_um(1.6, 1.0), "coarse": combined_blur_um(2.35, 1.8), "flat": None}
+HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 90.0}
+"""Minutes within which frames repeat each other on whether a host is closed."""
+REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0}
+"""The same for each piece of evidence; a guest's speed is its own for hours."""
+SPEED_REPEATS_MIN: Final = 60.0
 
 # per hour; entry and durations from the ranges of live recordings, entries rare
 RATES: Final[Mapping[str, Mapping[str, float]]] = {
@@ -57,15 +60,18 @@ RATES: Final[Mapping[str, Mapping[str, float]]] = {
     "on_top": {"free": 0.2, "lateral": 0.4, "between": 0.05, "under": 0.02, "entering_top": 0.12},
     "under": {"free": 0.05, "lateral": 0.3, "between": 0.15, "on_top": 0.02, "entering_under": 0.12},
     "between": {"on_top": 0.15, "under": 0.2, "lateral": 0.1, "entering_top": 0.06, "entering_under": 0.06},
-    "entering_top": {"inside_short": 0.9, "inside_long": 2.1, "on_top": 0.8, "between": 0.1},
-    "entering_under": {"inside_short": 0.9, "inside_long": 2.1, "under": 0.8, "between": 0.1},
+    "entering_top": {"entering_top_late": 8.0, "on_top": 0.8, "between": 0.1},
+    "entering_top_late": {"inside_short": 2.0, "inside_long": 5.0, "on_top": 0.8, "between": 0.1},
+    "entering_under": {"entering_under_late": 8.0, "under": 0.8, "between": 0.1},
+    "entering_under_late": {"inside_short": 2.0, "inside_long": 5.0, "under": 0.8, "between": 0.1},
     "inside_short": {"leaving": 5.0},
     "inside_long": {"leaving": 0.1},
     "leaving": {"on_top": 3.0, "under": 3.0, "free": 0.5, "lateral": 0.5, "between": 0.3},
 }
 START: Final = {
     "free": 0.2, "lateral": 0.12, "on_top": 0.3, "under": 0.25, "between": 0.04, "entering_top": 0.01,
-    "entering_under": 0.01, "inside_short": 0.01, "inside_long": 0.05, "leaving": 0.01,
+    "entering_top_late": 0.01, "entering_under": 0.01, "entering_under_late": 0.01, "inside_short": 0.01,
+    "inside_long": 0.05, "leaving": 0.01,
 }  # fmt: skip
 
 
@@ -87,64 +93,6 @@ def one_row_per_guest(pairs: pd.DataFrame) -> pd.DataFrame:
     loud = pairs["footprint_share"] - 0.01 * pairs["gap_um"]
     order = pairs.assign(loud=loud).sort_values("loud", kind="stable")
     return order.drop_duplicates(["movie", "seed", "frame", "guest_id"], keep="last")
-
-
-def fit_emissions(rows: pd.DataFrame, knots: Mapping[str, tuple[float, ...]]) -> EmissionModel:
-    """Additive logistic model by penalised likelihood; classes count by the root of their frequency."""
-    evidence, label = derive(rows), classes_of(rows)
-    keep = label >= 0
-    evidence, label = evidence[keep], label[keep]
-    blocks, sizes = [np.ones((len(evidence), 1))], [1]
-    for name, at in knots.items():
-        table = EvidenceTable(name, np.array(at), np.zeros((len(at), len(CLASSES))), ERROR_SCALE.get(name, 1.0))
-        value = evidence[name].to_numpy(float)
-        error = evidence[ERROR_OF[name]].to_numpy(float) if name in ERROR_OF else None
-        blocks.append(hat_basis(value, table.knots) * table.weight(value, error)[:, None])
-        sizes.append(len(at))
-    design = np.concatenate(blocks, axis=1)
-    counts = np.bincount(label, minlength=len(CLASSES)).astype(float)
-    weight = (1.0 / np.sqrt(np.maximum(counts, 1.0)))[label]
-    weight *= len(weight) / weight.sum()
-    solved = _solve(design, label, weight, sizes)
-    # What the fit saw of each class is taken out again: likelihoods, not posteriors of this sample.
-    seen = np.sqrt(np.maximum(counts, 1.0))
-    offset = solved[0] - np.log(seen / seen.sum())
-    tables, start = [], 1
-    for name, at in knots.items():
-        values = solved[start : start + len(at)]
-        start += len(at)
-        mean = values.mean(axis=1, keepdims=True)
-        tables.append(EvidenceTable(name, np.array(at), values - mean, ERROR_SCALE.get(name, 1.0)))
-    return EmissionModel(offset - offset.mean(), tuple(tables))
-
-
-def _solve(design: F64, label: npt.NDArray[np.int64], weight: F64, sizes: list[int], ridge: float = 3.0) -> F64:
-    n_k, n_b = len(CLASSES), design.shape[1]
-    truth = np.zeros((len(label), n_k))
-    truth[np.arange(len(label)), label] = 1.0
-    smooth = np.zeros((n_b, n_b))
-    start = 0
-    for size in sizes:
-        if size > 2:
-            second = np.diff(np.eye(size), 2, axis=0)
-            smooth[start : start + size, start : start + size] = 2.0 * second.T @ second
-            smooth[start : start + size, start : start + size] += 0.1 * np.eye(size)
-        start += size
-
-    def cost(flat: F64) -> tuple[float, F64]:
-        w = flat.reshape(n_b, n_k)
-        logit = design @ w
-        logit -= logit.max(axis=1, keepdims=True)
-        log_p = logit - np.log(np.exp(logit).sum(axis=1, keepdims=True))
-        loss = -float(np.sum(weight * log_p[np.arange(len(label)), label])) + 0.5 * ridge * float(
-            np.sum(w * (smooth @ w))
-        )
-        gradient = design.T @ ((np.exp(log_p) - truth) * weight[:, None]) + ridge * smooth @ w
-        return loss, gradient.ravel()
-
-    found = minimize(cost, np.zeros(n_b * n_k), jac=True, method="L-BFGS-B", options={"maxiter": 600})
-    out: F64 = found.x.reshape(n_b, n_k)
-    return out
 
 
 def default_chain() -> Chain:
@@ -170,15 +118,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for simulated movies and kept evidence")
     parser.add_argument("--scenarios", type=int, default=24, help="scenarios per kind of optics")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED + 100)
-    parser.add_argument("--evidence-min", type=float, default=12.0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     seeds = range(args.first_seed, args.first_seed + args.scenarios)
     regimes, counted = [], {}
     for name in REGIMES:
         rows = one_row_per_guest(gather(name, seeds, args.work))
-        model = fit_emissions(rows, FLAT if name == "flat" else DEEP)
-        regimes.append(Regime(name, NOMINAL_BLUR_UM[name], model, args.evidence_min))
+        model = fit_emissions(rows, classes_of(rows), FLAT if name == "flat" else DEEP)
+        tables = tuple(
+            replace(t, repeats_min=SPEED_REPEATS_MIN if "speed" in t.name else REPEATS_MIN[name]) for t in model.tables
+        )
+        regimes.append(Regime(name, NOMINAL_BLUR_UM[name], replace(model, tables=tables), HELD_MIN[name]))
         label = classes_of(rows)
         counted[name] = [f"{c}: {int((label == k).sum())}" for k, c in enumerate(CLASSES)]
         print(name, len(rows), counted[name])

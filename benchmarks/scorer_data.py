@@ -7,8 +7,6 @@ guest found gets the state of the true guest nearest to it.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from cicimage.batch.plan import open_batch
 from cicimage.events.timeline import timelines
+from cicimage.experiment import load_experiment
 from cicimage.methods import Observations
+from cicimage.pipeline import run_position
 from cicimage.pipeline.judge import observe
 from cicimage.pipeline.setting import Setting
 from cicimage.simulation.scenarios import CXCR4_BLOCKADE
@@ -90,10 +91,17 @@ def collect(scenario: Scenario, seed: int, work: Path) -> pd.DataFrame:
     if not kept.exists():
         folder, out = work / scenario.name, work / f"{scenario.name}_out"
         _, truth = write_experiment(scenario, folder, seed)
-        command = [sys.executable, "-m", "cicimage", "run", str(folder / "experiment.toml"), "-o", str(out)]
-        subprocess.run([*command, "--workers", "1"], check=True, capture_output=True)
+        run_positions(folder, out)
         label_run(out, truth).to_parquet(kept, index=False)
     return pd.read_parquet(kept)
+
+
+def run_positions(folder: Path, out: Path) -> None:
+    """Run every position of a folder in this process; tables across positions are not made."""
+    for job in open_batch(load_experiment(folder / "experiment.toml"), out).jobs:
+        receipt = run_position(job, lambda *_: None)
+        if receipt["outcome"] != "done":
+            raise RuntimeError(f"{job.position.position}: {receipt['error']}")
 
 
 def position_folders(out: Path) -> dict[str, Path]:

@@ -38,12 +38,16 @@ class EvidenceTable:
         Per knot and class.
     error_scale : float
         Standard error at which the evidence counts half.
+    repeats_min : float
+        Frames nearer in time than this repeat this evidence in part, minutes (a guest that sits still sits still in
+        every frame): each frame counts as its share.
     """
 
     name: str
     knots: F64
     log_odds: F64
     error_scale: float
+    repeats_min: float = 5.0
 
     def __call__(self, value: F64, error: F64 | None) -> F64:
         """Log-odds (N, 8) of values (N,) with their standard errors."""
@@ -89,14 +93,27 @@ class EmissionModel:
     offset: F64
     tables: tuple[EvidenceTable, ...]
 
-    def log_likelihood(self, evidence: pd.DataFrame) -> F64:
-        """Log-likelihood (N, 8) of each class, up to a constant per row, classes taken as equally likely before."""
+    def log_likelihood(self, evidence: pd.DataFrame, interval_min: float | None = None) -> F64:
+        """Log-likelihood of each class, up to a constant per row, classes taken as equally likely before.
+
+        Parameters
+        ----------
+        evidence : pandas.DataFrame
+            N rows as :func:`derive` returns them.
+        interval_min : float, optional
+            Time between frames, minutes: what frames repeat is taken off. Without it each row stands alone.
+
+        Returns
+        -------
+        (N, 8) float64
+        """
         total = np.tile(self.offset, (len(evidence), 1))
         for table in self.tables:
             if table.name in evidence:
                 error = ERROR_OF.get(table.name)
                 se = evidence[error].to_numpy(np.float64) if error is not None and error in evidence else None
-                total += table(evidence[table.name].to_numpy(np.float64), se)
+                fresh = 1.0 if interval_min is None else min(1.0, interval_min / table.repeats_min)
+                total += fresh * table(evidence[table.name].to_numpy(np.float64), se)
         highest = total.max(axis=1, keepdims=True) if len(total) else total
         log_sum = highest + np.log(np.exp(total - highest).sum(axis=1, keepdims=True)) if len(total) else total
         return total - log_sum

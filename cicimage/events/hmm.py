@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cicimage.events.chain import Smoothed, sample_paths, smooth
 from cicimage.events.emissions import CLASSES, derive
-from cicimage.events.parameters import STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
+from cicimage.events.parameters import HELD, STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
 from cicimage.events.timeline import Timeline, lasts, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
@@ -28,6 +28,10 @@ ATTACHED: Final = tuple(STATES.index(s) for s in ("lateral", "on_top", "under", 
 FREE: Final = STATES.index("free")
 ALONE: Final = np.array([0.0, -2.0, -7.0, -7.0, -7.0, -7.0, -7.0, -9.0])
 """Log-likelihood of each class where no host is near."""
+TOLD: Final = 0.7
+"""Log-odds from which a frame's evidence says something (a factor of two)."""
+SILENT: Final = 3.0
+"""Silence of this many times the persistence leaves frames unresolved."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,14 @@ class LocationPosterior:
         Posterior over states, (G, T, S) with the states of :data:`STATES`.
     host : (G, T) int64
         The host each frame's evidence speaks of, 0 = none.
+    told : (G, T) bool
+        Frames whose evidence speaks for or against inside at all; elsewhere only the prior and the neighbours do.
     """
 
     lines: list[Timeline]
     smoothed: Smoothed
     host: I64
+    told: npt.NDArray[np.bool_]
 
 
 class MarkovScorer(Scorer):
@@ -97,20 +104,22 @@ class MarkovScorer(Scorer):
         regime = loaded.regime_for(_blur(observations))
         shape = (len(lines), max(1, observations.n_frames))
         log_class, host = _evidence(observations, lines, regime, shape)
+        told = np.abs(_for_inside(log_class)) > TOLD
         log_state = _states_from_classes(log_class)
         first = np.array([int(line.frame[0]) for line in lines], np.int64)
         last = np.array([int(line.frame[-1]) for line in lines], np.int64)
         row_of = {line.guest_id: g for g, line in enumerate(lines)}
         parent = np.array([row_of.get(p, -1) for p in _parents(observations, lines)], np.int64)
         smoothed = smooth(log_state, first, last, observations.time_h, self._chain(loaded), parent)
-        return LocationPosterior(lines, smoothed, host)
+        return LocationPosterior(lines, smoothed, host, told)
 
     def _chain(self, loaded: ScorerParameters) -> Any:
         if self.entry_odds == 1.0:
             return loaded.chain
         generator = loaded.chain.generator.copy()
         np.fill_diagonal(generator, 0.0)
-        generator[:, ENTERING] *= self.entry_odds
+        outside = [i for i in range(len(STATES)) if i not in (*ENTERING, *INSIDE)]
+        generator[np.ix_(outside, ENTERING)] *= self.entry_odds
         np.fill_diagonal(generator, -generator.sum(axis=1))
         return type(loaded.chain)(loaded.chain.states, generator, loaded.chain.start)
 
@@ -122,7 +131,7 @@ class MarkovScorer(Scorer):
         grouped = np.column_stack([p[:, FREE], p[:, ATTACHED].sum(axis=1), p_entering, p_inside])
         location = np.array(["free", "attached", "entering", "inside"], object)[grouped.argmax(axis=1)]
         contact = _contacts(p, location, told=any(observations.separable.values()))
-        doubt = self._doubt(p_inside, line)
+        doubt = self._doubt(p_inside, posterior.told[g, line.frame], line)
         location[doubt], contact[doubt] = "unresolved", "unresolved"
         host = _steady_host(posterior.host[g, line.frame], location, p_inside)
         hidden = (location == "inside") | (location == "unresolved")
@@ -135,9 +144,15 @@ class MarkovScorer(Scorer):
             "p_entering": p_entering, "viability": viability, "p_dead": p_dead,
         }  # fmt: skip
 
-    def _doubt(self, p_inside: F64, line: Timeline) -> npt.NDArray[np.bool_]:
-        """Frames in which inside against outside stays open for longer than a transition lasts."""
+    def _doubt(self, p_inside: F64, told: npt.NDArray[np.bool_], line: Timeline) -> npt.NDArray[np.bool_]:
+        """Frames in which inside against outside stays open for longer than a transition lasts, or nothing is seen.
+
+        Where no frame speaks for long, the prior would: that is no answer about this guest.
+        """
         doubt = np.zeros(len(line), bool)
+        for a, b in runs(~told):
+            if lasts(line.time_h, a, b, SILENT * self.persistence_min) or (a == 0 and b == len(line) - 1):
+                doubt[a : b + 1] = True
         for a, b in runs((p_inside > 1.0 - self.certainty) & (p_inside < self.certainty)):
             if lasts(line.time_h, a, b, self.persistence_min) or (a == 0 and b == len(line) - 1):
                 doubt[a : b + 1] = True
@@ -167,6 +182,14 @@ class MarkovScorer(Scorer):
                 location=location, host_id=host, p_inside=inside, p_entering=(location == "entering").astype(float)
             ))  # fmt: skip
         return out
+
+
+def _for_inside(log_class: F64) -> F64:
+    """Log-odds of the evidence for inside against the classes it is not."""
+    inside = CLASSES.index("inside")
+    others = np.delete(log_class, inside, axis=-1)
+    out: F64 = log_class[..., inside] - np.logaddexp.reduce(others, axis=-1) + np.log(others.shape[-1])
+    return out
 
 
 def _location_of(state: str) -> str:
@@ -211,15 +234,26 @@ def _evidence(
     guest = row_of[pairs["guest_id"].to_numpy(np.int64)]
     frame = pairs["frame"].to_numpy(np.int64)
     evidence = derive(pairs.assign(speed_um_per_min=speed[guest, frame]))
-    found = regime.emissions.log_likelihood(evidence)
+    interval_min = float(np.median(np.diff(observations.time_h))) * 60.0 if observations.n_frames > 1 else 1e9
+    found = _tempered(regime.emissions.log_likelihood(evidence, interval_min), interval_min, regime)
     inside = np.exp(found[:, CLASSES.index("inside")])
     loud = inside + 0.3 * pairs["footprint_share"].to_numpy(np.float64) - 0.01 * pairs["gap_um"].to_numpy(np.float64)
     order = np.argsort(loud, kind="stable")
     log_class[guest[order], frame[order]] = found[order]
     host[guest[order], frame[order]] = pairs["host_id"].to_numpy(np.int64)[order]
-    # Neighbouring frames show the same geometry and texture: each brings only its share of independent evidence.
-    interval_min = float(np.median(np.diff(observations.time_h))) * 60.0 if observations.n_frames > 1 else 1e9
-    return log_class * min(1.0, interval_min / regime.evidence_min), host
+    return log_class, host
+
+
+def _tempered(log_class: F64, interval_min: float, regime: Regime) -> F64:
+    """Take off what neighbouring frames repeat on whether a host that holds the guest is closed around it.
+
+    An almost closed host and a closed one look much the same for as long as it lasts, frame after frame.
+    """
+    held = np.array([CLASSES.index(c) for c in HELD])
+    together = np.logaddexp.reduce(log_class[:, held], axis=1, keepdims=True) - np.log(len(held))
+    out = log_class.copy()
+    out[:, held] = together + (log_class[:, held] - together) * min(1.0, interval_min / regime.held_min)
+    return out
 
 
 def _states_from_classes(log_class: F64) -> F64:
@@ -236,8 +270,8 @@ def _contacts(p: F64, location: Text, *, told: bool) -> Text:
     """Name the contact of attached and entering guests; unresolved where the optics cannot tell under from on top."""
     kinds = ("lateral", "on_top", "under", "between")
     top = p[:, [STATES.index(k) for k in kinds]].copy()
-    top[:, 1] += p[:, STATES.index("entering_top")]
-    top[:, 2] += p[:, STATES.index("entering_under")]
+    for column, route in ((1, "entering_top"), (2, "entering_under")):
+        top[:, column] += p[:, [i for i, s in enumerate(STATES) if s.startswith(route)]].sum(axis=1)
     best = np.array(kinds, object)[top.argmax(axis=1)]
     share = top.max(axis=1) / np.maximum(top.sum(axis=1), 1e-9)
     out = np.full(len(p), "none", object)

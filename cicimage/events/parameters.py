@@ -23,10 +23,14 @@ SCHEMA_VERSION: Final = 1
 BUILT_IN: Final = "parameters.toml"
 STATE_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
     "free": ("free",), "lateral": ("lateral",), "on_top": ("on_top",), "under": ("under",), "between": ("between",),
-    "entering_top": ("cup_top",), "entering_under": ("cup_under",), "inside_short": ("inside",),
-    "inside_long": ("inside",), "leaving": ("cup_top", "cup_under"),
+    "entering_top": ("cup_top",), "entering_top_late": ("cup_top",), "entering_under": ("cup_under",),
+    "entering_under_late": ("cup_under",), "inside_short": ("inside",), "inside_long": ("inside",),
+    "leaving": ("cup_top", "cup_under"),
 }  # fmt: skip
-"""What each hidden state looks like: equal shares of these classes of evidence."""
+"""What each hidden state looks like: equal shares of these classes of evidence. An entry passes two states, so that
+its duration is neither nil nor endless; a stay is short or long."""
+HELD: Final = ("cup_top", "cup_under", "inside")
+"""Classes in which a host holds the guest: which of them is a finer question than whether."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +45,15 @@ class Regime:
         Axial blur it was fitted at (resolution and focus step together), um; None for 2D.
     emissions : EmissionModel
         Tables.
-    evidence_min : float
-        Frames nearer in time than this repeat each other's evidence in part, minutes: each counts as its share.
+    held_min : float
+        Frames nearer in time than this repeat, in part, what tells whether a host that holds the guest is closed
+        around it, minutes: each counts as its share. (Each table has its own such time besides.)
     """
 
     name: str
     blur_um: float | None
     emissions: EmissionModel
-    evidence_min: float
+    held_min: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +146,12 @@ def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
                 f"scorer parameters {source}: {evidence} has {len(knots)} knots and {values.shape[0]} values; "
                 "give one value per knot and class"
             )
-        tables.append(EvidenceTable(evidence, knots, values, float(table.get("error_scale", 1.0))))
+        scale, repeats = float(table.get("error_scale", 1.0)), float(table.get("repeats_min", 5.0))
+        tables.append(EvidenceTable(evidence, knots, values, scale, repeats))
     offset = _by_class({k: [v] for k, v in part["offset"].items()}, f"{source}: [regime.{name}.offset]")[0]
     return Regime(
         name, None if blur is None else float(blur), EmissionModel(offset, tuple(tables)),
-        float(part.get("evidence_min", 8.0)),
+        float(part.get("held_min", 5.0)),
     )  # fmt: skip
 
 
@@ -170,11 +176,16 @@ def write_parameters(parameters: ScorerParameters) -> str:
     for regime in parameters.regimes:
         lines += ["", f"[regime.{regime.name}]"]
         lines += [f"blur_um = {regime.blur_um:.3g}"] if regime.blur_um is not None else []
-        lines += [f"evidence_min = {regime.evidence_min:.3g}", "", f"[regime.{regime.name}.offset]"]
+        lines += [
+            f"held_min = {regime.held_min:.3g}",
+            "",
+            f"[regime.{regime.name}.offset]",
+        ]
         lines += [f"{c} = {v:.3f}" for c, v in zip(CLASSES, regime.emissions.offset, strict=True)]
         for table in regime.emissions.tables:
             lines += ["", f"[regime.{regime.name}.evidence.{table.name}]"]
             lines += [f"knots = {_numbers(table.knots)}", f"error_scale = {table.error_scale:.3g}"]
+            lines += [f"repeats_min = {table.repeats_min:.3g}"]
             lines += [f"log_odds.{c} = {_numbers(table.log_odds[:, k])}" for k, c in enumerate(CLASSES)]
     return "\n".join(lines) + "\n"
 
