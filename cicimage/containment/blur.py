@@ -23,8 +23,8 @@ CORE: Final = 0.4
 MEAN_CHORD: Final = 0.96
 """Mean height of a ball over that core, of its diameter."""
 FEWEST: Final = 5
-FWHM_GRID_UM: Final = np.geomspace(0.5, 12.0, 33)
-HEIGHT_GRID: Final = np.linspace(0.6, 1.2, 13)
+FWHM_GRID_UM: Final = np.geomspace(0.6, 12.0, 21)
+HEIGHT_GRID: Final = np.linspace(0.6, 1.2, 9)
 HEIGHT_SD: Final = 0.12
 FWHM_PER_SIGMA: Final = 2.354820045
 
@@ -49,7 +49,7 @@ class AxialBlur:
 
 
 def measure_axial_blur(
-    guest_image: FloatArray, guests: Objects, um_per_px: float, um_per_z: float, *, most: int = 12
+    guest_image: FloatArray, guests: Objects, um_per_px: float, um_per_z: float, *, most: int = 8
 ) -> AxialBlur:
     """Measure the axial blur from one frame's guests.
 
@@ -111,7 +111,7 @@ def _fit(profile: F64, z_um: F64, centre_um: float, radius_um: float, step_um: f
     """Best blur (FWHM, um) and height over width."""
     heights = HEIGHT_GRID * 2.0 * radius_um * MEAN_CHORD
     sigma = np.hypot(FWHM_GRID_UM / FWHM_PER_SIGMA, 0.02 * step_um)
-    shift = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
+    shift = np.array([-0.4, 0.0, 0.4])
     z = z_um - centre_um - shift[:, None, None, None]
     s, h = sigma[None, :, None, None], 0.5 * heights[None, None, :, None]
     model = ndtr((z + h) / s) - ndtr((z - h) / s)

@@ -20,6 +20,8 @@ from cicimage.methods import Objects, Optics
 F64 = npt.NDArray[np.float64]
 
 NEAR_UM: Final = 4.0
+AGREES: Final = 1.2
+"""Up to this ratio, blur measured from guests is taken to agree with what NA says."""
 AXIAL_SHARE: Final = 0.88
 """A guest beneath or within a host is pressed flat: axial over lateral radius."""
 COLUMNS: Final = (
@@ -81,8 +83,8 @@ def measure_frame(
     axial_fwhm_um : float, optional
         Axial resolution, um, where somebody knows better than NA and modality say.
     guest_image : (Z, Y, X) float32, optional
-        The guests' channel: where NA is not known, the axial resolution is measured from the guests in it; where
-        that fails too, 2 um is assumed.
+        The guests' channel: the axial resolution is measured from the guests in it, and used where NA is not known
+        or the guests are clearly more blurred than NA allows (aberration). Without both, 2 um is assumed.
     gain : float, optional
         Variance per count of signal; estimated from the image where it is not given.
     near_um : float
@@ -148,14 +150,15 @@ def _resolution(
     optics: Optics, given: float | None, guest_image: FloatArray | None, guests: Objects
 ) -> tuple[float, bool]:
     """Axial resolution, um, and whether it was measured from the guests."""
-    known = given or axial_fwhm_of(optics)
-    if known is not None:
-        return known, False
+    if given is not None:
+        return given, False
+    known = axial_fwhm_of(optics)
     if guest_image is not None and optics.um_per_z is not None:
         blur = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
-        if np.isfinite(blur.fwhm_um):
+        # A lens is never better than its NA allows; aberrations make it worse, and the guests show it.
+        if np.isfinite(blur.fwhm_um) and (known is None or blur.fwhm_um > AGREES * known):
             return blur.fwhm_um, True
-    return ASSUMED_AXIAL_FWHM_UM, False
+    return (known, False) if known is not None else (ASSUMED_AXIAL_FWHM_UM, False)
 
 
 def _centres(masks: Masks) -> F64:

@@ -112,7 +112,7 @@ def judge_optics(
     pairs : pandas.DataFrame, optional
         Evidence measured in it (``host_signal``, ``guest_bottom_um``); adds what the signal carries.
     measured_axial_fwhm_um : float, optional
-        Axial resolution measured from the guests; used where NA is not known.
+        Axial resolution measured from the guests; used where NA is not known or allows better than was got.
     n_slices : int, optional
         Slices in a stack; gives the depth range.
     guest_diameter_um : float
@@ -130,7 +130,7 @@ def judge_optics(
     known = axial_fwhm_of(optics)
     if measured_axial_fwhm_um is None:
         measured_axial_fwhm_um = _measured(pairs)
-    if known is not None:
+    if known is not None and (measured_axial_fwhm_um is None or not measured_axial_fwhm_um > known):
         fwhm, source = known, "na"
     elif measured_axial_fwhm_um is not None and np.isfinite(measured_axial_fwhm_um):
         fwhm, source = float(measured_axial_fwhm_um), "measured"
@@ -148,7 +148,8 @@ def judge_optics(
     sentences = [
         {
             "na": f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'}).",
-            "measured": f"NA is not known; axial resolution {fwhm:.1f} um was measured from the guests, as balls.",
+            "measured": f"Axial resolution {fwhm:.1f} um was measured from the guests, taken as balls; "
+            + ("NA is not known." if known is None else f"NA {optics.na} would allow {known:.1f} um (aberration?)."),
             "assumed": f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na.",
         }[source]
     ]
@@ -189,8 +190,8 @@ def _min_host_signal(optics: Optics, fwhm: float, diameter_um: float) -> float:
 
 
 def _measured(pairs: pd.DataFrame | None) -> float | None:
-    """Axial resolution that was measured from the guests, median over the frames; None where it was not."""
-    if pairs is None or "axial_measured" not in pairs or not (pairs["axial_measured"] > 0).any():
+    """Axial resolution that the guests showed, median over the pairs; None where most frames kept to NA."""
+    if pairs is None or "axial_measured" not in pairs or not (pairs["axial_measured"] > 0).mean() > 0.5:
         return None
     return float(pairs.loc[pairs["axial_measured"] > 0, "axial_fwhm_um"].median())
 
