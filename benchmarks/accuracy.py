@@ -1,0 +1,100 @@
+"""Accuracy against known truth, with today's usual way and a competent one beside it.
+
+    python benchmarks/accuracy.py [--presets cxcr4-blockade] [--work DIR]
+
+Simulated experiments are run as a user would run them and held against their truth; the seed is used for nothing
+else. Beside every figure stand *naive* (threshold, ``trackpy.locate``, link, overlap for three frames: what users do
+today) and *competent* (this program's masks and tracks, and a guest centroid between the host's bottom and top).
+Accuracy on simulations is not accuracy on real cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from baselines import compare_methods
+
+from cicimage.evaluation.evaluate import Evaluation
+from cicimage.evaluation.load import load_truth
+
+PRESETS: Final = ("cxcr4-blockade",)
+SEED: Final = 11
+ROWS: Final = (
+    ("detection", "f1", "guest detection F1", ">= 0.95"),
+    ("tracks", "links_f1", "links F1", ">= 0.93"),
+    ("tracks", "tra", "TRA", ""),
+    ("entry", "f1", "entry F1 within 12 min", ">= 0.7"),
+    ("entry", "precision", "entry precision", ""),
+    ("entry", "recall", "entry recall", ""),
+    ("inside", "f1", "inside F1 per frame (unresolved = missed)", ""),
+    ("inside", "unresolved_share", "frames left unresolved", "<= 0.15"),
+    ("escape", "f1", "escape F1", ""),
+    ("death", "f1", "death F1", ""),
+    ("calibration", "ece_p_inside", "calibration error of p_inside", ""),
+)
+
+
+def run(preset: str, work: Path) -> dict[str, Evaluation]:
+    """Simulate (where it is not there yet), run as a user would, and evaluate beside the baselines."""
+    folder, out = work / preset, work / f"{preset}_out"
+    cli = [sys.executable, "-m", "cicimage"]
+    if not (folder / "experiment.toml").exists():
+        subprocess.run([*cli, "simulate", preset, "-o", str(folder), "--seed", str(SEED), "--workers", "2"], check=True)
+    subprocess.run([*cli, "run", str(folder), "-o", str(out)], check=True, stdout=subprocess.DEVNULL)
+    return compare_methods(out, folder.with_name(folder.name + "_truth"))
+
+
+def table(evaluations: dict[str, Evaluation]) -> str:
+    """The main figures as Markdown, one column a way."""
+    lines = ["| figure | target | " + " | ".join(evaluations) + " |", "|---" * (2 + len(evaluations)) + "|"]
+    for group, metric, title, target in ROWS:
+        values = [f"{e.score(group, metric):.3f}" for e in evaluations.values()]
+        lines.append(f"| {title} | {target} | " + " | ".join(values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def decoys(evaluation: Evaluation) -> str:
+    """What each kind of guest that is not inside was called, as Markdown."""
+    rows = evaluation.tables["decoys"]
+    rows = rows[rows["condition"] == "all"] if "condition" in rows else rows
+    header = "| " + " | ".join(rows.columns) + " |\n" + "|---" * rows.shape[1] + "|\n"
+    body = [
+        "| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row) + " |"
+        for row in rows.itertuples(index=False)
+    ]
+    return header + "\n".join(body) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=None, help="keep simulated experiments and results here")
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS))
+    args = parser.parse_args()
+    parts = []
+    with tempfile.TemporaryDirectory() as scratch:
+        work = args.work or Path(scratch)
+        for preset in args.presets:
+            evaluations = run(preset, work)
+            events = load_truth(work / f"{preset}_truth").events
+            n = int((events["entry_h"].notna() & ~events["prevalent"].astype(bool)).sum())
+            n_seen = int(
+                evaluations["cicimage"].score("entry", "found") + evaluations["cicimage"].score("entry", "missed")
+            )
+            parts.append(
+                f"## {preset}, seed {SEED}\n\n{n} true entries in the simulated world, {n_seen} of them wholly in view "
+                f"and matched against.\n\n{table(evaluations)}\nPer decoy class (cicimage):\n\n"
+                f"{decoys(evaluations['cicimage'])}"
+            )
+            print(parts[-1])
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    (results / "accuracy.md").write_text(f"# Accuracy\n\n{__doc__}\n" + "\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
