@@ -39,17 +39,23 @@ DEEP: Final[Mapping[str, tuple[float, ...]]] = {
     "cap_um": LAYER, "floor_um": LAYER, "wall_lower": SHARE, "wall_upper": SHARE, "ring_coverage": SHARE,
     "void": (-0.3, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "body": (-0.1, 0.0, 0.1, 0.25, 0.5, 1.0),
     "clearance_um": (-6.0, -3.0, -1.5, -0.5, 0.5, 1.5, 3.0), "z_in_host": (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
-    "log_speed": SPEED, **NEAR,
+    "edge_lower": SHARE, "lining": (-0.6, -0.3, -0.15, 0.0, 0.15, 0.3), "log_speed": SPEED, **NEAR,
 }  # fmt: skip
 FLAT: Final[Mapping[str, tuple[float, ...]]] = {
     "void": (-0.6, -0.3, -0.1, 0.0, 0.1, 0.2, 0.35, 0.5, 0.7), "ring_coverage": SHARE,
     "wall": (0.4, 0.7, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0), "sharpness": (-0.3, -0.1, 0.0, 0.1, 0.2, 0.35, 0.6),
     "log_speed": SPEED, **NEAR,
 }  # fmt: skip
-NOMINAL_BLUR_UM: Final = {"fine": combined_blur_um(1.6, 1.0), "coarse": combined_blur_um(2.35, 1.8), "flat": None}
-HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 90.0}
+NOMINAL_BLUR_UM: Final = {
+    "fine": combined_blur_um(1.6, 1.0),
+    "coarse": combined_blur_um(2.35, 1.8),
+    "flat": None,
+    "membrane": combined_blur_um(1.6, 1.0),
+}
+STAIN: Final = {"membrane": "membrane"}
+HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 90.0, "membrane": 5.0}
 """Minutes within which frames repeat each other on whether a host is closed."""
-REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0}
+REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
 """The same for each piece of evidence; a guest's speed is its own for hours."""
 SPEED_REPEATS_MIN: Final = 60.0
 
@@ -128,7 +134,11 @@ def main() -> None:
         tables = tuple(
             replace(t, repeats_min=SPEED_REPEATS_MIN if "speed" in t.name else REPEATS_MIN[name]) for t in model.tables
         )
-        regimes.append(Regime(name, NOMINAL_BLUR_UM[name], replace(model, tables=tables), HELD_MIN[name]))
+        regimes.append(
+            Regime(
+                name, NOMINAL_BLUR_UM[name], STAIN.get(name, "cytosol"), replace(model, tables=tables), HELD_MIN[name]
+            )
+        )
         label = classes_of(rows)
         counted[name] = [f"{c}: {int((label == k).sum())}" for k, c in enumerate(CLASSES)]
         print(name, len(rows), counted[name])

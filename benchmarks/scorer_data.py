@@ -23,10 +23,10 @@ from cicimage.pipeline import run_position
 from cicimage.pipeline.judge import observe
 from cicimage.pipeline.setting import Setting
 from cicimage.simulation.scenarios import CXCR4_BLOCKADE
-from cicimage.simulation.spec import Condition, Scenario
+from cicimage.simulation.spec import Channel, Condition, Scenario
 from cicimage.simulation.write import write_experiment
 
-REGIMES: Final = ("fine", "coarse", "flat")
+REGIMES: Final = ("fine", "coarse", "flat", "membrane")
 FIRST_SEED: Final = 1000
 """Seeds under this one are for accuracy reports and never fitted on."""
 NEAR_UM: Final = 3.0
@@ -58,12 +58,15 @@ def draw_scenario(regime: str, seed: int) -> Scenario:
         "nuisances__focus_drift_um": u(0.05, 0.3),
     }  # fmt: skip
     changes |= _optics(regime, rng)
+    if regime == "membrane":
+        host = Channel(name="Host", sources={"host_membrane": 5.0})
+        changes["channels"] = [host.model_dump(), *(c.model_dump() for c in CXCR4_BLOCKADE.channels[1:])]
     return CXCR4_BLOCKADE.replace(**changes)
 
 
 def _optics(regime: str, rng: np.random.Generator) -> dict[str, Any]:
     u = rng.uniform
-    if regime == "fine":
+    if regime in ("fine", "membrane"):
         oil = rng.random() < 0.25
         step = u(0.8, 1.3)
         return {

@@ -135,6 +135,8 @@ class Observations:
         Kind of death marker (pi, sytox, annexin_v, caspase, other) or None.
     death_reaches_inside : bool
         Whether the marker can stain a guest inside a living host.
+    host_stain : str
+        cytosol | membrane | nucleus | none: what of the hosts their channel shows.
     """
 
     frames: pd.DataFrame
@@ -146,6 +148,7 @@ class Observations:
     time_h: npt.NDArray[np.float64]
     death_marker: str | None = None
     death_reaches_inside: bool = False
+    host_stain: str = "cytosol"
 
 
 # ---------------------------------------------------------------- contracts, one per step

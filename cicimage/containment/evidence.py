@@ -29,22 +29,23 @@ COLUMNS: Final = (
     "void", "void_se", "z_in_host", "host_signal", "wall", "wall_se", "body", "sharpness", "shared_share",
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um",
     "cap_um", "cap_um_se", "floor_um", "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um", "axial_measured",
+    "wall_lower", "wall_upper", "edge_lower", "edge_upper", "others_um", "axial_fwhm_um", "axial_measured",
 )  # fmt: skip
 _DEEP_ONLY: Final = (
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "cap_um", "cap_um_se", "floor_um",
     "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "others_um", "axial_fwhm_um", "axial_measured",
+    "wall_lower", "wall_upper", "edge_lower", "edge_upper", "others_um", "axial_fwhm_um", "axial_measured",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class _Means:
-    """Mean signal above background per pair: core, rim, near ring, reference; (P, Z) with variances."""
+    """Mean signal above background per pair: core, rim, edge, near ring, reference; (P, Z) with variances."""
 
     core: F64
     core_var: F64
     rim: F64
+    edge: F64
     near: F64
     near_var: F64
     reference: F64
@@ -196,6 +197,7 @@ def _means(sums: win.WindowSums, level: F64, noise_sd: float, gain: float) -> _M
     core_own, core_all = mean(win.CORE_OWN), mean(win.CORE_OWN, win.CORE_SHARED)
     core, core_var = (np.where(use_own[:, None], a, b) for a, b in zip(core_own, core_all, strict=True))
     rim, _ = mean(win.RIM)
+    edge, _ = mean(win.EDGE)
     near, near_var = mean(win.NEAR)
     # The reference is the host alone; where it is never alone, with others; where there is none, the near ring.
     ref_own, ref_all = mean(win.REF_OWN), mean(win.REF_OWN, win.REF_SHARED)
@@ -205,7 +207,7 @@ def _means(sums: win.WindowSums, level: F64, noise_sd: float, gain: float) -> _M
     reference_var = np.where(pick_own, ref_own[1], np.where(pick_all, ref_all[1], near_var))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(use_own, 0.0, shared / (own + shared))
-    return _Means(core, core_var, rim, near, near_var, reference, reference_var, np.nan_to_num(share))
+    return _Means(core, core_var, rim, edge, near, near_var, reference, reference_var, np.nan_to_num(share))
 
 
 def _sector_coverage(signal: F64, usable: F64, threshold: F64) -> F64:
@@ -272,6 +274,7 @@ def _deep_evidence(
         "host_signal": plateau / max(noise_sd, 1e-9),
         "wall": _ratio(near_mid, plateau), "wall_se": np.sqrt(_ratio(near_var, plateau**2)),
         "wall_lower": _ratio(_at(means.near, lower), plateau), "wall_upper": _ratio(_at(means.near, upper), plateau),
+        "edge_lower": _ratio(_at(means.edge, lower), plateau), "edge_upper": _ratio(_at(means.edge, upper), plateau),
         "sharpness": _ratio(near_mid - rim, plateau),
         "host_bottom_um": side.bottom_um, "host_top_um": side.top_um,
         "guest_bottom_um": guest_z - half, "guest_top_um": guest_z + half,

@@ -3,7 +3,7 @@
 Regions, by distance rho from the guest's centre (r its radius)::
 
     rho:   0 ......... 0.6 r .... 0.9 r ... r ... r+0.3 um ...... r+1.5 um ........... r+5 um
-           |   core    |   rim    |  (edge, left out)  |   near ring   |    reference      |
+           |   core    |   rim    |        edge        |   near ring   |    reference      |
 
 Pixels of other guests are left out of every region, since a neighbour's hole is not this guest's evidence.
 """
@@ -19,8 +19,8 @@ from numba import njit
 
 from cicimage.masks import FloatArray, Masks
 
-CORE_OWN, CORE_SHARED, RIM, NEAR, REF_OWN, REF_SHARED = range(6)
-N_REGIONS: Final = 6
+CORE_OWN, CORE_SHARED, RIM, NEAR, REF_OWN, REF_SHARED, EDGE = range(7)
+N_REGIONS: Final = 7
 N_SECTORS: Final = 16
 CORE_SHARE: Final = 0.6
 RIM_SHARE: Final = 0.9
@@ -140,7 +140,7 @@ def _region_of(rho: float, radius: float, reach: Any) -> int:
     if rho <= RIM_SHARE * radius:
         return 2
     if rho < radius + reach[0]:
-        return -1
+        return 6
     if rho <= radius + reach[1]:
         return 3
     if rho <= radius + reach[2]:

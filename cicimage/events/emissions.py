@@ -120,10 +120,13 @@ class EmissionModel:
 
 
 def derive(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Evidence of table ``pairs`` as the tables read it: with clearance and the logarithm of speed."""
+    """Evidence of table ``pairs`` as the tables read it: with clearance, lining and the logarithm of speed."""
     out = pairs.copy()
     if "guest_bottom_um" in pairs and "host_top_um" in pairs:
         out["clearance_um"] = pairs["guest_bottom_um"] - pairs["host_top_um"]
+    if "edge_lower" in pairs and "wall_lower" in pairs:
+        # A membrane label lines the pocket a guest sits in; a sheet hung over a guest stands off its lower half.
+        out["lining"] = pairs["edge_lower"] - pairs["wall_lower"]
     for name in ("speed_um_per_min", "relative_speed_um_per_min"):
         if name in pairs:
             out["log_" + name.removesuffix("_um_per_min")] = np.log10(pairs[name] + SPEED_FLOOR)

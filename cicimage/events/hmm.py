@@ -101,7 +101,7 @@ class MarkovScorer(Scorer):
         """Posterior over the hidden states of every guest and frame."""
         lines = list(timelines(observations))
         loaded = load_parameters(self.parameters)
-        regime = loaded.regime_for(_blur(observations))
+        regime = loaded.regime_for(_blur(observations), observations.host_stain)
         shape = (len(lines), max(1, observations.n_frames))
         log_class, host = _evidence(observations, lines, regime, shape)
         told = np.abs(_for_inside(log_class)) > TOLD

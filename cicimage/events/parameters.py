@@ -43,6 +43,8 @@ class Regime:
         For the report.
     blur_um : float or None
         Axial blur it was fitted at (resolution and focus step together), um; None for 2D.
+    stain : str
+        What of the hosts their channel shows: cytosol | membrane.
     emissions : EmissionModel
         Tables.
     held_min : float
@@ -52,6 +54,7 @@ class Regime:
 
     name: str
     blur_um: float | None
+    stain: str
     emissions: EmissionModel
     held_min: float
 
@@ -64,9 +67,14 @@ class ScorerParameters:
     regimes: tuple[Regime, ...]
     provenance: Mapping[str, Any]
 
-    def regime_for(self, blur_um: float | None) -> Regime:
-        """Return the regime of the nearest axial blur (by ratio); the 2D one for None."""
-        fitting = [r for r in self.regimes if (r.blur_um is None) == (blur_um is None)] or list(self.regimes)
+    def regime_for(self, blur_um: float | None, stain: str = "cytosol") -> Regime:
+        """Return the regime of the nearest axial blur (by ratio) for this stain; a 2D one where blur is None.
+
+        Where none was fitted for the stain, the cytosol's stands in; where none has the dimension, any.
+        """
+        same_depth = [r for r in self.regimes if (r.blur_um is None) == (blur_um is None)] or list(self.regimes)
+        wanted = "membrane" if stain == "membrane" else "cytosol"
+        fitting = [r for r in same_depth if r.stain == wanted] or same_depth
         if blur_um is None:
             return fitting[0]
         return min(fitting, key=lambda r: abs(float(np.log((r.blur_um or 1e3) / max(blur_um, 0.1)))))
@@ -150,9 +158,12 @@ def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
         tables.append(EvidenceTable(evidence, knots, values, scale, repeats))
     offset = _by_class({k: [v] for k, v in part["offset"].items()}, f"{source}: [regime.{name}.offset]")[0]
     return Regime(
-        name, None if blur is None else float(blur), EmissionModel(offset, tuple(tables)),
-        float(part.get("held_min", 5.0)),
-    )  # fmt: skip
+        name=name,
+        blur_um=None if blur is None else float(blur),
+        stain=str(part.get("stain", "cytosol")),
+        emissions=EmissionModel(offset, tuple(tables)),
+        held_min=float(part.get("held_min", 5.0)),
+    )
 
 
 def _by_class(values: Mapping[str, Any], where: str) -> F64:
@@ -176,6 +187,7 @@ def write_parameters(parameters: ScorerParameters) -> str:
     for regime in parameters.regimes:
         lines += ["", f"[regime.{regime.name}]"]
         lines += [f"blur_um = {regime.blur_um:.3g}"] if regime.blur_um is not None else []
+        lines += [f'stain = "{regime.stain}"']
         lines += [
             f"held_min = {regime.held_min:.3g}",
             "",

@@ -116,4 +116,5 @@ def observe(
         time_h=time_h,
         death_marker=marker.kind if marker else None,
         death_reaches_inside=marker.reaches_inside if marker else False,
+        host_stain=setting.populations[host].stain,
     )
