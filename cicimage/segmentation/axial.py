@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,17 +55,24 @@ def axial_profiles(
     return out
 
 
-def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> tuple[float, float]:
-    """Centroid and full width at half maximum of the hump of a profile next to slice ``near``, in slices.
+class Hump(NamedTuple):
+    """Where a profile stands out along z, in slices.
 
-    Only what stands above ``foot`` of the hump's height counts, as far as it hangs together, the profile
-    taken as linear between slices: haze and neighbours above or below then carry no weight. Where the profile
-    climbs on for more than ``reach`` slices, ``near`` lies on a neighbour's shoulder and stays what it is.
+    ``low`` and ``high`` are where it crosses half its height: NaN on a side cut off by the stack's end, and on
+    both sides of a shoulder.
+    """
 
-    Returns
-    -------
-    (float, float)
-        Centroid and width; the width of a hump cut by the stack's end ends there, that of a shoulder is not known.
+    centre: float
+    low: float
+    high: float
+
+
+def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> Hump:
+    """Find the hump of a profile next to slice ``near``.
+
+    Only what stands above ``foot`` of the hump's height counts for its centroid, as far as it hangs together, the
+    profile taken as linear between slices: haze and neighbours above or below then carry no weight. Where the
+    profile climbs on for more than ``reach`` slices, ``near`` lies on a neighbour's shoulder and stays what it is.
     """
     last = profile.size - 1
     k = int(np.clip(round(near), 0, last))
@@ -73,33 +82,34 @@ def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> tupl
         k -= 1
     height = float(profile[k])
     if not height > 0 or abs(k - near) > reach:
-        return float(near), np.nan
-    low, high = _crossings(profile, k, 0.5 * height)
-    start, stop = _crossings(profile, k, foot * height)
-    fine = np.linspace(start, stop, 33)
+        return Hump(float(near), np.nan, np.nan)
+    ends = [_crossing(profile, k, step, 0.5 * height) for step in (-1, 1)]
+    start, stop = (_crossing(profile, k, step, foot * height) for step in (-1, 1))
+    fine = np.linspace(0.0 if np.isnan(start) else start, float(last) if np.isnan(stop) else stop, 33)
     weight = np.maximum(np.interp(fine, np.arange(profile.size), profile) - foot * height, 0.0)
     weight[[0, -1]] *= 0.5
     total = float(weight.sum())
-    return (float((fine * weight).sum() / total) if total > 0 else float(k)), high - low
+    return Hump(float((fine * weight).sum() / total) if total > 0 else float(k), ends[0], ends[1])
 
 
-def _crossings(profile: Float, k: int, level: float) -> tuple[float, float]:
-    """Where the profile falls below ``level`` on either side of slice k, linear between slices.
+def _crossing(profile: Float, k: int, step: int, level: float) -> float:
+    """Where the profile falls below ``level`` going from slice k by ``step``, linear between slices; NaN if never.
 
-    A side ends before that where the profile rises again: there the next hump begins.
+    It ends before that where the profile rises by 15 % of its height from its lowest point so far: there the next
+    hump begins. Less is unevenness of the dye.
     """
-    rise = 0.05 * float(profile[k])
-    ends = []
-    for step in (-1, 1):
-        a = k
-        while 0 <= a + step < profile.size and level <= profile[a + step] <= profile[a] + rise:
-            a += step
-        beyond = a + step
-        if 0 <= beyond < profile.size and profile[beyond] < level:
-            ends.append(a + step * (profile[a] - level) / (profile[a] - profile[beyond]))
-        else:
-            ends.append(float(a))
-    return float(ends[0]), float(ends[1])
+    rise = 0.15 * float(profile[k])
+    a = least = k
+    while 0 <= a + step < profile.size:
+        a += step
+        if profile[a] < level:
+            before = a - step
+            return float(before + step * (profile[before] - level) / (profile[before] - profile[a]))
+        if profile[a] > profile[least] + rise:
+            return float(least)
+        if profile[a] < profile[least]:
+            least = a
+    return float("nan")
 
 
 def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:

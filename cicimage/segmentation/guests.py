@@ -257,16 +257,27 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
 
 
 def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tuple[Float, Float]:
-    """Centroid and thickness along z of every guest, um."""
+    """Centroid and thickness along z of every guest, um.
+
+    A guest cut off by the stack's end has its centre half a thickness from the end that is seen; how thick the
+    field's guests are for their width is taken from those that are seen whole.
+    """
     radius = np.sqrt(found.area_px / np.pi)
     taken = np.zeros(fine.volume.shape[1:], dtype=np.uint8)
     for y, x, r in zip(found.y, found.x, radius, strict=True):
         cv2.circle(taken, (round(x), round(y)), round(r), 1, -1)
     profiles = axial_profiles(fine.volume, found.y, found.x, radius, taken.astype(np.bool_))
     reach = np.maximum(0.7 * radius * fine.um_per_px / um_per_z, 1.0)
-    where = np.array([locate(p, k, r) for p, k, r in zip(profiles, z_slice, reach, strict=True)]).reshape(-1, 2)
-    width = 2.0 * radius * fine.um_per_px  # a ball is as high as wide where its own height is not to be seen
-    return where[:, 0] * um_per_z, np.where(np.isnan(where[:, 1]), width, where[:, 1] * um_per_z)
+    humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, z_slice, reach, strict=True)]).reshape(-1, 3)
+    centre, low, high = humps.T * um_per_z
+    width = 2.0 * radius * fine.um_per_px
+    whole = np.isfinite(low) & np.isfinite(high)
+    flatness = float(np.median(((high - low) / width)[whole])) if np.count_nonzero(whole) >= 5 else 0.9
+    thickness = np.where(whole, high - low, flatness * width)
+    above, below = low + 0.5 * thickness, high - 0.5 * thickness
+    centre = np.where(np.isnan(high) & np.isfinite(low), np.maximum(centre, above), centre)
+    centre = np.where(np.isnan(low) & np.isfinite(high), np.minimum(centre, below), centre)
+    return centre, thickness
 
 
 def _none(image: FloatArray) -> Objects:

@@ -148,7 +148,10 @@ def _objects(labels: Labels, extra: dict[int, list[Piece]], grid: Grid, scene: S
         z, extent = np.nan, np.nan
         if profiles is not None and scene.um_per_z is not None:
             profile = profiles[mask.label]
-            z, extent = (scene.um_per_z * v for v in locate(profile, float(np.argmax(profile)), 1.0))
+            hump = locate(profile, float(np.argmax(profile)), 1.0)
+            low = 0.0 if np.isnan(hump.low) else hump.low
+            high = profile.size - 1.0 if np.isnan(hump.high) else hump.high
+            z, extent = scene.um_per_z * hump.centre, scene.um_per_z * (high - low)
         whole = _to_frame(_with_extra(mask, extra.get(mask.label, [])), grid, shape)
         if whole is not None:
             found.append((whole, z, extent))

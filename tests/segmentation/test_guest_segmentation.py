@@ -236,11 +236,11 @@ def test_the_height_does_not_follow_a_bright_layer_below():
     assert objects.z_um == pytest.approx([10.0], abs=0.3)
 
 
-def test_a_guest_on_the_first_slice_is_found():
-    image = balls([(1.0, 30.0, 30.0, 8.0, 200.0)])
+@pytest.mark.parametrize("depth", [0.5, 1.5, 22.0, 23.5])
+def test_a_guest_cut_off_by_the_stacks_end_lies_where_its_seen_end_says(depth):
+    image = balls([(depth, 30.0, 30.0, 8.0, 200.0)])
     objects = SEGMENTER.segment(scene(image, um_per_z=1.0))
-    assert len(objects.masks) == 1
-    assert objects.z_um[0] < 2.5
+    assert objects.z_um == pytest.approx([depth], abs=0.8)
 
 
 def test_it_is_found_by_name_and_refuses_options_out_of_bounds():

@@ -142,14 +142,31 @@ def test_projection_of_a_thin_stack():
 def test_the_height_of_a_hump_is_subslice_and_keeps_off_its_neighbour():
     z = np.arange(20)
     hump = np.exp(-0.5 * ((z - 6.3) / 1.5) ** 2)
-    assert locate(hump, 6, 2)[0] == pytest.approx(6.3, abs=0.05)
+    assert locate(hump, 6, 2).centre == pytest.approx(6.3, abs=0.05)
     two = hump + 0.7 * np.exp(-0.5 * ((z - 13.0) / 1.5) ** 2)
-    assert locate(two, 6, 2)[0] == pytest.approx(6.3, abs=0.15)
-    assert locate(two, 13, 2)[0] == pytest.approx(13.0, abs=0.15)
-    centre, width = locate(hump, 12, 2)  # on the hump's foot, far from its top
-    assert centre == 12
-    assert np.isnan(width)
+    assert locate(two, 6, 2).centre == pytest.approx(6.3, abs=0.15)
+    assert locate(two, 13, 2).centre == pytest.approx(13.0, abs=0.15)
+    shoulder = locate(hump, 12, 2)  # on the hump's foot, far from its top
+    assert shoulder.centre == 12
+    assert np.isnan([shoulder.low, shoulder.high]).all()
+    assert np.diff(locate(hump, 6, 2)[1:]) == pytest.approx(2.355 * 1.5, rel=0.05)
+
+
+def test_an_uneven_dye_does_not_cut_a_hump_short():
+    plateau = np.array([0, 10, 55, 91, 95, 90, 95, 98, 79, 30, 3, 0.0])
+    hump = locate(plateau, 5, 3)
+    assert hump.centre == pytest.approx(5.4, abs=0.3)
+    assert hump.high - hump.low == pytest.approx(6.7, abs=0.3)
+
+
+def test_a_hump_cut_by_the_stacks_end_says_so():
+    rising = np.array([0, 0, 1, 20, 80, 100.0])
+    hump = locate(rising, 5, 2)
+    assert np.isnan(hump.high)
+    assert hump.low == pytest.approx(3.5, abs=0.1)
 
 
 def test_an_empty_profile_has_no_width():
-    assert locate(np.zeros(5), 2, 1) == (2.0, pytest.approx(np.nan, nan_ok=True))
+    hump = locate(np.zeros(5), 2, 1)
+    assert hump.centre == 2
+    assert np.isnan([hump.low, hump.high]).all()
