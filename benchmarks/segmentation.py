@@ -2,7 +2,7 @@
 
 Accuracy: the first and last frame of fields of several presets, default options, diameters as a user would state
 them (6-12 um guests, 50-150 um hosts), raw frames without preprocessing. A guest is found where a centroid lies within
-half a diameter of it, in 3D in z as well; what lies outside the frame's border is neither asked for nor counted. A host is
+half a diameter of it, in 3D in z as well. A host is
 found at an intersection over union of 0.5 with its true mask, overlaps included. The naive way beside it: projection,
 Otsu threshold, distance watershed.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,10 @@ from cicimage.masks import FloatArray
 from cicimage.segmentation.kernels import compiled
 
 Float = npt.NDArray[np.float64]
+
+CORE: Final = 0.5
+CHORD: Final = 2.0 / 3.0 * (1.0 - (1.0 - CORE**2) ** 1.5) / CORE**2
+"""Mean height of a ball over the disc of ``CORE`` of its radius, over its diameter."""
 
 
 @compiled
@@ -23,7 +27,7 @@ def axial_profiles(
 ) -> npt.NDArray[np.float64]:
     """Signal of each cell's middle over its surroundings, slice by slice, (n, Z).
 
-    The middle is a disc of 0.6 of the radius, the surroundings a ring of 1.3-1.9 of it, leaving out pixels
+    The middle is a disc of ``CORE`` of the radius, the surroundings a ring of 1.3-1.9 of it, leaving out pixels
     ``taken`` by any cell; where fewer than eight are left, the slice's lowest level of the crop stands in.
     """
     depth, height, width = volume.shape
@@ -39,7 +43,7 @@ def axial_profiles(
                 for j in range(left, right):
                     d = ((i - y[s]) ** 2 + (j - x[s]) ** 2) / (r * r)
                     value = volume[k, i, j]
-                    if d <= 0.36:
+                    if d <= CORE * CORE:
                         core += value
                         n_core += 1
                     elif d >= 1.69 and d <= 3.61 and not taken[i, j]:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cicimage.masks import FloatArray, Mask, Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
-from cicimage.segmentation.axial import along_z, axial_kernels, axial_profiles, locate
+from cicimage.segmentation.axial import CHORD, along_z, axial_kernels, axial_profiles, locate
 from cicimage.segmentation.contours import Contours, trace
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink, without_pits
 from cicimage.segmentation.outlines import draw
@@ -270,6 +270,8 @@ def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tu
     reach = np.maximum(0.7 * radius * fine.um_per_px / um_per_z, 1.0)
     humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, z_slice, reach, strict=True)]).reshape(-1, 3)
     centre, low, high = humps.T * um_per_z
+    # A profile is a mean over the guest's middle, where a ball is lower than at its centre.
+    low, high = centre - (centre - low) / CHORD, centre + (high - centre) / CHORD
     width = 2.0 * radius * fine.um_per_px
     whole = np.isfinite(low) & np.isfinite(high)
     flatness = float(np.median(((high - low) / width)[whole])) if np.count_nonzero(whole) >= 5 else 0.9

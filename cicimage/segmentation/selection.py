@@ -89,11 +89,26 @@ def beside(points: Float, balls: Float, share: float = 0.6, reach: float = 2.5) 
 
     In is within ``share`` of its radius, beside within ``reach`` times its radius.
     """
-    if not len(balls):
-        return np.zeros(len(points), dtype=np.bool_)
-    centres, radius = balls[:, [0, 1, 3]], balls[None, :, 2]
-    far = np.sqrt(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2))
-    return np.asarray((far > share * radius).all(axis=1) & (far < reach * radius).any(axis=1))
+    return np.asarray(_beside(points, balls, share, reach))
+
+
+@compiled
+def _beside(
+    points: npt.NDArray[np.float64], balls: npt.NDArray[np.float64], share: float, reach: float
+) -> npt.NDArray[np.bool_]:
+    out = np.zeros(points.shape[0], dtype=np.bool_)
+    for p in range(points.shape[0]):
+        y, x, z = points[p]
+        near = False
+        for b in range(balls.shape[0]):
+            far = (y - balls[b, 0]) ** 2 + (x - balls[b, 1]) ** 2 + (z - balls[b, 3]) ** 2
+            square = balls[b, 2] ** 2
+            if far <= share * share * square:
+                near = False
+                break
+            near = near or far < reach * reach * square
+        out[p] = near
+    return out
 
 
 def dip_between(
