@@ -94,11 +94,17 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     layout = layout_of(run, finished)
     base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}
     reference = reference or run["configuration"]["experiment"]["reference"]
-    tables = {**base, **_answers(base, layout, reference), "counts": _counts(base["cells"])}
+    tables = {
+        **base,
+        **_answers(base, layout, reference, run["configuration"]["experiment"]["primary"]),
+        "counts": _counts(base["cells"]),
+    }
     return Collected(tables, layout, receipts, run, corrections)
 
 
-def _answers(base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None) -> dict[str, pd.DataFrame]:
+def _answers(
+    base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str
+) -> dict[str, pd.DataFrame]:
     """Rates, comparisons and curves; empty ones where no position finished."""
     if not len(layout):
         return {n: empty(TABLES[n]) for n in ("rates", "rates_by_replicate", "comparisons", "curves")}
@@ -106,7 +112,11 @@ def _answers(base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: 
     rates, by_replicate = compute_rates(events, guests, hosts, frames, layout)
     # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
     known = reference is not None and reference in set(layout["condition"])
-    comparisons = compare(by_replicate, str(reference), layout) if known else empty(TABLES["comparisons"])
+    comparisons = (
+        compare(by_replicate, str(reference), layout, frames=frames, primary=primary)
+        if known
+        else empty(TABLES["comparisons"])
+    )
     curves = compute_curves(events, guests, frames, layout)
     return {"rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons, "curves": curves}
 
