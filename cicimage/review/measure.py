@@ -150,8 +150,10 @@ def _placed(
             stack = image[draft.base.setting.slot(population)][:, mask.window[0], mask.window[1]]
             profile = stack[:, mask.pixels].mean(axis=1).astype(np.float64)
             profile -= profile.min()
-            centre, width = locate(profile, float(profile.argmax()), len(profile))
-            z[i], extent[i] = centre * step, width * step
+            hump = locate(profile, float(profile.argmax()), len(profile))
+            width_um = 2.0 * np.sqrt(mask.area_px / np.pi) * draft.base.setting.optics.um_per_px
+            cut_off = not np.isfinite(hump.low + hump.high)
+            z[i], extent[i] = hump.centre * step, width_um if cut_off else (hump.high - hump.low) * step
     return Objects(Masks(masks, (image.shape[2], image.shape[3])), z, extent)
 
 

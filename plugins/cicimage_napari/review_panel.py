@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
@@ -44,6 +45,14 @@ LOCATIONS: Final = ("free", "attached", "entering", "inside", "unresolved")
 VIABILITIES: Final = ("alive", "dead", "unknown")
 
 
+_PANELS: Final[WeakSet[ReviewPanel]] = WeakSet()
+
+
+def open_panels() -> list[ReviewPanel]:
+    """Review panels that are open, so that others can follow what is done in them."""
+    return list(_PANELS)
+
+
 class ReviewPanel(QWidget):
     """Queue, verdicts and states at the side; film, side views and evidence below the canvas.
 
@@ -68,6 +77,7 @@ class ReviewPanel(QWidget):
         self._play.timeout.connect(lambda: self.act("forward"))
         self._brush = ""
         self._build()
+        _PANELS.add(self)
 
     # ------------------------------------------------------------ building
 
@@ -144,13 +154,12 @@ class ReviewPanel(QWidget):
         except CicimageError as error:
             self.say(str(error))
             return
-        self.show_desk(desk)
-        self._owns_desk = True
+        self.show_desk(desk, own=True)
 
-    def show_desk(self, desk: Desk) -> None:
-        """Show a desk that is open."""
+    def show_desk(self, desk: Desk, *, own: bool = False) -> None:
+        """Show a desk that is open; with ``own`` the panel closes it."""
         self.leave()
-        self.desk = desk
+        self.desk, self._owns_desk = desk, own
         self.pictures = Pictures(desk.session.results)
         self.stage = Stage(self.viewer, self.pictures, self._on_stroke, self._on_click)
         self._make_below(self.pictures)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtCore import QTimer
 
 from cicimage.masks import Mask
 from cicimage.review.anchor import Key
@@ -142,7 +143,8 @@ class Stage:
             np.zeros((1, 2, 2)), name="path", edge_color="#ffffff", edge_width=0.35, opacity=0.6,
             vector_style="line", units=("um", "um"),
         )  # fmt: skip
-        self.viewer.scale_bar.visible = True
+        self.viewer.canvas.overlays.scale_bar.visible = True
+        self.viewer.dims.axis_labels = ("z", "y", "x")[-self.viewer.dims.ndim :]
         self.viewer.layers.selection.active = self._labels[base.guest]
 
     def _scale(self, ndim: int) -> list[float]:
@@ -232,12 +234,18 @@ class Stage:
         layer.brush_size = max(3, round(3.0 / self.desk.corrected.base.setting.optics.um_per_px))
         layer.mode = mode
 
-    def _after_stroke(self, population: str) -> None:
-        """The one place that reads napari's painting: what differs from before is the stroke."""
+    def _after_stroke(self, population: str, *, again: bool = False) -> None:
+        """The one place that reads napari's painting: what differs from before is the stroke.
+
+        A single dab is announced before its pixels are written: then there is nothing yet, and it is looked at again.
+        """
         if self._quiet:
             return
         layer = self._labels[population]
         stroke = stroke_between(self._before[population], np.asarray(layer.data))
+        if not stroke and not again:
+            QTimer.singleShot(0, lambda: self._after_stroke(population, again=True))
+            return
         for part in stroke:
             self._hand_on(population, part)
         self._quiet = True

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tifffile
 
 from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import MarkerSection, PopulationSection
@@ -17,7 +18,16 @@ from cicimage.masks import Mask, Masks
 from cicimage.methods import Optics
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.setting import Setting
-from cicimage.store import Results, mask_writer, masks_to_rows, write_arrays, write_json, write_table
+from cicimage.store import (
+    Results,
+    fingerprint,
+    mask_writer,
+    masks_to_rows,
+    read_json,
+    write_arrays,
+    write_json,
+    write_table,
+)
 from cicimage.tables import CELLS, QC, conform, empty
 from cicimage.tracking.gaps import fill_gaps
 
@@ -155,16 +165,45 @@ def write_position(results: Results, key: str, w: World, detected: str = "d1") -
     write_json(folder.receipt, {"outcome": "done", "error": "", "missing_frames": {}, "recording": recording})
 
 
-def write_results(root: Path, worlds: dict[str, World], detected: str = "d1") -> Results:
-    """Results of one position per world, named ``<condition>/<name>``."""
+def write_movie(path: Path, w: World, depth: int = 5) -> None:
+    """A hyperstack in which hosts are dim sheets and guests bright balls."""
+    rng = np.random.default_rng(1)
+    movie = rng.normal(100, 2, (w.n_frames, depth, 3, SIDE, SIDE))
+    for frame in range(w.n_frames):
+        masks = masks_of(w, frame)
+        for mask in masks["host"].values():
+            movie[frame, 1:4, 0][:, mask.window[0], mask.window[1]] += 60 * mask.pixels
+        for mask in masks["guest"].values():
+            movie[frame, 2, 1][mask.window] += 200 * mask.pixels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "axes": "TZCYX",
+        "spacing": 1.0,
+        "unit": "um",
+        "finterval": STEP_S,
+        "Labels": ["Host", "Guest", "Death"],
+    }
+    tifffile.imwrite(
+        path, np.clip(movie, 0, 65535).astype(np.uint16), imagej=True, resolution=(1 / UM, 1 / UM), metadata=metadata
+    )
+
+
+def write_results(root: Path, worlds: dict[str, World], detected: str = "d1", *, movies: bool = False) -> Results:
+    """Results of one position per world, named ``<condition>/<name>``; with recordings where they are asked for."""
     results = Results(root)
     names = {f"{w.condition}/{name}": w for name, w in worlds.items()}
     keys = {position: f"p{n:04d}" for n, position in enumerate(names, start=1)}
     for position, w in names.items():
         write_position(results, keys[position], w, detected)
+    for position, w in names.items():
+        if movies:
+            write_movie(movie_path(root, position), w)
+            folder = results.position(keys[position])
+            write_json(folder.receipt, {**read_json(folder.receipt), "input": fingerprint(movie_path(root, position))})
     design = {
         position: {
-            "path": str(root / "nowhere.tif"), "condition": w.condition, "replicate": position.split("/")[1],
+            "path": str(movie_path(root, position) if movies else root / "nowhere.tif"),
+            "condition": w.condition, "replicate": position.split("/")[1],
             "donor": "", "host_donor": "", "experiment": "", "plate": "", "time_zero_h": 0.0, "factors": {},
         }
         for position, w in names.items()
@@ -174,3 +213,7 @@ def write_results(root: Path, worlds: dict[str, World], detected: str = "d1") ->
     run = {**made, "positions": keys, "design": design, "configuration": settings.model_dump(mode="json")}
     write_json(results.run, {"schema_version": 1, **run})
     return results
+
+
+def movie_path(root: Path, position: str) -> Path:
+    return root.parent / "movies" / f"{position}.tif"

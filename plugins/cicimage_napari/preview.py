@@ -1,0 +1,64 @@
+"""What the chosen methods find in one frame, as layers; runs in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cicimage.experiment import Experiment, ExperimentFile, Position
+from cicimage.pipeline.detect import Tools, segment_frame
+from cicimage.pipeline.setting import resolve
+from cicimage.recording import open_recording
+from cicimage_napari.look import CHANNEL_COLOUR, limits
+
+
+@dataclass
+class Preview:
+    """Images and labels with their layers' options, and a sentence."""
+
+    images: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    labels: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    words: str = ""
+
+
+def preview(
+    experiment: Experiment, position: Position, methods: Mapping[str, Mapping[str, Any]], frame: int
+) -> Preview:
+    """Segment one frame.
+
+    Raises
+    ------
+    CicimageError
+        Recording or options do not fit.
+    """
+    from napari.utils.colormaps import Colormap
+
+    settings = experiment.file.model_dump(exclude_unset=True)
+    file = ExperimentFile.model_validate({**settings, "methods": dict(methods)})
+    with open_recording(position.path, axes=file.files.axes, series=file.files.series) as recording:
+        setting = resolve(recording, file, position.path)
+        frame = min(frame, recording.sizes["T"] - 1)
+        tools = Tools.of(recording, setting, file.choices())
+        image = tools.prepared.corrections.apply(recording.frame(frame, setting.channels))
+    found = segment_frame(image, tools)
+    um, um_z = setting.optics.um_per_px, setting.optics.um_per_z
+    out = Preview()
+    for name, population in setting.populations.items():
+        stack = image[setting.slot(name)]
+        role = population.roles[0]
+        flat = stack[0] if um_z is None else stack
+        out.images.append((flat, {
+            "name": f"preview {name}", "blending": "additive", "contrast_limits": limits(flat),
+            "scale": (um, um) if um_z is None else (um_z, um, um), "units": ("um",) * flat.ndim,
+            "colormap": Colormap([[0, 0, 0, 1], CHANNEL_COLOUR[role]], name=f"cicimage {role}"),
+        }))  # fmt: skip
+    for name, objects in found.items():
+        labels = objects.masks.to_labels().astype(np.int32)
+        options = {"name": f"preview found {name}", "scale": (um, um), "opacity": 0.6, "units": ("um", "um")}
+        out.labels.append((labels, options))
+    counts = ", ".join(f"{len(objects.masks)} {name}s" for name, objects in found.items())
+    out.words = f"frame {frame}: {counts}"
+    return out
