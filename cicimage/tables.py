@@ -426,6 +426,8 @@ def _cast(table: Table, column: Column, values: pd.Series) -> pd.Series:
                     f"allowed are {', '.join(column.values)}"
                 )
         return cast
+    if column.dtype == "bool" and column.nullable:
+        return values.eq(True).astype("bool")  # an empty mark is no mark
     if column.dtype != "float64" and values.isna().any():
         raise CicimageError(f"table {table.name}: column {column.name!r} has missing values; it must hold {column.doc}")
     cast = values.astype(column.dtype)

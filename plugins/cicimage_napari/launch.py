@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cicimage.store import Results
+if TYPE_CHECKING:
+    from cicimage.store import Results
 
 
 def open_review(

@@ -137,3 +137,13 @@ def test_a_window_beyond_the_border_repeats_the_edge():
     cut = window(np.arange(16).reshape(1, 4, 4), 2, -1, 4)
     assert cut.shape == (1, 4, 4)
     assert cut[0, :, 0].tolist() == [8, 12, 12, 12]
+
+
+def test_positions_with_and_without_corrections_are_joined(results):
+    from cicimage.pipeline.collect import collect
+
+    with Session.open(results, "anna") as session:
+        session.do(painted(session))
+    guests = collect(results, corrections=corrected(results)).tables["guests"].set_index(["condition", "guest_id"])
+    assert guests["reviewed"].to_dict()[("vehicle", 12)]
+    assert guests["reviewed"].sum() == 1
