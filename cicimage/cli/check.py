@@ -14,12 +14,17 @@ from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.pipeline.position import Job, memory_need
 from cicimage.pipeline.setting import resolve
+from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
 RESULT_SHARE: Final = 0.05
 """Results on disk per byte of pixels read, measured on the sample data, rounded up."""
+
+
+SPACING_FRAMES: Final = 4
+"""Frames decoded of one recording to see how far guests move."""
 
 
 @dataclass
@@ -50,6 +55,7 @@ def check(experiment: Path, **options: Any) -> int:
     for position in loaded.positions:
         _look(loaded, position, total)
     _say_design(loaded)
+    total.lines += _spacing(loaded)
     for line in total.lines:
         click.echo(line)
     click.echo(
@@ -85,6 +91,22 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
         f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
     )
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
+
+
+def _spacing(experiment: Experiment) -> list[str]:
+    """A warning where guests of the first readable recording move further in a frame than they lie apart."""
+    for position in experiment.positions:
+        try:
+            found = guest_spacing(Job("p0000", position, experiment.file, Path()), SPACING_FRAMES)
+        except CicimageError:
+            continue
+        if found is None or not found.ratio > 1:
+            return []
+        return [
+            f"warning: {position.position}: guests move {found.displacement_um:.1f} um a frame and lie "
+            f"{found.spacing_um:.1f} um apart; tracks will be mixed up, image more often or seed fewer guests"
+        ]
+    return []
 
 
 def _say_design(experiment: Experiment) -> None:

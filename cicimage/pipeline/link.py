@@ -91,6 +91,5 @@ def _without_drift(cells: pd.DataFrame, drift: pd.DataFrame, sign: float = -1.0)
 
 def _filled(cells: pd.DataFrame, drift: pd.DataFrame, time_h: Any) -> pd.DataFrame:
     """Fill gaps along the drift-free path, then go back to the raw frame."""
-    filled = fill_gaps(_without_drift(cells, drift))
-    filled["time_h"] = np.asarray(time_h)[filled["frame"].to_numpy()]
+    filled = fill_gaps(_without_drift(cells, drift), np.asarray(time_h))
     return _without_drift(filled, drift, sign=1.0)

@@ -1,0 +1,44 @@
+"""How far guests move between frames against how far they lie apart, from a few frames."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pandas as pd
+
+from cicimage.methods import GuestSegmenter, Scene, build
+from cicimage.pipeline.position import Job
+from cicimage.pipeline.setting import resolve
+from cicimage.recording import open_recording
+from cicimage.tracking.spacing import Spacing, compare_spacing
+
+
+def guest_spacing(job: Job, n_frames: int) -> Spacing | None:
+    """Displacement per frame against spacing in the first frames; None where there are too few guests to tell.
+
+    Parameters
+    ----------
+    job : Job
+        The recording.
+    n_frames : int
+        Frames to decode.
+
+    Raises
+    ------
+    CicimageError
+        It cannot be read, or does not fit the experiment file.
+    """
+    file, path = job.file, job.position.path
+    with open_recording(path, axes=file.files.axes, series=file.files.series) as recording:
+        setting = resolve(recording, file, path)
+        name, choice = setting.with_role("guest"), file.choices()["segment_guest"]
+        segmenter = cast(GuestSegmenter, build("segment_guest", choice.method, choice.options))
+        population, um = setting.populations[name], setting.optics.um_per_px
+        rows = []
+        for t in range(min(n_frames, recording.sizes["T"])):
+            image = recording.frame(t, [setting.channel_of[name]])[0].astype("float32")
+            diameter = cast(tuple[float, float], population.diameter_um)
+            found = segmenter.segment(Scene(image, um, setting.optics.um_per_z, diameter, population.stain))
+            rows += [(t, y * um, x * um) for y, x in (m.centroid_px() for m in found.masks)]
+    cells = pd.DataFrame(rows, columns=["frame", "y_um", "x_um"])
+    return compare_spacing(cells) if cells["frame"].nunique() > 1 else None

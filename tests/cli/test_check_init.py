@@ -1,0 +1,67 @@
+"""`cicimage check` and `cicimage init` say what they saw and what they could not know."""
+
+import numpy as np
+import pytest
+
+from cicimage.cli import main
+from cicimage.errors import ConfigurationError
+from cicimage.experiment import load_experiment
+from tests.conftest import draw_movie, write_movie
+
+HOST = [(60, 60, 40)]
+GUESTS = [(50, 50, 4), (75, 70, 4), (15, 100, 4)]
+
+
+def call(*args):
+    with pytest.raises(SystemExit) as done:
+        main([str(a) for a in args])
+    return done.value.code
+
+
+def test_init_proposes_a_file_that_loads_with_guesses_marked(tmp_path, capfd):
+    for condition in ("DMSO", "ibrutinib"):
+        movie = draw_movie(HOST, GUESTS, frames=2)
+        write_movie(tmp_path / condition / "A1_f1.ome.tif", movie, names=("Stroma-mCherry", "CLL CFSE", "SYTOX"))
+    assert call("init", tmp_path) == 0
+    text = (tmp_path / "experiment.toml").read_text()
+    assert 'host = "Stroma-mCherry"  # guessed from the name' in text
+    assert 'guest = "CLL CFSE"  # guessed' in text
+    assert 'death = "SYTOX"  # guessed' in text
+    assert 'reference = "DMSO"  # guessed' in text
+    assert "# na =   # unknown" in text
+    loaded = load_experiment(tmp_path)
+    assert loaded.conditions == ["DMSO", "ibrutinib"]
+    assert call("check", tmp_path) == 0
+    said = capfd.readouterr().out
+    assert "no test can be made: n of donors is unknown" in said
+    assert "a run needs about" in said
+    assert call("init", tmp_path) == 2
+    assert "is there already and may hold your work" in capfd.readouterr().err
+
+
+def test_init_on_a_folder_without_recordings_is_said(tmp_path, capfd):
+    assert call("init", tmp_path) == 2
+    assert "no recording found" in capfd.readouterr().err
+    with pytest.raises(ConfigurationError):
+        load_experiment(tmp_path)
+
+
+def test_check_names_each_fault_and_its_exit_code_counts_them(tmp_path, capfd):
+    write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    (tmp_path / "a" / "A2_f1.tif").write_bytes(b"")
+    assert call("check", tmp_path) == 3
+    assert "a/A2_f1: " in capfd.readouterr().err
+
+
+def test_check_warns_where_guests_move_further_than_they_lie_apart(tmp_path, capfd):
+    rng = np.random.default_rng(5)
+    frames = []
+    for t in range(4):
+        places = [(y, x, 4) for y, x in rng.uniform(8, 112, (40, 2))]  # all anew each frame: nothing can be linked
+        frames.append(draw_movie(HOST, places, frames=1, seed=t))
+    write_movie(tmp_path / "a" / "A1_f1.ome.tif", np.concatenate(frames))
+    assert call("check", tmp_path) == 0
+    assert "tracks will be mixed up" in capfd.readouterr().out
+    write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=4))
+    assert call("check", tmp_path) == 0
+    assert "tracks will be mixed up" not in capfd.readouterr().out
