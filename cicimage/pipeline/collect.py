@@ -96,14 +96,14 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     reference = reference or run["configuration"]["experiment"]["reference"]
     tables = {
         **base,
-        **_answers(base, layout, reference, run["configuration"]["experiment"]["primary"]),
+        **_answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
         "counts": _counts(base["cells"]),
     }
     return Collected(tables, layout, receipts, run, corrections)
 
 
 def _answers(
-    base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str
+    base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str | None
 ) -> dict[str, pd.DataFrame]:
     """Rates, comparisons and curves; empty ones where no position finished."""
     if not len(layout):
@@ -111,6 +111,7 @@ def _answers(
     events, guests, hosts, frames = (base[n] for n in ("events", "guests", "hosts", "frames"))
     rates, by_replicate = compute_rates(events, guests, hosts, frames, layout)
     # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
+    primary = primary if primary in set(rates["estimand"]) else None
     known = reference is not None and reference in set(layout["condition"])
     comparisons = (
         compare(by_replicate, str(reference), layout, frames=frames, primary=primary)
