@@ -12,9 +12,14 @@ import numpy as np
 import pandas as pd
 
 from cicimage.review.answer import guest_of
+from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
-from cicimage.review.queue import Item
+from cicimage.review.edits import parse_edit
+from cicimage.review.log import history, log_path, read_log
+from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.session import position_names
 from cicimage.statistics.intervals import binomial_interval
+from cicimage.store import Results
 
 COLUMNS: Final = ("estimand", "condition", "estimate", "ci_low", "ci_high", "n", "note")
 ESTIMANDS: Final = ("sensitivity_inside", "specificity_inside", "ppv_inside")
@@ -79,3 +84,20 @@ def _row(estimand: str, condition: str, seen: pd.DataFrame) -> dict[str, object]
         found = binomial_interval(int((given & hit).sum()), n)
         row = {"estimate": found.estimate, "ci_low": found.low, "ci_high": found.high, "note": ""}
     return {"estimand": estimand, "condition": condition, "n": n, **row}
+
+
+def accuracy_of(results: Results, reviewer: str) -> pd.DataFrame:
+    """Accuracy from a reviewer's log; see :func:`call_accuracy`."""
+    names = position_names(results)
+    ground = load_ground(results, names)
+    records = read_log(log_path(results.root, reviewer)).records
+    done = history(records).done
+    queue = build_queue(ground, str(records[0].body["salt"]))
+    judged = progress(queue, done).judged
+    seen = {i.candidate.position for i in queue if i.drawn == "random" and i.id in judged}
+    positions = {key: Corrected.of(load_base(results, names[key])) for key in seen}
+    for record in done:
+        edit = parse_edit(record.body["edit"])
+        if edit.position in positions:
+            positions[edit.position].replay(record.n, edit)
+    return call_accuracy(queue, judged, positions, ground.condition)

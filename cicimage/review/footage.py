@@ -115,14 +115,17 @@ def _moved(results: Results) -> dict[str, str]:
 
 
 def window(picture: npt.NDArray[Any], y0: int, x0: int, side: int) -> npt.NDArray[Any]:
-    """A (..., side, side) cut; beyond the frame's border its edge is repeated.
+    """A (..., side, side) cut; beyond the frame's border it is 0.
 
     Examples
     --------
     >>> window(np.arange(9).reshape(3, 3), -1, 1, 2).tolist()
-    [[1, 2], [1, 2]]
+    [[0, 0], [1, 2]]
     """
-    ys = np.clip(np.arange(y0, y0 + side), 0, picture.shape[-2] - 1)
-    xs = np.clip(np.arange(x0, x0 + side), 0, picture.shape[-1] - 1)
-    cut: npt.NDArray[Any] = picture[..., ys[:, None], xs[None, :]]
+    cut = np.zeros((*picture.shape[:-2], side, side), picture.dtype)
+    height, width = picture.shape[-2:]
+    top, left = max(y0, 0), max(x0, 0)
+    bottom, right = min(y0 + side, height), min(x0 + side, width)
+    if top < bottom and left < right:
+        cut[..., top - y0 : bottom - y0, left - x0 : right - x0] = picture[..., top:bottom, left:right]
     return cut

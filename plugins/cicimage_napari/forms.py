@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from qtpy.QtCore import Signal
@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QL
 
 from cicimage.methods import Choice, Method, available
 
-WIDE = 1e9
+WIDE: Final = 1e9
+FIELD_PX: Final = 130
+"""A field with wide bounds would else be as wide as its longest number."""
 
 
 class MethodForm(QWidget):
@@ -88,6 +90,7 @@ def _widget(field: Any, value: Any) -> QWidget:
         whole = QSpinBox()
         whole.setRange(int(max(low, -(2**31))), int(min(high, 2**31 - 1)))
         whole.setValue(int(value))
+        whole.setMaximumWidth(FIELD_PX)
         return whole
     if kind is float:
         number = QDoubleSpinBox()
@@ -95,6 +98,7 @@ def _widget(field: Any, value: Any) -> QWidget:
         number.setRange(low, high)
         number.setSingleStep(max(abs(float(value)) / 10, 0.01))
         number.setValue(float(value))
+        number.setMaximumWidth(FIELD_PX)
         return number
     return QLineEdit("" if value is None else str(value))
 

@@ -57,7 +57,7 @@ def preview(
         }))  # fmt: skip
     for name, objects in found.items():
         labels = objects.masks.to_labels().astype(np.int32)
-        options = {"name": f"preview found {name}", "scale": (um, um), "opacity": 0.6, "units": ("um", "um")}
+        options = {"name": f"preview found {name}", "scale": (um, um), "opacity": 0.9, "units": ("um", "um")}
         out.labels.append((labels, options))
     counts = ", ".join(f"{len(objects.masks)} {name}s" for name, objects in found.items())
     out.words = f"frame {frame}: {counts}"

@@ -22,6 +22,8 @@ from qtpy.QtWidgets import (
 
 from cicimage.errors import CicimageError
 from cicimage.pipeline.collect import Corrections, collect
+from cicimage.review.accuracy import accuracy_of
+from cicimage.review.log import ADJUDICATED
 from cicimage.review.results import corrected
 from cicimage.store import Results
 from cicimage_napari.buttons import plain_button
@@ -145,9 +147,12 @@ class RatesPanel(QWidget):
     def _show(self, tables: dict[str, dict[str, pd.DataFrame]]) -> None:
         self.tables = {} if self.blinded else tables
         self.draw()
-        whose = "with your corrections" if len(tables) > 1 else "without corrections"
-        note = "; hollow: as the program found them" if len(tables) > 1 else ""
-        self._words.setText(f"Points and 95 % intervals {whose}{note}; small dots are wells.")
+        reviewed = "corrected" in tables
+        whose = "with your corrections; hollow: as the program found them" if reviewed else "without corrections"
+        words = [f"Points and 95 % intervals {whose}; small dots are wells."]
+        if "accuracy" in tables:
+            words.append(_accuracy_in_words(tables["accuracy"]["all"]))
+        self._words.setText("<br>".join(words))
 
     def draw(self) -> None:
         """Draw the estimand chosen."""
@@ -207,6 +212,8 @@ class RatesPanel(QWidget):
                 cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 self._table.setItem(i, j, cell)
         self._table.resizeColumnsToContents()
+        rows = sum(self._table.rowHeight(i) for i in range(len(part)))
+        self._table.setMaximumHeight(rows + self._table.horizontalHeader().height() + 6)
 
     def closeEvent(self, event: Any) -> None:
         """Stop following."""
@@ -226,7 +233,23 @@ def rates_of(results: Results, reviewer: str | None) -> dict[str, dict[str, pd.D
         return found
     if laid.tables or laid.excluded:
         found["corrected"] = _rates(results, laid)
+    if laid.whose and laid.whose != ADJUDICATED:
+        found["accuracy"] = {"all": accuracy_of(results, laid.whose)}
     return found
+
+
+def _accuracy_in_words(table: pd.DataFrame) -> str:
+    """How good the call "inside" is, all conditions and each."""
+    parts = []
+    for estimand in ("sensitivity_inside", "ppv_inside"):
+        rows = table[(table["estimand"] == estimand) & (table["n"] > 0)]
+        said = [
+            f"{r['condition'] or 'all'} {r['estimate']:.2f} ({r['ci_low']:.2f} to {r['ci_high']:.2f}, n {r['n']})"
+            for r in rows.to_dict("records")
+        ]
+        name = estimand.removesuffix("_inside").replace("ppv", "predictive value")
+        parts.append(f"{name} of <i>inside</i>: " + ("; ".join(said) or "no random item reviewed yet"))
+    return "<br>".join(parts)
 
 
 def _rates(results: Results, laid: Corrections) -> dict[str, pd.DataFrame]:

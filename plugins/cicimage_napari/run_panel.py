@@ -104,10 +104,11 @@ class RunPanel(QWidget):
         area.setWidgetResizable(True)
         area.setWidget(inner)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
-        self.setMinimumWidth(400)
+        self.setMinimumWidth(430)
 
     # ------------------------------------------------------------ what to run
 
@@ -184,8 +185,9 @@ class RunPanel(QWidget):
             self.viewer.layers.remove(name)
         for image, options in found.images:
             self.viewer.add_image(image, **options)
-        for labels, options in found.labels:
-            self.viewer.add_labels(labels, **options)
+        for labels, options in reversed(found.labels):  # guests above the hosts they lie in
+            layer = self.viewer.add_labels(labels, **options)
+            layer.contour = 2
         self.viewer.reset_view()
         self.say(found.words)
 

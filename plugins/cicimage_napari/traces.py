@@ -14,10 +14,11 @@ from cicimage_napari.look import LOCATION_COLOUR, VIABILITY_COLOUR, rgb
 
 LINES: Final = {"entry": ("#3fbf6f", "entry"), "end": ("#e8b34c", "end"), "death": ("#d9534f", "death")}
 PLOTS: Final = (
-    ("p", (("frames", "p_inside", "#3fbf6f", "inside"), ("frames", "p_dead", "#d9534f", "dead"))),
-    ("layers", (("pairs", "cap", "#5ab0ff", "cap"), ("pairs", "floor", "#ffb04c", "floor"))),
-    ("ring", (("pairs", "ring_coverage", "#c79bff", "ring"), ("pairs", "footprint_share", "#8c96a6", "overlap"))),
+    (("frames", "p_inside", "#3fbf6f", "inside"), ("frames", "p_dead", "#d9534f", "dead")),
+    (("pairs", "cap", "#5ab0ff", "cap"), ("pairs", "floor", "#ffb04c", "floor")),
+    (("pairs", "ring_coverage", "#c79bff", "ring"), ("pairs", "footprint_share", "#8c96a6", "overlap")),
 )
+"""Evidence in one plot each: table, column, colour, word."""
 
 
 class Band(pg.GraphicsObject):
@@ -93,23 +94,22 @@ class Traces(QWidget):
         self._make()
 
     def _make(self) -> None:
-        for n, (title, curves) in enumerate(PLOTS):
+        for n, curves in enumerate(PLOTS):
             plot = self._area.addPlot(row=n, col=0)
-            self._dress(plot, title)
+            words = "<br>".join(f"<span style='color: {c}'>{w}</span>" for _, _, c, w in curves)
+            self._dress(plot, words)
             plot.setYRange(-0.05, 1.15, padding=0)
             plot.setLimits(yMin=-0.3, yMax=2.0)
-            legend = plot.addLegend(offset=(-4, 2), labelTextSize="8pt", verSpacing=-6, brush="#1b1e24b0")
-            legend.setParentItem(plot.vb)
-            for _, name, colour, words in curves:
+            for _, name, colour, _ in curves:
                 self._curves[name] = plot.plot(
-                    [], [], pen=pg.mkPen(colour, width=1.6), name=words, symbol="o", symbolSize=3, symbolPen=None,
+                    [], [], pen=pg.mkPen(colour, width=1.6), symbol="o", symbolSize=3, symbolPen=None,
                     symbolBrush=colour, connect="finite",
                 )  # fmt: skip
             if n:
                 plot.setXLink(self._plots[0])
             self._plots.append(plot)
         band = self._area.addPlot(row=len(PLOTS), col=0)
-        self._dress(band, "state")
+        self._dress(band, "<span style='color: #b8bec8'>state</span>")
         band.setXLink(self._plots[0])
         band.setYRange(0, 1, padding=0)
         band.getAxis("left").setTicks([[]])
@@ -143,8 +143,8 @@ class Traces(QWidget):
         plot.setMouseEnabled(x=True, y=False)
         plot.showGrid(x=True, y=True, alpha=0.12)
         axis = plot.getAxis("left")
-        axis.setWidth(58)
-        axis.setLabel(title, **{"font-size": "8pt", "color": "#b8bec8"})
+        axis.setWidth(66)
+        axis.setLabel(title, **{"font-size": "8pt"})
         plot.getAxis("bottom").setStyle(showValues=False)
 
     # ------------------------------------------------------------ showing
@@ -153,7 +153,7 @@ class Traces(QWidget):
         """Show the desk's guest."""
         rows, pairs = desk.rows(), desk.evidence()
         sources = {"frames": rows, "pairs": pairs}
-        for _, curves in PLOTS:
+        for curves in PLOTS:
             for source, name, _, _ in curves:
                 table = sources[source]
                 x = table["frame"].to_numpy(np.float64) if len(table) else np.zeros(0)

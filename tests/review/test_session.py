@@ -131,12 +131,13 @@ def test_shown_names_tell_nothing_and_differ_between_reviewers():
     assert len({a.guest("p0001", g) for g in range(500)}) == 500
 
 
-def test_a_window_beyond_the_border_repeats_the_edge():
+def test_a_window_beyond_the_border_is_black():
     import numpy as np
 
     cut = window(np.arange(16).reshape(1, 4, 4), 2, -1, 4)
     assert cut.shape == (1, 4, 4)
-    assert cut[0, :, 0].tolist() == [8, 12, 12, 12]
+    assert cut[0, :, 0].tolist() == [0, 0, 0, 0]
+    assert cut[0, :, 1].tolist() == [8, 12, 0, 0]
 
 
 def test_positions_with_and_without_corrections_are_joined(results):
