@@ -38,7 +38,7 @@ def test_replay_equals_live_and_undo_all_equals_the_original(results, steps):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS)
 def test_replay_equals_live_over_many_sequences(results, steps):
     live_against_replay(results, steps)
