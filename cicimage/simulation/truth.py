@@ -135,6 +135,23 @@ def hosts(field: SimulatedField, frame: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def host_fates(field: SimulatedField) -> pd.DataFrame:
+    """Hosts that died or divided, or were born in a division, in continuous time.
+
+    ``dying_h`` when it began to die, ``dead_h`` when it was fully stained, ``release_h`` when its membranes gave way
+    and its guests could leave, ``gone_h`` and ``gone_reason`` (death | division) when it was no longer there.
+    """
+    rows = [
+        {
+            "host_id": h.cell_id, "parent_id": h.parent_id, "dying_h": h.dying_h, "dead_h": h.dying_h + DYING_H,
+            "release_h": h.release_h, "gone_h": h.gone_h, "gone_reason": h.gone_reason,
+        }
+        for h in field.history.hosts
+        if h.gone_reason or h.parent_id
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def decoys(field: SimulatedField, frame: int) -> pd.DataFrame:
     """What is no guest: vacuoles and droplets (voids in a host), debris, effectors.
 

@@ -20,7 +20,7 @@ from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
 from cicimage.simulation.ome import write_ome_tiff
 from cicimage.simulation.spec import Scenario
-from cicimage.simulation.truth import joined
+from cicimage.simulation.truth import host_fates, joined
 from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
 
 Progress = Callable[[str, int, int], None]
@@ -140,6 +140,9 @@ def write_field(
     _write_parquet(folder / "decoys.parquet", joined(decoys))
     _write_parquet(folder / "masks.parquet", pd.DataFrame(masks))
     _write_parquet(folder / "drift.parquet", _drift_table(field))
+    fates = host_fates(field)
+    if len(fates):
+        fates.to_csv(folder / "hosts.csv", index=False, lineterminator="\n", float_format="%.6f")
     events = field.events
     for name, value in (("donor", plan.donor), ("replicate", plan.well), ("condition", plan.condition),
                         ("position", plan.position)):  # fmt: skip

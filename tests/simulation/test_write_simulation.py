@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
 from cicimage.masks import decode_runs
 from cicimage.recording import open_recording
+from cicimage.simulation.field import simulate_field
 from cicimage.simulation.layout import experiment_toml, plan_fields
 from cicimage.simulation.scenarios import PRESETS, SAMPLE
 from cicimage.simulation.write import write_experiment
@@ -77,8 +79,6 @@ def test_the_recording_carries_its_metadata(written):
 
 
 def test_pixels_on_disk_are_the_fields(written):
-    from cicimage.simulation.field import simulate_field
-
     plan = plan_fields(TINY, 7)[4]
     field = simulate_field(
         TINY, 7, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
@@ -132,6 +132,49 @@ def test_every_preset_has_a_valid_experiment_file(name):
     model = parse(experiment_toml(PRESETS[name]))
     assert model.experiment.reference == PRESETS[name].conditions[0].name
     assert len({p.position for p in plan_fields(PRESETS[name], 1)}) == len(plan_fields(PRESETS[name], 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_renders(name):
+    preset = PRESETS[name]
+    small = preset.replace(acquisition__size_px=72, acquisition__frames=2, guests__count=8)
+    field = simulate_field(small, 1, preset.conditions[-1].name)
+    frame = field.frame(1)
+    assert frame.shape == (len(preset.channels), preset.acquisition.slices, 72, 72)
+    assert frame[0].max() > preset.acquisition.offset + 10
+    assert field.masks_in(1)["host"]
+
+
+def test_fates_of_hosts_are_written_where_there_are_any(tmp_path, written):
+    assert not (written[1] / "BTKi" / "w1_f1" / "hosts.csv").exists()
+    mortal = TINY.replace(
+        conditions=[TINY.conditions[0].model_dump()], design__donors=1, hosts__death_per_h=3.0,
+        hosts__divisions_per_h=2.0, acquisition__frames=12,
+    )  # fmt: skip
+    _, truth = write_experiment(mortal, tmp_path / "made", 1)
+    fates = pd.read_csv(truth / "vehicle" / "w1_f1" / "hosts.csv", keep_default_na=False)
+    assert {"death"} <= set(fates["gone_reason"]) <= {"death", "division", ""}
+    died = fates[fates["gone_reason"] == "death"].astype({"dying_h": float, "dead_h": float, "release_h": float})
+    assert (died["dying_h"] < died["dead_h"]).all()
+    assert (died["dead_h"] <= died["release_h"]).all()
+
+
+@pytest.mark.slow
+def test_sample_data_are_what_their_command_makes():
+    """Pixels and truth of one field, as far as another processor's rounding lets them be the same."""
+    folder = Path(__file__).parents[2] / "sample_data" / "cxcr4_blockade"
+    if not folder.exists():
+        pytest.skip("sample_data is not installed")
+    plan = plan_fields(SAMPLE, 1)[3]
+    field = simulate_field(
+        SAMPLE, 1, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
+    )
+    recording = open_recording(folder / f"{plan.position}.ome.tif")
+    kept = np.stack([recording.plane(19, c, 3) for c in range(3)])
+    assert (kept == field.frame(19)[:, 3]).mean() > 0.999
+    truth = pd.read_parquet(folder.with_name("cxcr4_blockade_truth") / plan.position / "guests.parquet")
+    pd.testing.assert_frame_equal(truth, field.guests, atol=1e-6)
 
 
 def test_the_six_nulls_leave_entry_alone():
