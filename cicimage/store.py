@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -223,10 +224,23 @@ class MaskFile:
             self._cache = (frame, rows)
         return self._cache[1]
 
-    def masks(self, frame: int, population: str) -> Masks:
-        """Masks of one population in one frame."""
+    def masks(
+        self,
+        frame: int,
+        population: str,
+        *,
+        label: int | None = None,
+        window: tuple[int, int, int, int] | None = None,
+    ) -> Masks:
+        """Masks of one population in one frame; only that label, or those that reach into (y0, y1, x0, x1)."""
         rows = self._rows(frame)
         rows = rows[rows["population"] == population]
+        if label is not None:
+            rows = rows[rows["label"] == label]
+        if window is not None:
+            y0, y1, x0, x1 = window
+            rows = rows[(rows["y0"] < y1) & (rows["y0"] + rows["h"] > y0)]
+            rows = rows[(rows["x0"] < x1) & (rows["x0"] + rows["w"] > x0)]
         columns = (rows[n].tolist() for n in ("label", "y0", "x0", "h", "w", "runs"))
         found = [
             Mask(label, y0, x0, decode_runs(runs, (h, w))) for label, y0, x0, h, w, runs in zip(*columns, strict=True)
@@ -339,9 +353,27 @@ def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str,
     return keys
 
 
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock is ours now; without ``fcntl`` (Windows) there is none to take."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def lock(path: Path, what: str) -> Iterator[None]:
+def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     """Hold an exclusive lock; the kernel releases it when the process dies, however it dies.
+
+    Parameters
+    ----------
+    path : Path
+        File that stands for what is locked.
+    what : str
+        Its name in the error.
+    patience_s : float
+        Seconds to wait for a process that is about to let go.
 
     Raises
     ------
@@ -351,10 +383,12 @@ def lock(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            deadline = time.monotonic() + patience_s
+            while not _taken(file):
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
                 raise ResultsError(
                     f"{path.parent}: another run holds {what}; wait for it to end or choose another folder with -o"
-                ) from None
+                )
         yield

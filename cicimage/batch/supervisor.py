@@ -9,19 +9,23 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Final
 
 import psutil
 
 from cicimage.batch.plan import Batch, Plan, plan, state_of
+from cicimage.errors import ResultsError
 from cicimage.pipeline import Job, run_position
 from cicimage.pipeline.position import memory_need, write_failure
 from cicimage.store import lock, read_json
@@ -29,6 +33,12 @@ from cicimage.store import lock, read_json
 Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]
 """Called with position, stage, done, total while a position runs; stage ``done`` or ``failed`` at its end."""
+
+
+_ORPHANS_END_WITHIN_S: Final = 5.0
+"""Longest time the process of a killed run may hold its position; it ends at the next gap between two kernels."""
+_HELD_BY_ANOTHER: Final = 75
+"""Exit code of a process that found its position held by another run, which writes the outcome (EX_TEMPFAIL)."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +101,21 @@ def run_batch(
         Also for positions that were done before.
     """
     chosen = chosen or plan(batch)
-    waiting, running = deque(chosen.todo), list[_Running]()
+    waiting, running, held = deque(chosen.todo), list[_Running](), set[str]()
     context = _context()
     disk_full = False
     try:
         while (waiting and not disk_full) or running:
             while waiting and not disk_full and len(running) < workers and _fits(waiting[0], running):
                 running.append(_start(context, waiting.popleft()))
-            disk_full |= _wait(running, report, timeout_s)
+            disk_full |= _wait(running, held, report, timeout_s)
     except BaseException:
         for r in running:
             r.process.terminate()
         for r in running:
             r.process.join(5)
         raise
-    return _outcome(batch, disk_full)
+    return _outcome(batch, held, disk_full)
 
 
 def _context() -> Context:
@@ -137,17 +147,36 @@ def _work(job: Job, messages: Connection) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    Thread(target=_end_with_the_supervisor, daemon=True).start()
 
     def tell(stage: str, done: int, total: int) -> None:
         messages.send((stage, done, total))
 
-    with lock(job.folder / ".lock", f"position {job.position.position!r}"):
+    held = ExitStack()
+    try:
+        held.enter_context(
+            lock(job.folder / ".lock", f"position {job.position.position!r}", patience_s=_ORPHANS_END_WITHIN_S)
+        )
+    except ResultsError:
+        sys.exit(_HELD_BY_ANOTHER)
+    with held:
         receipt = run_position(job, tell)
     messages.send(("end", receipt["outcome"], receipt.get("kind", "")))
     messages.close()
 
 
-def _wait(running: list[_Running], report: Report, timeout_s: float | None) -> bool:
+def _end_with_the_supervisor() -> None:
+    """End this process when the supervisor is gone: nobody would read its outcome, and a new run wants the position.
+
+    What it leaves is what any kill leaves: whole files, and no receipt.
+    """
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os._exit(1)
+
+
+def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: float | None) -> bool:
     """Wait for news; take finished ones off the list. True when a disk is full."""
     disk_full = False
     sources: list[Any] = [r.messages for r in running] + [r.process.sentinel for r in running]
@@ -162,7 +191,10 @@ def _wait(running: list[_Running], report: Report, timeout_s: float | None) -> b
             r.process.join()
             _drain(r, report)
             running.remove(r)
-            _bury(r)
+            if r.process.exitcode == _HELD_BY_ANOTHER:
+                held.add(r.job.position.position)
+            else:
+                _bury(r)
             disk_full |= r.disk_full
             report(r.job.position.position, state_of(r.job), 1, 1)
         else:
@@ -206,13 +238,16 @@ def _resident(pid: int | None) -> int:
         return 0
 
 
-def _outcome(batch: Batch, disk_full: bool) -> Outcome:
-    states = {j.position.position: state_of(j) for j in batch.jobs}
-    reasons = {
-        j.position.position: str(read_json(j.folder / "receipt.json").get("error", ""))
-        for j in batch.jobs
-        if states[j.position.position] == "failed"
-    }
+def _outcome(batch: Batch, held: set[str], disk_full: bool) -> Outcome:
+    states, reasons = dict[str, str](), dict[str, str]()
+    for j in batch.jobs:
+        name = j.position.position
+        states[name] = state_of(j)
+        if states[name] != "done" and name in held:
+            states[name] = "failed"
+            reasons[name] = "another run holds it; wait for that one to end or choose another folder with -o"
+        elif states[name] == "failed":
+            reasons[name] = str(read_json(j.folder / "receipt.json").get("error", ""))
     by = {s: tuple(n for n, v in states.items() if v == s) for s in ("done", "failed", "waiting")}
     return Outcome(by["done"], by["failed"], by["waiting"], reasons, disk_full)
 

@@ -12,7 +12,7 @@ import pytest
 from cicimage.batch import open_batch, run_batch
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import MaskFile, Results, lock, read_json, read_table
 from tests.conftest import draw_movie, write_movie
 
 HOSTS = [(60, 60, 40), (30, 105, 14)]
@@ -132,6 +132,33 @@ def test_a_killed_run_resumes_to_the_same_tables(folder, finished, tmp_path):
     assert run(folder, "-o", out) == 0
     same(finished_tables := tables(finished), tables(out))
     assert len(finished_tables["guests"])
+
+
+@pytest.mark.slow
+def test_processes_of_a_killed_run_end_and_let_go_of_their_positions(folder, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "cicimage", "run", str(folder), "-o", str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("positions/*/.lock")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    for held in out.glob("positions/*/.lock"):
+        with lock(held, "the position", patience_s=10):
+            pass
+
+
+@pytest.mark.slow
+def test_a_position_that_another_run_holds_is_left_to_it(folder, tmp_path, capfd):
+    out = tmp_path / "out"
+    batch = open_batch(load_experiment(folder), out)
+    held = next(j for j in batch.jobs if j.position.position == "vehicle/A1_f1")
+    with lock(held.folder / ".lock", "the position"):
+        assert run(folder, "-o", out) == 3
+    assert "vehicle/A1_f1 failed: another run holds it; wait for that one to end" in capfd.readouterr().err
+    assert not (held.folder / "receipt.json").exists()
+    assert run(folder, "-o", out) == 0
 
 
 @pytest.mark.slow
