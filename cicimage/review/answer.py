@@ -18,9 +18,9 @@ def guest_of(corrected: Corrected, item: Item) -> int:
     Tracks may have been linked or broken since the queue was made: the guest is whoever holds the object now.
     """
     c, draft = item.candidate, corrected.draft
-    keys = [k for k in draft.base.objects_of(c.guest_id) if k.frame >= c.first] or draft.base.objects_of(c.guest_id)
-    held = [cell for k in keys if draft.exists(k) and (cell := draft.cell_of(k))]
-    return held[0] if held else 0
+    keys = draft.base.objects_of(c.guest_id)
+    later = [k for k in keys if k.frame >= c.first] or keys
+    return next((cell for k in later if draft.exists(k) and (cell := draft.cell_of(k))), 0)
 
 
 def host_of(corrected: Corrected, item: Item) -> int:

@@ -24,6 +24,8 @@ I64 = npt.NDArray[np.int64]
 
 _LABELS: Final = 1 << 20
 """More labels than one frame can hold, so that (population, frame, label) packs into one sortable number."""
+KEPT_MASKS: Final = 256
+"""Single masks kept: those of the film and of the frames around."""
 MEASURES: Final = (
     "y_um", "x_um", "z_um", "area_um2", "z_extent_um", "intensity", "snr", "death_signal", "death_fill",
     "touches_border",
@@ -186,22 +188,22 @@ class Base:
         codes: I64 = (first + self.pairs["frame"].to_numpy(np.int64)) * _LABELS + self.pairs[column].to_numpy(np.int64)
         return codes
 
-    @cached_property
-    def _mask_cache(self) -> dict[tuple[str, int], dict[int, Mask]]:
-        return {}
+    def masks(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> Masks:
+        """Masks of one population in one frame; only those that reach into (y0, y1, x0, x1) where it is given."""
+        return self.masks_file.masks(frame, population, window=window)
 
-    def masks(self, population: str, frame: int) -> Masks:
-        """Masks of one population in one frame."""
-        return self.masks_file.masks(frame, population)
+    @cached_property
+    def _mask_cache(self) -> dict[Key, Mask | None]:
+        return {}
 
     def mask(self, key: Key) -> Mask | None:
         """Mask of an object; None where there is none."""
-        where = (key.population, key.frame)
-        if where not in self._mask_cache:
-            if len(self._mask_cache) >= 8:
+        if key not in self._mask_cache:
+            if len(self._mask_cache) >= KEPT_MASKS:
                 self._mask_cache.pop(next(iter(self._mask_cache)))
-            self._mask_cache[where] = {m.label: m for m in self.masks(*where)}
-        return self._mask_cache[where].get(key.label)
+            found = list(self.masks_file.masks(key.frame, key.population, label=key.label))
+            self._mask_cache[key] = found[0] if found else None
+        return self._mask_cache[key]
 
 
 def load_base(results: Results, position: str) -> Base:

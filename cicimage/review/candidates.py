@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -68,90 +68,111 @@ class Candidate:
         return self.call in CALLED_INSIDE
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Columns of ``frames`` by guest and frame, as arrays: a large field has half a million rows."""
+
+    guest: npt.NDArray[np.int64]
+    frame: npt.NDArray[np.int64]
+    time_h: npt.NDArray[np.float64]
+    location: npt.NDArray[np.object_]
+    contact: npt.NDArray[np.object_]
+    dead: npt.NDArray[np.bool_]
+    host: npt.NDArray[np.int64]
+    p_inside: npt.NDArray[np.float64]
+    y_um: npt.NDArray[np.float64]
+    x_um: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frames: pd.DataFrame) -> _Rows:
+        order = np.lexsort((frames["frame"].to_numpy(), frames["guest_id"].to_numpy()))
+
+        def column(name: str, dtype: type) -> npt.NDArray[Any]:
+            return frames[name].to_numpy(dtype)[order]
+
+        return cls(
+            column("guest_id", np.int64), column("frame", np.int64), column("time_h", np.float64),
+            column("location", object), column("contact", object), column("viability", object) == "dead",
+            column("host_id", np.int64), column("p_inside", np.float64), column("y_um", np.float64),
+            column("x_um", np.float64),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.guest)
+
+    def of_guest(self, guest_id: int) -> tuple[int, int]:
+        """First row of a guest, and one past its last."""
+        a, b = np.searchsorted(self.guest, [guest_id, guest_id + 1])
+        return int(a), int(b)
+
+    def states(self) -> npt.NDArray[np.object_]:
+        """Contact where attached to a host in depth, else the location."""
+        deep = (self.location == "attached") & np.isin(self.contact, NEAR)
+        return np.where(deep, self.contact, self.location)
+
+    def hours(self, a: int, b: int) -> float:
+        return float(self.time_h[b - 1] - self.time_h[a])
+
+
 def candidates(position: str, frames: pd.DataFrame, events: pd.DataFrame) -> list[Candidate]:
     """All candidates of one position by guest and frame."""
     if not len(frames):
         return []
-    ordered = frames.sort_values(["guest_id", "frame"], kind="stable").reset_index(drop=True)
-    taken = np.zeros(len(ordered), np.bool_)
+    rows = _Rows.of(frames)
+    taken = np.zeros(len(rows), np.bool_)
     found: list[Candidate] = []
-    guest, frame = ordered["guest_id"].to_numpy(np.int64), ordered["frame"].to_numpy(np.int64)
     for number, event in enumerate(events.to_dict("records"), start=1):
-        a = int(np.searchsorted(guest, event["guest_id"]))
-        b = int(np.searchsorted(guest, event["guest_id"], side="right"))
-        rows = slice(a + int(np.searchsorted(frame[a:b], event["start_frame"])),
-                     a + int(np.searchsorted(frame[a:b], event["end_frame"], side="right")))  # fmt: skip
-        found.append(_of_event(position, number, event, ordered.iloc[rows]))
-        taken[rows] = True
-    found += _near_misses(position, ordered, taken)
+        a, b = rows.of_guest(int(event["guest_id"]))
+        first, last = np.searchsorted(rows.frame[a:b], [event["start_frame"], event["end_frame"] + 1])
+        found.append(_of_event(position, number, event, rows, a + int(first), a + int(last)))
+        taken[a + int(first) : a + int(last)] = True
+    state = rows.states()
+    worth = np.isin(state, [*NEAR, "unresolved"]) & ~taken & ~rows.dead
+    runs = _runs(rows.guest, np.where(worth, state, ""))
+    found += [_of_run(position, rows, a, b, str(state[a])) for a, b in runs if b - a >= MIN_FRAMES]
     return sorted(found, key=lambda c: (c.guest_id, c.first))
 
 
-def _of_event(position: str, number: int, event: dict[Any, Any], rows: pd.DataFrame) -> Candidate:
-    within = rows[rows["location"].isin(["inside", "entering"])]
-    within = within if len(within) else rows
+def _of_event(position: str, number: int, event: dict[Any, Any], rows: _Rows, a: int, b: int) -> Candidate:
+    within = a + np.flatnonzero(np.isin(rows.location[a:b], ["inside", "entering"]))
+    first, last = (int(within[0]), int(within[-1])) if len(within) else (a, b - 1)
     p, entered = float(event["p"]), not np.isnan(event["entry_frame"])
     counts = entered and not event["prevalent"] and not event["brief"]
-    first = within.iloc[0]
     return Candidate(
-        position, int(event["guest_id"]), int(event["host_id"]), int(first["frame"]), int(within["frame"].iloc[-1]),
-        "event", p_wrong=1.0 - p, counts=bool(counts), hours=_hours(within),
-        focus=int(event["entry_frame"]) if entered else int(event["start_frame"]), y_um=float(first["y_um"]),
-        x_um=float(first["x_um"]), event=number,
+        position, int(event["guest_id"]), int(event["host_id"]), int(rows.frame[first]), int(rows.frame[last]),
+        "event", p_wrong=1.0 - p, counts=bool(counts), hours=rows.hours(first, last + 1),
+        focus=int(event["entry_frame"]) if entered else int(event["start_frame"]), y_um=float(rows.y_um[first]),
+        x_um=float(rows.x_um[first]), event=number,
     )  # fmt: skip
 
 
-def _near_misses(position: str, rows: pd.DataFrame, taken: npt.NDArray[np.bool_]) -> list[Candidate]:
-    state = _states(rows)
-    worth = np.isin(state, [*NEAR, "unresolved"]) & ~taken & (rows["viability"].to_numpy(object) != "dead")
-    return [
-        _of_run(position, rows.iloc[a:b], str(state[a]))
-        for a, b in _runs(rows, np.where(worth, state, ""))
-        if b - a >= MIN_FRAMES
-    ]
-
-
-def _states(rows: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Contact where attached to a host in depth, else the location."""
-    location, contact = rows["location"].to_numpy(object), rows["contact"].to_numpy(object)
-    deep = (location == "attached") & np.isin(contact, NEAR)
-    return np.where(deep, contact, location)
-
-
-def _runs(rows: pd.DataFrame, state: npt.NDArray[np.object_]) -> list[tuple[int, int]]:
+def _runs(guest: npt.NDArray[np.int64], state: npt.NDArray[np.object_]) -> list[tuple[int, int]]:
     """Stretches of one guest and one state that is not empty, as half-open ranges of rows."""
-    guest = rows["guest_id"].to_numpy()
     cut = np.flatnonzero((guest[1:] != guest[:-1]) | (state[1:] != state[:-1])) + 1
-    bounds = np.concatenate(([0], cut, [len(rows)]))
+    bounds = np.concatenate(([0], cut, [len(guest)]))
     return [(int(a), int(b)) for a, b in pairwise(bounds) if state[a]]
 
 
-def _of_run(position: str, rows: pd.DataFrame, call: str) -> Candidate:
-    p = rows["p_inside"].to_numpy(np.float64)
-    better = np.sort(p)[len(p) // 2 :]
-    wrong = float(better.mean()) if len(better) else 0.0
+def _of_run(position: str, rows: _Rows, a: int, b: int, call: str) -> Candidate:
+    p = rows.p_inside[a:b]
+    wrong = float(np.sort(p)[len(p) // 2 :].mean())
     if call == "unresolved":
         wrong = max(wrong, UNRESOLVED_DOUBT)
     elif call == "inside":
         wrong = 1.0 - wrong
-    hosts = rows.loc[rows["host_id"] > 0, "host_id"]
-    first = rows.iloc[0]
+    hosts = rows.host[a:b][rows.host[a:b] > 0]
+    host = int(np.bincount(hosts).argmax()) if len(hosts) else 0
     return Candidate(
-        position, int(first["guest_id"]), int(hosts.mode().iloc[0]) if len(hosts) else 0, int(first["frame"]),
-        int(rows["frame"].iloc[-1]), call, p_wrong=wrong, counts=len(rows) >= MIN_FRAMES, hours=_hours(rows),  # type: ignore[arg-type]
-        focus=int(rows["frame"].iloc[int(p.argmax())]), y_um=float(first["y_um"]), x_um=float(first["x_um"]),
+        position, int(rows.guest[a]), host, int(rows.frame[a]), int(rows.frame[b - 1]), cast(Call, call),
+        p_wrong=wrong, counts=b - a >= MIN_FRAMES, hours=rows.hours(a, b), focus=int(rows.frame[a + int(p.argmax())]),
+        y_um=float(rows.y_um[a]), x_um=float(rows.x_um[a]),
     )  # fmt: skip
-
-
-def _hours(rows: pd.DataFrame) -> float:
-    time = rows["time_h"].to_numpy(np.float64)
-    return float(time[-1] - time[0]) if len(time) > 1 else 0.0
 
 
 def stretch_around(position: str, frames: pd.DataFrame, guest_id: int, frame: int) -> Candidate:
     """The stretch of one state around a frame, cut to a few frames on either side."""
-    rows = frames[frames["guest_id"] == guest_id].sort_values("frame", kind="stable").reset_index(drop=True)
-    at = int(np.searchsorted(rows["frame"].to_numpy(), frame))
-    state = _states(rows)
-    a, b = next((a, b) for a, b in _runs(rows, state) if a <= at < b)
-    return _of_run(position, rows.iloc[max(a, at - AROUND) : min(b, at + AROUND + 1)], str(state[at]))
+    rows = _Rows.of(frames[frames["guest_id"] == guest_id])
+    at = int(np.searchsorted(rows.frame, frame))
+    state = rows.states()
+    a, b = next((a, b) for a, b in _runs(rows.guest, state) if a <= at < b)
+    return _of_run(position, rows, max(a, at - AROUND), min(b, at + AROUND + 1), str(state[at]))

@@ -26,6 +26,8 @@ from cicimage.review.rescore import (
 )
 from cicimage.review.rows import cell_rows
 
+KEPT_GUESTS: Final = 32
+"""Guests without edits whose rows are kept at hand."""
 SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "cells": ("frame", "cell_id"), "pairs": ("frame", "guest_id", "host_id"), "frames": ("frame", "guest_id"),
     "events": ("guest_id", "start_frame"), "guests": ("guest_id",), "hosts": ("host_id",),
@@ -51,6 +53,7 @@ class Corrected:
     conflicts: dict[int, str] = field(default_factory=dict)
     _refused: dict[int, str] = field(default_factory=dict, repr=False)
     _stale: set[int] = field(default_factory=set, repr=False)
+    _as_found: dict[int, Scored] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, base: Base) -> Corrected:
@@ -154,6 +157,14 @@ class Corrected:
         self.refresh()
         if guest_id in self.scored:
             return self.scored[guest_id]
+        if guest_id not in self._as_found:
+            if len(self._as_found) >= KEPT_GUESTS:
+                self._as_found.pop(next(iter(self._as_found)))
+            self._as_found[guest_id] = self._found(guest_id)
+        return self._as_found[guest_id]
+
+    def _found(self, guest_id: int) -> Scored:
+        """One guest as the pipeline found it."""
         base = self.base
         keys = [base.code(k) for k in base.objects_of(guest_id)]
         return Scored(

@@ -167,7 +167,7 @@ class Desk:
         if c.call == "event":
             row = self.corrected.base.events.iloc[c.event - 1]
             if not np.isnan(row["entry_frame"]):
-                how = "inside when first seen" if row["prevalent"] else f"entry at frame {int(row['entry_frame'])}"
+                how = "since it was first seen" if row["prevalent"] else f"entry at frame {int(row['entry_frame'])}"
                 return f"inside, {how}, until frame {c.last}"
             return f"entry begun at frame {c.first}, not completed"
         where = f"frames {c.first} to {c.last}"
@@ -200,11 +200,13 @@ class Desk:
         at, open_ids = whole.index(self.item.id), self.open_ids()
         if by > 0:
             ring = whole[at + 1 :] + whole[: at + 1]
-            wanted = [i for i in ring if i in set(ids)]
+            listed = set(ids)
+            wanted = [i for i in ring if i in listed]
             chosen = [i for i in wanted if i in open_ids and i != self.item.id] or wanted
         else:
             ring = whole[:at][::-1] + whole[at:][::-1]
-            chosen = [i for i in ring if i in set(ids)]
+            listed = set(ids)
+            chosen = [i for i in ring if i in listed]
         if chosen:
             self.go(chosen[0])
 

@@ -213,9 +213,18 @@ class Draft:
             )
         return mask
 
-    def masks_in(self, population: str, frame: int) -> list[Mask]:
-        """Masks of one population in one frame as they are now, ascending by label."""
-        masks = {m.label: m for m in self.base.masks(population, frame)}
+    def object_in(self, population: str, cell_id: int, frame: int) -> Key | None:
+        """Object of a cell in a frame; None where it has none there."""
+        if not cell_id:
+            return None
+        return next((k for k in self.objects_of(population, cell_id) if k.frame == frame), None)
+
+    def masks_in(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> list[Mask]:
+        """Masks of one population in one frame as they are now, ascending by label.
+
+        With a ``window`` (y0, y1, x0, x1) those that lie wholly beyond it may be left out.
+        """
+        masks = {m.label: m for m in self.base.masks(population, frame, window)}
         for key, mask in self.masks.items():
             if (key.population, key.frame) == (population, frame):
                 if mask is None:

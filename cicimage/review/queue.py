@@ -9,6 +9,7 @@ twenty: whether the reviewer is constant.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -217,9 +218,9 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
     for keys in by_condition.values():
         rows = [ground.frames[k].assign(_key=k, _hours=frame_hours(ground.frames[k])) for k in keys]
         pool = pd.concat(rows, ignore_index=True)
-        pool = pool[(pool["viability"] != "dead") & (pool["_hours"] > 0)]
+        pool = pool.loc[(pool["viability"] != "dead") & (pool["_hours"] > 0), ["_key", "_hours", "guest_id", "frame"]]
         if len(pool):
-            pools.append(pool)
+            pools.append((pool, np.cumsum(pool["_hours"].to_numpy())))
     if not pools:
         return []
     near: dict[tuple[str, int], list[Candidate]] = {}
@@ -229,9 +230,8 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
     for i in range(MOST_DRAWS * n):
         if len(hit) >= n:
             break
-        pool = pools[i % len(pools)]
-        weight = pool["_hours"].to_numpy()
-        row = pool.iloc[int(rng.choice(len(pool), p=weight / weight.sum()))]
+        pool, until = pools[i % len(pools)]
+        row = pool.iloc[int(np.searchsorted(until, rng.random() * until[-1], side="right"))]
         key, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
         held = [c for c in near.get((key, guest), ()) if c.first <= frame <= c.last]
         if not held:
@@ -247,21 +247,25 @@ def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Gener
     """One in ten random, one in twenty a repeat; an item stands once (and once more as a repeat)."""
     queue: list[Item] = []
     chosen = {i.id for i in drawn}
-    waiting, chance = [i for i in doubtful if i.id not in chosen], list(drawn)
-    repeated: set[str] = set()
+    waiting, chance = deque(i for i in doubtful if i.id not in chosen), deque(drawn)
     while waiting or chance:
         slot = len(queue)
-        early = [i for i in queue[: max(0, slot - REPEAT_AFTER)] if i.drawn != "repeat" and i.id not in repeated]
-        if slot % REPEAT_EVERY == REPEAT_EVERY - 3 and early:
-            again = early[int(rng.integers(len(early)))]
-            repeated.add(again.id)
-            reason = "shown a second time to measure constancy"
-            queue.append(replace(again, id=f"{again.id}/2", drawn="repeat", reason=reason, draws=()))
+        if slot % REPEAT_EVERY == REPEAT_EVERY - 3:
+            queue.append(_repeat(queue, float(rng.random())))
         elif chance and (slot % RANDOM_EVERY == RANDOM_EVERY // 2 or not waiting):
-            queue.append(chance.pop(0))
+            queue.append(chance.popleft())
         else:
-            queue.append(waiting.pop(0))
+            queue.append(waiting.popleft())
     return queue
+
+
+def _repeat(queue: Sequence[Item], chance: float) -> Item:
+    """An item some way back shown again; one stretch back each time, so that none is asked a third time."""
+    first = max(0, len(queue) - REPEAT_AFTER - REPEAT_EVERY)
+    early = [i for i in queue[first : len(queue) - REPEAT_AFTER] if i.drawn != "repeat"]
+    item = early[int(chance * len(early))]
+    reason = "shown a second time to measure constancy"
+    return replace(item, id=f"{item.id}/2", drawn="repeat", reason=reason, draws=())
 
 
 # ---------------------------------------------------------------- progress

@@ -11,7 +11,6 @@ from qtpy.QtGui import QImage, QMouseEvent, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import Key
 from cicimage.review.desk import FILM_FRAMES, Desk
 from cicimage.review.pictures import Box, Pictures
 from cicimage_napari.look import GUEST_OUTLINE, HOST_OUTLINE, LOCATION_COLOUR, composite, outline
@@ -124,8 +123,9 @@ def own_masks(desk: Desk, frame: int) -> list[tuple[Mask, str]]:
     base = draft.base
     found = []
     for population, cell, colour in ((base.host, desk.host, HOST_OUTLINE), (base.guest, desk.guest, GUEST_OUTLINE)):
-        keys = [k for k in draft.keys_in(population, frame) if cell and draft.cell_of(k) == cell]
-        found += [(draft.mask(Key(population, frame, k.label)), colour) for k in keys]
+        key = draft.object_in(population, cell, frame)
+        if key is not None:
+            found.append((draft.mask(key), colour))
     return found
 
 

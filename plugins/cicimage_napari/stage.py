@@ -18,6 +18,7 @@ from cicimage_napari.look import CHANNEL_COLOUR, GUEST_OUTLINE, HOST_OUTLINE, OT
 from cicimage_napari.places import canvas_box, cuts_of, place_of
 from cicimage_napari.strokes import Stroke, stroke_between
 
+CLICKED_OUTLINE: Final = "#ffd800"
 SHOWN_UM: Final = 60.0
 """Width the camera shows at first."""
 Painted = Callable[[str, Mapping[int, Mask | None], str], None]
@@ -179,13 +180,16 @@ class Stage:
 
         desk = self.desk
         draft, frame = desk.corrected.draft, desk.frame
+        own = {(draft.base.host, desk.host): HOST_OUTLINE, (draft.base.guest, desk.guest): GUEST_OUTLINE}
+        if desk.other is not None:
+            own.setdefault(desk.other, CLICKED_OUTLINE)
         for population, layer in self._labels.items():
             image = np.zeros((self.box.side, self.box.side), np.int32)
             colours: dict[int | None, str] = {None: OTHER_OUTLINE, 0: "transparent"}
-            for mask in draft.masks_in(population, frame):
+            for mask in draft.masks_in(population, frame, self._window()):
                 if _put(image, mask, self.box):
                     cell = draft.cell_of(Key(population, frame, mask.label))
-                    colours[mask.label] = self._colour(population, cell)
+                    colours[mask.label] = own.get((population, cell), OTHER_OUTLINE)
             layer.data[...] = image
             if colours == self._colours.get(population):
                 layer.refresh(thumbnail=False, extent=False, highlight=False)
@@ -195,16 +199,8 @@ class Stage:
             self._before[population] = image.copy()
         self._draw_path()
 
-    def _colour(self, population: str, cell: int) -> str:
-        desk = self.desk
-        base = desk.corrected.base
-        if population == base.guest and cell == desk.guest:
-            return GUEST_OUTLINE
-        if desk.other == (population, cell):
-            return "#ffd800"
-        if population == base.host and cell == desk.host:
-            return HOST_OUTLINE
-        return OTHER_OUTLINE
+    def _window(self) -> tuple[int, int, int, int]:
+        return self.box.y0, self.box.y0 + self.box.side, self.box.x0, self.box.x0 + self.box.side
 
     def _draw_path(self) -> None:
         """Where the guest went around the frame; a track layer would be slow to change."""
@@ -278,7 +274,7 @@ class Stage:
         draft, frame = self.desk.corrected.draft, self.desk.frame
         base = draft.base
         for population in dict.fromkeys((base.guest, base.host)):
-            for mask in reversed(draft.masks_in(population, frame)):
+            for mask in reversed(draft.masks_in(population, frame, (y, y + 1, x, x + 1))):
                 h, w = mask.pixels.shape
                 j, i = y - mask.y0, x - mask.x0
                 if 0 <= j < h and 0 <= i < w and mask.pixels[j, i]:
