@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,9 @@ from cicimage.masks import FloatArray
 from cicimage.methods import BleedThroughMethod
 
 Float64 = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+
+_FOLDS: Final = 8
 
 
 class RegressionBleedThrough(BleedThroughMethod):
@@ -22,6 +27,8 @@ class RegressionBleedThrough(BleedThroughMethod):
     measure it on single-stained wells then, or switch the method off.
     """
 
+    stage_version: ClassVar[int] = 2
+
     quantile: float = Field(default=0.15, gt=0, lt=1)
     """Quantile of the receiving channel within a bin."""
     block_px: int = Field(default=2, ge=1, le=16)
@@ -32,6 +39,9 @@ class RegressionBleedThrough(BleedThroughMethod):
     """Averaged pixels that must stand out of the sending channel's background."""
     max_share: float = Field(default=0.5, gt=0, le=1)
     """Largest share believed; a larger one is a dye in both channels and is left alone (0)."""
+    sure_at: float = Field(default=3.0, ge=0)
+    """Standard errors over parts of the field that a share must be clear of, else it is 0: a handful of stained cells
+    that happen to lie on bright ones is no bleed-through."""
     min_share: float = Field(default=0.005, ge=0, lt=1)
     """Shares below are taken as 0."""
 
@@ -61,29 +71,54 @@ class RegressionBleedThrough(BleedThroughMethod):
             for i in range(n_channels):
                 for j in range(n_channels):
                     if i != j:
-                        others = [k for k in range(n_channels) if k not in (i, j)]
-                        own = above[i] - sum((matrix[i, k] * above[k] for k in others), np.zeros(above.shape[1]))
+                        own = above[i] - matrix[i] @ above + matrix[i, j] * above[j]
                         matrix[i, j] = self._share(own, above[j], float(noise[j]))
             if np.allclose(before, matrix, atol=1e-3):
                 break
+        places = _places(sample.shape, self.block_px)
+        for i, j in np.argwhere(matrix > 0).tolist():
+            own = above[i] - matrix[i] @ above + matrix[i, j] * above[j]
+            if not self._is_sure(float(matrix[i, j]), own, above[j], float(noise[j]), places):
+                matrix[i, j] = 0.0
         return matrix.astype(np.float32)
 
     def _share(self, receiving: Float64, sending: Float64, noise: float) -> float:
         bright = sending > 6 * noise
         if np.count_nonzero(bright) < self.min_bright_px:
             return 0.0
-        s, r = sending[bright], receiving[bright]
-        edges = np.unique(np.quantile(s, np.linspace(0, 1, self.bins + 1)))
+        slope = self._slope(receiving[bright], sending[bright])
+        return slope if self.min_share <= slope <= self.max_share else 0.0
+
+    def _slope(self, receiving: Float64, sending: Float64) -> float:
+        """Slope of the floor over bins of the sending channel; NaN where that has too few levels."""
+        edges = np.unique(np.quantile(sending, np.linspace(0, 1, self.bins + 1)))
         if len(edges) < 4:
-            return 0.0
-        index = np.clip(np.searchsorted(edges, s, side="right") - 1, 0, len(edges) - 2)
+            return float("nan")
+        index = np.clip(np.searchsorted(edges, sending, side="right") - 1, 0, len(edges) - 2)
         order = np.argsort(index, kind="stable")
         cuts = np.searchsorted(index[order], np.arange(1, len(edges) - 1))
-        groups = [(a, b) for a, b in zip(np.split(s[order], cuts), np.split(r[order], cuts), strict=True) if a.size]
+        pairs = zip(np.split(sending[order], cuts), np.split(receiving[order], cuts), strict=True)
+        groups = [(a, b) for a, b in pairs if a.size]
         xs = np.array([float(a.mean()) for a, _ in groups])
         ys = np.array([float(np.quantile(b, self.quantile)) for _, b in groups])
-        slope = _median_slope(xs, ys)
-        return slope if self.min_share <= slope <= self.max_share else 0.0
+        return _median_slope(xs, ys)
+
+    def _is_sure(self, slope: float, receiving: Float64, sending: Float64, noise: float, places: Ids) -> bool:
+        """Whether the slope stands clear of how it varies from place to place (jackknife over parts of the field)."""
+        bright = sending > 6 * noise
+        r, s, where = receiving[bright], sending[bright], places[bright] % _FOLDS
+        without = np.array([self._slope(r[where != k], s[where != k]) for k in range(_FOLDS)])
+        error = float(np.sqrt((_FOLDS - 1) / _FOLDS * np.sum((without - without.mean()) ** 2)))
+        return bool(slope > self.sure_at * error)
+
+
+def _places(shape: tuple[int, ...], block: int) -> Ids:
+    """Part of the field (of 8 x 8) of each averaged pixel, shuffled over the folds."""
+    n, _, height, width = shape
+    rows, columns = max(1, height // block), max(1, width // block)
+    y, x = np.arange(rows) * 8 // rows, np.arange(columns) * 8 // columns
+    part = (y[:, None] * 13 + x[None] * 7).astype(np.int64)
+    return np.broadcast_to(part, (n, rows, columns)).reshape(-1)
 
 
 def _blocks(sample: FloatArray, block: int) -> Float64:
