@@ -247,9 +247,11 @@ def _end_of(guest: int, track: _Track, a: int, b: int, world: _World) -> tuple[i
         return host_died, "host_death", True
     if b == len(track.frame) - 1:
         return int(track.frame[b]), _loss(fate), fate.end_reason not in ("track_lost", "death")
-    # A guest that stays where it was while its host's track ends was not seen to leave.
+    # A guest that stays where it was while its host's track ends was not seen to leave, unless another host (or the
+    # same one found anew) is there and it is seen to lie outside of that.
     gone = host is not None and host.end_reason in ("track_lost", "edge") and host.last_frame <= track.frame[b]
-    return int(track.frame[b + 1]), "host_lost" if gone else "escape", True
+    seen_out = track.location[b + 1] in ("attached", "entering")
+    return int(track.frame[b + 1]), "host_lost" if gone and not seen_out else "escape", True
 
 
 def _loss(fate: Fate) -> str:

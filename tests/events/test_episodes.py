@@ -97,6 +97,9 @@ def test_host_that_leaves_is_lost_not_escaped() -> None:
     frames, observations = watched(rows_of("ffiiiiff"), hosts=host_rows(7, range(6)))
     event = find_events(frames, observations).iloc[0]
     assert event.end_reason == "host_lost"
+    frames, observations = watched(rows_of("ffiiiiaa"), hosts=host_rows(7, range(6)))
+    event = find_events(frames, observations).iloc[0]
+    assert event.end_reason == "escape", "it is seen beside another host, or the same one under another id"
 
 
 def test_hosts_daughter_keeps_the_guest() -> None:
