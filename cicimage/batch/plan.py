@@ -12,11 +12,13 @@ from typing import Any, Final, Literal
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, nearest
 from cicimage.experiment import Experiment
-from cicimage.pipeline import Job
-from cicimage.store import Results, assign_keys, digest, read_json, write_json
+from cicimage.pipeline.position import STAGES, Job, stage_keys
+from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_json, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]
+NEW: Final = "new"
+FAILED_BEFORE: Final = "failed before, and nothing changed since"
 PACKAGES: Final = (
     "numpy", "scipy", "scikit-image", "opencv-python-headless", "numba", "pandas", "pyarrow", "statsmodels",
     "tifffile", "imagecodecs", "matplotlib",
@@ -44,10 +46,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which jobs a run takes up; a finished one is opened too, since its stages tell what changed."""
+    """Which jobs a run takes up, which it leaves, and why.
+
+    Attributes
+    ----------
+    todo : tuple of Job
+        Those with something to do.
+    left : tuple of Job
+        Those that failed before, with nothing changed since.
+    done : tuple of Job
+        Those that stand as they are.
+    why : mapping of str to str
+        Half a sentence by position of ``todo``.
+    """
 
     todo: tuple[Job, ...]
     left: tuple[Job, ...] = field(default=())
+    done: tuple[Job, ...] = field(default=())
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_batch(experiment: Experiment, out: Path, *, force: bool = False) -> Batch:
@@ -149,11 +165,33 @@ def plan(
                 f"--task-index must lie in 0..{len(jobs) - 1} for {len(jobs)} positions, is {task_index}"
             )
         jobs = [jobs[task_index]]
-    todo = tuple(j for j in jobs if retry_failed or state_of(j) != "failed" or _changed(j))
-    return Plan(todo, tuple(j for j in jobs if j not in todo))
+    why = {j.key: reason_to_run(j) for j in jobs}
+    failed = {j.key for j in jobs if why[j.key] == FAILED_BEFORE}
+    left = failed if not retry_failed else set()
+    return Plan(
+        todo=tuple(j for j in jobs if why[j.key] and j.key not in left),
+        left=tuple(j for j in jobs if j.key in left),
+        done=tuple(j for j in jobs if not why[j.key]),
+        why={j.position.position: why[j.key] for j in jobs if why[j.key] and j.key not in left},
+    )
 
 
-def _changed(job: Job) -> bool:
-    from cicimage.pipeline.position import settings_key
+def reason_to_run(job: Job) -> str:
+    """Why a position is to be run (again), as half a sentence; empty where its results stand as they are.
 
-    return bool(read_json(Results(job.folder.parent.parent).position(job.key).receipt).get("key") != settings_key(job))
+    A receipt remembers the recording and the keys of all stages, so that no process need be started to see that
+    nothing changed.
+    """
+    folder = PositionFolder(job.folder)
+    if not folder.receipt.exists():
+        return NEW if not folder.stages.exists() else "was interrupted, goes on where it stopped"
+    receipt, keys = read_json(folder.receipt), stage_keys(job)
+    if receipt["outcome"] != "done":
+        return FAILED_BEFORE if receipt.get("key") == keys["judge"] else "failed, and its recording or settings changed"
+    made = receipt.get("stages", {})
+    stage = next((s for s in STAGES if made.get(s) != keys[s]), None)
+    if stage is None:
+        return ""
+    if not job.position.path.exists() or receipt.get("input") != fingerprint(job.position.path):
+        return "the recording changed"
+    return f"settings or version of {stage} ({', '.join(STAGES[stage])}) changed"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from cicimage.batch import Batch, Outcome, Plan, open_batch, run_batch
-from cicimage.batch.plan import plan, state_of
+from cicimage.batch.plan import NEW, plan, state_of
 from cicimage.batch.supervisor import folder_lock, usable_cores
 from cicimage.cli.progress import Progress
 from cicimage.cli.summary import print_summary
 from cicimage.experiment import load_experiment
 from cicimage.store import lock
+
+SHOWN: Final = 3
+"""Positions named of those that are run again for the same reason."""
 
 
 @click.command()
@@ -53,6 +57,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     if options["dry_run"]:
         _say_plan(batch, chosen)
         return 0
+    _say_why(chosen)
     whole_run = options["task_index"] is None
     held = lock(folder_lock(batch.results.root), "this folder") if whole_run else nullcontext()
     with held, Progress(len(chosen.todo)) as progress:
@@ -81,7 +86,22 @@ def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
 
 def _say_plan(batch: Batch, chosen: Plan) -> None:
     for job in chosen.todo:
-        click.echo(f"{job.position.position}\t{state_of(job)}\twould run what is not yet done or changed")
+        name = job.position.position
+        click.echo(f"{name}\t{state_of(job)}\twould be run: {chosen.why[name]}")
     for job in chosen.left:
         click.echo(f"{job.position.position}\t{state_of(job)}\twould be left alone (--retry-failed takes it up)")
+    for job in chosen.done:
+        click.echo(f"{job.position.position}\tdone\twould be left as it is")
     click.echo(f"results in {batch.results.root}")
+
+
+def _say_why(chosen: Plan) -> None:
+    """Say on stderr what is run again, and why; a new position needs no reason."""
+    again = Counter(w for w in chosen.why.values() if w != NEW)
+    for why, n in again.items():
+        names = [p for p, w in chosen.why.items() if w == why]
+        shown = ", ".join(names[:SHOWN]) + (", ..." if n > SHOWN else "")
+        click.echo(f"cicimage: {n} positions ({shown}) are run again: {why}", err=True)
+    if chosen.left:
+        n = len(chosen.left)
+        click.echo(f"cicimage: {n} positions failed before and are left alone; --retry-failed takes them up", err=True)

@@ -1,0 +1,36 @@
+"""What every position needs, loaded once: the forkserver imports this module, and each position is a fork of it.
+
+Without it every position would load the methods and the libraries behind them again, about a second each.
+"""
+
+import cv2
+import numpy as np
+import pyarrow.dataset
+import pyarrow.parquet
+import scipy.optimize
+import scipy.stats
+from numba import njit
+
+import cicimage.batch.supervisor
+import cicimage.pipeline.position
+from cicimage.methods import STEPS, available
+
+OWN = "cicimage."
+"""Methods of other packages are left to the position that asks for one: theirs may start threads or fail to load."""
+
+cv2.setNumThreads(1)
+for _step in STEPS:
+    for _entry in available(_step).values():
+        if _entry.value.startswith(OWN):
+            _entry.load()
+
+
+@njit
+def _sum(values):  # type: ignore[no-untyped-def]
+    return values.sum()
+
+
+_sum(np.zeros(1))
+"""The first compiled call loads numba's own tables, half a second."""
+
+__all__ = ["cicimage", "pyarrow", "scipy"]
