@@ -126,12 +126,16 @@ def encode_runs(pixels: BoolArray) -> bytes:
     [[0, 1], [1, 0]]
     """
     flat = pixels.ravel()
-    edges = np.flatnonzero(np.diff(flat.astype(np.int8))) + 1
-    bounds = np.concatenate(([0], edges, [flat.size]))
-    runs = np.diff(bounds)
-    if flat.size and flat[0]:
-        runs = np.concatenate(([0], runs))
-    return runs.astype("<u4").tobytes()
+    if not flat.size:
+        return bytes(4)
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    first = int(flat[0])  # a crop that starts with a true pixel starts with a false run of length 0
+    ends = np.empty(edges.size + 1 + first, dtype="<u4")
+    ends[:first] = 0
+    ends[first:-1] = edges + 1
+    ends[-1] = flat.size
+    ends[1:] -= ends[:-1].copy()
+    return ends.tobytes()
 
 
 def decode_runs(runs: bytes, shape: tuple[int, int]) -> BoolArray:

@@ -111,7 +111,8 @@ def measure_frame(
     ``wall_lower`` is high where one host fills the pocket beside the guest, low where a host merely hangs over it.
     """
     n_z, um_per_px, um_per_z = host_image.shape[0], optics.um_per_px, optics.um_per_z
-    yxr = _centres(guests.masks)
+    flat = win.FlatMasks.of(guests.masks)
+    yxr = win.centres(flat)
     pairs = _near_pairs(yxr, hosts.masks, near_um / um_per_px, same_population=same_population)
     if len(pairs) == 0:
         return pd.DataFrame({c: pd.Series([], dtype="int64" if c.endswith("label") else "float64") for c in COLUMNS})
@@ -121,17 +122,16 @@ def measure_frame(
     # A cell that is guest and host at once would leave its own host's pixels out as another guest's.
     guest_count = np.zeros(hosts.masks.shape, np.uint8) if same_population else guests.masks.coverage()
     sums = win.sum_windows(
-        np.ascontiguousarray(host_image, dtype=np.float32), win.FlatMasks.of(guests.masks), yxr,
+        np.ascontiguousarray(host_image, dtype=np.float32), flat, yxr,
         win.FlatMasks.of(hosts.masks), pairs, guest_count, hosts.masks.coverage(), um_per_px,
     )  # fmt: skip
     keep = sums.gap_px <= near_um / um_per_px
-    area = np.array([m.area_px for m in guests.masks], dtype=np.float64)
     means = _means(sums, level, noise_sd, gain)
     radius_um = yxr[pairs[:, 0], 2] * um_per_px
     table = {
         "guest_label": guests.masks.labels[pairs[:, 0]],
         "host_label": hosts.masks.labels[pairs[:, 1]],
-        "footprint_share": sums.overlap_px / area[pairs[:, 0]],
+        "footprint_share": sums.overlap_px / np.rint(np.pi * yxr[pairs[:, 0], 2] ** 2),
         "gap_um": sums.gap_px * um_per_px,
         "shared_share": means.shared,
         "guest_radius_um": radius_um,
@@ -144,7 +144,7 @@ def measure_frame(
         table["axial_measured"] = np.full(len(pairs), float(measured))
         z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
         table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
-    return pd.DataFrame(table)[list(COLUMNS)][keep].reset_index(drop=True)
+    return pd.DataFrame({name: table[name][keep] for name in COLUMNS})
 
 
 def _resolution(
@@ -160,12 +160,6 @@ def _resolution(
         if np.isfinite(blur.fwhm_um) and (known is None or blur.fwhm_um > AGREES * known):
             return blur.fwhm_um, True
     return (known, False) if known is not None else (ASSUMED_AXIAL_FWHM_UM, False)
-
-
-def _centres(masks: Masks) -> F64:
-    """Centre and equivalent radius of every mask, (n, 3) pixels."""
-    rows = [(*m.centroid_px(), np.sqrt(m.area_px / np.pi)) for m in masks]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
 def _near_pairs(yxr: F64, hosts: Masks, near_px: float, *, same_population: bool) -> npt.NDArray[np.int64]:

@@ -54,6 +54,14 @@ class FlatMasks:
         return cls(pixels, offsets, boxes)
 
 
+def centres(masks: FlatMasks) -> F64:
+    """Centre and equivalent radius of every mask, (n, 3) pixels; NaN and 0 of a mask without a pixel."""
+    out = np.zeros((len(masks.offsets), 3))
+    if len(out):
+        _centres(masks.pixels, masks.offsets, masks.boxes, out)
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class WindowSums:
     """Sums of host signal, one row per pair.
@@ -133,7 +141,25 @@ def sum_windows(
     return out
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _centres(pixels: npt.NDArray[np.uint8], offsets: I64, boxes: I64, out: F64) -> None:
+    for i in range(len(offsets)):
+        y0, x0, h, w = boxes[i]
+        count, total_y, total_x = 0, 0, 0
+        for y in range(h):
+            for x in range(w):
+                if pixels[offsets[i] + y * w + x]:
+                    count += 1
+                    total_y += y
+                    total_x += x
+        if count > 0:
+            out[i, 0], out[i, 1] = y0 + total_y / count, x0 + total_x / count
+        else:
+            out[i, 0], out[i, 1] = np.nan, np.nan
+        out[i, 2] = np.sqrt(count / np.pi)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _region_of(rho: float, radius: float, reach: Any) -> int:
     if rho <= CORE_SHARE * radius:
         return 0
@@ -148,7 +174,7 @@ def _region_of(rho: float, radius: float, reach: Any) -> int:
     return -1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _pass(  # noqa: C901 - one compiled loop; calls inside it would cost more than they explain
     image: Any, g_pixels: Any, g_offsets: Any, g_boxes: Any, g_yxr: Any, h_pixels: Any, h_offsets: Any, h_boxes: Any,
     pairs: Any, g_count: Any, h_count: Any, reach: Any, sums: Any, counts: Any, sector_sums: Any, sector_host: Any,

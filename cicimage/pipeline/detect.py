@@ -105,10 +105,10 @@ def detect(
     n_frames = recording.sizes["T"]
     tools = Tools.of(recording, setting, choices)
     prepared = tools.prepared
-    cells: list[pd.DataFrame] = []
-    evidence: list[pd.DataFrame] = []
+    cells: list[tuple[int, pd.DataFrame]] = []
+    evidence: list[tuple[int, pd.DataFrame]] = []
     drift: list[tuple[int, float, float, float]] = []
-    quality: list[pd.DataFrame] = []
+    quality: list[tuple[int, pd.DataFrame]] = []
     missing: dict[int, str] = {}
     for t, frame in enumerate(_ahead(_Reader(recording, tools, _drift(choices)), n_frames)):
         drift.append((t, *frame.shift_um, frame.trust))
@@ -116,11 +116,11 @@ def detect(
             missing[t] = frame.fault
             save_masks([])
         else:
-            quality.append(frame.quality)
-            found = segment_frame(frame.image, tools)
+            quality.append((t, frame.quality))
+            found = _with_hosts(frame.image, tools, frame.found)
             save_masks([row for name, o in found.items() for row in masks_to_rows(t, name, o.masks)])
-            cells += _measured(t, found, frame.image, tools)
-            evidence.append(_evidence(t, found, frame.image, tools))
+            cells += [(t, table) for table in _measured(found, frame.image, tools)]
+            evidence.append((t, _evidence(found, frame.image, tools)))
         progress("detect", t + 1, n_frames)
     return Detections(
         cells=_stack(cells),
@@ -134,17 +134,18 @@ def detect(
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """One corrected (C, Z, Y, X) frame and what was read off it on the way; image None where it is missing."""
+    """One corrected (C, Z, Y, X) frame and what was found in it on the way; image None where it is missing."""
 
     image: FloatArray | None
     quality: pd.DataFrame
     shift_um: tuple[float, float]
     trust: float
+    found: dict[str, Objects] = field(default_factory=dict)
     fault: str = ""
 
 
 class _Reader:
-    """Decodes, corrects and registers frames; they must be asked for in order, since drift is followed."""
+    """Decodes, corrects and registers frames and finds what is no host; asked for in order, since drift is followed."""
 
     def __init__(
         self, recording: Recording, tools: Tools, drift_of: Callable[[FloatArray], tuple[float, float, float]]
@@ -157,16 +158,17 @@ class _Reader:
         try:
             raw = self._recording.frame(t, setting.channels)
         except PlaneError as error:
-            return _Frame(None, pd.DataFrame(), self._shift_um, np.nan, str(error))
+            return _Frame(None, pd.DataFrame(), self._shift_um, np.nan, fault=str(error))
         image = self._tools.prepared.corrections.apply(raw)
         dy, dx, trust = self._drift_of(_registration_image(image, setting))
         if not trust < LEAST_TRUST:
             self._shift_um = (dy * setting.optics.um_per_px, dx * setting.optics.um_per_px)
-        return _Frame(image, _quality(t, raw, setting), self._shift_um, trust)
+        found = _without_hosts(image, self._tools)
+        return _Frame(image, _quality(raw, setting), self._shift_um, trust, found)
 
 
 def _ahead(read: _Reader, n_frames: int) -> Iterator[_Frame]:
-    """Read one frame ahead in a thread of its own: decoding and filtering release the interpreter."""
+    """Read one frame ahead in a thread of its own: decoding, filters and compiled loops release the interpreter."""
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(read, 0)
         for t in range(n_frames):
@@ -176,10 +178,10 @@ def _ahead(read: _Reader, n_frames: int) -> Iterator[_Frame]:
             yield frame
 
 
-def _quality(t: int, raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
+def _quality(raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
     """Quality of the middle slice of every channel, as it came from the camera."""
     rows = [
-        {"frame": t, "channel": name, **asdict(frame_quality(raw[c, raw.shape[1] // 2]))}
+        {"channel": name, **asdict(frame_quality(raw[c, raw.shape[1] // 2]))}
         for c, name in enumerate(setting.channel_names)
     ]
     return pd.DataFrame(rows)
@@ -198,9 +200,13 @@ def _with_defocus(quality: pd.DataFrame) -> pd.DataFrame:
     return quality.assign(flag=flags)
 
 
-def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    full = [p for p in parts if len(p)] or parts[:1]
-    return pd.concat(full, ignore_index=True) if full else pd.DataFrame()
+def _stack(parts: list[tuple[int, pd.DataFrame]]) -> pd.DataFrame:
+    """Tables of single frames as one, the frame beside."""
+    full = [p for p in parts if len(p[1])] or parts[:1]
+    if not full:
+        return pd.DataFrame()
+    frames = np.repeat([t for t, _ in full], [len(table) for _, table in full])
+    return pd.concat([table for _, table in full], ignore_index=True).assign(frame=frames)
 
 
 def _build(step: str, choices: Mapping[str, Choice]) -> Any:
@@ -220,29 +226,49 @@ def _registration_image(image: FloatArray, setting: Setting) -> FloatArray:
 
 def segment_frame(image: FloatArray, tools: Tools) -> dict[str, Objects]:
     """Segment all populations of one corrected (C, Z, Y, X) frame, guests first: hosts own the holes they make."""
-    setting = tools.setting
-    found: dict[str, Objects] = {}
+    return _with_hosts(image, tools, _without_hosts(image, tools))
+
+
+def _without_hosts(image: FloatArray, tools: Tools) -> dict[str, Objects]:
+    """Populations that are guests or further cells only."""
+    populations = tools.setting.populations
+    return {
+        name: tools.guest.segment(_scene(name, image, tools.setting, None))
+        for name, population in populations.items()
+        if "host" not in population.roles
+    }
+
+
+def _with_hosts(image: FloatArray, tools: Tools, found: Mapping[str, Objects]) -> dict[str, Objects]:
+    """What was found and the hosts."""
     guests: Masks | None = None
-    ordered = sorted(setting.populations.items(), key=lambda kv: "host" in kv[1].roles)
-    for name, population in ordered:
-        nucleus = f"{name}/nucleus"
-        scene = Scene(
-            image=image[setting.slot(name)],
-            um_per_px=setting.optics.um_per_px,
-            um_per_z=setting.optics.um_per_z,
-            diameter_um=cast(tuple[float, float], population.diameter_um),
-            stain=population.stain,
-            nuclei=image[setting.slot(nucleus)] if nucleus in setting.channel_of else None,
-            inner=guests if "host" in population.roles else None,
-        )
-        segmenter = tools.host if "host" in population.roles else tools.guest
-        found[name] = segmenter.segment(scene)
-        if "guest" in population.roles:
-            guests = found[name].masks
-    return found
+    populations = tools.setting.populations
+    for name, objects in found.items():
+        if "guest" in populations[name].roles:
+            guests = objects.masks
+    everything = dict(found)
+    for name, population in populations.items():
+        if "host" in population.roles:
+            everything[name] = tools.host.segment(_scene(name, image, tools.setting, guests))
+            if "guest" in population.roles:
+                guests = everything[name].masks
+    return everything
 
 
-def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> list[pd.DataFrame]:
+def _scene(name: str, image: FloatArray, setting: Setting, inner: Masks | None) -> Scene:
+    population, nucleus = setting.populations[name], f"{name}/nucleus"
+    return Scene(
+        image=image[setting.slot(name)],
+        um_per_px=setting.optics.um_per_px,
+        um_per_z=setting.optics.um_per_z,
+        diameter_um=cast(tuple[float, float], population.diameter_um),
+        stain=population.stain,
+        nuclei=image[setting.slot(nucleus)] if nucleus in setting.channel_of else None,
+        inner=inner,
+    )
+
+
+def _measured(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> list[pd.DataFrame]:
     """Cells of every population in one frame."""
     deaths = _deaths(found, image, tools)
     tables = []
@@ -250,7 +276,8 @@ def _measured(t: int, found: Mapping[str, Objects], image: FloatArray, tools: To
         signal, fill = deaths.get(name, (np.nan, np.nan))
         slot = tools.setting.slot(name)
         measured = measure_objects(image[slot], objects, tools.setting.optics.um_per_px, tools.noise(slot))
-        tables.append(measured.assign(frame=t, population=name, death_signal=signal, death_fill=fill))
+        measured["population"], measured["death_signal"], measured["death_fill"] = name, signal, fill
+        tables.append(measured)
     return tables
 
 
@@ -265,11 +292,11 @@ def _deaths(
     return measure_markers(image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z)
 
 
-def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:
+def _evidence(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:
     setting = tools.setting
     guest, host = setting.with_role("guest"), setting.with_role("host")
     slot = setting.slot(host)
-    pairs = measure_frame(
+    return measure_frame(
         image[slot],
         found[guest],
         found[host],
@@ -279,4 +306,3 @@ def _evidence(t: int, found: Mapping[str, Objects], image: FloatArray, tools: To
         guest_image=image[setting.slot(guest)],
         same_population=guest == host,
     )
-    return pairs.assign(frame=t)

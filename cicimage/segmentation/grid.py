@@ -64,14 +64,14 @@ def shrink(image: FloatArray, um_per_px: float, coarsest_um: float) -> Grid:
 
 def finite(image: FloatArray) -> FloatArray:
     """Put the median in place of pixels that are not finite; an image without any finite pixel becomes zero."""
-    if np.isfinite(image.sum(dtype=np.float64)):
+    if np.isfinite(image.sum()):
         return image
     good = np.isfinite(image)
     level = float(np.median(image[good])) if good.any() else 0.0
     return np.where(good, image, np.float32(level)).astype(np.float32)
 
 
-def noise_of(volume: FloatArray, most: int = 60_000) -> float:
+def noise_of(volume: FloatArray, most: int = 20_000) -> float:
     """Noise SD per pixel of a (Z, Y, X) volume, from mixed differences of neighbours in evenly spaced strips."""
     depth, height, width = volume.shape
     if height < 2 or width < 2:
@@ -85,7 +85,7 @@ def noise_of(volume: FloatArray, most: int = 60_000) -> float:
     return float(np.median(mixed) / 0.6745 / 2.0)
 
 
-def dark_level(volume: FloatArray, noise: float, most: int = 40_000) -> float:
+def dark_level(volume: FloatArray, noise: float, most: int = 16_000) -> float:
     """Level of the darkest population of pixels: the background, also where cells cover most of the field.
 
     The mode of all pixels is no background in a confluent field. The lowest percent of the pixels is one tail of

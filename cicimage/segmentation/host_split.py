@@ -57,15 +57,20 @@ def by_thickness(
 def enlarged(labels: Labels, factor: int, inside: BoolArray) -> Labels:
     """Labels of a coarser grid on the pixels inside; those without one take the nearest."""
     big = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)[: inside.shape[0], : inside.shape[1]]
-    known = inside & (big > 0)
-    if not known.any() or np.array_equal(known, inside):
-        return np.where(inside, big, 0).astype(np.int32)
+    return np.where(inside, nearest(np.where(inside, big, 0)), 0).astype(np.int32)
+
+
+def nearest(labels: Labels) -> Labels:
+    """Give every pixel without a label that of the nearest one that has."""
+    known = labels > 0
+    if not known.any():
+        return labels
     _, index = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
     names = np.zeros(int(index.max()) + 1, dtype=np.int32)
-    names[index[known]] = big[known]
-    return np.where(inside, names[index], 0).astype(np.int32)
+    names[index[known]] = labels[known]
+    return np.asarray(names[index])
 
 
 def flood(relief: FloatArray, inside: BoolArray, min_depth: float) -> Labels:

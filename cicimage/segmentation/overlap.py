@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import BoolArray, FloatArray, Masks
-from cicimage.segmentation.kernels import spread
+from cicimage.segmentation.host_split import nearest
 
 Labels = npt.NDArray[np.int32]
 Piece = tuple[slice, slice, BoolArray]
@@ -103,8 +103,7 @@ def without_lenses(labels: Labels, signal: FloatArray, um_per_px: float, *, reac
         if makers is not None:
             cut = out[window]
             own, pair = cut == mask.label, (cut == makers[0]) | (cut == makers[1])
-            seeds = np.where(pair, cut, 0).astype(np.int32)
-            cut[own] = spread(np.full(cut.shape, 10, np.uint8), own | pair, seeds)[own]
+            cut[own] = nearest(np.where(pair, cut, 0))[own]
     return out
 
 
@@ -150,13 +149,13 @@ def _grown(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:
 def _borders(labels: Labels, signal: FloatArray) -> list[tuple[int, int, tuple[int, int, int, int], float]]:
     """Every pair of labels in touch, the box (y0, y1, x0, x1) of their border, and the highest signal on it."""
     found: list[npt.NDArray[np.float64]] = []
-    for one, other, high, dy, dx in (
-        (labels[:-1], labels[1:], np.maximum(signal[:-1], signal[1:]), 1, 0),
-        (labels[:, :-1], labels[:, 1:], np.maximum(signal[:, :-1], signal[:, 1:]), 0, 1),
-    ):
-        y, x = np.nonzero((one != other) & (one > 0) & (other > 0))
+    for one, other, dy, dx in ((labels[:-1], labels[1:], 1, 0), (labels[:, :-1], labels[:, 1:], 0, 1)):
+        y, x = np.nonzero(one != other)
         p, q = one[y, x], other[y, x]
-        found.append(np.column_stack([np.minimum(p, q), np.maximum(p, q), y, y + dy, x, x + dx, high[y, x]]))
+        both = (p > 0) & (q > 0)
+        y, x, p, q = y[both], x[both], p[both], q[both]
+        high = np.maximum(signal[y, x], signal[y + dy, x + dx])
+        found.append(np.column_stack([np.minimum(p, q), np.maximum(p, q), y, y + dy, x, x + dx, high]))
     rows = np.concatenate(found)
     if not rows.size:
         return []

@@ -104,12 +104,17 @@ def _response(
 
 def find_peaks(response: FloatArray, threshold: FloatArray) -> npt.NDArray[np.int64]:
     """Voxels of a (Z, Y, X) response above each slice's threshold and below none of their 26 neighbours, (n, 3)."""
-    around = np.stack([cv2.dilate(plane, np.ones((3, 3), dtype=np.uint8)) for plane in response])
-    peak = (response >= around) & (response > threshold[:, None, None])
-    if response.shape[0] > 1:
-        peak[1:] &= response[1:] >= around[:-1]
-        peak[:-1] &= response[:-1] >= around[1:]
-    return np.argwhere(peak)
+    square = np.ones((3, 3), dtype=np.uint8)
+    around = np.empty_like(response)
+    for k, plane in enumerate(response):
+        cv2.dilate(plane, square, dst=around[k])
+    last = response.shape[0] - 1
+    z, y, x = np.nonzero(response > threshold[:, None, None])
+    height = response[z, y, x]
+    peak = height >= around[z, y, x]
+    if last > 0:
+        peak &= (height >= around[np.maximum(z - 1, 0), y, x]) & (height >= around[np.minimum(z + 1, last), y, x])
+    return np.stack([z[peak], y[peak], x[peak]], axis=1)
 
 
 def _between_slices(response: FloatArray, peaks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -13,6 +13,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile a loop with numba; division by zero gives inf or NaN as in numpy."""
     try:
-        return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+        return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no folder that can be written: compile anew in every process
-        return cast(F, numba.njit(error_model="numpy")(function))
+        return cast(F, numba.njit(nogil=True, error_model="numpy")(function))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ _MIN_SIGHTINGS = 3
 
 @dataclass(eq=False)
 class _Body:
-    """One object as linking sees it: its row among the sightings, its place and its mask without drift."""
+    """One object as linking sees it: its row among the sightings, its place and its mask (area in px) without drift."""
 
     index: int
     time_min: float
@@ -33,6 +34,7 @@ class _Body:
     x: float
     area_um2: float
     mask: Mask | None
+    mask_px: int = 0
 
 
 @dataclass(eq=False)
@@ -116,13 +118,13 @@ class OverlapTracker(HostTracker):
 
     def _likeness(self, a: _Body, b: _Body) -> float:
         """0 for no link, up to 2: intersection over union, and nearness of the centroids in diameters."""
-        diameter = 2 * np.sqrt(max(a.area_um2, b.area_um2) / np.pi)
-        near = 1.0 - np.hypot(a.y - b.y, a.x - b.x) / (self.max_shift_diameters * diameter)
+        diameter = 2 * math.sqrt(max(a.area_um2, b.area_um2) / math.pi)
+        near = 1.0 - math.hypot(a.y - b.y, a.x - b.x) / (self.max_shift_diameters * diameter)
         if a.mask is None or b.mask is None:
             alike = min(a.area_um2, b.area_um2) / max(a.area_um2, b.area_um2)
             return float(max(near, 0.0) * (0.5 + 0.5 * alike))
         shared = _shared_px(a.mask, b.mask)
-        overlap = shared / (a.mask.area_px + b.mask.area_px - shared)
+        overlap = shared / (a.mask_px + b.mask_px - shared)
         if overlap < self.min_overlap and near <= 0:
             return 0.0
         return float(overlap + 0.5 * max(near, 0.0))
@@ -168,13 +170,13 @@ def _bodies(
         dy, dx = shift_px(frame) if shift_px is not None else (0.0, 0.0)
         for m in masks_of(frame):
             masks[m.label] = Mask(m.label, m.y0 - round(dy), m.x0 - round(dx), m.pixels)
-    return [
-        _Body(
-            i, float(seen.t_min[f]), float(seen.y[i]), float(seen.x[i]),
-            float(seen.area_um2[i]) if seen.area_um2[i] > 0 else seen.diameter_um**2, masks.get(int(labels[i])),
-        )
-        for i in range(int(seen.offsets[f]), int(seen.offsets[f + 1]))
-    ]  # fmt: skip
+    bodies = []
+    for i in range(int(seen.offsets[f]), int(seen.offsets[f + 1])):
+        mask = masks.get(int(labels[i]))
+        area_um2 = float(seen.area_um2[i]) if seen.area_um2[i] > 0 else seen.diameter_um**2
+        place = float(seen.y[i]), float(seen.x[i])
+        bodies.append(_Body(i, float(seen.t_min[f]), *place, area_um2, mask, mask.area_px if mask is not None else 0))
+    return bodies
 
 
 def _shared_px(a: Mask, b: Mask) -> int:
@@ -193,7 +195,7 @@ def _share_in(part: _Body, whole: _Body) -> float:
     """Share of one body that lies in another, 0-1; 0 where masks are unknown."""
     if part.mask is None or whole.mask is None:
         return 0.0
-    return _shared_px(part.mask, whole.mask) / max(part.mask.area_px, 1)
+    return _shared_px(part.mask, whole.mask) / max(part.mask_px, 1)
 
 
 def _parting(
