@@ -9,8 +9,9 @@ neighbouring frames repeat each other.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +59,11 @@ HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 90.0, "membrane": 5.0}
 REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
 """The same for each piece of evidence; a guest's speed is its own for hours."""
 SPEED_REPEATS_MIN: Final = 60.0
+SEEDS: Final = {
+    "fine": (*range(1100, 1112), *range(1200, 1209)), "coarse": (*range(1100, 1111), *range(1200, 1209)),
+    "flat": (*range(1100, 1111), *range(1200, 1209)), "membrane": tuple(range(1200, 1214)),
+}  # fmt: skip
+"""One simulated movie each."""
 
 # per hour; entry and durations from the ranges of live recordings, entries rare
 RATES: Final[Mapping[str, Mapping[str, float]]] = {
@@ -113,45 +119,60 @@ def default_chain() -> Chain:
     return Chain(states, generator, start / start.sum())
 
 
-def gather(regime: str, seeds: range, work: Path) -> pd.DataFrame:
+def gather(regime: str, seeds: Iterable[int], work: Path) -> pd.DataFrame:
     """Labelled evidence of a regime over seeds."""
     parts = [collect(draw_scenario(regime, s), s, work).assign(seed=s) for s in seeds]
     return pd.concat(parts, ignore_index=True)
 
 
+def fit_regime(name: str, rows: pd.DataFrame) -> Regime:
+    """Fit the tables of one kind of optics."""
+    model = fit_emissions(rows, classes_of(rows), FLAT if name == "flat" else DEEP)
+    tables = tuple(
+        replace(t, repeats_min=SPEED_REPEATS_MIN if "speed" in t.name else REPEATS_MIN[name]) for t in model.tables
+    )
+    stain = STAIN.get(name, "cytosol")
+    return Regime(name, NOMINAL_BLUR_UM[name], stain, replace(model, tables=tables), HELD_MIN[name])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for simulated movies and kept evidence")
-    parser.add_argument("--scenarios", type=int, default=24, help="scenarios per kind of optics")
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED + 100)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    seeds = range(args.first_seed, args.first_seed + args.scenarios)
     regimes, counted = [], {}
     for name in REGIMES:
+        seeds = SEEDS[name]
+        assert min(seeds) >= FIRST_SEED
         rows = one_row_per_guest(gather(name, seeds, args.work))
-        model = fit_emissions(rows, classes_of(rows), FLAT if name == "flat" else DEEP)
-        tables = tuple(
-            replace(t, repeats_min=SPEED_REPEATS_MIN if "speed" in t.name else REPEATS_MIN[name]) for t in model.tables
-        )
-        regimes.append(
-            Regime(
-                name, NOMINAL_BLUR_UM[name], STAIN.get(name, "cytosol"), replace(model, tables=tables), HELD_MIN[name]
-            )
-        )
+        regimes.append(fit_regime(name, rows))
         label = classes_of(rows)
         counted[name] = [f"{c}: {int((label == k).sum())}" for k, c in enumerate(CLASSES)]
         print(name, len(rows), counted[name])
     provenance = {
         "made_by": "benchmarks/fit_scorer.py",
-        "emissions": f"{args.scenarios} simulated scenarios per optics, seeds {seeds.start}-{seeds.stop - 1}, "
-        "parameters drawn from the ranges in benchmarks/scorer_data.py, objects found by the pipeline",
+        "emissions": "simulated scenarios, parameters drawn from the ranges in benchmarks/scorer_data.py, objects "
+        "found by the pipeline",
+        **{f"seeds_{name}": _ranges(SEEDS[name]) for name in REGIMES},
         "chain": "rates set from published ranges of entry, residence and contact; not fitted",
         **{f"guest_frames_{name}": values for name, values in counted.items()},
     }
     text = write_parameters(ScorerParameters(default_chain(), tuple(regimes), provenance))
     OUT.write_text("# Written by benchmarks/fit_scorer.py; a re-fit replaces it.\n" + text, encoding="utf-8")
     print(f"written: {OUT}")
+
+
+def _ranges(seeds: tuple[int, ...]) -> str:
+    """Name seeds as ranges.
+
+    Examples
+    --------
+    >>> _ranges((1100, 1101, 1102, 1200))
+    '1100-1102, 1200'
+    """
+    cuts = [0, *(k for k in range(1, len(seeds)) if seeds[k] != seeds[k - 1] + 1), len(seeds)]
+    parts = [seeds[a:b] for a, b in pairwise(cuts)]
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from cicimage.batch.plan import open_batch
 from cicimage.events.timeline import timelines
 from cicimage.experiment import load_experiment
 from cicimage.methods import Observations
-from cicimage.pipeline import run_position
 from cicimage.pipeline.judge import observe
+from cicimage.pipeline.position import run_position
 from cicimage.pipeline.setting import Setting
 from cicimage.simulation.scenarios import CXCR4_BLOCKADE
 from cicimage.simulation.spec import Channel, Condition, Scenario

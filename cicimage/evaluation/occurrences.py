@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.evaluation.sides import F64, Measured, Truth, frame_hours
+from cicimage.events.timeline import lasts
 
 KINDS: Final = ("entry", "escape", "abort", "death", "host_death")
 PERSISTENCE_H: Final = 10.0 / 60.0
@@ -85,8 +86,8 @@ def sampled_events(truth: Truth) -> pd.DataFrame:
     pandas.DataFrame
         ``truth.events`` and: ``first_inside``, ``last_inside`` (frames; NaN where no frame fell into the stay),
         ``n_entering``, ``watched`` (the guest was in view, outside, in the frame before), ``lasting`` (inside in
-        two frames at least and for ten minutes between the first and the last), ``seen_after`` (in view after the
-        end).
+        two frames at least that stand for ten minutes, by the rule of the events), ``seen_after`` (in view after
+        the end).
     """
     events = truth.events.reset_index(drop=True)
     seen = truth.frames[["position", "frame", "guest_id", "location"]].copy()
@@ -120,7 +121,7 @@ def _sample(event: object, rows: pd.DataFrame) -> tuple[float, float, float, flo
         return np.nan, np.nan, entering, 0.0, 0.0, after
     first, last = stay[0], stay[-1]
     watched = first > 0 and frame[first - 1] == frame[first] - 1 and location[first - 1] != "inside"
-    lasting = stay.size >= 2 and hour[last] - hour[first] >= PERSISTENCE_H - 1e-6
+    lasting = lasts(hour, int(first), int(last), PERSISTENCE_H * 60.0)
     return float(frame[first]), float(frame[last]), entering, float(watched), float(lasting), after
 
 
