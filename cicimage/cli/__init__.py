@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "status": "positions done, failed, waiting",
     "report": "rebuild tables, rates, comparisons and report.html",
     "review": "napari with the review queue open; agreement of reviewers",
+    "fit": "re-fit the scorer from reviewed events",
     "simulate": "recordings with known truth",
     "evaluate": "accuracy of results against truth",
     "plan": "power of the next experiment",

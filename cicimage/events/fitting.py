@@ -25,6 +25,8 @@ I64 = npt.NDArray[np.int64]
 
 ERROR_SCALE: Final[Mapping[str, float]] = {"cap_um": 0.35, "floor_um": 0.35, "void": 0.1}
 FEWEST_GUESTS: Final = 10
+MOST_FRAMES: Final = 6
+"""A guest's frames repeat each other: together they count as this many at most."""
 INSIDE: Final = CLASSES.index("inside")
 
 
@@ -184,25 +186,27 @@ def refit(
     CicimageError
         Fewer than ten guests, or only one answer was given.
     """
-    names = np.unique(guest)
+    names, which, count = np.unique(guest, return_inverse=True, return_counts=True)
     if len(names) < FEWEST_GUESTS or inside.all() or not inside.any():
         raise CicimageError(
             f"re-fit: needs reviewed frames of at least {FEWEST_GUESTS} guests, inside and not inside, has "
             f"{len(names)} guests and {int(inside.sum())} of {len(inside)} frames inside; review more first"
         )
     old = next(r for r in parameters.regimes if r.name == regime)
-    logit = old.emissions.log_likelihood(derive(evidence))
-    fold_of = {name: k % folds for k, name in enumerate(names)}
-    fold = np.array([fold_of[g] for g in guest])
+    sample = _Sample(
+        old.emissions.log_likelihood(derive(evidence)), inside, _weights(inside, (1.0 / count)[which] * np.minimum(
+            count, MOST_FRAMES)[which]),
+    )  # fmt: skip
+    fold = which % folds
     after = np.zeros(len(inside))
     for k in range(folds):
-        trust, offset = _correction(logit[fold != k], inside[fold != k])
-        after[fold == k] = _p_inside(logit[fold == k], trust, offset)
-    before = _p_inside(logit, 1.0, 0.0)
-    loss_before, loss_after = _log_loss(before, inside), _log_loss(after, inside)
+        trust, offset = _correction(sample.part(fold != k))
+        after[fold == k] = _p_inside(sample.logit[fold == k], trust, offset)
+    before = _p_inside(sample.logit, 1.0, 0.0)
+    loss_before, loss_after = (_log_loss(p, inside, sample.weight) for p in (before, after))
     if loss_after >= loss_before:
         return Refit(parameters, False, loss_before, loss_after, len(inside), len(names), 1.0)
-    trust, offset = _correction(logit, inside)
+    trust, offset = _correction(sample)
     regimes = tuple(_corrected(r, trust, offset) if r.name == regime else r for r in parameters.regimes)
     provenance = {
         **parameters.provenance,
@@ -213,6 +217,32 @@ def refit(
     return Refit(changed, True, loss_before, loss_after, len(inside), len(names), trust)
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """Reviewed frames: log-odds of the classes (N, 8), the answer (N,) and what each frame counts (N,)."""
+
+    logit: F64
+    inside: npt.NDArray[np.bool_]
+    weight: F64
+
+    def part(self, rows: npt.NDArray[np.bool_]) -> _Sample:
+        return _Sample(self.logit[rows], self.inside[rows], _weights(self.inside[rows], self.weight[rows]))
+
+
+def _weights(inside: npt.NDArray[np.bool_], weight: F64) -> F64:
+    """Weights in which inside counts as the likelihoods have it, one class of eight.
+
+    What is reviewed is no sample of all frames: how often reviewers saw "inside" says nothing of how likely it is.
+    """
+    share = 1.0 / len(CLASSES)
+    yes, no = float(weight[inside].sum()), float(weight[~inside].sum())
+    if yes == 0 or no == 0:
+        return weight
+    total = yes + no
+    out: F64 = weight * np.where(inside, share * total / yes, (1.0 - share) * total / no)
+    return out
+
+
 def _p_inside(logit: F64, trust: float, offset: float) -> F64:
     scaled = logit * trust
     scaled = scaled.copy()
@@ -221,18 +251,18 @@ def _p_inside(logit: F64, trust: float, offset: float) -> F64:
     return out
 
 
-def _log_loss(p: F64, inside: npt.NDArray[np.bool_]) -> float:
+def _log_loss(p: F64, inside: npt.NDArray[np.bool_], weight: F64) -> float:
     right = np.clip(np.where(inside, p, 1.0 - p), 1e-4, 1.0)
-    return -float(np.log(right).mean())
+    return -float(np.average(np.log(right), weights=weight))
 
 
-def _correction(logit: F64, inside: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def _correction(sample: _Sample) -> tuple[float, float]:
     """Trust and offset of least loss, drawn weakly towards 1 and 0."""
 
     def cost(x: F64) -> float:
         trust, offset = float(np.exp(x[0])), float(x[1])
-        loss = _log_loss(_p_inside(logit, trust, offset), inside) * len(inside)
-        return loss + 2.0 * float(x[0]) ** 2 + 0.2 * offset**2
+        loss = _log_loss(_p_inside(sample.logit, trust, offset), sample.inside, sample.weight)
+        return loss * float(sample.weight.sum()) + 2.0 * float(x[0]) ** 2 + 0.2 * offset**2
 
     found = minimize(cost, np.zeros(2), method="Nelder-Mead", options={"maxiter": 300, "xatol": 1e-3, "fatol": 1e-3})
     return float(np.exp(found.x[0])), float(found.x[1])

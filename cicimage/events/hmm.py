@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -63,10 +64,11 @@ class MarkovScorer(Scorer):
     the frames are ``unresolved``.
     """
 
-    stage_version: ClassVar[int] = 1
+    stage_version: ClassVar[int] = 2
 
-    parameters: str = ""
-    """Path of a re-fitted parameter file; empty for the built-in one."""
+    parameters: Path | None = None
+    """A re-fitted parameter file (`cicimage fit`), beside the experiment file or by its full path; empty for the
+    built-in one."""
     certainty: float = Field(0.7, ge=0.5, lt=1)
     """Probability of inside or of not inside from which a frame is resolved."""
     persistence_min: float = Field(10.0, ge=0, le=120)
@@ -100,8 +102,8 @@ class MarkovScorer(Scorer):
     def locate(self, observations: Observations) -> LocationPosterior:
         """Posterior over the hidden states of every guest and frame."""
         lines = list(timelines(observations))
-        loaded = load_parameters(self.parameters)
-        regime = loaded.regime_for(_blur(observations), observations.host_stain)
+        loaded = load_parameters(str(self.parameters or ""))
+        regime = loaded.regime_for(recording_blur_um(observations), observations.host_stain)
         shape = (len(lines), max(1, observations.n_frames))
         log_class, host = _evidence(observations, lines, regime, shape)
         told = np.abs(_for_inside(log_class)) > TOLD
@@ -200,8 +202,8 @@ def _location_of(state: str) -> str:
     return "free" if state == "free" else "attached"
 
 
-def _blur(observations: Observations) -> float | None:
-    """Axial blur of the recording, um; None in 2D."""
+def recording_blur_um(observations: Observations) -> float | None:
+    """Axial resolution and focus step of a recording as one blur, um; None in 2D."""
     step = observations.optics.um_per_z
     if step is None:
         return None
@@ -236,12 +238,19 @@ def _evidence(
     evidence = derive(pairs.assign(speed_um_per_min=speed[guest, frame]))
     interval_min = float(np.median(np.diff(observations.time_h))) * 60.0 if observations.n_frames > 1 else 1e9
     found = _tempered(regime.emissions.log_likelihood(evidence, interval_min), interval_min, regime)
-    inside = np.exp(found[:, CLASSES.index("inside")])
-    loud = inside + 0.3 * pairs["footprint_share"].to_numpy(np.float64) - 0.01 * pairs["gap_um"].to_numpy(np.float64)
-    order = np.argsort(loud, kind="stable")
+    order = np.argsort(loudness(found, pairs), kind="stable")
     log_class[guest[order], frame[order]] = found[order]
     host[guest[order], frame[order]] = pairs["host_id"].to_numpy(np.int64)[order]
     return log_class, host
+
+
+def loudness(log_class: F64, pairs: pd.DataFrame) -> F64:
+    """How loud each pair speaks, (N,): of several hosts near a guest the loudest is listened to."""
+    inside = np.exp(log_class[:, CLASSES.index("inside")])
+    out: F64 = (
+        inside + 0.3 * pairs["footprint_share"].to_numpy(np.float64) - 0.01 * pairs["gap_um"].to_numpy(np.float64)
+    )
+    return out
 
 
 def _tempered(log_class: F64, interval_min: float, regime: Regime) -> F64:

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, nearest
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
+from cicimage.methods import STEPS, available
 
 LAYOUT_COLUMNS: Final = (
     "position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h",
@@ -107,7 +108,7 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
         origins = dict.fromkeys(_set_fields(file), "file")
     else:
         file, base, origins = ExperimentFile(), source, {}
-    file, said = override(file, overrides or {})
+    file, said = override(_with_paths(file, base), overrides or {})
     origins |= said
     root = (base / file.files.root).resolve()
     if not root.is_dir():
@@ -129,6 +130,17 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
             f"reference condition {reference!r} has no recordings; {nearest(reference, conditions)}"
         )
     return Experiment(file, tuple(positions), toml if toml.exists() else source, origins)
+
+
+def _with_paths(file: ExperimentFile, base: Path) -> ExperimentFile:
+    """Options of methods that name files, relative to the experiment file, become full paths."""
+    methods = {}
+    for step, table in file.methods.items():
+        entry = available(step).get(str(table.get("method"))) if step in STEPS else None
+        fields = entry.load().model_fields if entry is not None and len(table) > 1 else {}
+        named = {k for k in table if k in fields and Path in (fields[k].annotation, *get_args(fields[k].annotation))}
+        methods[step] = {k: str((base / v).resolve()) if k in named and v else v for k, v in table.items()}
+    return file.model_copy(update={"methods": methods})
 
 
 def _read_text(path: Path) -> str:

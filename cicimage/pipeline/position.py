@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
@@ -49,7 +50,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
 
-STAGE_VERSION: Final = {"detect": 1, "link": 1, "judge": 1}
+STAGE_VERSION: Final = {"detect": 1, "link": 1, "judge": 2}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,13 @@ def _method_key(step: str, choice: Choice) -> list[Any]:
         return [step, "none"]
     entry = available(step).get(choice.method)
     version = entry.load().stage_version if entry is not None else None
-    return [step, choice.method, dict(choice.options), version]
+    read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files_named(choice.options)]
+    return [step, choice.method, dict(choice.options), version, *read]
+
+
+def _files_named(options: Mapping[str, Any]) -> list[Path]:
+    """Files that options name: what is in them counts, not what they are called."""
+    return [p for p in (Path(v) for v in options.values() if isinstance(v, str) and v) if p.is_file()]
 
 
 def memory_need(job: Job) -> int:
