@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -27,6 +26,7 @@ import psutil
 
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
+from cicimage.forks import process_context
 from cicimage.pipeline.position import Job, memory_need, run_position, write_failure
 from cicimage.store import lock, read_json
 
@@ -35,10 +35,6 @@ Report = Callable[[str, str, int, int], None]
 """Called with position, stage, done, total while a position runs; stage ``done`` or ``failed`` at its end."""
 
 
-ONE_THREAD: Final = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
-)
-"""Environment of a position's process."""
 _ORPHANS_END_WITHIN_S: Final = 5.0
 """Longest time the process of a killed run may hold its position; it ends at the next gap between two kernels."""
 _HELD_BY_ANOTHER: Final = 75
@@ -106,7 +102,7 @@ def run_batch(
     """
     chosen = chosen or plan(batch)
     waiting, running, held = deque(chosen.todo), list[_Running](), set[str]()
-    context = _context()
+    context = process_context()
     disk_full = False
     try:
         while (waiting and not disk_full) or running:
@@ -120,30 +116,6 @@ def run_batch(
             r.process.join(5)
         raise
     return _outcome(batch, held, disk_full)
-
-
-def _context() -> Context:
-    """How processes start: forks of a server that has everything loaded, or fresh ones where there is no fork.
-
-    BLAS and its like read their number of threads when they are loaded, so it must stand in the environment that the
-    server inherits: one each, since the positions themselves run side by side.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        os.environ |= ONE_THREAD
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cicimage.batch.preloaded"])
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ |= ONE_THREAD
-    try:
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    return context
 
 
 def _fits(job: Job, running: list[_Running]) -> bool:

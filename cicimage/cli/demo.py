@@ -8,11 +8,9 @@ from typing import Final
 
 import click
 
-from cicimage.batch import open_batch, run_batch
-from cicimage.batch.supervisor import usable_cores
 from cicimage.cli.progress import Progress
 from cicimage.cli.run import finish
-from cicimage.experiment import load_experiment
+from cicimage.forks import process_context
 
 SAMPLE: Final = Path(__file__).resolve().parents[2] / "sample_data" / "cxcr4_blockade"
 SEED: Final = 1
@@ -27,6 +25,11 @@ SEED: Final = 1
 def demo(out: Path, workers: int | None) -> int:
     """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D."""
     started = time.monotonic()
+    process_context()  # it loads the image libraries while this process loads its own
+    from cicimage.batch import open_batch, run_batch
+    from cicimage.batch.supervisor import usable_cores
+    from cicimage.experiment import load_experiment
+
     workers = workers or usable_cores()
     source = SAMPLE if (SAMPLE / "experiment.toml").exists() else _simulated(out, workers)
     click.echo(f"sample data: {source}", err=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cicimage.batch import Batch, Outcome, Plan, open_batch, run_batch
-from cicimage.batch.plan import NEW, plan, state_of
-from cicimage.batch.supervisor import folder_lock, usable_cores
 from cicimage.cli.progress import Progress
-from cicimage.cli.summary import print_summary
-from cicimage.experiment import load_experiment
-from cicimage.store import lock
+from cicimage.forks import process_context
+
+if TYPE_CHECKING:
+    from cicimage.batch import Batch, Outcome, Plan
 
 SHOWN: Final = 3
 """Positions named of those that are run again for the same reason."""
@@ -45,6 +44,14 @@ SHOWN: Final = 3
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
     """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder)."""
+    if not options["dry_run"]:
+        process_context()  # it loads the image libraries while this process loads its own
+    from cicimage.batch import open_batch, run_batch
+    from cicimage.batch.plan import plan
+    from cicimage.batch.supervisor import folder_lock, usable_cores
+    from cicimage.experiment import load_experiment
+    from cicimage.store import lock
+
     loaded = load_experiment(
         experiment,
         {
@@ -60,18 +67,28 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     _say_why(chosen)
     whole_run = options["task_index"] is None
     held = lock(folder_lock(batch.results.root), "this folder") if whole_run else nullcontext()
+    reported = whole_run and not options["no_report"]
     with held, Progress(len(chosen.todo)) as progress:
+        if reported:
+            Thread(target=_load_report, daemon=True).start()
         outcome = run_batch(
             batch, workers=options["workers"] or usable_cores(), chosen=chosen, timeout_s=options["timeout"],
             report=progress,
         )  # fmt: skip
-    return finish(batch, outcome, report=whole_run and not options["no_report"])
+    return finish(batch, outcome, report=reported)
+
+
+def _load_report() -> None:
+    """Load what the report needs while the positions run: this process has nothing else to do."""
+    import cicimage.cli.report
+    import cicimage.report.assemble  # noqa: F401
 
 
 def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
     """Rebuild tables and report, print rates and what failed; returns the exit code."""
     if report:
         from cicimage.cli.report import say_corrections
+        from cicimage.cli.summary import print_summary
         from cicimage.report.assemble import rebuild
         from cicimage.review.results import corrected
 
@@ -85,6 +102,8 @@ def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
 
 
 def _say_plan(batch: Batch, chosen: Plan) -> None:
+    from cicimage.batch.plan import state_of
+
     for job in chosen.todo:
         name = job.position.position
         click.echo(f"{name}\t{state_of(job)}\twould be run: {chosen.why[name]}")
@@ -97,6 +116,8 @@ def _say_plan(batch: Batch, chosen: Plan) -> None:
 
 def _say_why(chosen: Plan) -> None:
     """Say on stderr what is run again, and why; a new position needs no reason."""
+    from cicimage.batch.plan import NEW
+
     again = Counter(w for w in chosen.why.values() if w != NEW)
     for why, n in again.items():
         names = [p for p, w in chosen.why.items() if w == why]
