@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -71,6 +72,7 @@ class Base:
     separable: Mapping[str, bool]
     detected: str
     masks_file: MaskFile
+    _reading: Lock = field(default_factory=Lock, init=False, repr=False)
 
     @property
     def guest(self) -> str:
@@ -190,20 +192,22 @@ class Base:
 
     def masks(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> Masks:
         """Masks of one population in one frame; only those that reach into (y0, y1, x0, x1) where it is given."""
-        return self.masks_file.masks(frame, population, window=window)
+        with self._reading:
+            return self.masks_file.masks(frame, population, window=window)
 
     @cached_property
     def _mask_cache(self) -> dict[Key, Mask | None]:
         return {}
 
     def mask(self, key: Key) -> Mask | None:
-        """Mask of an object; None where there is none."""
-        if key not in self._mask_cache:
-            if len(self._mask_cache) >= KEPT_MASKS:
-                self._mask_cache.pop(next(iter(self._mask_cache)))
-            found = list(self.masks_file.masks(key.frame, key.population, label=key.label))
-            self._mask_cache[key] = found[0] if found else None
-        return self._mask_cache[key]
+        """Mask of an object; None where there is none. Several threads may ask."""
+        with self._reading:
+            if key not in self._mask_cache:
+                if len(self._mask_cache) >= KEPT_MASKS:
+                    self._mask_cache.pop(next(iter(self._mask_cache)))
+                found = list(self.masks_file.masks(key.frame, key.population, label=key.label))
+                self._mask_cache[key] = found[0] if found else None
+            return self._mask_cache[key]
 
 
 def load_base(results: Results, position: str) -> Base:

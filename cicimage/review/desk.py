@@ -30,7 +30,7 @@ from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Note
 from cicimage.review.edits.states import Contact, Location, Viability
-from cicimage.review.queue import Item, Progress, build_queue, load_ground, progress
+from cicimage.review.queue import Item, Progress, build_queue, judged_items, load_ground, progress
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 
@@ -61,7 +61,8 @@ class Desk:
     other : (str, int) or None
         Population and id of the cell clicked last: partner of merge, swap and link, or the host meant.
     heard : list of callable
-        Told ``"item"``, ``"frame"``, ``"edit"``, ``"other"``, ``"span"`` after each change.
+        Told ``"item"``, ``"frame"``, ``"edit"``, ``"other"``, ``"span"`` after each change; ``"verdict"`` where the
+        next item comes up at once.
     """
 
     session: Session
@@ -73,7 +74,10 @@ class Desk:
     shown: Shown = "all"
     heard: list[Callable[[str], None]] = field(default_factory=list)
     _by_id: dict[str, Item] = field(default_factory=dict, repr=False)
+    _place: dict[str, int] = field(default_factory=dict, repr=False)
     _recent: list[str] = field(default_factory=list, repr=False)
+    _judged: tuple[object, dict[str, str]] = (None, {})
+    _listed: tuple[Shown, list[Item]] | None = None
 
     @classmethod
     def open(cls, results: Results, reviewer: str) -> Desk:
@@ -95,7 +99,8 @@ class Desk:
     @classmethod
     def over(cls, session: Session, queue: Sequence[Item]) -> Desk:
         """A desk over a given queue, such as the disputed items of two reviewers."""
-        desk = cls(session, list(queue), _by_id={i.id: i for i in queue})
+        place = {item.id: n for n, item in enumerate(queue)}
+        desk = cls(session, list(queue), _by_id={i.id: i for i in queue}, _place=place)
         start = desk.progress.next or (queue[0].id if queue else "")
         if start:
             desk.go(start)
@@ -112,6 +117,14 @@ class Desk:
     def progress(self) -> Progress:
         """What is judged and what comes next."""
         return progress(self.queue, self.session.history.done, self.session.shown)
+
+    @property
+    def judged(self) -> dict[str, str]:
+        """Last verdict by item; made anew only after an edit, since every key press asks for it."""
+        done = self.session.history.done
+        if self._judged[0] is not done:
+            self._judged = (done, judged_items(done))
+        return self._judged[1]
 
     @property
     def current(self) -> Item:
@@ -154,7 +167,7 @@ class Desk:
     def title(self) -> str:
         """Where one is, in names that tell nothing."""
         c = self.current.candidate
-        number = self.queue.index(self.current) + 1
+        number = self._place[self.current.id] + 1
         return (
             f"{self.blind.item(self.current.id)}  ·  {number} of {len(self.queue)}  ·  {self.blind.field(c.position)}"
             f"  ·  {self.blind.guest(c.position, c.guest_id)}"
@@ -193,31 +206,49 @@ class Desk:
         self._step(-1)
 
     def _step(self, by: int) -> None:
-        ids = [i.id for i in self.listed()]
-        if not ids or self.item is None:
-            return
-        whole = [i.id for i in self.queue]
-        at, open_ids = whole.index(self.item.id), self.open_ids()
-        if by > 0:
-            ring = whole[at + 1 :] + whole[: at + 1]
-            listed = set(ids)
-            wanted = [i for i in ring if i in listed]
-            chosen = [i for i in wanted if i in open_ids and i != self.item.id] or wanted
-        else:
-            ring = whole[:at][::-1] + whole[at:][::-1]
-            listed = set(ids)
-            chosen = [i for i in ring if i in listed]
-        if chosen:
-            self.go(chosen[0])
+        item = self._beside(by)
+        if item is not None:
+            self.go(item.id)
+
+    @property
+    def following(self) -> Item | None:
+        """The item :meth:`next` will show."""
+        return self._beside(1)
+
+    def _beside(self, by: int) -> Item | None:
+        """The nearest item that is shown, in a ring; forward the nearest open one where there is one."""
+        if self.item is None:
+            return None
+        at, n, keep, is_open = self._place[self.item.id], len(self.queue), self._keep(), self._open()
+        nearest = None
+        for k in range(1, n + 1):
+            item = self.queue[(at + by * k) % n]
+            if not keep(item):
+                continue
+            if by < 0 or (k < n and is_open(item)):
+                return item
+            nearest = nearest or item
+        return nearest
+
+    def _open(self) -> Callable[[Item], bool]:
+        """Whether an item is still to be judged; where all are, whether it was left unsure."""
+        judged = self.judged
+        if self.n_judged < len(self.queue):
+            return lambda i: i.id not in judged
+        return lambda i: judged.get(i.id) == "unsure"
+
+    @property
+    def n_judged(self) -> int:
+        """Items of the queue that have been judged."""
+        return sum(i in self._by_id for i in self.judged)
 
     def open_ids(self) -> set[str]:
         """Items not judged yet; where all are, those judged unsure."""
-        judged = self.progress.judged
-        return {i.id for i in self.queue if i.id not in judged} or {i for i, v in judged.items() if v == "unsure"}
+        is_open = self._open()
+        return {i.id for i in self.queue if is_open(i)}
 
-    def listed(self) -> list[Item]:
-        """Items under the filter chosen."""
-        judged = self.progress.judged
+    def _keep(self) -> Callable[[Item], bool]:
+        judged = self.judged
         keep: dict[Shown, Callable[[Item], bool]] = {
             "all": lambda i: True,
             "open": lambda i: i.id not in judged,
@@ -226,7 +257,14 @@ class Desk:
             "near misses": lambda i: i.candidate.call in ("under", "on_top", "between", "unresolved"),
             "random": lambda i: i.drawn == "random",
         }
-        return [i for i in self.queue if keep[self.shown](i)]
+        return keep[self.shown]
+
+    def listed(self) -> list[Item]:
+        """Items under the filter chosen; the same list as before where verdicts do not alter it."""
+        if self.shown in ("open", "unsure") or self._listed is None or self._listed[0] != self.shown:
+            keep = self._keep()
+            self._listed = (self.shown, [i for i in self.queue if keep(i)])
+        return self._listed[1]
 
     def look_at(self, frame: int) -> None:
         """Show another frame."""
@@ -300,8 +338,13 @@ class Desk:
         edit = verdict_on(self.corrected, self.current, verdict)
         if self.other is not None and verdict == "reject" and self.other[0] == self.corrected.base.host:
             edit = edit.model_copy(update={"host": refer_host(self.corrected, self.other[1], self.current.frame)})
-        self.do(edit)
-        self.next()
+        self.session.do(edit)
+        following = self.following
+        if following is None or following is self.item:
+            self._tell("edit")
+            return
+        self._tell("verdict")
+        self.go(following.id)
 
     def locate(self, location: Location, contact: Contact = "unresolved") -> None:
         """Say where the guest was in the chosen frames."""
@@ -356,7 +399,7 @@ class Desk:
 
     def verdict(self) -> str:
         """Verdict on the item on the screen, empty where there is none."""
-        return self.progress.judged.get(self.current.id, "")
+        return self.judged.get(self.current.id, "")
 
     def close(self) -> None:
         """Release the lock; all is written already."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
+from cicimage.review.anchor import Key
 from cicimage.review.base import Base
 from cicimage.review.footage import Footage, MovedError, open_footage, window
 from cicimage.store import Results
@@ -142,14 +143,18 @@ class Pictures:
         depth = footage.recording.sizes["Z"] if footage is not None else 1
         return range(depth) if cut.z is None else [min(max(cut.z, 0), depth - 1)]
 
-    def prepare(self, base: Base, cuts: Sequence[Cut]) -> None:
-        """Make cuts in the background; what was asked for before and not begun is dropped."""
+    def prepare(self, base: Base, cuts: Sequence[Cut], masks: Sequence[Key] = ()) -> None:
+        """Make cuts and read masks in the background; what was asked for before and not begun is dropped."""
         for future in self._asked:
             future.cancel()
         self._asked = [self._ahead.submit(self._make, base, cut) for cut in cuts]
+        self._asked += [self._ahead.submit(self._read, base, key) for key in masks]
 
     def _make(self, base: Base, cut: Cut) -> None:
         self.get(base, cut)
+
+    def _read(self, base: Base, key: Key) -> None:
+        base.mask(key)
 
     def close(self) -> None:
         """Stop the background work and close the recordings."""

@@ -289,11 +289,7 @@ class Progress:
 
 def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> Progress:
     """Where to go on: the item shown last if it is open, else the first open one behind it; unsure ones come last."""
-    judged: dict[str, str] = {}
-    for record in done:
-        edit = record.body["edit"]
-        if edit.get("item") and edit["kind"] != "note":
-            judged[edit["item"]] = edit.get("verdict", "set")
+    judged = judged_items(done)
     ids = [i.id for i in queue]
     start = ids.index(shown) if shown in ids else 0
     ring = ids[start:] + ids[:start]
@@ -301,3 +297,13 @@ def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> 
     unsure = [i for i in ring if judged.get(i) == "unsure" and i != shown]
     unsure += [i for i in ring if judged.get(i) == "unsure" and i == shown]
     return Progress(judged, (open_ones + unsure + [""])[0])
+
+
+def judged_items(done: Sequence[Record]) -> dict[str, str]:
+    """Last verdict by item from the edits in force; ``set`` where states were set by hand since."""
+    judged: dict[str, str] = {}
+    for record in done:
+        edit = record.body["edit"]
+        if edit.get("item") and edit["kind"] != "note":
+            judged[edit["item"]] = edit.get("verdict", "set")
+    return judged

@@ -46,7 +46,7 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
     reading = read_log(log_path(results.root, chosen))
     done = _edits(history(reading.records))
     names = position_names(results)
-    tables, excluded, conflicts = {}, {}, []
+    tables, masks, excluded, conflicts = {}, {}, {}, []
     for key in sorted({edit.position for _, edit in done}):
         if key not in names:
             conflicts.append(f"position {key} has no results now; its corrections wait")
@@ -55,12 +55,12 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
         mine = [(n, edit) for n, edit in done if edit.position == key]
         for n, edit in mine:
             position.replay(n, edit)
-        tables[names[key]] = position.tables()
+        tables[names[key]], masks[names[key]] = position.tables(), dict(position.draft.masks)
         title = {n: edit.title for n, edit in mine}
         conflicts += [f"{key}, {title[n]}: {why}" for n, why in sorted(position.conflicts.items())]
         if position.excluded:
             excluded[names[key]] = position.excluded
-    return Corrections(chosen, tables, excluded, tuple(conflicts), (*notes, *reading.notes))
+    return Corrections(chosen, tables, excluded, tuple(conflicts), (*notes, *reading.notes), masks)
 
 
 def choose(results: Results, whose: str | None) -> tuple[str, tuple[str, ...]]:

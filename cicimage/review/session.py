@@ -185,8 +185,9 @@ class Session:
         found = []
         for key, corrected in self.loaded.items():
             corrected.refresh()
-            by_n = {n: e for n, e in self.edits() if e.position == key}
-            found += [Conflict(key, n, by_n[n].title, why) for n, why in sorted(corrected.conflicts.items())]
+            if corrected.conflicts:
+                title = {r.n: parse_edit(r.body["edit"]).title for r in self.history.done if r.n in corrected.conflicts}
+                found += [Conflict(key, n, title[n], why) for n, why in sorted(corrected.conflicts.items())]
         return found
 
     def close(self) -> None:

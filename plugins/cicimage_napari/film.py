@@ -6,11 +6,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QImage, QMouseEvent, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cicimage.masks import Mask
+from cicimage.review.anchor import Key
 from cicimage.review.desk import FILM_FRAMES, Desk
 from cicimage.review.pictures import Box, Pictures
 from cicimage_napari.look import GUEST_OUTLINE, HOST_OUTLINE, LOCATION_COLOUR, composite, outline
@@ -77,17 +79,19 @@ class FilmStrip(QWidget):
 
     def show_item(self, desk: Desk, roles: list[str], levels: list[tuple[float, float]]) -> None:
         """Show the strip of the desk's item."""
-        rows = desk.rows().set_index("frame")
+        rows = desk.rows()
+        by_frame = rows.set_index("frame")
+        frames, found = desk.film(), objects_of(desk)
         for n, (thumb, words) in enumerate(zip(self._thumbs, self._words, strict=True)):
-            frames = desk.film()
             visible = n < len(frames)
             thumb.setVisible(visible)
             words.setVisible(visible)
             if not visible:
                 continue
             thumb.frame = frames[n]
-            row = rows.loc[frames[n]] if frames[n] in rows.index else None
-            thumb.setPixmap(pixmap(self._picture(desk, frames[n], roles, levels), SIDE_PX))
+            row = by_frame.loc[frames[n]] if frames[n] in by_frame.index else None
+            image = self._picture(desk, rows, frames[n], roles, levels, own_masks(desk, found, frames[n]))
+            thumb.setPixmap(pixmap(image, SIDE_PX))
             time_h = desk.corrected.base.time_h[frames[n]]
             words.setText(f"{frames[n]}  ·  {time_h:.1f} h" + ("" if row is None else f"\n{row['location']}"))
             colour = LOCATION_COLOUR[str(row["location"])] if row is not None else "#3a3f4a"
@@ -102,9 +106,10 @@ class FilmStrip(QWidget):
                                 + ("font-weight: bold;" if here else ""))  # fmt: skip
 
     def _picture(
-        self, desk: Desk, frame: int, roles: list[str], levels: list[tuple[float, float]]
-    ) -> npt.NDArray[np.uint8]:
-        cut = film_cut(desk.corrected.base, desk.rows(), desk.current.candidate, frame)
+        self, desk: Desk, rows: pd.DataFrame, frame: int, roles: list[str], levels: list[tuple[float, float]],
+        masks: list[tuple[Mask, str]],
+    ) -> npt.NDArray[np.uint8]:  # fmt: skip
+        cut = film_cut(desk.corrected.base, rows, desk.current.candidate, frame)
         found = self.pictures.get(desk.corrected.base, cut)
         if found is None:
             image = np.zeros((cut.box.side, cut.box.side, 3), np.uint8)
@@ -112,21 +117,22 @@ class FilmStrip(QWidget):
             image = composite(found, roles, levels)
         zoom = max(1, SIDE_PX // cut.box.side)
         image = np.repeat(np.repeat(image, zoom, axis=0), zoom, axis=1)
-        for mask, colour in own_masks(desk, frame):
+        for mask, colour in masks:
             outline(image, np.repeat(np.repeat(_within(mask, cut.box), zoom, axis=0), zoom, axis=1), colour)
         return image
 
 
-def own_masks(desk: Desk, frame: int) -> list[tuple[Mask, str]]:
+def objects_of(desk: Desk) -> list[tuple[str, dict[int, Key]]]:
+    """Colour and objects by frame of the item's host and of its guest."""
+    draft = desk.corrected.draft
+    pair = ((draft.base.host, desk.host, HOST_OUTLINE), (draft.base.guest, desk.guest, GUEST_OUTLINE))
+    return [(colour, {k.frame: k for k in draft.objects_of(p, cell)}) for p, cell, colour in pair if cell]
+
+
+def own_masks(desk: Desk, found: list[tuple[str, dict[int, Key]]], frame: int) -> list[tuple[Mask, str]]:
     """Masks of the item's host and guest in a frame, with their colours."""
     draft = desk.corrected.draft
-    base = draft.base
-    found = []
-    for population, cell, colour in ((base.host, desk.host, HOST_OUTLINE), (base.guest, desk.guest, GUEST_OUTLINE)):
-        key = draft.object_in(population, cell, frame)
-        if key is not None:
-            found.append((draft.mask(key), colour))
-    return found
+    return [(draft.mask(keys[frame]), colour) for colour, keys in found if frame in keys]
 
 
 def _within(mask: Mask, box: Box) -> npt.NDArray[np.bool_]:

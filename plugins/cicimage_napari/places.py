@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from cicimage.review.answer import guest_of
+from cicimage.review.anchor import Key
+from cicimage.review.answer import guest_of, host_of
 from cicimage.review.base import Base
 from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
@@ -56,3 +57,12 @@ def cuts_of(corrected: Corrected, item: Item) -> list[Cut]:
     rows = corrected.guest(guest_of(corrected, item)).frames.sort_values("frame", kind="stable")
     canvas = Cut(item.frame, None, canvas_box(base, rows, c, item.frame))
     return [canvas, *(film_cut(base, rows, c, frame) for frame in film_of(base, c))]
+
+
+def masks_of(corrected: Corrected, item: Item) -> list[Key]:
+    """Objects whose masks the film will outline, and one of the canvas's frame last, whose neighbours come along."""
+    draft = corrected.draft
+    pair = ((draft.base.host, host_of(corrected, item)), (draft.base.guest, guest_of(corrected, item)))
+    frames = [f for f in film_of(corrected.base, item.candidate) if f != item.frame]
+    by_frame = [{k.frame: k for k in draft.objects_of(population, cell)} for population, cell in pair]
+    return [keys[f] for f in (*frames, item.frame) for keys in by_frame if f in keys]

@@ -22,12 +22,23 @@ class QueueModel(QAbstractListModel):
         self._desk: Desk | None = None
         self.items: list[Any] = []
         self._judged: dict[str, str] = {}
+        self._row: dict[str, int] = {}
 
     def show(self, desk: Desk) -> None:
         """Read the desk anew."""
+        listed = desk.listed()
+        if desk is self._desk and listed is self.items:
+            self._judged = desk.judged
+            self.dataChanged.emit(self.index(0), self.index(len(listed) - 1))
+            return
         self.beginResetModel()
-        self._desk, self.items, self._judged = desk, desk.listed(), desk.progress.judged
+        self._desk, self.items, self._judged = desk, listed, desk.judged
+        self._row = {item.id: n for n, item in enumerate(listed)}
         self.endResetModel()
+
+    def row_of(self, item_id: str) -> int:
+        """Row of an item, -1 where it is not shown."""
+        return self._row.get(item_id, -1)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Rows."""
@@ -78,8 +89,8 @@ class QueueList(QWidget):
 
     def show_desk(self, desk: Desk) -> None:
         """Show progress and list as they stand."""
-        judged = desk.progress.judged
-        done = sum(i.id in judged for i in desk.queue)
+        judged = desk.judged
+        done = desk.n_judged
         self._bar.setMaximum(max(1, len(desk.queue)))
         self._bar.setValue(done)
         self._bar.setFormat(f"{done} of {len(desk.queue)} judged")
@@ -92,8 +103,8 @@ class QueueList(QWidget):
 
     def mark(self, desk: Desk) -> None:
         """Show which item is up."""
-        ids = [i.id for i in self.model.items]
-        if desk.item is not None and desk.item.id in ids:
-            index = self.model.index(ids.index(desk.item.id))
+        row = self.model.row_of(desk.item.id) if desk.item is not None else -1
+        if row >= 0:
+            index = self.model.index(row)
             self._view.setCurrentIndex(index)
             self._view.scrollTo(index)

@@ -112,7 +112,7 @@ class RatesPanel(QWidget):
         self.compute()
 
     def _on_edit(self, what: str) -> None:
-        if what == "edit":
+        if what in ("edit", "verdict"):
             self._timer.start()
 
     @property

@@ -362,6 +362,8 @@ class ReviewPanel(QWidget):
             self.traces.show_frame(desk.frame)
             self.film.mark(desk.frame)
             self._show_sections()
+        elif what == "verdict":
+            self.queue.show_desk(desk)
         elif what == "span":
             self.traces.show_span(desk.span)
         elif what == "other":
@@ -406,11 +408,9 @@ class ReviewPanel(QWidget):
 
     def _prepare(self) -> None:
         """Have the next item's pictures made while this one is looked at."""
-        desk, pictures = self._desk, self.pictures
-        listed = desk.listed()
-        at = next((n for n, i in enumerate(listed) if desk.item is not None and i.id == desk.item.id), 0)
-        if pictures is not None and self.stage is not None and at + 1 < len(listed):
-            self.stage.prepare_for(listed[at + 1])
+        following = self._desk.following
+        if self.stage is not None and following is not None:
+            self.stage.prepare_for(following)
 
     def _ask_for_moved(self) -> None:
         pictures, base = self.pictures, self._desk.corrected.base

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from cicimage.review.desk import Desk
 from cicimage.review.pictures import Box
-from cicimage_napari.film import own_masks, pixmap
+from cicimage_napari.film import pixmap
 from cicimage_napari.look import GUEST_OUTLINE, composite, rgb
 from cicimage_napari.places import place_of
 
@@ -91,6 +91,7 @@ def _extent(desk: Desk) -> float:
     row = cells[cells["frame"] == desk.frame]
     if len(row) and not np.isnan(row["z_extent_um"].iloc[0]):
         return float(row["z_extent_um"].iloc[0])
-    masks = own_masks(desk, desk.frame)
-    area = masks[-1][0].area_px if masks else 0
+    draft = desk.corrected.draft
+    key = draft.object_in(draft.base.guest, desk.guest, desk.frame)
+    area = draft.mask(key).area_px if key is not None else 0
     return float(2 * np.sqrt(area / np.pi) * desk.corrected.base.setting.optics.um_per_px)

@@ -14,11 +14,11 @@ from cicimage.review.anchor import Key
 from cicimage.review.desk import Desk
 from cicimage.review.pictures import Box, Cut, Pictures
 from cicimage.review.queue import Item
-from cicimage_napari.look import CHANNEL_COLOUR, GUEST_OUTLINE, HOST_OUTLINE, OTHER_OUTLINE, limits
-from cicimage_napari.places import canvas_box, cuts_of, place_of
-from cicimage_napari.strokes import Stroke, stroke_between
+from cicimage_napari.look import CHANNEL_COLOUR, limits
+from cicimage_napari.outlines import CLICKED, OWN_GUEST, OWN_HOST, Outlines
+from cicimage_napari.places import canvas_box, cuts_of, masks_of, place_of
+from cicimage_napari.strokes import Stroke
 
-CLICKED_OUTLINE: Final = "#ffd800"
 SHOWN_UM: Final = 60.0
 """Width the camera shows at first."""
 Painted = Callable[[str, Mapping[int, Mask | None], str], None]
@@ -43,21 +43,22 @@ class Stage:
         self.viewer, self.pictures = viewer, pictures
         self._painted, self._clicked = painted, clicked
         self._images: list[Any] = []
-        self._labels: dict[str, Any] = {}
-        self._before: dict[str, npt.NDArray[np.int32]] = {}
-        self._colours: dict[str, dict[int | None, str]] = {}
+        self.outlines: dict[str, Outlines] = {}
         self._path: Any = None
         self._steps: npt.NDArray[np.float64] | None = None
         self._levels: dict[str, list[tuple[float, float]]] = {}
         self._desk: Desk | None = None
         self.box = Box(0, 0, 1)
         self._quiet = False
+        self._brush: tuple[str, int] | None = None
 
     # ------------------------------------------------------------ showing
 
     def show_item(self, desk: Desk) -> None:
-        """Place the cut around the pair and show the item's first frame."""
+        """Place the cut around the pair and show the item's first frame; a brush is laid down."""
         self._desk = desk
+        if self._brush is not None and self._brush[0] in self.outlines:
+            self.tool(self._brush[0], "pan_zoom", 0)
         self.box = canvas_box(desk.corrected.base, desk.rows(), desk.current.candidate, desk.frame)
         self.show_frame()
         self._aim()
@@ -131,22 +132,19 @@ class Stage:
             self._images.append(layer)
         base = self.desk.corrected.base
         for population, name in ((base.host, "hosts"), (base.guest, "guests")):
-            if population in self._labels:
+            if population in self.outlines:
                 continue
-            image = np.zeros((self.box.side, self.box.side), np.int32)
-            layer = self.viewer.add_labels(image, name=name, scale=self._scale(2), opacity=0.9, units=("um", "um"))
-            layer.contour = max(1, round(0.35 / base.setting.optics.um_per_px))
-            layer.preserve_labels = True
-            layer.mouse_drag_callbacks.append(self._on_click)
-            layer.events.paint.connect(lambda _, p=population: self._after_stroke(p))
-            self._labels[population] = layer
+            made = Outlines(self.viewer, name, self.box, base.setting.optics.um_per_px)
+            made.layer.mouse_drag_callbacks.append(self._on_click)
+            made.layer.events.paint.connect(lambda _, p=population: self._after_stroke(p))
+            self.outlines[population] = made
         self._path = self.viewer.add_vectors(
             np.zeros((1, 2, 2)), name="path", edge_color="#ffffff", edge_width=0.35, opacity=0.6,
             vector_style="line", units=("um", "um"),
         )  # fmt: skip
         self.viewer.canvas.overlays.scale_bar.visible = True
         self.viewer.dims.axis_labels = ("z", "y", "x")[-self.viewer.dims.ndim :]
-        self.viewer.layers.selection.active = self._labels[base.guest]
+        self.viewer.layers.selection.active = self.outlines[base.guest].layer
 
     def _scale(self, ndim: int) -> list[float]:
         optics = self.desk.corrected.base.setting.optics
@@ -163,10 +161,10 @@ class Stage:
             self.viewer.dims.set_point(0, z)
 
     def prepare_for(self, item: Item) -> None:
-        """Have an item's pictures made in the background, where its position is at hand."""
+        """Have an item's pictures and masks read in the background, where its position is at hand."""
         corrected = self.desk.session.loaded.get(item.candidate.position)
         if corrected is not None:
-            self.pictures.prepare(corrected.base, cuts_of(corrected, item))
+            self.pictures.prepare(corrected.base, cuts_of(corrected, item), masks_of(corrected, item))
 
     def _canvas_size(self) -> tuple[int, int]:
         size = getattr(self.viewer, "_canvas_size", (800, 600))
@@ -175,28 +173,22 @@ class Stage:
     # ------------------------------------------------------------ labels
 
     def draw_labels(self) -> None:
-        """Render the masks as they stand, guest and host of the item bright, the one clicked orange."""
-        from napari.utils.colormaps import DirectLabelColormap
-
+        """Draw the masks as they stand, guest and host of the item bright, the one clicked yellow."""
         desk = self.desk
         draft, frame = desk.corrected.draft, desk.frame
-        own = {(draft.base.host, desk.host): HOST_OUTLINE, (draft.base.guest, desk.guest): GUEST_OUTLINE}
+        guest, host = draft.base.guest, draft.base.host
+        named = [(guest, desk.guest, OWN_GUEST), (host, desk.host, OWN_HOST)]
         if desk.other is not None:
-            own.setdefault(desk.other, CLICKED_OUTLINE)
-        for population, layer in self._labels.items():
-            image = np.zeros((self.box.side, self.box.side), np.int32)
-            colours: dict[int | None, str] = {None: OTHER_OUTLINE, 0: "transparent"}
-            for mask in draft.masks_in(population, frame, self._window()):
-                if _put(image, mask, self.box):
-                    cell = draft.cell_of(Key(population, frame, mask.label))
-                    colours[mask.label] = own.get((population, cell), OTHER_OUTLINE)
-            layer.data[...] = image
-            if colours == self._colours.get(population):
-                layer.refresh(thumbnail=False, extent=False, highlight=False)
-            else:  # draws anew by itself
-                layer.colormap = DirectLabelColormap(color_dict=colours)
-                self._colours[population] = colours
-            self._before[population] = image.copy()
+            named.append((*desk.other, CLICKED))
+        special: dict[Key, int] = {}
+        for population, cell, number in named:
+            key = draft.object_in(population, cell, frame)
+            if key is not None:
+                special.setdefault(key, number)
+        for population, outlines in self.outlines.items():
+            mine = {k.label: n for k, n in special.items() if k.population == population}
+            outlines.draw(draft.masks_in(population, frame, self._window()), self.box, mine)
+        self._point_brush()
         self._draw_path()
 
     def _window(self) -> tuple[int, int, int, int]:
@@ -215,20 +207,33 @@ class Stage:
 
     def toggle_overlay(self) -> bool:
         """Hide or show outlines and path; returns whether they show now."""
-        shown = not next(iter(self._labels.values())).visible if self._labels else True
-        for layer in [*self._labels.values(), self._path]:
+        layers = [o.layer for o in self.outlines.values()]
+        shown = not layers[0].visible if layers else True
+        for layer in [*layers, self._path]:
             layer.visible = shown
         return shown
 
     # ------------------------------------------------------------ strokes and clicks
 
-    def tool(self, population: str, mode: str, label: int) -> None:
-        """Take up brush or eraser on a population's layer; ``pan_zoom`` lays it down."""
-        layer = self._labels[population]
+    def tool(self, population: str, mode: str, cell: int) -> None:
+        """Take up brush or eraser for a cell; ``pan_zoom`` lays it down."""
+        layer = self.outlines[population].layer
         self.viewer.layers.selection.active = layer
-        layer.selected_label = label
         layer.brush_size = max(3, round(3.0 / self.desk.corrected.base.setting.optics.um_per_px))
         layer.mode = mode
+        self._brush = (population, cell) if mode != "pan_zoom" else None
+        self._point_brush()
+
+    def _point_brush(self) -> None:
+        """The brush stays with its cell when the frame changes; where the cell is not seen it makes a new object."""
+        if self._brush is None or self._brush[0] not in self.outlines:
+            return
+        population, cell = self._brush
+        draft = self.desk.corrected.draft
+        key = draft.object_in(population, cell, self.desk.frame)
+        label = key.label if key is not None else draft.next_label(population, self.desk.frame)
+        outlines = self.outlines[population]
+        outlines.layer.selected_label = outlines.number_of(label)
 
     def _after_stroke(self, population: str, *, again: bool = False) -> None:
         """The one place that reads napari's painting: what differs from before is the stroke.
@@ -237,8 +242,8 @@ class Stage:
         """
         if self._quiet:
             return
-        layer = self._labels[population]
-        stroke = stroke_between(self._before[population], np.asarray(layer.data))
+        new_label = self.desk.corrected.draft.next_label(population, self.desk.frame)
+        stroke = self.outlines[population].strokes(new_label)
         if not stroke and not again:
             QTimer.singleShot(0, lambda: self._after_stroke(population, again=True))
             return
@@ -283,19 +288,7 @@ class Stage:
 
     def clear(self) -> None:
         """Take the layers away."""
-        for layer in [*self._images, *self._labels.values(), self._path]:
+        for layer in [*self._images, *(o.layer for o in self.outlines.values()), self._path]:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self._images, self._labels, self._path, self._steps, self._colours = [], {}, None, None, {}
-
-
-def _put(image: npt.NDArray[np.int32], mask: Mask, box: Box) -> bool:
-    """Draw a mask into the box's label image; False where it lies outside."""
-    h, w = mask.pixels.shape
-    top, left = max(mask.y0, box.y0), max(mask.x0, box.x0)
-    bottom, right = min(mask.y0 + h, box.y0 + box.side), min(mask.x0 + w, box.x0 + box.side)
-    if top >= bottom or left >= right:
-        return False
-    part = mask.pixels[top - mask.y0 : bottom - mask.y0, left - mask.x0 : right - mask.x0]
-    image[top - box.y0 : bottom - box.y0, left - box.x0 : right - box.x0][part] = mask.label
-    return True
+        self._images, self.outlines, self._path, self._steps = [], {}, None, None

@@ -77,12 +77,11 @@ class TrackTools:
         base = desk.corrected.base
         on_host = desk.other is not None and desk.other[0] == base.host != base.guest
         population, cell = (base.host, desk.other[1]) if on_host and desk.other else (base.guest, desk.guest)
-        keys = [k for k in desk.corrected.draft.objects_of(population, cell) if k.frame == desk.frame]
-        label = keys[0].label if keys else desk.corrected.draft.next_label(population, desk.frame)
-        panel.stage.tool(population, mode, label)
+        panel.stage.tool(population, mode, cell)
         if mode != "pan_zoom":
             what = "the host clicked" if on_host else "the guest"
-            panel.say(f"{mode}: {what}" + ("" if keys else ", which was not seen in this frame"))
+            seen = desk.corrected.draft.object_in(population, cell, desk.frame) is not None
+            panel.say(f"{mode}: {what}" + ("" if seen else ", which was not seen in this frame"))
 
     def cells_of_new(self, desk: Desk, population: str, changed: Mapping[int, Mask | None]) -> dict[int, CellRef]:
         """Cell a newly painted object belongs to: the one worked on, where it has no object in this frame."""

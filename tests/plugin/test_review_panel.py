@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("napari", reason='napari not installed; pip install ".[napari]"')
 pytest.importorskip("pyqtgraph", reason='pyqtgraph not installed; pip install ".[napari]"')
 
+from cicimage_napari.outlines import OWN_GUEST
 from conftest import settle
 from small_world import STORIES, world, write_results
 
@@ -64,7 +65,7 @@ def test_it_opens_on_the_first_item_with_two_label_layers(panel):
     guests = panel.viewer.layers["guests"]
     keys = [k for k in desk.corrected.draft.objects_of("guest", desk.guest) if k.frame == desk.frame]
     if keys:
-        assert (np.asarray(guests.data) == keys[0].label).any()
+        assert (np.asarray(guests.data) == OWN_GUEST).any()
     assert panel.viewer.layers["guest signal"].data.max() > 250
     assert "Called:" in panel._call.text()
 
@@ -175,10 +176,10 @@ def test_a_stroke_becomes_a_patch_and_the_evidence_is_measured_anew(panel):
     key = next(k for k in desk.corrected.draft.objects_of("guest", 11) if k.frame == desk.frame)
     before = desk.corrected.draft.mask(key)
     panel.tools._tool("paint")
-    assert layer.selected_label == key.label
+    assert layer.selected_label == OWN_GUEST
     y, x = (round(c) for c in before.centroid_px())
     layer.brush_size = 5
-    layer.paint((y - panel.stage.box.y0 + 4, x - panel.stage.box.x0), key.label)
+    layer.paint((y - panel.stage.box.y0 + 4, x - panel.stage.box.x0), OWN_GUEST)
     settle()
     assert kinds(panel) == ["paint"]
     (_, edit), = desk.session.edits()  # fmt: skip
@@ -189,8 +190,30 @@ def test_a_stroke_becomes_a_patch_and_the_evidence_is_measured_anew(panel):
     assert desk.rows().set_index("frame").at[desk.frame, "area_um2"] == pytest.approx(after.area_px * 0.25)
     panel.act("undo")
     assert mask_hash(desk.corrected.draft.mask(key)) == mask_hash(before)
-    image = np.asarray(layer.data)
-    assert (image == key.label).sum() == before.area_px
+    assert (np.asarray(layer.data) == OWN_GUEST).sum() == before.area_px
+
+
+def test_the_brush_stays_with_its_cell(panel):
+    """Labels are numbered anew in every frame: the brush must follow the cell, not the number."""
+    desk = panel.desk
+    desk.go(item_of(desk, 13, "unresolved").id)
+    layer = panel.viewer.layers["guests"]
+    panel.tools._tool("paint")
+    for frame in (4, 5, 6):
+        desk.look_at(frame)
+        assert layer.selected_label == OWN_GUEST
+    desk.look_at(2)  # not seen in this frame: a new object
+    number = layer.selected_label
+    assert number != OWN_GUEST
+    assert not (np.asarray(layer.data) == number).any()
+    layer.brush_size = 5
+    layer.paint((panel.stage.box.side // 2, panel.stage.box.side // 2), number)
+    settle()
+    assert kinds(panel) == ["paint"]
+    keys = desk.corrected.draft.objects_of("guest", 13)
+    assert 2 in [k.frame for k in keys]
+    panel.act("next")
+    assert layer.mode == "pan_zoom"
 
 
 def test_tracks_are_merged_with_the_cell_clicked(panel):
