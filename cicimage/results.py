@@ -73,7 +73,7 @@ class OpenResults:
         return MaskFile(folder.masks).masks(frame, population).to_labels()
 
     def crops(self, event_id: str) -> dict[str, npt.NDArray[Any]]:
-        """Stored pictures of one event, as :meth:`cicimage.figures.crops.EventCrops.from_arrays` takes them."""
+        """Stored pictures of one event, as :meth:`cicimage.crops.EventCrops.from_arrays` takes them."""
         position, _, number = event_id.rpartition("#")
         folder = self._results.position(self.run["positions"][position])
         return read_arrays(folder.crops / f"e{int(number):04d}.npz")

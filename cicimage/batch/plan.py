@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, nearest
 from cicimage.experiment import Experiment
-from cicimage.pipeline.position import STAGES, Job, stage_keys
+from cicimage.pipeline.job import STAGES, Job, stage_keys
 from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_json, write_json
 from cicimage.tables import SCHEMA_VERSION
 

@@ -27,7 +27,7 @@ import psutil
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
 from cicimage.forks import process_context
-from cicimage.pipeline.position import Job, memory_need, run_position, write_failure
+from cicimage.pipeline.job import Job, memory_need, write_failure
 from cicimage.store import lock, read_json
 
 Context = ForkServerContext | SpawnContext
@@ -137,6 +137,8 @@ def _start(context: Context, job: Job) -> _Running:
 def _work(job: Job, messages: Connection) -> None:
     """Body of a position's process: run, and leave the outcome in the receipt."""
     import cv2
+
+    from cicimage.pipeline.position import run_position
 
     cv2.setNumThreads(1)
     Thread(target=_end_with_the_supervisor, daemon=True).start()

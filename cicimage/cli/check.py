@@ -12,7 +12,7 @@ import psutil
 from cicimage.batch.supervisor import usable_cores
 from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import Experiment, Position, load_experiment
-from cicimage.pipeline.position import Job, memory_need
+from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.setting import resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight

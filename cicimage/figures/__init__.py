@@ -7,7 +7,7 @@ that a notebook calls what the report calls:
     cic.figures.superplot(cic.open_results("OUT"))
 """
 
-from cicimage.figures.crops import EventCrops, Outline, choose_frames, outlines_of
+from cicimage.crops import EventCrops, Outline, choose_frames, outlines_of
 from cicimage.figures.death import death_inside_outside
 from cicimage.figures.dose_response import dose_response
 from cicimage.figures.filmstrip import Strip, filmstrip, to_jpeg

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.figures.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
+from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
 from cicimage.figures.lettering import RGB, width_px
 from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, bake, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS

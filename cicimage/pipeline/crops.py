@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.figures.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline, choose_frames, outlines_of
+from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline, choose_frames, outlines_of
 from cicimage.masks import Masks
 from cicimage.pipeline.judge import Judgement
 from cicimage.pipeline.setting import Setting

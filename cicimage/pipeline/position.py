@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import resource
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError
-from cicimage.experiment import ExperimentFile, Position
-from cicimage.methods import BleachingMethod, Choice, available, build
+from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
+from cicimage.pipeline.job import STAGES, Job, stage_keys, write_failure
 from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
 from cicimage.pipeline.setting import Setting, resolve
-from cicimage.recording import Recording, open_recording, preflight
+from cicimage.recording import Recording, preflight
 from cicimage.store import (
     DiskFullError,
     MaskFile,
     PositionFolder,
-    digest,
     fingerprint,
     mask_writer,
     read_json,
@@ -41,77 +38,12 @@ from cicimage.store import (
 )
 from cicimage.tables import SCHEMA_VERSION
 
+try:
+    import resource
+except ImportError:  # Windows counts elsewhere
+    resource = None  # type: ignore[assignment]
+
 Progress = Callable[[str, int, int], None]
-
-STAGES: Final[Mapping[str, tuple[str, ...]]] = {
-    "detect": ("illumination", "bleed_through", "drift", "segment_guest", "segment_host"),
-    "link": ("track_guest", "track_host"),
-    "judge": ("bleaching", "score"),
-}
-"""Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
-
-STAGE_VERSION: Final = {"detect": 1, "link": 1, "judge": 2}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One position to be run into its folder."""
-
-    key: str
-    position: Position
-    file: ExperimentFile
-    folder: Path
-
-
-def settings_key(job: Job) -> str:
-    """Hash of the input and all settings: another key means that something is to be re-made."""
-    return stage_keys(job)["judge"]
-
-
-def stage_keys(job: Job) -> dict[str, str]:
-    """Hash of everything each stage depends on, the stage before it included."""
-    settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
-    settings["axes"], settings["series"] = job.file.files.axes, job.file.files.series
-    path = job.position.path
-    upstream = digest([SCHEMA_VERSION, settings, fingerprint(path) if path.exists() else "missing"])
-    keys = {}
-    for stage, steps in STAGES.items():
-        methods = [_method_key(step, job.file.choices()[step]) for step in steps]
-        own = job.position.time_zero_h if stage == "judge" else None
-        upstream = keys[stage] = digest([upstream, stage, STAGE_VERSION[stage], methods, own])
-    return keys
-
-
-def _method_key(step: str, choice: Choice) -> list[Any]:
-    if choice.method == "none":
-        return [step, "none"]
-    entry = available(step).get(choice.method)
-    version = entry.load().stage_version if entry is not None else None
-    read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files_named(choice.options)]
-    return [step, choice.method, dict(choice.options), version, *read]
-
-
-def _files_named(options: Mapping[str, Any]) -> list[Path]:
-    """Files that options name: what is in them counts, not what they are called."""
-    return [p for p in (Path(v) for v in options.values() if isinstance(v, str) and v) if p.is_file()]
-
-
-def memory_need(job: Job) -> int:
-    """Bytes a position needs at its peak: the libraries, and a few copies of one frame."""
-    base = 450 << 20
-    try:
-        with _open(job) as recording:
-            s = recording.sizes
-            return base + s["C"] * s["Z"] * s["Y"] * s["X"] * 4 * 6
-    except (CicimageError, OSError):
-        return base
-
-
-def _open(job: Job) -> Recording:
-    return open_recording(job.position.path, axes=job.file.files.axes, series=job.file.files.series)
-
-
-# ---------------------------------------------------------------- the run
 
 
 def run_position(job: Job, progress: Progress) -> dict[str, Any]:
@@ -165,16 +97,6 @@ def _failed(job: Job, log: _Log, reason: str, kind: str, started: float) -> dict
     return write_failure(job, reason, kind, _peak(), time.perf_counter() - started)
 
 
-def write_failure(job: Job, reason: str, kind: str, peak: int, seconds: float = 0.0) -> dict[str, Any]:
-    """Write the receipt of a failed position."""
-    receipt = {
-        "schema_version": SCHEMA_VERSION, "outcome": "failed", "kind": kind, "error": reason, "key": settings_key(job),
-        "seconds": round(seconds, 3), "peak_memory_bytes": peak, "cicimage": __version__,
-    }  # fmt: skip
-    write_json(PositionFolder(job.folder).receipt, receipt)
-    return receipt
-
-
 def _finished_stages(folder: PositionFolder, keys: Mapping[str, str]) -> list[str]:
     recorded = read_json(folder.stages) if folder.stages.exists() else {}
     done: list[str] = []
@@ -202,7 +124,7 @@ def _run_stages(
     if not path.exists():
         raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
     preflight(path, axes=job.file.files.axes, series=job.file.files.series)
-    with _open(job) as recording:
+    with job.open() as recording:
         setting = resolve(recording, job.file, path)
         write_json(folder.root / "setting.json", setting.as_dict())
         if "detect" not in done:
@@ -293,6 +215,9 @@ def _channel_names(setting: Setting) -> dict[str, str]:
 
 
 def _peak() -> int:
+    """Most memory this process held, bytes."""
+    if resource is None:
+        return int(psutil.Process().memory_info().peak_wset)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
@@ -315,6 +240,3 @@ class _Log:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
-
-
-__all__ = ["Job", "memory_need", "run_position", "settings_key", "write_failure"]

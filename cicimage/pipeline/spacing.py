@@ -7,7 +7,7 @@ from typing import cast
 import pandas as pd
 
 from cicimage.methods import GuestSegmenter, Scene, build
-from cicimage.pipeline.position import Job
+from cicimage.pipeline.job import Job
 from cicimage.pipeline.setting import resolve
 from cicimage.recording import open_recording
 from cicimage.tracking.spacing import Spacing, compare_spacing

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.figures.crops import EventCrops
+from cicimage.crops import EventCrops
 
 Answer = Literal["yes", "partly", "no", "unknown"]
 CropsOf = Callable[[str], EventCrops | Mapping[str, npt.NDArray[Any]] | None]

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from cicimage.crops import EventCrops
 from cicimage.errors import CicimageError
-from cicimage.figures.crops import EventCrops
 from cicimage.figures.filmstrip import clock, filmstrip, to_jpeg
 from cicimage.figures.source import Source, records, table_or_empty
 from cicimage.figures.words import ENDS, SCORES, listed, plural, printable

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from made_up_experiment import FRAME_H, N_FRAMES
 
-from cicimage.figures.crops import GUEST, HOST, EventCrops, Outline, choose_frames
+from cicimage.crops import GUEST, HOST, EventCrops, Outline, choose_frames
 
 
 def make_crops(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cicimage.figures.style import condition_colours, plain, wrapped
 from cicimage.figures.words import ESTIMANDS, number, printable, short
 
-MODULES = ("words", "style", "crops", "filmstrip", "curves", "flow", "quality", "superplot", "source")
+MODULES = ("words", "style", "filmstrip", "curves", "flow", "quality", "superplot", "source")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 
 import cv2
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cicimage.crops
+from cicimage.crops import GUEST, HOST
 from cicimage.errors import CicimageError
 from cicimage.figures import EventCrops, Outline, choose_frames, filmstrip, outlines_of, to_jpeg
-from cicimage.figures.crops import GUEST, HOST
 
 H, W, Z = 24, 32, 4
 
@@ -197,3 +199,7 @@ def test_jpeg_reads_back():
     strip = filmstrip(crops(outlines=(Outline(0, HOST, np.array([[0, 0], [5, 9], [9, 2]], np.float32)),)), tile_px=64)
     picture = cv2.imdecode(np.frombuffer(to_jpeg(strip.baked(), 90), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == strip.image.shape
+
+
+def test_examples_in_the_documentation():
+    assert doctest.testmod(cicimage.crops).failed == 0

@@ -1,0 +1,94 @@
+"""One position to be run: what it is made of, and by what it is known that something of it changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cicimage import __version__
+from cicimage.errors import CicimageError
+from cicimage.experiment import ExperimentFile, Position
+from cicimage.methods import Choice, available
+from cicimage.recording import Recording, open_recording
+from cicimage.store import PositionFolder, digest, fingerprint, write_json
+from cicimage.tables import SCHEMA_VERSION
+
+STAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "detect": ("illumination", "bleed_through", "drift", "segment_guest", "segment_host"),
+    "link": ("track_guest", "track_host"),
+    "judge": ("bleaching", "score"),
+}
+"""Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
+
+STAGE_VERSION: Final = {"detect": 1, "link": 1, "judge": 2}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One position to be run into its folder."""
+
+    key: str
+    position: Position
+    file: ExperimentFile
+    folder: Path
+
+    def open(self) -> Recording:
+        """Open its recording as the experiment file says."""
+        return open_recording(self.position.path, axes=self.file.files.axes, series=self.file.files.series)
+
+
+def settings_key(job: Job) -> str:
+    """Hash of the input and all settings: another key means that something is to be re-made."""
+    return stage_keys(job)["judge"]
+
+
+def stage_keys(job: Job) -> dict[str, str]:
+    """Hash of everything each stage depends on, the stage before it included."""
+    settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
+    settings["axes"], settings["series"] = job.file.files.axes, job.file.files.series
+    path = job.position.path
+    upstream = digest([SCHEMA_VERSION, settings, fingerprint(path) if path.exists() else "missing"])
+    keys = {}
+    for stage, steps in STAGES.items():
+        methods = [_method_key(step, job.file.choices()[step]) for step in steps]
+        own = job.position.time_zero_h if stage == "judge" else None
+        upstream = keys[stage] = digest([upstream, stage, STAGE_VERSION[stage], methods, own])
+    return keys
+
+
+def _method_key(step: str, choice: Choice) -> list[Any]:
+    if choice.method == "none":
+        return [step, "none"]
+    entry = available(step).get(choice.method)
+    version = entry.load().stage_version if entry is not None else None
+    read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files_named(choice.options)]
+    return [step, choice.method, dict(choice.options), version, *read]
+
+
+def _files_named(options: Mapping[str, Any]) -> list[Path]:
+    """Files that options name: what is in them counts, not what they are called."""
+    return [p for p in (Path(v) for v in options.values() if isinstance(v, str) and v) if p.is_file()]
+
+
+def memory_need(job: Job) -> int:
+    """Bytes a position needs at its peak: the libraries, and a few copies of one frame."""
+    base = 450 << 20
+    try:
+        with job.open() as recording:
+            s = recording.sizes
+            return base + s["C"] * s["Z"] * s["Y"] * s["X"] * 4 * 6
+    except (CicimageError, OSError):
+        return base
+
+
+def write_failure(job: Job, reason: str, kind: str, peak: int, seconds: float = 0.0) -> dict[str, Any]:
+    """Write the receipt of a failed position."""
+    receipt = {
+        "schema_version": SCHEMA_VERSION, "outcome": "failed", "kind": kind, "error": reason, "key": settings_key(job),
+        "seconds": round(seconds, 3), "peak_memory_bytes": peak, "cicimage": __version__,
+    }  # fmt: skip
+    write_json(PositionFolder(job.folder).receipt, receipt)
+    return receipt
