@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "fit": "re-fit the scorer from reviewed events",
     "simulate": "recordings with known truth",
     "evaluate": "accuracy of results against truth",
+    "export": "results as GEFF, Cell Tracking Challenge, TrackMate, napari tracks or RO-Crate",
     "plan": "power of the next experiment",
     "methods": "segmenters, trackers, scorers found, with their options",
 }

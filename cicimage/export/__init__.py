@@ -1,1 +1,1 @@
-"""Results in the formats other tools read."""
+"""Results in the formats of other programs, written with what the core brings: no further package is needed."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from cicimage.masks import Mask
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.rates import compute_rates
@@ -34,6 +35,8 @@ class Corrections:
         Corrections that do not fit these results, one sentence each.
     notes : tuple of str
         What a reader must know besides.
+    masks : mapping of str to mapping of (population, frame, label) to Mask or None
+        Masks by position that were drawn anew; None = erased.
     """
 
     whose: str = ""
@@ -41,6 +44,7 @@ class Corrections:
     excluded: Mapping[str, str] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    masks: Mapping[str, Mapping[tuple[str, int, int], Mask | None]] = field(default_factory=dict)
 
 
 NO_CORRECTIONS: Final = Corrections()

@@ -55,7 +55,8 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
         mine = [(n, edit) for n, edit in done if edit.position == key]
         for n, edit in mine:
             position.replay(n, edit)
-        tables[names[key]], masks[names[key]] = position.tables(), dict(position.draft.masks)
+        tables[names[key]] = position.tables()
+        masks[names[key]] = {(k.population, k.frame, k.label): m for k, m in position.draft.masks.items()}
         title = {n: edit.title for n, edit in mine}
         conflicts += [f"{key}, {title[n]}: {why}" for n, why in sorted(position.conflicts.items())]
         if position.excluded:

@@ -1,0 +1,145 @@
+"""What every export starts from: one position's cells over time, corrections laid over them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cicimage.errors import ResultsError
+from cicimage.masks import Mask
+from cicimage.pipeline.collect import Corrections
+from cicimage.pipeline.setting import Setting
+from cicimage.store import MaskFile, Results, read_json, read_table
+
+STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
+"""What is known of a guest in a frame, besides its place."""
+_UNSAFE: Final = re.compile(r"[^\w.+-]+")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Cells of one position over time.
+
+    Attributes
+    ----------
+    position, key : str
+        Name of the position, and its opaque name.
+    cells : pandas.DataFrame
+        Table ``cells``, sorted by population, cell and frame, with the guests' states (:data:`STATES`) beside; empty
+        states where a row is no guest.
+    sizes : mapping of str to int
+        T, C, Z, Y, X; C as far as channels are used.
+    um_per_px : float
+        Size of a pixel.
+    um_per_z : float or None
+        True focus step; None in 2D.
+    time_s : (T,) float64
+        Seconds of each frame on the movie's clock.
+    path : Path
+        The recording.
+    masks : callable
+        Masks of a frame and population as they are now, ascending by label.
+    """
+
+    position: str
+    key: str
+    cells: pd.DataFrame
+    sizes: Mapping[str, int]
+    um_per_px: float
+    um_per_z: float | None
+    time_s: npt.NDArray[np.float64]
+    path: Path
+    masks: Callable[[int, str], Sequence[Mask]]
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Populations that have cells."""
+        return tuple(dict.fromkeys(self.cells["population"]))
+
+    def of(self, population: str) -> pd.DataFrame:
+        """Rows of one population."""
+        return self.cells[self.cells["population"] == population].reset_index(drop=True)
+
+
+def load_tracked(results: Results, position: str, corrections: Corrections) -> Tracked:
+    """Read one finished position.
+
+    Raises
+    ------
+    ResultsError
+        It is not finished, or made by a version that kept less.
+    """
+    run = read_json(results.run)
+    key = run["positions"][position]
+    folder = results.position(key)
+    if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":
+        raise ResultsError(f"{position}: must be finished to be exported; run `cicimage run` again")
+    corrected = corrections.tables.get(position, {})
+    setting = Setting.from_dict(read_json(folder.root / "setting.json"))
+    cells, frames = (
+        corrected[name] if name in corrected else read_table(folder.table(name)) for name in ("cells", "frames")
+    )
+    stored, edited = MaskFile(folder.masks), corrections.masks.get(position, {})
+
+    def masks(frame: int, population: str) -> Sequence[Mask]:
+        found = {m.label: m for m in stored.masks(frame, population)}
+        for (of_population, of_frame, label), mask in edited.items():
+            if (of_population, of_frame) == (population, frame):
+                if mask is None:
+                    found.pop(label, None)
+                else:
+                    found[label] = mask
+        return [found[label] for label in sorted(found)]
+
+    return Tracked(
+        position=position, key=key, cells=_with_states(cells, frames),
+        sizes=_sizes(stored, setting, read_json(folder.receipt)["recording"]["sizes"]), um_per_px=setting.optics.um_per_px,
+        um_per_z=setting.optics.um_per_z, time_s=setting.time_s, path=Path(run["design"][position]["path"]),
+        masks=masks,
+    )  # fmt: skip
+
+
+def _sizes(stored: MaskFile, setting: Setting, said: Mapping[str, int]) -> dict[str, int]:
+    y, x = stored.shape
+    return {"T": len(setting.time_s), "C": len(setting.channels), "Z": said.get("Z", 1), "Y": y, "X": x}
+
+
+def _with_states(cells: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    states = frames.rename(columns={"guest_id": "cell_id"})[["frame", "cell_id", *STATES]]
+    joined = cells.merge(states, on=["frame", "cell_id"], how="left")
+    return joined.sort_values(["population", "cell_id", "frame"], kind="stable").reset_index(drop=True)
+
+
+def finished_positions(results: Results, corrections: Corrections) -> list[str]:
+    """Positions that are done and not excluded by a reviewer, in the experiment's order."""
+    found = []
+    for position, key in results.index().items():
+        receipt = results.position(key).receipt
+        if receipt.exists() and read_json(receipt)["outcome"] == "done" and position not in corrections.excluded:
+            found.append(position)
+    return found
+
+
+def file_names(keys: Mapping[str, str]) -> dict[str, str]:
+    """A file name for each position, safe on every system; those that would fall together get their key behind.
+
+    Parameters
+    ----------
+    keys : mapping of str to str
+        Opaque name by position.
+
+    Examples
+    --------
+    >>> file_names({"vehicle/A1_f1": "p0001", "+AMD: 1/A1": "p0002"})
+    {'vehicle/A1_f1': 'vehicle_A1_f1', '+AMD: 1/A1': '+AMD_1_A1'}
+    """
+    plain = {p: _UNSAFE.sub("_", p).lstrip(".-") or keys[p] for p in keys}
+    folded = [name.casefold() for name in plain.values()]
+    return {p: f"{n}_{keys[p]}" if folded.count(n.casefold()) > 1 else n for p, n in plain.items()}
