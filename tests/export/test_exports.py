@@ -12,6 +12,7 @@ from cicimage.export.ctc import number_tracks, paint
 from cicimage.export.graph import lineages, links, tracklets
 from cicimage.export.tracked import file_names, load_tracked
 from cicimage.masks import Mask
+from cicimage.recording.xml_tree import parse_xml
 from cicimage.review.answer import verdict_on
 from cicimage.review.queue import build_queue, load_ground
 from cicimage.review.results import corrected
@@ -135,14 +136,12 @@ def test_trackmate_is_read_by_a_reader_of_trackmate(results, tmp_path):
 def test_trackmate_escapes_what_xml_forbids(results, tmp_path):
     from dataclasses import replace
     from pathlib import Path
-    from xml.etree import ElementTree
-
     from cicimage.export.trackmate import write_trackmate
 
     tracked = load_tracked(results, "vehicle/A1_f1", corrected(results))
     odd = replace(tracked, path=Path('/data/<b>&"\x01.tif'))
     paths = write_trackmate(odd, tmp_path / "x")
-    (image,) = ElementTree.parse(paths[0]).getroot().iter("ImageData")
+    (image,) = parse_xml(paths[0].read_bytes(), "x").iter("ImageData")
     assert image.get("filename") == '<b>&"?.tif'
 
 
