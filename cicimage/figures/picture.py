@@ -11,6 +11,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 
 from cicimage.figures.words import printable
@@ -70,11 +71,17 @@ class Picture:
 
 
 def _raw_svg(figure: Figure) -> str:
-    buffer = io.StringIO()
+    """What `savefig` writes, without its first pass over everything, which only looks for the size."""
+    buffer, dpi = io.StringIO(), figure.dpi
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cicimage"}), warnings.catch_warnings():
         # A name in Chinese is drawn by the browser's fonts; matplotlib only measures it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.set_dpi(72)
+        width, height = figure.get_size_inches() * 72
+        renderer = RendererSVG(width, height, buffer, image_dpi=72, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        figure.draw(renderer)
+        renderer.finalize()  # type: ignore[no-untyped-call]
+        figure.set_dpi(dpi)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from cicimage.figures.layout import GridLayout
 from cicimage.figures.words import short
 
 INK: Final = "#1d2730"
@@ -73,8 +73,7 @@ def wrapped(name: object, room: int) -> str:
 
 def canvas(width_in: float, height_in: float) -> Figure:
     """An empty figure; 10 in is the width of the report's page."""
-    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.04)
-    return Figure(figsize=(width_in, height_in), layout=layout, facecolor=PAPER)
+    return Figure(figsize=(width_in, height_in), layout=GridLayout(), facecolor=PAPER)
 
 
 def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", grid: str = "y") -> None:
@@ -88,7 +87,8 @@ def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", gr
     ax.set_xlabel(x_label, fontsize=9.5, color=MUTED, labelpad=5)
     ax.set_ylabel(y_label, fontsize=9.5, color=MUTED, labelpad=6)
     if title:
-        ax.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=8)
+        # `y` given: matplotlib need not look for ticks on top to put the title over
+        ax.set_title(title, loc="left", y=1.0, fontsize=10.5, color=INK, fontweight="bold", pad=8)
     ax.set_axisbelow(True)
     if grid in ("x", "y"):
         ax.grid(axis="x" if grid == "x" else "y", color=RULE, linewidth=0.7)

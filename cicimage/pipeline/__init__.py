@@ -1,5 +1,4 @@
-"""The only place that knows the order of the steps."""
+"""The only place that knows the order of the steps.
 
-from cicimage.pipeline.position import Job, run_position
-
-__all__ = ["Job", "run_position"]
+``position`` runs them; it is not imported here, so that `cicimage report` does without the image libraries.
+"""

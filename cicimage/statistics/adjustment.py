@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from cicimage.statistics.quantiles import chi2_quantile, normal_below, normal_quantile
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,10 +52,10 @@ def dunnett_tail(t: float, contrasts: int, df: int) -> float:
     Dunnett CW (1955), JASA 50:1096: given the control's mean and the SD, contrasts are independent, so the integral is
     over these two (Gauss-Hermite and Gauss-Laguerre quadrature in disguise: both by quantile midpoints, 400 x 200).
     """
-    z = stats.norm.ppf((np.arange(400) + 0.5) / 400)[:, None]
-    s = np.sqrt(stats.chi2.ppf((np.arange(200) + 0.5) / 200, df) / df)[None, :]
+    z = normal_quantile((np.arange(400) + 0.5) / 400)[:, None]
+    s = np.sqrt(chi2_quantile((np.arange(200) + 0.5) / 200, df) / df)[None, :]
     reach = abs(t) * s * np.sqrt(2.0)
-    inner = stats.norm.cdf(z + reach) - stats.norm.cdf(z - reach)
+    inner = normal_below(z + reach) - normal_below(z - reach)
     return float(1.0 - (inner**contrasts).mean())
 
 

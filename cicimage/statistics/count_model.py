@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from cicimage.statistics.count_kernels import fit_profile
+from cicimage.statistics.quantiles import t_quantile, t_two_sided
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def cutoff(n: int, level: float = 0.95) -> float:
     >>> round(cutoff(100000), 2)  # chi-square(1) with many donors
     3.84
     """
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1))
+    t = t_quantile(0.5 + level / 2, n - 1)
     return n * math.log1p(t * t / (n - 1))
 
 
@@ -183,7 +183,7 @@ def profile_log_odds(
         1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
     )
     t = math.sqrt((g - 1) * math.expm1(min(drop / g, 700.0)))
-    return ProfileFit(_exp(b), _exp(low), _exp(high), float(2 * stats.t.sf(t, g - 1)), tau, g)
+    return ProfileFit(_exp(b), _exp(low), _exp(high), t_two_sided(t, g - 1), tau, g)
 
 
 def _taus(tau_max: float) -> FloatArray:

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
 
 from cicimage.errors import CicimageError
+from cicimage.statistics.quantiles import chi2_quantile, normal_quantile
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -113,7 +113,7 @@ def fit_cox(
     null = _penalised(*_value_info(at(np.zeros(p))), firth)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(np.diag(np.linalg.pinv(info)))
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(normal_quantile(0.5 + level / 2))
     low, high = coef - z * error, coef + z * error
     if firth:
         low, high = _profile_limits(at, coef, loglik, level)
@@ -214,6 +214,8 @@ def _maximise(
 
 
 def _nelder_mead(function: Callable[[FloatArray], float], start: FloatArray) -> tuple[FloatArray, float]:
+    from scipy import optimize  # slow to import, and only several covariates need it
+
     options: Any = {"xatol": 1e-9, "fatol": 1e-11, "maxiter": 4000}
     found = optimize.minimize(function, start, method="Nelder-Mead", options=options)
     return np.asarray(found.x, np.float64), float(found.fun)
@@ -223,7 +225,9 @@ def _profile_limits(
     at: Callable[[FloatArray], tuple[float, FloatArray, FloatArray]], coef: FloatArray, top: float, level: float
 ) -> tuple[FloatArray, FloatArray]:
     """Limits where twice the penalised likelihood, maximal over the other coefficients, drops by chi-square(1)."""
-    p, cut = len(coef), float(stats.chi2.ppf(level, 1))
+    from scipy import optimize
+
+    p, cut = len(coef), float(chi2_quantile(level, 1))
     low, high = np.full(p, -np.inf), np.full(p, np.inf)
 
     def drop(value: float, j: int) -> float:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.first_entry import STATES as ENTRY_STATES
 from cicimage.statistics.first_entry import first_entry_records
 from cicimage.statistics.multistate import Occupation, aalen_johansen, band_factor
+from cicimage.statistics.quantiles import normal_quantile, t_quantile
 from cicimage.statistics.residence import STATES as STAY_STATES
 from cicimage.statistics.residence import stays
 from cicimage.statistics.spells import in_order, spells
@@ -80,12 +80,12 @@ def _condition(
     n = int(known.nunique()) if known is not None else 0
     if n >= 2 and known is not None:
         rows, cluster = rows.loc[known.index], known
-        note, factor = "", float(stats.t.ppf(0.5 + level / 2, n - 1)) * np.sqrt(n / (n - 1))
+        note, factor = "", t_quantile(0.5 + level / 2, n - 1) * np.sqrt(n / (n - 1))
     else:
         cluster = rows["position"].astype(str) + "/" + rows["guest_id"].astype(str)
         said = "unknown" if unit == "none" else f"{n}"
         note = f"limits hold the spread between guests only: n of {'donor' if unit == 'none' else unit}s is {said}"
-        factor = float(stats.norm.ppf(0.5 + level / 2))
+        factor = float(normal_quantile(0.5 + level / 2))
     fit = _fit(rows, states, initial, cluster)
     yield _long(curve, condition, "", fit, factor, note, level)
     if n >= 2 and known is not None and unit == "donor":
@@ -114,7 +114,7 @@ def _long(
             continue
         band = np.nan
         if np.isfinite(factor) and fit.influence is not None:
-            band = factor * band_factor(fit, k, level) / float(stats.norm.ppf(0.5 + level / 2))
+            band = factor * band_factor(fit, k, level) / float(normal_quantile(0.5 + level / 2))
         low, high = _limits(fit.estimate[:, k], fit.std_error[:, k], factor)
         band_low, band_high = _limits(fit.estimate[:, k], fit.std_error[:, k], band)
         block = pd.DataFrame({

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.intervals import log_t_interval, poisson_interval
+from cicimage.statistics.quantiles import t_quantile
 from cicimage.tables import DOSE_FITS, DOSE_RESPONSE, conform
 
 FloatArray = npt.NDArray[np.float64]
@@ -91,6 +91,8 @@ def fit_dose_response(
     CicimageError
         Fewer than four doses.
     """
+    from scipy import optimize  # slow to import, and few experiments have doses
+
     x, y = np.asarray(dose, np.float64), np.asarray(log_rate, np.float64)
     n_doses = len(np.unique(x))
     if n_doses < MIN_DOSES:
@@ -144,7 +146,7 @@ def _profile_limits(
 ) -> tuple[float, float]:
     if df < 1:
         return np.nan, np.nan
-    cut = sse * (1 + float(stats.t.ppf(0.5 + level / 2, df)) ** 2 / df)
+    cut = sse * (1 + t_quantile(0.5 + level / 2, df) ** 2 / df)
     limits = []
     for side, edge in ((grid < centre, 0.0), (grid > centre, np.inf)):
         xs = np.r_[centre, grid[side][::-1] if edge == 0.0 else grid[side]]

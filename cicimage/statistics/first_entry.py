@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from cicimage.statistics.multistate import Occupation, aalen_johansen
+from cicimage.statistics.quantiles import normal_quantile
 from cicimage.statistics.spells import possible_entries
 from cicimage.statistics.tallies import counted_events
 
@@ -142,7 +142,7 @@ def loglog_limits(p: float, se: float, level: float = 0.95) -> tuple[float, floa
     """Pointwise limits of a probability on the log(-log(1 - p)) scale, always within 0 and 1."""
     if not 0.0 < p < 1.0 or se <= 0:
         return p, p
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(normal_quantile(0.5 + level / 2))
     q = 1.0 - p
     half = z * se / (q * abs(np.log(q)))
     centre = np.log(-np.log(q))

@@ -21,7 +21,7 @@ def host_time(hosts: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
         counts in whatever state it is. Ever having held a guest is no group: a host must live long enough to hold one.
     """
     key = ["position", "host_id"]
-    out = hosts[[*key, "hours", "death_frame"]].copy()
+    out = hosts[[*key, "hours", "first_frame", "death_frame"]].copy()
     inside = frames.loc[(frames["location"] == "inside") & (frames["host_id"] > 0), [*key, "frame"]].drop_duplicates()
     clock = frames[["position", "frame", "time_h"]].drop_duplicates(["position", "frame"])
     clock = clock.sort_values(["position", "frame"], kind="stable")
@@ -36,7 +36,7 @@ def host_time(hosts: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     hours = np.minimum(with_guest.reindex(index).fillna(0.0).to_numpy(np.float64), out["hours"].to_numpy(np.float64))
     at_death = held[(held["death_frame"] - held["frame"]).isin((0.0, 1.0))]
     with_at_death = index.isin(pd.MultiIndex.from_frame(at_death[key]))
-    died = out["death_frame"].notna().to_numpy(bool)
+    died = (out["death_frame"] > out["first_frame"]).to_numpy(bool)  # dead when first seen is no death watched
     return pd.DataFrame({
         "position": out["position"], "host_id": out["host_id"], "hours_with": hours,
         "hours_without": out["hours"].to_numpy(np.float64) - hours, "died_with": died & with_at_death,

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.statistics.cox import check_covariate, fit_cox
+from cicimage.statistics.cox import check_covariate
 from cicimage.statistics.design import Unit, join_notes
-from cicimage.statistics.risk_tables import RiskTables, efron_log_ratio, hazard_over_units
+from cicimage.statistics.risk_tables import RiskTables, efron_log_ratio, firth_log_ratio, hazard_over_units
 from cicimage.statistics.spells import in_order
 
 MAX_UNKNOWN_SHARE = 0.1
@@ -222,8 +222,8 @@ def _estimate(rows: pd.DataFrame) -> float:
 
 
 def _firth(rows: pd.DataFrame) -> float:
-    fit = fit_cox(rows["start_h"], rows["stop_h"], rows["died"], rows["inside"], strata=rows["unit"], firth=True)
-    return float(np.exp(fit.coef[0]))
+    table = death_tables(rows).informative()
+    return float(np.exp(firth_log_ratio(table.n_inside, table.n_outside, table.d_inside, table.d)))
 
 
 def landmark_ratio(rows: pd.DataFrame, at_h: float | None = None) -> tuple[float, float]:

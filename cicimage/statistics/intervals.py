@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from cicimage.statistics.quantiles import beta_quantile, gamma_quantile, t_quantile, t_two_sided
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,8 +55,8 @@ def poisson_interval(events: float, exposure: float, level: float = 0.95, disper
         return Interval(np.nan, np.nan, np.nan, name)
     alpha = 1.0 - level
     k = events / dispersion
-    low = 0.0 if events <= 0 else float(stats.gamma.ppf(alpha / 2, k))
-    high = float(stats.gamma.ppf(1 - alpha / 2, k + 1.0))
+    low = 0.0 if events <= 0 else gamma_quantile(alpha / 2, k)
+    high = gamma_quantile(1 - alpha / 2, k + 1.0)
     return Interval(events / exposure, low * dispersion / exposure, high * dispersion / exposure, name)
 
 
@@ -74,8 +75,8 @@ def binomial_interval(successes: float, trials: float, level: float = 0.95) -> I
     if not trials > 0:
         return Interval(np.nan, np.nan, np.nan, "exact binomial")
     alpha, misses = 1.0 - level, trials - successes
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(alpha / 2, successes, misses + 1))
-    high = 1.0 if misses <= 0 else float(stats.beta.ppf(1 - alpha / 2, successes + 1, misses))
+    low = 0.0 if successes <= 0 else beta_quantile(alpha / 2, successes, misses + 1)
+    high = 1.0 if misses <= 0 else beta_quantile(1 - alpha / 2, successes + 1, misses)
     return Interval(successes / trials, low, high, "exact binomial")
 
 
@@ -96,10 +97,10 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float
     if n < 2:
         return mean, np.nan, np.nan, np.nan
     se = float(x.std(ddof=1) / np.sqrt(n))
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * se
+    half = t_quantile(0.5 + level / 2, n - 1) * se
     if se == 0:
         return mean, mean, mean, np.nan
-    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / se, n - 1))
+    return mean, mean - half, mean + half, t_two_sided(mean / se, n - 1)
 
 
 def too_alike(logs: npt.ArrayLike, counting_variance: npt.ArrayLike) -> bool:

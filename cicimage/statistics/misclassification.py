@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.design import join_notes
@@ -176,6 +175,8 @@ def differential_error(
     Wilenski 1940, Biometrika 31:313). A test that finds nothing in a small sample proves nothing: the note has the
     numbers.
     """
+    from scipy import stats  # slow to import, and few reports need it
+
     a, b = condition, reference
     table = np.array([[e.real_events, e.reviewed_events - e.real_events] for e in (a, b)])
     p_ppv = float(stats.fisher_exact(table)[1]) if min(a.reviewed_events, b.reviewed_events) else np.nan

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from cicimage.errors import CicimageError
+from cicimage.statistics.quantiles import normal_quantile
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -251,7 +251,7 @@ def band_factor(fit: Occupation, state: int, level: float = 0.95, *, draws: int 
         return float("nan")
     scaled = fit.influence[moved, :, state] / fit.std_error[moved, state][:, None]
     normal = np.random.default_rng(seed).standard_normal((scaled.shape[1], draws))
-    one_time = float(stats.norm.ppf(0.5 + level / 2))
+    one_time = float(normal_quantile(0.5 + level / 2))
     return max(one_time, float(np.quantile(np.abs(scaled @ normal).max(axis=0), level)))
 
 

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import complete_layout, join_notes, unit_of_replication
+from cicimage.statistics.quantiles import chi2_quantile, t_quantile
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ class Variation:
         Browne RH (1995), Stat Med 14:1933: planning from a pilot's upper limit keeps the power promised.
         """
         df = max(self.n_pairs - 1, 0) + PRIOR_DF
-        return replace(self, sd_interaction=self.sd_interaction * float(np.sqrt(df / stats.chi2.ppf(1 - level, df))))
+        return replace(self, sd_interaction=self.sd_interaction * float(np.sqrt(df / chi2_quantile(1 - level, df))))
 
 
 def estimate_variation(
@@ -262,7 +262,7 @@ def _power(
     logs = np.log(y[by_t, :, 1] / y[by_t, :, 0])
     if len(logs):
         error = logs.std(axis=1, ddof=1) / np.sqrt(g)
-        found[by_t] = np.abs(logs.mean(axis=1)) > stats.t.ppf(0.5 + level / 2, g - 1) * error
+        found[by_t] = np.abs(logs.mean(axis=1)) > t_quantile(0.5 + level / 2, g - 1) * error
     few = np.flatnonzero(~by_t)
     fitted = few[:MOST_COUNT_FITS]
     hits = np.array([_count_test(y[i], level) for i in fitted], dtype=np.float64)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.design import complete_layout, unit_of_replication
+from cicimage.statistics.quantiles import t_quantile, t_two_sided
 from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.statistics.tallies import counted_events
 
@@ -95,7 +95,7 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
         alpha = (1 - level) / 2
         limits = float(np.quantile(low, alpha, method="lower")), float(np.quantile(high, 1 - alpha, method="higher"))
         return PooledRatio(float(np.median(ratio)), *limits, np.nan, np.nan, m, "quantiles over draws")
-    t = float(stats.t.ppf(0.5 + level / 2, n - 1))
+    t = t_quantile(0.5 + level / 2, n - 1)
     within = float(np.mean(((np.log(high) - np.log(low)) / (2 * t)) ** 2))
     between = float(np.var(np.log(ratio), ddof=1))
     extra = (1 + 1 / m) * between
@@ -105,8 +105,8 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
     df_obs = n / (n + 2) * (n - 1) * (1 - share)
     df = 1 / (1 / df_old + 1 / df_obs) if share > 0 else float(n - 1)
     centre, error = float(np.mean(np.log(ratio))), float(np.sqrt(total))
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * error
-    p = float(2 * stats.t.sf(abs(centre) / error, df)) if error > 0 else np.nan
+    half = t_quantile(0.5 + level / 2, df) * error
+    p = t_two_sided(centre / error, df) if error > 0 else np.nan
     return PooledRatio(
         float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)), p, share, m,
         f"Rubin's rules over {m} draws, t({df:.1f})",

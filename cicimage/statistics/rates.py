@@ -250,7 +250,7 @@ class _Study:
             mean, low, high, _ = t_interval(np.log(-np.log1p(-shares)), self.level)
             back = [float(-np.expm1(-np.exp(v))) for v in (mean, low, high)]
             method = f"Aalen-Johansen per {self.unit}, t on log(-log) of {len(shares)}"
-            return row | _limits(Interval(back[0], back[1], back[2], method)), note
+            return _rescaled_incidence(row, back[0]) | _limits(Interval(back[0], back[1], back[2], method)), note
         return row, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
 
 
@@ -285,6 +285,16 @@ def _rescaled(row: dict[str, object]) -> dict[str, object]:
         return row
     factor = estimate / (events / size)
     return row | {name: float(str(row[name])) * factor for name in ("bound_low", "bound_high")}
+
+
+def _rescaled_incidence(row: dict[str, object], estimate: float) -> dict[str, object]:
+    """The same for an incidence, whose scale is the cumulative hazard -log(1 - p)."""
+    pooled = float(str(row["estimate"]))
+    if not (0 < pooled < 1 and 0 < estimate < 1):
+        return row
+    factor = np.log1p(-estimate) / np.log1p(-pooled)
+    bounds = {name: min(float(str(row[name])), 1.0) for name in ("bound_low", "bound_high")}
+    return row | {n: float(-np.expm1(factor * np.log1p(-b))) if b < 1 else b for n, b in bounds.items()}
 
 
 def _ratio(a: float, b: float) -> float:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import Unit, join_notes
 from cicimage.statistics.gee import gee_ratio
 from cicimage.statistics.intervals import t_interval, too_alike
+from cicimage.statistics.quantiles import t_quantile, t_two_sided
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -173,8 +173,8 @@ def unpaired_ratio(
         difference = float(logs[0].mean() - logs[1].mean())
         variance = sum(float(((v - v.mean()) ** 2).sum()) for v in logs) / (n - 2)
         error = float(np.sqrt(variance * (1 / len(logs[0]) + 1 / len(logs[1]))))
-        half = float(stats.t.ppf(0.5 + level / 2, n - 2)) * error
-        p = float(2 * stats.t.sf(abs(difference) / error, n - 2)) if error > 0 else np.nan
+        half = t_quantile(0.5 + level / 2, n - 2) * error
+        p = t_two_sided(difference / error, n - 2) if error > 0 else np.nan
         ratio, low, high = (float(np.exp(v)) for v in (difference, difference - half, difference + half))
         return Comparison(
             ratio, low, high, p, unit, n, f"t({n - 2}) on unpaired log rates", inhibition(ratio, low, high)

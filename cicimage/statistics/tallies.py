@@ -200,7 +200,7 @@ def _stays(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
 def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, frames: pd.DataFrame) -> None:
     hours_in, hours_out = count.number(guests, "hours_inside_alive"), count.number(guests, "hours_outside_alive")
     unresolved = count.number(guests, "hours_unresolved")
-    dead = guests[guests["death_frame"].notna()]
+    dead = guests[_seen_to_die(guests)]
     lost = guests[(guests["end_reason"] == "track_lost") & guests["death_frame"].isna()]
     lost = lost.merge(last_states(frames), on=["position", "guest_id"], how="left")
     lost_at = lost["location"].fillna("free").astype(object)
@@ -220,9 +220,14 @@ def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFra
         )  # fmt: skip
 
 
+def _seen_to_die(cells: pd.DataFrame) -> pd.Series:
+    """Died while watched: who was dead when first seen gave no time at risk, so its death counts nowhere."""
+    return cells["death_frame"].notna() & (cells["death_frame"] > cells["first_frame"])
+
+
 def _hosts(count: _Counter, hosts: pd.DataFrame, frames: pd.DataFrame) -> None:
     n = count.number(hosts)
-    died = count.number(hosts[hosts["death_frame"].notna()])
+    died = count.number(hosts[_seen_to_die(hosts)])
     count.add("host_death_rate_per_h", died, count.number(hosts, "hours"), n_hosts=n)
     split = host_time(hosts, frames)
     for side in ("with", "without"):

@@ -25,9 +25,9 @@ def since_time_zero(
     Returns
     -------
     events, guests, frames : pandas.DataFrame
-        Unchanged where no frame is earlier than time zero. Otherwise frames from time zero on, hours of the guests
-        counted again over them (a frame stands for half the step before and half the step after it), guests without
-        frames left out, entries before time zero marked prevalent, events ended before it left out.
+        Unchanged where no frame is earlier than time zero. Otherwise frames from time zero on; hours and first frames
+        of the guests counted again over them (a frame stands for half the step before and half the step after it),
+        guests without frames left out; entries before time zero marked prevalent, events ended before it left out.
     """
     if frames.empty or not (frames["time_h"] < 0).any():
         return events, guests, frames
@@ -37,6 +37,9 @@ def since_time_zero(
     new_guests = guests[pd.MultiIndex.from_frame(guests[key]).isin(hours.index)].reset_index(drop=True)
     new_hours = hours.loc[pd.MultiIndex.from_frame(new_guests[key])].reset_index(drop=True)
     new_guests = new_guests.assign(**{str(name): new_hours[name] for name in new_hours})
+    # who died before time zero is then dead when first seen
+    begun = kept.groupby(key)["frame"].min().loc[pd.MultiIndex.from_frame(new_guests[key])]
+    new_guests = new_guests.assign(first_frame=begun.to_numpy(np.int64))
     first = kept.groupby("position")["frame"].min()
     begins = events["position"].map(first)
     alive = events[begins.notna() & (events["end_frame"] >= begins)]

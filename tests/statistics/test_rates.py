@@ -2,6 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cicimage import tables
 from cicimage.errors import CicimageError
@@ -255,3 +257,33 @@ def test_relabelled_guests_and_shuffled_rows_change_nothing():
     ordered = other.sort_values(["position", "guest_id", "frame"])
     b, _ = compute_rates(events_of(ordered), guests_of(ordered), hosts_of([], [], 1.0), other, layout)
     pd.testing.assert_frame_equal(a, b)
+
+
+@pytest.mark.parametrize("place", ["x", "X"])
+def test_a_guest_dead_when_first_seen_is_no_death_watched(place):
+    rates, _ = _rates({"p": [f"  {place * 8}", ".....xxxxx", "IIIIIIXXXX"]}, {"p": ("v", "")})
+    assert _row(rates, "death_rate_outside_per_h")["events"] == 1
+    assert _row(rates, "death_rate_inside_per_h")["events"] == 1
+
+
+def test_a_death_before_time_zero_is_none():
+    frames = frames_of({"p": ["..xxxxxxxx", ".......xxx"]}, start_h=-4.0)
+    rates, _ = compute_rates(
+        events_of(frames), guests_of(frames), hosts_of([], [], 1.0), frames, layout_of({"p": ("v", "")})
+    )
+    assert _row(rates, "death_rate_outside_per_h")["events"] == 1
+
+
+_LETTER = st.sampled_from("..aeIIII?x")
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.lists(st.lists(_LETTER, min_size=8, max_size=8), min_size=3, max_size=6), min_size=3, max_size=3))
+def test_an_estimate_never_lies_outside_what_was_left_open(drawn):
+    lines = {f"v{d}": ["".join(line).partition("x")[0] for line in guests] for d, guests in enumerate(drawn)}
+    lines = {p: [f"{line}{'x' * (8 - len(line))}" for line in guests] for p, guests in lines.items()}
+    rates, _ = _rates(lines, DONORS)
+    known = rates[(rates["events"] > 0) & rates[["estimate", "bound_low", "bound_high"]].notna().all(axis=1)]
+    slack = 1e-9 + 1e-6 * known["estimate"]
+    assert (known["estimate"] >= known[["bound_low", "bound_high"]].min(axis=1) - slack).all()
+    assert (known["estimate"] <= known[["bound_low", "bound_high"]].max(axis=1) + slack).all()
