@@ -101,7 +101,8 @@ def load_tracked(results: Results, position: str, corrections: Corrections) -> T
     return Tracked(
         position=position, key=key, cells=_with_states(cells, frames),
         sizes=_sizes(stored, setting, read_json(folder.receipt)["recording"]["sizes"]),
-        um_per_px=setting.optics.um_per_px, um_per_z=setting.optics.um_per_z, time_s=setting.time_s, path=Path(run["design"][position]["path"]),
+        um_per_px=setting.optics.um_per_px, um_per_z=setting.optics.um_per_z,
+        time_s=setting.time_s, path=Path(run["design"][position]["path"]),
         masks=masks,
     )  # fmt: skip
 

@@ -136,6 +136,7 @@ def test_trackmate_is_read_by_a_reader_of_trackmate(results, tmp_path):
 def test_trackmate_escapes_what_xml_forbids(results, tmp_path):
     from dataclasses import replace
     from pathlib import Path
+
     from cicimage.export.trackmate import write_trackmate
 
     tracked = load_tracked(results, "vehicle/A1_f1", corrected(results))
