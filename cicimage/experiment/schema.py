@@ -188,7 +188,7 @@ DEFAULT_METHODS: Final[Mapping[str, Choice]] = {
     "segment_host": Choice("threshold"),
     "track_guest": Choice("assignment"),
     "track_host": Choice("overlap"),
-    "score": Choice("hysteresis"),
+    "score": Choice("markov"),
 }
 SWITCHABLE: Final = ("illumination", "bleed_through", "bleaching", "drift")
 
