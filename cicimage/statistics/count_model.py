@@ -34,9 +34,11 @@ _B_LIMIT = 18.0
 
 
 FEW_UNITS = 5
-"""Below this many units the profile likelihood is conservative: 98-99.9 % where 95 % is asked."""
-WIDE_TAU = 0.8
-"""Above this spread six and more units get limits that hold 92-94 % where 95 % is asked."""
+"""Below this many units the profile likelihood is conservative: 96-99.9 % where 95 % is asked."""
+WIDENED = 1.12
+"""From :data:`FEW_UNITS` on the drop asked is this many times larger: counts of 0-3 per unit tell less of the spread
+between units than logarithms of large counts do, and without it limits held 92-94 % where units differ widely (by
+simulation, benchmarks/results/statistics.md; the factor of a Bartlett correction, found by experiment)."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,26 @@ class ProfileFit:
         """What simulation says of limits like these (benchmarks/results/statistics.md); empty where they hold."""
         if 2 <= self.n < FEW_UNITS:
             return f"conservative with {self.n} {unit}s"
-        if self.tau > WIDE_TAU:
-            return f"{unit}s differ widely (SD {self.tau:.1f} of the log ratio): limits hold 92-94 %"
         return ""
 
 
 def cutoff(n: int, level: float = 0.95) -> float:
     """Drop of twice the profile log-likelihood at the limit of a t interval with n - 1 degrees of freedom.
 
+    From :data:`FEW_UNITS` units on it is widened by :data:`WIDENED`.
+
     Examples
     --------
-    >>> round(cutoff(100000), 2)  # chi-square(1) with many donors
-    3.84
+    >>> round(cutoff(3), 2), round(cutoff(100000) / WIDENED, 2)  # chi-square(1) with many donors
+    (6.98, 3.84)
     """
     t = t_quantile(0.5 + level / 2, n - 1)
-    return n * math.log1p(t * t / (n - 1))
+    return widening(n) * n * math.log1p(t * t / (n - 1))
+
+
+def widening(n: int) -> float:
+    """Factor of the drop for this many units."""
+    return WIDENED if n >= FEW_UNITS else 1.0
 
 
 def _nodes() -> tuple[FloatArray, FloatArray]:
@@ -182,7 +189,7 @@ def profile_log_odds(
     b, low, high, drop, tau = fit_profile(
         1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
     )
-    t = math.sqrt((g - 1) * math.expm1(min(drop / g, 700.0)))
+    t = math.sqrt((g - 1) * math.expm1(min(drop / (g * widening(g)), 700.0)))
     return ProfileFit(_exp(b), _exp(low), _exp(high), t_two_sided(t, g - 1), tau, g)
 
 
