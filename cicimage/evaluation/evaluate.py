@@ -130,6 +130,16 @@ def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = N
     return Evaluation(tables, about)
 
 
+def judged_states(measured: Measured, truth: Truth, parameters: Parameters | None = None) -> pd.DataFrame:
+    """Frames of the positions both sides have, side by side, those that count in measures of inside.
+
+    See :func:`cicimage.evaluation.states.label_states` for the columns.
+    """
+    truth, measured = _only(truth, measured, shared_positions(truth, measured))
+    states = _states(measured, truth, parameters or Parameters())
+    return states[states["judged"]]
+
+
 def side_by_side(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
     """Scores of several runs next to each other: group, metric, condition, one column a run, n of each.
 
