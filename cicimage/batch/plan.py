@@ -66,8 +66,19 @@ class Plan:
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_batch(experiment: Experiment, out: Path, *, force: bool = False) -> Batch:
-    """Make or reopen the results folder and write run.json.
+def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write: bool = True) -> Batch:
+    """Look at the results folder, and make it with its run.json.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What is to be run.
+    out : Path
+        The results folder, new or one to go on with.
+    force : bool
+        Use it though it holds something else.
+    write : bool
+        False to look only: another run may hold the folder, and what it wrote is not to be changed.
 
     Raises
     ------
@@ -78,13 +89,20 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False) -> Bat
     names = [p.position for p in experiment.positions]
     known = _known_positions(results, names, force=force)
     keys = assign_keys(known, names)
-    results.root.mkdir(parents=True, exist_ok=True)
-    write_json(results.run, _run_json(experiment, keys))
     jobs = tuple(
         Job(key=keys[p.position], position=p, file=experiment.file, folder=results.position(keys[p.position]).root)
         for p in experiment.positions
     )
-    return Batch(results, experiment, jobs)
+    batch = Batch(results, experiment, jobs)
+    if write:
+        write_run(batch)
+    return batch
+
+
+def write_run(batch: Batch) -> None:
+    """Write run.json: versions, the resolved configuration, the positions and their opaque names."""
+    keys = {j.position.position: j.key for j in batch.jobs}
+    write_json(batch.results.run, _run_json(batch.experiment, keys))
 
 
 def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:

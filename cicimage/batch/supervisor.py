@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -37,6 +37,7 @@ Report = Callable[[str, str, int, int], None]
 
 _ORPHANS_END_WITHIN_S: Final = 5.0
 """Longest time the process of a killed run may hold its position; it ends at the next gap between two kernels."""
+HELD: Final = "another run holds it; wait for that one to end or choose another folder with -o"
 _HELD_BY_ANOTHER: Final = 75
 """Exit code of a process that found its position held by another run, which writes the outcome (EX_TEMPFAIL)."""
 
@@ -115,7 +116,7 @@ def run_batch(
         for r in running:
             r.process.join(5)
         raise
-    return _outcome(batch, held, disk_full)
+    return outcome_of(batch, dict.fromkeys(held, HELD), disk_full)
 
 
 def _fits(job: Job, running: list[_Running]) -> bool:
@@ -232,14 +233,25 @@ def _resident(pid: int | None) -> int:
         return 0
 
 
-def _outcome(batch: Batch, held: set[str], disk_full: bool) -> Outcome:
+def outcome_of(batch: Batch, refused: Mapping[str, str], disk_full: bool) -> Outcome:
+    """What the receipts say of every position.
+
+    Parameters
+    ----------
+    batch : Batch
+        The experiment.
+    refused : mapping of str to str
+        Reason by position that could not be taken up and has no receipt of its own.
+    disk_full : bool
+        A disk ran full.
+    """
     states, reasons = dict[str, str](), dict[str, str]()
     for j in batch.jobs:
         name = j.position.position
         states[name] = state_of(j)
-        if states[name] != "done" and name in held:
+        if states[name] != "done" and name in refused:
             states[name] = "failed"
-            reasons[name] = "another run holds it; wait for that one to end or choose another folder with -o"
+            reasons[name] = refused[name]
         elif states[name] == "failed":
             reasons[name] = str(read_json(j.folder / "receipt.json").get("error", ""))
     by = {s: tuple(n for n, v in states.items() if v == s) for s in ("done", "failed", "waiting")}

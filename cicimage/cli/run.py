@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cicimage.cli.progress import Progress
+from cicimage.errors import ConfigurationError
 from cicimage.forks import process_context
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ SHOWN: Final = 3
     "-o", "--out", required=True, type=click.Path(path_type=Path), help="Results folder; resumed if it is there."
 )
 @click.option("--workers", type=click.IntRange(1), default=None, help="Positions at a time [default: usable cores].")
+@click.option("--dask", metavar="ADDRESS", default=None, help="Run on the workers of this dask.distributed scheduler.")
 @click.option("--only", multiple=True, metavar="POSITION", help="Run just this position; may be given again.")
 @click.option(
     "--task-index", type=int, default=None, help="Run just the position of this 0-based index (cluster arrays)."
@@ -44,11 +47,12 @@ SHOWN: Final = 3
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
     """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder)."""
-    if not options["dry_run"]:
+    _check_engine(options)
+    if not options["dry_run"] and options["dask"] is None:
         process_context()  # it loads the image libraries while this process loads its own
-    from cicimage.batch import open_batch, run_batch
-    from cicimage.batch.plan import plan
-    from cicimage.batch.supervisor import folder_lock, usable_cores
+    from cicimage.batch import open_batch
+    from cicimage.batch.plan import plan, write_run
+    from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
     from cicimage.store import lock
 
@@ -59,7 +63,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
             "experiment.reference": options["reference"], "files.series": options["series"],
         },
     )  # fmt: skip
-    batch = open_batch(loaded, out, force=options["force"])
+    batch = open_batch(loaded, out, force=options["force"], write=False)
     chosen = plan(batch, only=options["only"], retry_failed=options["retry_failed"], task_index=options["task_index"])
     if options["dry_run"]:
         _say_plan(batch, chosen)
@@ -69,13 +73,32 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     held = lock(folder_lock(batch.results.root), "this folder") if whole_run else nullcontext()
     reported = whole_run and not options["no_report"]
     with held, Progress(len(chosen.todo)) as progress:
+        write_run(batch)
         if reported:
             Thread(target=_load_report, daemon=True).start()
-        outcome = run_batch(
-            batch, workers=options["workers"] or usable_cores(), chosen=chosen, timeout_s=options["timeout"],
-            report=progress,
-        )  # fmt: skip
+        outcome = _run(batch, chosen, options, progress)
     return finish(batch, outcome, report=reported)
+
+
+def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progress) -> Outcome:
+    """Run on this machine, or where ``--dask`` says."""
+    if options["dask"] is None:
+        from cicimage.batch.supervisor import run_batch, usable_cores
+
+        workers = options["workers"] or usable_cores()
+        return run_batch(batch, workers=workers, chosen=chosen, timeout_s=options["timeout"], report=progress)
+    from cicimage.batch.cluster import run_on_dask
+
+    return run_on_dask(batch, options["dask"], chosen=chosen, report=progress)
+
+
+def _check_engine(options: Mapping[str, Any]) -> None:
+    """The scheduler has its own workers, and nobody but it can end one."""
+    for name in ("workers", "timeout", "task_index"):
+        if options["dask"] is not None and options[name] is not None:
+            raise ConfigurationError(
+                f"--dask goes without --{name.replace('_', '-')}: the scheduler's workers are what they are; leave one"
+            )
 
 
 def _load_report() -> None:

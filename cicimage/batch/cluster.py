@@ -1,0 +1,187 @@
+"""Runs positions on an existing dask.distributed scheduler: one position a task, its durable output its own.
+
+Tasks take the same locks and leave the same receipts as the local engine, so that each engine can go on where the
+other stopped. What a task returns is small: a lost answer costs nothing, the receipt on disk is what counts.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from cicimage import __version__
+from cicimage.batch.plan import Batch, Plan, plan, state_of
+from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
+from cicimage.errors import CicimageError, ConfigurationError, ResultsError
+from cicimage.pipeline.job import Job, write_failure
+from cicimage.store import DiskFullError, lock
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+INSTALL: Final = 'pip install "cicimage[dask]"'
+ANSWERS_WITHIN_S: Final = 15
+PATIENCE_S: Final = 10.0
+"""Longest wait for a killed worker's lock: over a network a file server may let go of it late."""
+_ONE_AT_A_TIME: Final = Lock()
+"""A worker with several threads runs positions one after the other: memory is counted by the position."""
+
+
+class ClusterError(CicimageError):
+    """The scheduler went away; finished positions are kept."""
+
+    exit_code = 3
+
+
+def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, report: Report = lambda *_: None) -> Outcome:
+    """Run the planned positions on the workers of a scheduler.
+
+    Parameters
+    ----------
+    batch : Batch
+        The experiment on its results folder; workers must see recordings and results under the same paths.
+    address : str
+        The scheduler's address, such as ``tcp://node17:8786``, or its scheduler file.
+    chosen : Plan, optional
+        Which ones; all but those that failed before, if not given.
+    report : callable
+        Told of each position's end.
+
+    Raises
+    ------
+    ConfigurationError
+        dask.distributed is not installed, or no scheduler answers.
+    ClusterError
+        The scheduler went away.
+    """
+    chosen = chosen or plan(batch)
+    held: dict[str, str] = {}
+    disk_full = False
+    with connect(address) as client:
+        for job, answer in _answers(client, chosen.todo):
+            name = job.position.position
+            if answer["outcome"] == "refused":
+                held[name] = answer["error"]
+            elif answer["outcome"] == "lost":
+                _bury(job, answer["error"], held)
+            disk_full |= answer.get("kind") == "disk_full"
+            report(name, state_of(job), 1, 1)
+            if disk_full:
+                break
+    return outcome_of(batch, held, disk_full)
+
+
+def connect(address: str) -> Client:
+    """A client of the scheduler at an address, or of the one a scheduler file names."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigurationError(f"--dask needs dask.distributed, {error.name} is not installed; {INSTALL}") from None
+    where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
+    try:
+        return Client(**where, timeout=ANSWERS_WITHIN_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigurationError(
+            f"--dask {address!r}: must be the address of a running scheduler, none answered ({said}); "
+            "start one with `dask scheduler`, or name its address such as tcp://host:8786"
+        ) from None
+
+
+def _answers(client: Client, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    """Each job with its task's answer, as they come; futures are let go of at once.
+
+    No task is tried again by dask: a position that killed its worker is named, and ``--retry-failed`` takes it up.
+    """
+    from distributed import as_completed
+
+    run = secrets.token_hex(4)
+    of = {
+        client.submit(run_task, _absolute(j), __version__, key=f"cicimage-{run}-{j.key}", retries=0, pure=False): j
+        for j in jobs
+    }
+    try:
+        for future in as_completed(list(of), loop=client.loop):
+            job = of.pop(future)
+            if future.status == "cancelled":
+                raise ClusterError(
+                    "the dask scheduler went away; finished positions are kept, start it again and run the same command"
+                )
+            answer = future.result() if future.status == "finished" else _lost(future.exception())
+            future.release()
+            yield job, answer
+    finally:
+        if of:
+            client.cancel(list(of))
+
+
+def _lost(error: BaseException) -> dict[str, Any]:
+    """What is to be said of a task that has no answer."""
+    from distributed import KilledWorker
+
+    if isinstance(error, DiskFullError):
+        return {"outcome": "lost", "error": str(error), "kind": "disk_full"}
+    if isinstance(error, KilledWorker):
+        why = (
+            "the worker that ran it died; most likely memory ran out: give workers more memory or one thread each, "
+            "then run again with --retry-failed"
+        )
+        return {"outcome": "lost", "error": why}
+    return {"outcome": "lost", "error": f"a fault of the program: {type(error).__name__}: {error}"}
+
+
+def _absolute(job: Job) -> Job:
+    """A worker's current folder is not ours."""
+    position = replace(job.position, path=job.position.path.resolve())
+    return replace(job, position=position, folder=job.folder.resolve())
+
+
+def _bury(job: Job, reason: str, held: dict[str, str]) -> None:
+    """Write the receipt a dead worker could not write, unless somebody runs the position now."""
+    try:
+        with lock(job.folder / ".lock", "the position"):
+            if state_of(job) != "done":
+                write_failure(job, reason, "killed", 0)
+    except ResultsError:
+        held[job.position.position] = HELD
+
+
+def run_task(job: Job, version: str) -> dict[str, Any]:
+    """Body of a task on a worker: run one position and answer with the little that its receipt does not say.
+
+    Returns
+    -------
+    dict
+        ``outcome``: done, failed (the receipt says why), or refused, with ``error``, where nothing was written.
+    """
+    host = socket.gethostname()
+    if version != __version__:
+        return _refused(f"the worker on {host} has cicimage {__version__}, this run {version}; install the same on all")
+    if not (job.folder.parent.parent / "run.json").exists():
+        return _refused(
+            f"the worker on {host} does not see {job.folder.parent.parent}; "
+            "results and recordings must lie on a disk that all workers share, under the same path"
+        )
+    import cv2
+
+    from cicimage.pipeline.position import run_position
+
+    cv2.setNumThreads(1)
+    with _ONE_AT_A_TIME:
+        try:
+            with lock(job.folder / ".lock", f"position {job.position.position!r}", patience_s=PATIENCE_S):
+                receipt = run_position(job, lambda *_: None)
+        except ResultsError:
+            if state_of(job) == "done":
+                return {"outcome": "done"}
+            return _refused(HELD)
+    return {"outcome": receipt["outcome"], "kind": receipt.get("kind", "")}
+
+
+def _refused(why: str) -> dict[str, Any]:
+    return {"outcome": "refused", "error": why}

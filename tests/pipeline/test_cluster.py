@@ -1,0 +1,148 @@
+"""The dask engine: the same tables as the local one, and each goes on where the other stopped."""
+
+import json
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+distributed = pytest.importorskip("distributed")
+
+from cicimage.batch import open_batch, run_batch  # noqa: E402
+from cicimage.batch.cluster import run_on_dask, run_task  # noqa: E402
+from cicimage.batch.plan import plan  # noqa: E402
+from cicimage.cli import main  # noqa: E402
+from cicimage.experiment import load_experiment  # noqa: E402
+from cicimage.store import lock, read_json, read_table  # noqa: E402
+from tests.conftest import draw_movie, write_movie  # noqa: E402
+
+TOML = '[experiment]\nreference = "vehicle"\n[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("input")
+    for i, condition in enumerate(("vehicle", "BTKi")):
+        movie = draw_movie([(32, 32, 20)], [(25, 25, 4), (40, 40, 4)], frames=3, size=64, seed=i)
+        write_movie(root / condition / "A1_f1.ome.tif", movie)
+    (root / "BTKi" / "A2_f1.tif").write_bytes(b"")
+    (root / "experiment.toml").write_text(TOML)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers as threads of this process: nothing to start, nothing to compile again."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL
+    ) as made:
+        yield made
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    return end.value.code
+
+
+def base_tables(out):
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.glob("positions/*/*.parquet"))}
+
+
+def test_dask_and_the_local_engine_make_the_same_bytes_and_resume_each_other(folder, cluster, tmp_path, capfd):
+    address = cluster.scheduler_address
+    assert call("run", folder, "-o", tmp_path / "dask", "--dask", address) == 3
+    said = capfd.readouterr().err
+    assert "BTKi/A2_f1 failed: " in said
+    assert "empty (0 bytes)" in said
+    local = tmp_path / "local"
+    batch = open_batch(load_experiment(folder), local)
+    first = next(j.position.position for j in batch.jobs if "A1" in j.position.position)
+    run_batch(batch, chosen=plan(batch, only=[first]))
+    stamp = {p: p.stat().st_mtime_ns for p in local.glob("positions/*/receipt.json")}
+    assert len(stamp) == 1
+    outcome = run_on_dask(batch, address, chosen=plan(batch))
+    assert set(outcome.done) == {"vehicle/A1_f1", "BTKi/A1_f1"}
+    assert outcome.exit_code == 3
+    assert all(p.stat().st_mtime_ns == t for p, t in stamp.items()), "what was done is not done again"
+    assert base_tables(local) == base_tables(tmp_path / "dask")
+    rates = read_table(tmp_path / "dask" / "rates.parquet")
+    assert set(rates["condition"]) == {"vehicle", "BTKi"}
+    assert not plan(batch).todo
+
+
+def test_a_position_that_another_run_holds_is_left_to_it(folder, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("cicimage.batch.cluster.PATIENCE_S", 0.0)
+    batch = open_batch(load_experiment(folder), tmp_path / "out")
+    job = batch.jobs[0]
+    with lock(job.folder / ".lock", "it"):
+        outcome = run_on_dask(batch, cluster.scheduler_address, chosen=plan(batch, only=[job.position.position]))
+    assert outcome.reasons[job.position.position].startswith("another run holds it")
+    assert not (job.folder / "receipt.json").exists()
+
+
+def test_a_worker_that_cannot_do_it_says_why(folder, tmp_path):
+    batch = open_batch(load_experiment(folder), tmp_path / "out")
+    job = batch.jobs[0]
+    assert "has cicimage" in run_task(job, "0.0.0")["error"]
+    (tmp_path / "out" / "run.json").unlink()
+    from cicimage import __version__
+
+    said = run_task(job, __version__)
+    assert said["outcome"] == "refused"
+    assert "does not see" in said["error"]
+    assert "share" in said["error"]
+
+
+def test_a_dead_worker_is_told_with_the_likely_cause(folder, cluster, tmp_path, monkeypatch):
+    def die(*_):
+        raise distributed.KilledWorker("task", SimpleNamespace(address="tcp://w:1"), 1)
+
+    monkeypatch.setattr("cicimage.batch.cluster.run_task", die)
+    batch = open_batch(load_experiment(folder), tmp_path / "out")
+    outcome = run_on_dask(batch, cluster.scheduler_address)
+    assert outcome.exit_code == 4
+    receipt = read_json(batch.jobs[0].folder / "receipt.json")
+    assert receipt["kind"] == "killed"
+    assert "most likely memory ran out" in receipt["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--dask", "tcp://127.0.0.1:9"], "must be the address of a running scheduler, none answered"),
+        (["--dask", "tcp://127.0.0.1:9", "--workers", "2"], "--dask goes without --workers"),
+        (["--dask", "tcp://127.0.0.1:9", "--task-index", "0"], "--dask goes without --task-index"),
+        (["--dask", "tcp://127.0.0.1:9", "--timeout", "5"], "--dask goes without --timeout"),
+    ],
+)
+def test_wrong_use_is_exit_2(folder, tmp_path, capfd, monkeypatch, arguments, sentence):
+    monkeypatch.setattr("cicimage.batch.cluster.ANSWERS_WITHIN_S", 0.5)
+    assert call("run", folder, "-o", tmp_path / "out", *arguments) == 2
+    assert sentence in capfd.readouterr().err
+
+
+def test_without_dask_it_says_what_to_install(folder, tmp_path, capfd, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert call("run", folder, "-o", tmp_path / "out", "--dask", "tcp://x:1") == 2
+    assert 'pip install "cicimage[dask]"' in capfd.readouterr().err
+
+
+def test_a_run_that_is_refused_changes_nothing(folder, tmp_path, capfd):
+    """The folder is held: run.json, which the live run reads at its end, stays as it was."""
+    out = tmp_path / "out"
+    open_batch(load_experiment(folder), out)
+    before = (out / "run.json").read_bytes()
+    with lock(out / ".run.lock", "this folder"):
+        assert call("run", folder, "-o", out, "--reference", "BTKi") == 5
+    assert "another run holds this folder" in capfd.readouterr().err
+    assert (out / "run.json").read_bytes() == before
+    assert json.loads(before)["configuration"]["experiment"]["reference"] == "vehicle"
+
+
+def test_a_dry_run_writes_nothing(folder, tmp_path, capfd):
+    assert call("run", folder, "-o", tmp_path / "out", "--dry-run") == 0
+    assert "would be run: new" in capfd.readouterr().out
+    assert not (tmp_path / "out").exists()
