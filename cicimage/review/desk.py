@@ -30,7 +30,16 @@ from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Note
 from cicimage.review.edits.states import Contact, Location, Viability
-from cicimage.review.queue import Item, Progress, build_queue, judged_items, load_ground, progress
+from cicimage.review.queue import (
+    AGAIN_AFTER,
+    Item,
+    Progress,
+    asked_again,
+    build_queue,
+    judged_items,
+    load_ground,
+    progress,
+)
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 
@@ -77,6 +86,7 @@ class Desk:
     _place: dict[str, int] = field(default_factory=dict, repr=False)
     _recent: list[str] = field(default_factory=list, repr=False)
     _judged: tuple[object, dict[str, str]] = (None, {})
+    _again: tuple[object, dict[str, int]] = (None, {})
     _listed: tuple[Shown, list[Item]] | None = None
 
     @classmethod
@@ -127,6 +137,14 @@ class Desk:
         return self._judged[1]
 
     @property
+    def again(self) -> dict[str, int]:
+        """Items to be looked at once more, with the verdicts given since; see :func:`asked_again`."""
+        done = self.session.history.done
+        if self._again[0] is not done:
+            self._again = (done, {i: n for i, n in asked_again(done).items() if i in self._by_id})
+        return self._again[1]
+
+    @property
     def current(self) -> Item:
         """The item that is up.
 
@@ -172,6 +190,11 @@ class Desk:
             f"{self.blind.item(self.current.id)}  ·  {number} of {len(self.queue)}  ·  {self.blind.field(c.position)}"
             f"  ·  {self.blind.guest(c.position, c.guest_id)}"
         )
+
+    @property
+    def reason(self) -> str:
+        """Why this item is shown; tells nothing of the condition, nor what was said the first time."""
+        return "shown once more" if self.current.id in self.again else self.current.reason
 
     @property
     def called(self) -> str:
@@ -220,6 +243,9 @@ class Desk:
         if self.item is None:
             return None
         at, n, keep, is_open = self._place[self.item.id], len(self.queue), self._keep(), self._open()
+        again = [i for i, since in self.again.items() if i != self.item.id and keep(self._by_id[i])]
+        if by > 0 and again and (self.again[again[0]] >= AGAIN_AFTER or self.n_judged == n):
+            return self._by_id[again[0]]
         nearest = None
         for k in range(1, n + 1):
             item = self.queue[(at + by * k) % n]
@@ -398,8 +424,8 @@ class Desk:
         return f"{what}: {edit.title}"
 
     def verdict(self) -> str:
-        """Verdict on the item on the screen, empty where there is none."""
-        return self.judged.get(self.current.id, "")
+        """Verdict on the item on the screen, empty where there is none or it is asked for once more."""
+        return "" if self.current.id in self.again else self.judged.get(self.current.id, "")
 
     def close(self) -> None:
         """Release the lock; all is written already."""

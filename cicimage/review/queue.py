@@ -4,6 +4,10 @@ Three sorts of items. *Doubtful* ones, by how likely the call is wrong times how
 remove most error per look. *Random* ones, one in ten, drawn from person-time: looking at doubtful calls alone leaves
 confident mistakes where they are, and neither sensitivity nor predictive value could be estimated. *Repeats*, one in
 twenty: whether the reviewer is constant.
+
+Beside them, a verdict that turns the program's call round is asked for a second time some items later, and where the
+two differ a third time; the last one counts. Most calls are right, and so a slip of the reviewer would else cost more
+than his care wins.
 """
 
 from __future__ import annotations
@@ -26,6 +30,10 @@ RANDOM_EVERY: Final = 10
 REPEAT_EVERY: Final = 20
 REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
+
+AGAIN_AFTER: Final = 6
+"""A verdict that turns a call round is asked for again after this many others."""
+MOST_LOOKS: Final = 3
 
 MOST_DRAWS: Final = 5
 """Draws per random item wanted, before fewer items are taken: short movies have few stretches to hit."""
@@ -294,6 +302,8 @@ def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> 
     start = ids.index(shown) if shown in ids else 0
     ring = ids[start:] + ids[:start]
     open_ones = [i for i in ring if i not in judged]
+    again = asked_again(done)
+    open_ones += [i for i in again if i in set(ids)]
     unsure = [i for i in ring if judged.get(i) == "unsure" and i != shown]
     unsure += [i for i in ring if judged.get(i) == "unsure" and i == shown]
     return Progress(judged, (open_ones + unsure + [""])[0])
@@ -307,3 +317,35 @@ def judged_items(done: Sequence[Record]) -> dict[str, str]:
         if edit.get("item") and edit["kind"] != "note":
             judged[edit["item"]] = edit.get("verdict", "set")
     return judged
+
+
+def asked_again(done: Sequence[Record]) -> dict[str, int]:
+    """Items to be looked at once more, with the number of verdicts given since: those waiting longest first."""
+    answers: dict[str, list[str]] = {}
+    since: dict[str, int] = {}
+    n = 0
+    for record in done:
+        edit = record.body["edit"]
+        item = edit.get("item", "")
+        if not item or edit["kind"] == "note":
+            continue
+        answers.setdefault(item, []).append("" if edit.get("repeat") else edit.get("verdict", "set"))
+        n += edit["kind"] == "verdict"
+        since[item] = n
+    waiting = {i: n - since[i] for i, said in answers.items() if wants_look(said)}
+    return dict(sorted(waiting.items(), key=lambda pair: -pair[1]))
+
+
+def wants_look(said: Sequence[str]) -> bool:
+    """Whether an item is to be looked at once more, given what was said of it so far.
+
+    States and entries set by hand took a closer look than any verdict: such items do not come back.
+
+    Examples
+    --------
+    >>> [wants_look(said) for said in (["accept"], ["reject"], ["reject", "reject"], ["reject", "accept"])]
+    [False, True, False, True]
+    """
+    if not set(said) <= {"accept", "reject"} or said[0] != "reject" or len(said) >= MOST_LOOKS:
+        return False
+    return len(said) == 1 or said[-1] != said[-2]

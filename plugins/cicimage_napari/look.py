@@ -21,7 +21,8 @@ CHANNEL_COLOUR: Final = {
 GUEST_OUTLINE: Final = "#ffffff"
 HOST_OUTLINE: Final = "#ff9a3c"
 OTHER_OUTLINE: Final = "#5f6f86"
-VERDICT_COLOUR: Final = {"accept": "#3fbf6f", "reject": "#d9534f", "unsure": "#e8b34c", "set": "#4c9be8", "": "#8c8c8c"}
+VERDICT_COLOUR: Final = {"accept": "#3fbf6f", "reject": "#d9534f", "unsure": "#e8b34c", "set": "#4c9be8", "": "#8c8c8c",
+                        "again": "#e8b34c"}  # fmt: skip
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

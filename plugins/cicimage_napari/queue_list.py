@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QListView, QProgressBar, QVBoxLayo
 from cicimage.review.desk import FILTERS, Desk
 from cicimage_napari.look import VERDICT_COLOUR
 
-SIGN = {"accept": "✓", "reject": "✗", "unsure": "?", "set": "✎", "": "·"}
+SIGN = {"accept": "✓", "reject": "✗", "unsure": "?", "set": "✎", "": "·", "again": "↻"}
 
 
 class QueueModel(QAbstractListModel):
@@ -49,7 +49,7 @@ class QueueModel(QAbstractListModel):
         if self._desk is None or not index.isValid():
             return None
         item = self.items[index.row()]
-        said = self._judged.get(item.id, "")
+        said = "again" if item.id in self._desk.again else self._judged.get(item.id, "")
         if role == Qt.ItemDataRole.DisplayRole:
             return f"{SIGN[said]}  {self._desk.blind.item(item.id)}  {item.reason}"
         if role == Qt.ItemDataRole.ToolTipRole:

@@ -383,7 +383,7 @@ class ReviewPanel(QWidget):
         self._call.setText(f"Called: {desk.called}")
         mark = f"<span style='color:{VERDICT_COLOUR[verdict]}'>{verdict or 'open'}</span>"
         notes = "".join(f"<br>✎ {note}" for note in desk.notes())
-        self._reason.setText(f"{desk.current.reason}  ·  {mark}{notes}")
+        self._reason.setText(f"{desk.reason}  ·  {mark}{notes}")
 
     def _show_evidence(self, *, rescale: bool) -> None:
         desk, stage = self._desk, self.stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -70,15 +71,39 @@ def close_application():
         application.processEvents()
 
 
-@pytest.fixture
-def viewer():
+@pytest.fixture(scope="session")
+def window(screen):
+    """One window for all tests: to make and close one costs more than most tests do."""
     import napari
 
     made = napari.Viewer(show=False)
     made.window._qt_window.resize(1500, 950)
+    gc.collect()
+    gc.freeze()  # napari collects garbage for every layer it takes away: what lives on need not be looked through
     yield made
+    gc.unfreeze()
     made.close()
     settle()
+
+
+@pytest.fixture
+def viewer(window):
+    """The window, left empty: no layer, dock, key or open review of one test reaches the next."""
+    yield window
+    from cicimage_napari.review_panel import open_panels
+
+    for panel in open_panels():
+        panel.leave()
+    docked = list(window.window.dock_widgets.values())
+    window.window.remove_dock_widget("all")
+    for widget in docked:
+        widget.close()
+        widget.deleteLater()
+    window.layers.clear()
+    window.title = "napari"
+    settle(0)
+    assert not window.layers
+    assert not window.window.dock_widgets
 
 
 def settle(seconds: float = 0.05) -> None:

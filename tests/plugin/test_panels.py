@@ -1,5 +1,6 @@
 """Run, Rates, Compare, reader and sample data; the manifest; the key map."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ pytest.importorskip("napari", reason='napari not installed; pip install ".[napar
 pytest.importorskip("pyqtgraph", reason='pyqtgraph not installed; pip install ".[napari]"')
 
 from conftest import settle, wait_for
-from small_world import movie_path, world, write_movie, write_results
+from small_world import movie_path, world, write_results
 
 from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
@@ -17,17 +18,26 @@ from cicimage.review.answer import verdict_on
 from cicimage.review.log import reviewers
 from cicimage.review.queue import build_queue, load_ground
 from cicimage.review.session import Session, position_names
+from cicimage.store import Results
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("panels") / "out"
+    return write_results(folder, {"a": world(), "b": world(condition="btki")}, movies=True)
 
 
 @pytest.fixture
-def results(tmp_path):
-    return write_results(tmp_path / "out", {"a": world(), "b": world(condition="btki")}, movies=True)
+def results(untouched, tmp_path):
+    """A copy of its own for every test; the recordings stay where they are."""
+    return Results(Path(shutil.copytree(untouched.root, tmp_path / "out")))
 
 
 @pytest.fixture
-def experiment(tmp_path):
+def experiment(tmp_path, untouched):
     root = tmp_path / "movies"
-    write_movie(root / "vehicle" / "w1_f1.tif", world())
+    (root / "vehicle").mkdir(parents=True)
+    shutil.copy(movie_path(untouched.root, "vehicle/a"), root / "vehicle" / "w1_f1.tif")
     (root / "experiment.toml").write_text(
         'schema_version = 1\n[channels]\nhost = 0\nguest = 1\n[optics]\nna = 0.95\nimmersion = "air"\n'
         'modality = "confocal"\n[populations]\n'.replace("[populations]\n", "")
@@ -71,10 +81,10 @@ def test_importing_the_plugin_is_light():
 # ---------------------------------------------------------------- reading
 
 
-def test_a_recording_is_read_channel_by_channel(results):
+def test_a_recording_is_read_channel_by_channel(untouched):
     from cicimage_napari.reader import get_reader, read_recording
 
-    path = movie_path(results.root, "vehicle/a")
+    path = movie_path(untouched.root, "vehicle/a")
     assert get_reader(str(path)) is not None
     layers = read_recording(path)
     assert [kind for _, _, kind in layers] == ["image"] * 3

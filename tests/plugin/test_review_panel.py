@@ -1,5 +1,8 @@
 """The Review panel as a user meets it: open, step, judge by keys, move, paint, merge, undo, close, reopen."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,13 +17,22 @@ from cicimage.review.anchor import mask_hash
 from cicimage.review.desk import Desk
 from cicimage.review.log import log_path, read_log
 from cicimage.review.session import Session
+from cicimage.store import Results
 
 DRUG = "Zz_secret_drug"
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    return write_results(
+        tmp_path_factory.mktemp("review") / "out", {"a": world(), "b": world(condition=DRUG)}, movies=True
+    )
+
+
 @pytest.fixture
-def results(tmp_path):
-    return write_results(tmp_path / "out", {"a": world(), "b": world(condition=DRUG)}, movies=True)
+def results(untouched, tmp_path):
+    """A copy of its own for every test; the recordings stay where they are."""
+    return Results(Path(shutil.copytree(untouched.root, tmp_path / "out")))
 
 
 @pytest.fixture
