@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any, Final
@@ -37,7 +38,11 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        # what the libraries make while they load stays until the end: no need to look through it for garbage
+        gc.disable()
         module = importlib.import_module(f"cicimage.cli.{cmd_name}")
+        gc.freeze()
+        gc.enable()
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -8,9 +8,8 @@ import click
 
 from cicimage.cli.summary import print_summary
 from cicimage.errors import ResultsError
-from cicimage.pipeline.collect import Corrections
+from cicimage.pipeline.collect import NO_CORRECTIONS, Corrections
 from cicimage.report.assemble import rebuild
-from cicimage.review.results import corrected
 from cicimage.store import Results
 
 
@@ -30,9 +29,18 @@ def report(out: Path, reference: str | None, corrections: str | None) -> None:
         raise ResultsError(
             f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
         )
-    laid = corrected(results, corrections)
+    laid = _corrections(results, corrections)
     say_corrections(laid)
     print_summary(rebuild(results, reference=reference, corrections=laid), results)
+
+
+def _corrections(results: Results, whose: str | None) -> Corrections:
+    """Corrections to lay over the base tables; without a review folder nothing of the review is loaded."""
+    if whose is None and not (results.root / "review").exists():
+        return NO_CORRECTIONS
+    from cicimage.review.results import corrected
+
+    return corrected(results, whose)
 
 
 def say_corrections(laid: Corrections) -> None:

@@ -137,21 +137,22 @@ def _state(location: str, viability: str) -> str:
 
 def _rows(crops: EventCrops, tile_px: int) -> list[tuple[str, list[Image]]]:
     """Tiles per row: name and one tile per panel."""
-    n, channels, h, w = crops.xy.shape
+    channels, h, w = crops.xy.shape[1:]
     zoom = tile_px / w
     limits = [_limits(crops, c) for c in range(channels)]
     size = (round(h * zoom), tile_px)
-    rows = [("xy", [_sized(_composite(crops, crops.xy[i], limits), size) for i in range(n)])]
+    rows = [("xy", [_sized(c, size) for c in _composites(crops, crops.xy, limits)])]
     if "death" in crops.roles:
         c = crops.roles.index("death")
         band = _death_band(h)
-        grey = [_grey(crops.xy[i, c, band], limits[c])[..., None].repeat(3, axis=2) for i in range(n)]
-        rows.append(("death", [_sized(g, (round(g.shape[0] * zoom), tile_px)) for g in grey]))
+        grey = (_grey(crops.xy[:, c, band], limits[c]) * 255 + 0.5).astype(np.uint8)
+        size = (round(grey.shape[1] * zoom), tile_px)
+        rows.append(("death", [_sized(g, size)[..., None].repeat(3, axis=2) for g in grey]))
     for name, cut in (("xz", crops.xz), ("yz", crops.yz)):
         if cut is not None:
             # The highest slice comes on top.
             size = (axial_height_px(crops, cut, tile_px), tile_px)
-            rows.append((name, [_sized(_composite(crops, cut[i, :, ::-1], limits), size) for i in range(n)]))
+            rows.append((name, [_sized(c, size) for c in _composites(crops, cut[:, :, ::-1], limits)]))
     return rows
 
 
@@ -186,24 +187,23 @@ def _grey(plane: npt.NDArray[np.generic], limits: tuple[float, float]) -> npt.ND
     return scaled
 
 
-def _composite(
-    crops: EventCrops, planes: npt.NDArray[np.generic], limits: list[tuple[float, float]]
-) -> npt.NDArray[np.float32]:
-    """(C, h, w) counts to (h, w, 3) colours in 0-1; the death marker has a row of its own."""
-    colour = np.zeros((*planes.shape[1:], 3), dtype=np.float32)
+def _composites(crops: EventCrops, planes: npt.NDArray[np.generic], limits: list[tuple[float, float]]) -> Image:
+    """(N, C, h, w) counts to (N, h, w, 3) colours; the death marker has a row of its own."""
+    n, _, h, w = planes.shape
+    colour = np.zeros((n, h, w, 3), dtype=np.float32)
     for channel, role in enumerate(crops.roles):
         if role != "death":
-            grey = _grey(planes[channel], limits[channel])
+            grey = _grey(planes[:, channel], limits[channel])
             for k, part in enumerate(_COLOURS.get(role, _COLOURS["other"])):
                 if part:
                     colour[..., k] += grey * (part / 255)
-    return np.minimum(colour, 1, out=colour)
+    return (np.minimum(colour, 1, out=colour) * 255 + 0.5).astype(np.uint8)
 
 
-def _sized(colour: npt.NDArray[np.float32], size: tuple[int, int]) -> Image:
+def _sized(picture: Image, size: tuple[int, int]) -> Image:
     height, width = size
-    how = cv2.INTER_AREA if height < colour.shape[0] else cv2.INTER_LINEAR
-    return np.ascontiguousarray(cv2.resize((colour * 255 + 0.5).astype(np.uint8), (width, height), interpolation=how))
+    how = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
+    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=how))
 
 
 # ---------------------------------------------------------------- marks
@@ -249,6 +249,8 @@ def _off_border(points: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) 
 
     Where a mask is cut by the crop its outline follows the border, which is no edge of the cell.
     """
+    if points.min() > 0 and not (points >= last).any():
+        return None
     following = np.roll(points, -1, axis=0)
     along = ((points <= 0) & (following <= 0)) | ((points >= last) & (following >= last))
     cut: npt.NDArray[np.bool_] = np.logical_or(along[:, 0], along[:, 1])
@@ -273,7 +275,7 @@ def _cut_ticks(
     if not (0 <= y < h and 0 <= x < w):
         return []
     ends = (((y, 0), (y, 5)), ((y, w - 6), (y, w - 1)), ((0, x), (5, x)), ((h - 6, x), (h - 1, x)))
-    return [Line(np.asarray(e, np.float32) + shift, "tick") for e in ends]
+    return [Line(points, "tick") for points in np.asarray(ends, np.float32) + shift]
 
 
 def _brackets(
@@ -292,10 +294,8 @@ def _brackets(
     corners = [
         (y, x, down, inward) for y, down in ((high, arm), (low, -arm)) for x, inward in ((left, arm), (right, -arm))
     ]
-    return [
-        Line(np.asarray([(y + down, x), (y, x), (y, x + inward)], np.float32) + shift, "bracket")
-        for y, x, down, inward in corners
-    ]
+    lines = np.asarray([[(y + down, x), (y, x), (y, x + inward)] for y, x, down, inward in corners], np.float32)
+    return [Line(points, "bracket") for points in lines + shift]
 
 
 def scale_bar_um(width_um: float) -> float:

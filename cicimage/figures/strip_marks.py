@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Final, Literal
 
 import cv2
@@ -134,15 +135,15 @@ def _hex(colour: RGB) -> str:
 
 
 def _path(line: Line) -> str:
-    """Path data in tenths of a pixel at most, points that lie on a line with their neighbours left out."""
-    fixed = np.round(line.points[:, ::-1] * 10).astype(np.int32)
-    if len(fixed) > 8:
-        fixed = cv2.approxPolyDP(fixed.reshape(-1, 1, 2), 4.0, line.closed).reshape(-1, 2)
-    # Whole pixels, relative to the point before: half the letters.
-    whole = np.round(fixed / 10).astype(int)
-    steps = np.diff(whole, axis=0)
-    steps = steps[(steps != 0).any(axis=1)]
-    data = f"M{whole[0, 0]} {whole[0, 1]}" + ("l" if len(steps) else "")
+    """Path data in whole pixels, points that lie on a line with their neighbours left out."""
+    points = line.points[:, ::-1]
+    if len(points) > 8:
+        fixed = np.round(points * 10).astype(np.int32)
+        points = cv2.approxPolyDP(fixed.reshape(-1, 1, 2), 4.0, line.closed).reshape(-1, 2) / 10
+    # Relative to the point before: half the letters.
+    whole = [(round(x), round(y)) for x, y in points.tolist()]
+    steps = [(x - x0, y - y0) for (x0, y0), (x, y) in pairwise(whole) if (x, y) != (x0, y0)]
+    data = f"M{whole[0][0]} {whole[0][1]}" + ("l" if steps else "")
     data += " ".join(f"{x} {y}" for x, y in steps).replace(" -", "-")
     return data + ("z" if line.closed else "")
 
