@@ -73,7 +73,7 @@ def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, repor
             report(name, state_of(job), 1, 1)
             if disk_full:
                 break
-    return outcome_of(batch, held, disk_full)
+    return outcome_of(chosen, held, disk_full)
 
 
 def connect(address: str) -> Client:

@@ -99,7 +99,7 @@ def run_batch(
     Returns
     -------
     Outcome
-        Also for positions that were done before.
+        Also for positions of the plan that were done before.
     """
     chosen = chosen or plan(batch)
     waiting, running, held = deque(chosen.todo), list[_Running](), set[str]()
@@ -116,7 +116,7 @@ def run_batch(
         for r in running:
             r.process.join(5)
         raise
-    return outcome_of(batch, dict.fromkeys(held, HELD), disk_full)
+    return outcome_of(chosen, dict.fromkeys(held, HELD), disk_full)
 
 
 def _fits(job: Job, running: list[_Running]) -> bool:
@@ -233,20 +233,20 @@ def _resident(pid: int | None) -> int:
         return 0
 
 
-def outcome_of(batch: Batch, refused: Mapping[str, str], disk_full: bool) -> Outcome:
-    """What the receipts say of every position.
+def outcome_of(chosen: Plan, refused: Mapping[str, str], disk_full: bool) -> Outcome:
+    """What the receipts say of the positions a run was about.
 
     Parameters
     ----------
-    batch : Batch
-        The experiment.
+    chosen : Plan
+        Those it took up, left alone, or found done; of an array task just its own.
     refused : mapping of str to str
         Reason by position that could not be taken up and has no receipt of its own.
     disk_full : bool
         A disk ran full.
     """
     states, reasons = dict[str, str](), dict[str, str]()
-    for j in batch.jobs:
+    for j in sorted((*chosen.todo, *chosen.left, *chosen.done), key=lambda j: j.position.position):
         name = j.position.position
         states[name] = state_of(j)
         if states[name] != "done" and name in refused:

@@ -1,7 +1,12 @@
-"""The dask engine: the same tables as the local one, and each goes on where the other stopped."""
+"""The dask engine and the examples for clusters: the same tables as locally, each goes on where another stopped."""
 
 import json
 import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +21,7 @@ from cicimage.experiment import load_experiment  # noqa: E402
 from cicimage.store import lock, read_json, read_table  # noqa: E402
 from tests.conftest import draw_movie, write_movie  # noqa: E402
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TOML = '[experiment]\nreference = "vehicle"\n[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n'
 
 
@@ -123,7 +129,6 @@ def test_wrong_use_is_exit_2(folder, tmp_path, capfd, monkeypatch, arguments, se
 
 
 def test_without_dask_it_says_what_to_install(folder, tmp_path, capfd, monkeypatch):
-    import sys
 
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert call("run", folder, "-o", tmp_path / "out", "--dask", "tcp://x:1") == 2
@@ -146,3 +151,70 @@ def test_a_dry_run_writes_nothing(folder, tmp_path, capfd):
     assert call("run", folder, "-o", tmp_path / "out", "--dry-run") == 0
     assert "would be run: new" in capfd.readouterr().out
     assert not (tmp_path / "out").exists()
+
+
+def test_a_task_of_an_array_answers_for_its_own_position_only(folder, tmp_path):
+    """Position 1 cannot be read; the tasks of the others are no failures for that."""
+    names = sorted(p.position for p in load_experiment(folder).positions)
+    bad = names.index("BTKi/A2_f1")
+    assert bad == 1
+    out = tmp_path / "out"
+    assert call("run", folder, "-o", out, "--task-index", bad) == 4
+    assert call("run", folder, "-o", out, "--task-index", bad) == 4, "it failed before"
+    batch = open_batch(load_experiment(folder), out, write=False)
+    other = run_batch(batch, chosen=plan(batch, task_index=0))
+    assert (other.exit_code, other.done) == (0, ("BTKi/A1_f1",))
+
+
+@pytest.mark.slow
+def test_the_script_for_slurm_runs(folder, tmp_path):
+    """Its steps one after the other; the failed position is named in the report."""
+    few = tmp_path / "in"
+    shutil.copytree(folder, few, ignore=shutil.ignore_patterns("vehicle"))
+    (few / "experiment.toml").write_text(TOML.replace("vehicle", "BTKi"))
+
+    out = tmp_path / "out"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", str(EXAMPLES / "slurm.sh"), str(few), str(out), "--local"],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert "1 of 2 positions done" in done.stdout.decode()
+    assert "BTKi/A2_f1" in (out / "report.html").read_text()
+
+
+def test_the_script_submits_an_array_and_a_report_after_it(folder, tmp_path):
+    """A stand-in for sbatch writes down how it was called."""
+
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(
+        f'#!/usr/bin/env bash\nprintf "%s " "$@" >> {tmp_path}/calls\necho >> {tmp_path}/calls\necho 77\n'
+    )
+    sbatch.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(
+        ["bash", str(EXAMPLES / "slurm.sh"), str(folder), str(tmp_path / "out")], env=environment, check=True
+    )
+    array, report = (tmp_path / "calls").read_text().splitlines()
+    assert "--array=0-2%50" in array
+    assert "--task-index $SLURM_ARRAY_TASK_ID" in array
+    assert "--dependency=afterany:77" in report
+    assert f"cicimage report '{tmp_path / 'out'}'" in report
+
+
+def test_snakemake_sees_the_positions(folder, tmp_path):
+
+    snakemake = shutil.which("snakemake")
+    if snakemake is None:
+        pytest.skip("snakemake is not installed; pip install snakemake to check examples/Snakefile")
+    done = subprocess.run(
+        [snakemake, "-s", str(EXAMPLES / "Snakefile"), "-n", "--cores", "1", "--config", f"experiment={folder}",
+         f"out={tmp_path}/o"],
+        env={"PATH": f"{Path(sys.executable).parent}:{Path(snakemake).parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "position" in done.stdout + done.stderr
