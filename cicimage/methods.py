@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cicimage.errors import ConfigurationError, nearest
 from cicimage.masks import FloatArray, Masks
 
+USABLE: Final = "usable"
 ENTRY_POINT_GROUP: Final = "cicimage.methods"
 
 
@@ -126,7 +127,8 @@ class Observations:
     optics : Optics
         How it was taken.
     separable : mapping
-        ``under``, ``on_top``, ``inside``: True where the optics can tell that state from the others here.
+        ``under``, ``on_top``, ``inside``: True where the optics can tell that state from the others here;
+        :data:`USABLE` is False where the input lets nothing be told (no host dye, saturation, a stack cut off).
     n_frames : int
         Frames in the movie, whether or not any guest is in them.
     time_h : (n_frames,) float64

@@ -14,7 +14,7 @@ from pydantic import Field
 from cicimage.events.chain import Smoothed, sample_paths, smooth
 from cicimage.events.emissions import CLASSES, derive
 from cicimage.events.parameters import HELD, STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
-from cicimage.events.timeline import Timeline, lasts, runs, timelines
+from cicimage.events.timeline import Timeline, lasts, leave_open, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
@@ -97,7 +97,7 @@ class MarkovScorer(Scorer):
         for g, line in enumerate(posterior.lines):
             for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
                 filled[name][line.rows] = column
-        return out.assign(**filled)
+        return leave_open(out.assign(**filled), observations)
 
     def locate(self, observations: Observations) -> LocationPosterior:
         """Posterior over the hidden states of every guest and frame."""
@@ -180,9 +180,10 @@ class MarkovScorer(Scorer):
                     posterior.host[g, line.frame], drawn, (drawn == "inside").astype(np.float64)
                 )
                 inside[line.rows] = drawn == "inside"
-            out.append(base.assign(
+            drawn_frames = base.assign(
                 location=location, host_id=host, p_inside=inside, p_entering=(location == "entering").astype(float)
-            ))  # fmt: skip
+            )
+            out.append(leave_open(drawn_frames, observations))
         return out
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, ndtr
 
-from cicimage.events.timeline import Timeline, lasts, runs, timelines
+from cicimage.events.timeline import Timeline, lasts, leave_open, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
@@ -80,7 +80,7 @@ class HysteresisScorer(Scorer):
         for rows, values in parts:
             for name, column in values.items():
                 filled[name][rows] = column
-        return out.assign(**filled)
+        return leave_open(out.assign(**filled), observations)
 
     def _score_one(
         self, line: Timeline, observations: Observations, lysed: int | None

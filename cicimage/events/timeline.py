@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.methods import Observations
+from cicimage.methods import USABLE, Observations
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -114,6 +114,13 @@ def timelines(observations: Observations) -> Iterator[Timeline]:
             int(guest), order[one], frame[one], columns["time_h"][one], observed[one], columns["death_signal"][one],
             columns["death_fill"][one], columns["snr"][one], columns["area_um2"][one], speed, grid,
         )  # fmt: skip
+
+
+def leave_open(frames: pd.DataFrame, observations: Observations) -> pd.DataFrame:
+    """Where the input lets nothing be told, every frame stays ``unresolved``, inside or not as likely as not."""
+    if observations.separable.get(USABLE, True):
+        return frames
+    return frames.assign(location="unresolved", contact="unresolved", p_inside=0.5, p_entering=0.0, host_id=0)
 
 
 def _column(table: pd.DataFrame, name: str) -> F64:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
+from cicimage.containment.input_faults import input_faults
 from cicimage.containment.optics import OpticsVerdict, judge_optics
 from cicimage.events.episodes import find_events
 from cicimage.events.person_time import guest_histories, host_histories
-from cicimage.methods import Choice, Observations, Scorer, build
+from cicimage.methods import USABLE, Choice, Observations, Scorer, build
 from cicimage.pipeline.setting import Setting
 from cicimage.tables import FRAMES, PAIRS, conform, empty
 
@@ -38,6 +39,7 @@ def judge(
     choices: Mapping[str, Choice],
     time_zero_h: float,
     key: str,
+    saturated_share: float = 0.0,
 ) -> Judgement:
     """Score one position.
 
@@ -55,12 +57,16 @@ def judge(
         Drug or co-culture start on the movie's clock, hours.
     key : str
         Opaque name of the position.
+    saturated_share : float
+        Share of the host channel's pixels at full scale, median over frames.
     """
     cells = cells.assign(time_h=cells["time_h"] - time_zero_h)
     time_h = setting.time_s / 3600.0 - time_zero_h
     guest, host = setting.with_role("guest"), setting.with_role("host")
     pairs = _with_ids(evidence, cells, guest, host, time_h, key)
     observations = observe(cells, pairs, drift, setting, time_h)
+    verdict = _verdict(observations, evidence, setting, saturated_share)
+    observations = replace(observations, separable=verdict.separable)
     scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
     frames = conform(FRAMES, scorer.score(observations)) if len(observations.frames) else empty(FRAMES)
     events = find_events(frames, observations)
@@ -71,8 +77,22 @@ def judge(
         events=events,
         guests=guest_histories(frames, observations, events),
         hosts=host_histories(frames, observations, events),
-        optics=judge_optics(setting.optics, evidence),
+        optics=verdict,
     )
+
+
+def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, saturated_share: float) -> OpticsVerdict:
+    """What the optics can tell, and what of the input stands against telling anything."""
+    slices = setting.n_slices or None
+    verdict = judge_optics(setting.optics, evidence, n_slices=slices)
+    faults = input_faults(
+        seen.frames, seen.hosts, seen.pairs, setting.optics, n_slices=slices, saturated_share=saturated_share,
+        same_population=setting.with_role("guest") == setting.with_role("host"),
+    )  # fmt: skip
+    if not faults:
+        return verdict
+    separable = {**dict.fromkeys(verdict.separable, False), USABLE: False}
+    return replace(verdict, separable=separable, sentences=(*faults, *verdict.sentences))
 
 
 def _with_ids(

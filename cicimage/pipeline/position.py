@@ -144,7 +144,7 @@ def _run_stages(
             progress("judge", 0, 1)
             result = judge(
                 read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
-                choices, job.position.time_zero_h, job.key,
+                choices, job.position.time_zero_h, job.key, _saturated_share(folder, setting),
             )  # fmt: skip
             _save_judgement(folder, result)
             _save_quality(folder, setting, choices["bleaching"], job)
@@ -169,6 +169,16 @@ def _save_detections(
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
     write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+
+
+def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
+    """Share of the host channel's pixels at full scale, median over frames."""
+    quality = read_table(folder.table("quality"))
+    if not len(quality):
+        return 0.0
+    name = setting.channel_names[setting.slot(setting.with_role("host"))]
+    share = float(quality.loc[quality["channel"] == name, "saturated_share"].median())
+    return share if np.isfinite(share) else 0.0
 
 
 def _save_judgement(folder: PositionFolder, result: Judgement) -> None:

@@ -48,6 +48,8 @@ class Setting:
         A name for each of ``channels``.
     origins : mapping
         Where each value came from.
+    n_slices : int
+        Slices of the stack; 0 = not known.
     """
 
     optics: Optics
@@ -58,6 +60,7 @@ class Setting:
     channels: tuple[int, ...]
     channel_names: tuple[str, ...]
     origins: Mapping[str, str]
+    n_slices: int = 0
 
     def slot(self, use: str) -> int:
         """Index among the channels read of a population, ``NAME/nucleus`` or marker."""
@@ -79,7 +82,7 @@ class Setting:
             "populations": {n: p.model_dump(mode="json") for n, p in self.populations.items()},
             "markers": {n: m.model_dump(mode="json") for n, m in self.markers.items()},
             "channel_of": dict(self.channel_of), "channels": list(self.channels),
-            "channel_names": list(self.channel_names), "origins": dict(self.origins),
+            "channel_names": list(self.channel_names), "origins": dict(self.origins), "n_slices": self.n_slices,
         }  # fmt: skip
 
     @classmethod
@@ -90,6 +93,7 @@ class Setting:
             {n: PopulationSection.model_validate(p) for n, p in kept["populations"].items()},
             {n: MarkerSection.model_validate(m) for n, m in kept["markers"].items()},
             dict(kept["channel_of"]), tuple(kept["channels"]), tuple(kept["channel_names"]), dict(kept["origins"]),
+            int(kept.get("n_slices", 0)),
         )  # fmt: skip
 
 
@@ -134,7 +138,15 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
         axial_scale=said.axial_scale,
     )
     return Setting(
-        optics, time_s, populations, markers, channel_of, channels, tuple(names[c] for c in channels), origins
+        optics,
+        time_s,
+        populations,
+        markers,
+        channel_of,
+        channels,
+        tuple(names[c] for c in channels),
+        origins,
+        recording.sizes["Z"],
     )
 
 

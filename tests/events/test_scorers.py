@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from cicimage.events.episodes import find_events
 from cicimage.events.hmm import MarkovScorer
 from cicimage.events.hysteresis import HysteresisScorer
-from cicimage.methods import Observations, Scorer, build
+from cicimage.methods import USABLE, Observations, Scorer, build
 from cicimage.tables import FRAMES, conform
 
 SCORERS = [HysteresisScorer(), MarkovScorer()]
@@ -166,6 +168,18 @@ def test_guests_do_not_change_each_other(scorer: Scorer) -> None:
         one = together[together["guest_id"] == g]
         assert letters(together, g) == letters(alone)
         np.testing.assert_allclose(one["p_inside"], alone["p_inside"], atol=1e-9)
+
+
+@BOTH
+def test_input_from_which_nothing_can_be_told_leaves_all_open(scorer: Scorer) -> None:
+    seen = observed("fftttccciiiiii")
+    blind = replace(seen, separable={**seen.separable, USABLE: False})
+    frames = conform(FRAMES, scorer.score(blind))
+    assert set(frames["location"]) == {"unresolved"}
+    assert set(frames["p_inside"]) == {0.5}
+    assert len(find_events(frames, blind)) == 0
+    if isinstance(scorer, MarkovScorer):
+        assert all(set(d["location"]) == {"unresolved"} for d in scorer.draw_locations(blind, 2, seed=1))
 
 
 def test_markov_draws_agree_with_its_probabilities() -> None:

@@ -55,6 +55,9 @@ def test_an_odd_recording_gives_a_valid_result(tmp_path, name, movie):
         assert rates.loc["entry_rate_per_guest_h", "exposure_h"] == 0
     if name == "one cell":
         assert len(found["guests"]) == 1
+    if name == "no hosts":
+        assert set(found["frames"]["location"]) == {"unresolved"}
+        assert "No host stands out of the background" in (out / "report.html").read_text(encoding="utf-8")
     if name == "all guests dead from the start":
         assert set(found["frames"]["viability"]) == {"dead"}
         assert rates.loc["entry_rate_per_guest_h", "exposure_h"] == 0
