@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, table_of
@@ -56,9 +58,14 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
         "How many guests had entered by when",
         "Each step is one guest's first entry (left), or its death outside before it could enter (right). A guest that "
         "dies outside can no longer enter, so the two are counted against each other; guests lost from view leave the "
-        "count. Bands are 95 % intervals.",
+        "count. Bands are 95 % intervals and begin when two donors have such an event: one donor says nothing of the "
+        "spread between donors. A curve that stays at zero has its upper bound in the table of rates.",
         incidence_alt(source),
     )
+
+
+def _limits(low: float, high: float) -> str:
+    return "events in too few donors for an interval" if np.isnan(low) else f"95 % interval {interval(low, high)}"
 
 
 def incidence_alt(source: Source) -> str:
@@ -72,7 +79,7 @@ def incidence_alt(source: Source) -> str:
         dead = value_at(died[died["condition"] == condition], end)
         told.append(
             f"{printable(condition)}: {number(last['estimate'] * 100)} % had entered after {exact(end)} h "
-            f"(95 % interval {interval(last['ci_low'] * 100, last['ci_high'] * 100)}), {number(dead * 100)} % had died "
+            f"({_limits(last['ci_low'] * 100, last['ci_high'] * 100)}), {number(dead * 100)} % had died "
             f"outside first; {plural(rows['at_risk'].max(), 'guest')} watched at most"
         )
     return "; ".join(told) + "." if told else "No entries could be followed over time."

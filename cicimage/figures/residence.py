@@ -67,7 +67,8 @@ def residence(
         figure,
         "How long guests stay inside",
         "The clock starts at each completed entry. A stay ends when the guest comes out or dies; stays that outlast "
-        "the recording leave the count without an end." + missed,
+        "the recording leave the count without an end. Bands are 95 % intervals, from when stays of two donors have "
+        "ended." + missed,
         residence_alt(source),
     )
 

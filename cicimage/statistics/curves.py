@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import CURVES, conform
 
 FloatArray = npt.NDArray[np.float64]
+_EVERYWHERE: Final[Mapping[int, float]] = MappingProxyType({})
 OCCUPANCY_STATES = ("free", "attached", "entering", "inside", "unresolved", "dead")
 
 
@@ -40,9 +43,10 @@ def compute_curves(
     Returns
     -------
     pandas.DataFrame
-        Table ``curves``. Limits hold at one time; ``band_low`` and ``band_high`` hold for the whole curve. Both rest
-        on the spread between donors (or experiments) by t where there are two or more, on guests where not, which
-        the note says.
+        Table ``curves``. Limits are on the log(-log) scale and hold at one time; ``band_low`` and ``band_high`` hold
+        for the whole curve. Both rest on the spread between donors (or experiments) by t where there are two or more,
+        on guests where not, which the note says. Curves of incidence and residence have limits from when two units
+        have moved.
     """
     layout = complete_layout(layout)
     events, guests, frames = since_time_zero(events, guests, frames)
@@ -87,10 +91,25 @@ def _condition(
         note = f"limits hold the spread between guests only: n of {'donor' if unit == 'none' else unit}s is {said}"
         factor = float(normal_quantile(0.5 + level / 2))
     fit = _fit(rows, states, initial, cluster)
-    yield _long(curve, condition, "", fit, factor, note, level)
+    begins = {} if curve == "occupancy" else _band_begins(rows, cluster, len(states), min(n, 2) or 1)
+    yield _long(curve, condition, "", fit, factor, note, level, begins)
     if n >= 2 and known is not None and unit == "donor":
         for donor, part in rows.groupby(known):
             yield _long(curve, condition, str(donor), _fit(part, states, initial, None), np.nan, "", level)
+
+
+def _band_begins(rows: pd.DataFrame, cluster: pd.Series, n_states: int, least: int) -> dict[int, float]:
+    """Time from which each state's curve has limits: when ``least`` independent units have moved to it.
+
+    One donor's first entry says nothing of the spread between donors: the limits would span nearly everything. The
+    state everybody starts in (0) has limits once units have left it, for whatever reason.
+    """
+    moved = rows.assign(cluster=cluster)[rows["to"] >= 0]
+    begins = {}
+    for k in range(n_states):
+        first = (moved if k == 0 else moved[moved["to"] == k]).groupby("cluster")["stop_h"].min().sort_values()
+        begins[k] = float(first.iloc[least - 1]) if len(first) >= least else np.inf
+    return begins
 
 
 def _fit(
@@ -104,9 +123,19 @@ def _fit(
 
 
 def _long(
-    curve: str, condition: str, donor: str, fit: Occupation, factor: float, note: str, level: float
+    curve: str,
+    condition: str,
+    donor: str,
+    fit: Occupation,
+    factor: float,
+    note: str,
+    level: float,
+    begins: Mapping[int, float] = _EVERYWHERE,
 ) -> pd.DataFrame:
-    """One block per state; curves of incidence and residence begin at their start, where nothing has happened."""
+    """One block per state; curves of incidence and residence begin at their start, where nothing has happened.
+
+    Before ``begins`` of its state a curve has no limits.
+    """
     blocks = []
     for k, state in enumerate(fit.states):
         name = _NAMES.get((curve, state), state)
@@ -117,6 +146,8 @@ def _long(
             band = factor * band_factor(fit, k, level) / float(normal_quantile(0.5 + level / 2))
         low, high = _limits(fit.estimate[:, k], fit.std_error[:, k], factor)
         band_low, band_high = _limits(fit.estimate[:, k], fit.std_error[:, k], band)
+        early = fit.time_h < begins.get(k, -np.inf) - 1e-9
+        low, high, band_low, band_high = (np.where(early, np.nan, v) for v in (low, high, band_low, band_high))
         block = pd.DataFrame({
             "curve": curve, "condition": condition, "donor": donor, "state": name, "time_h": fit.time_h,
             "estimate": fit.estimate[:, k], "ci_low": low, "ci_high": high,

@@ -89,3 +89,19 @@ def test_two_kinds_of_stay_are_told_from_one():
     assert two.share_short == pytest.approx(0.5, abs=0.08)
     assert not one.two_kinds
     assert one.mean_h == pytest.approx(10.0, rel=0.15)
+
+
+def test_limits_begin_when_two_donors_have_entries():
+    pictures = {
+        "p": ["..aIIII....", "..........."],
+        "q": [".....aIIIII", "..........."],
+        "r": ["...........", "....xxxxxxx"],
+    }
+    curves = _curves(pictures, {"p": "D1", "q": "D2", "r": "D3"})
+    rows = curves[(curves["curve"] == "entry_cumulative_incidence") & (curves["state"] == "entry")]
+    rows = rows[rows["donor"] == ""].set_index("time_h")
+    assert rows.loc[3.0, "estimate"] > 0
+    assert rows.loc[3.0, ["ci_low", "ci_high", "band_low", "band_high"]].isna().all()
+    assert rows.loc[6.0, "ci_low"] < rows.loc[6.0, "estimate"] < rows.loc[6.0, "ci_high"]
+    died = curves[(curves["state"] == "death_outside") & (curves["donor"] == "")]
+    assert died["ci_high"].isna().all()  # one donor only
