@@ -35,6 +35,8 @@ class _Body:
     area_um2: float
     mask: Mask | None
     mask_px: int = 0
+    asked_again: bool = False
+    """Whether its mask may decide about a division later on."""
 
 
 @dataclass(eq=False)
@@ -48,6 +50,12 @@ class _Track:
     @property
     def last(self) -> _Body:
         return self.bodies[-1]
+
+    def follow(self, body: _Body) -> None:
+        """Go on to the next sighting; all masks of a long movie would fill the memory."""
+        if not self.last.asked_again:
+            self.last.mask = None
+        self.bodies.append(body)
 
 
 class OverlapTracker(HostTracker):
@@ -111,9 +119,11 @@ class OverlapTracker(HostTracker):
         if self.divisions:
             for new in fresh:
                 new.parting = _parting(new.last, alive, [bodies[j] if j >= 0 else None for j in chosen], last_min)
+                if new.parting:
+                    new.parting[0].last.asked_again = True
         for track, j in zip(alive, chosen.tolist(), strict=True):
             if j >= 0:
-                track.bodies.append(bodies[j])
+                track.follow(bodies[j])
         return fresh
 
     def _likeness(self, a: _Body, b: _Body) -> float:
