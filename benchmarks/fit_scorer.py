@@ -54,7 +54,7 @@ NOMINAL_BLUR_UM: Final = {
     "membrane": combined_blur_um(1.6, 1.0),
 }
 STAIN: Final = {"membrane": "membrane"}
-HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 90.0, "membrane": 5.0}
+HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
 """Minutes within which frames repeat each other on whether a host is closed."""
 REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
 """The same for each piece of evidence; a guest's speed is its own for hours."""

@@ -64,7 +64,7 @@ class MarkovScorer(Scorer):
     the frames are ``unresolved``.
     """
 
-    stage_version: ClassVar[int] = 2
+    stage_version: ClassVar[int] = 3
 
     parameters: Path | None = None
     """A re-fitted parameter file (`cicimage fit`), beside the experiment file or by its full path; empty for the
