@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, records, table_of
 from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, dress, plain, say_empty
-from cicimage.figures.words import interval, number, p_value, plural, printable, wording
+from cicimage.figures.words import NO_INTERACTION, against, interval, number, p_value, plural, wording
 
 _ROW_IN = 0.3
 
@@ -53,8 +53,17 @@ def forest(
         "Ratios to the reference",
         "A point at 1 means no difference. The line is the 95 % interval: where it crosses 1, the data do not tell "
         "the two apart. An arrow means that the interval goes on. n is the number of donors (or independent "
-        "experiments), never of cells.",
+        "experiments), never of cells." + _interaction_words(rows),
         forest_alt(source, estimands),
+    )
+
+
+def _interaction_words(rows: pd.DataFrame) -> str:
+    if not (rows["reference"] == NO_INTERACTION).any():
+        return ""
+    return (
+        " An interaction is a ratio of ratios: 1 where two treatments together do what their separate effects "
+        "multiplied would do."
     )
 
 
@@ -97,10 +106,18 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
     for side in (left, right):
         side.set_axis_off()
     _header(right, -0.6)
-    alone = rows["reference"].nunique() == 1
-    if alone:
-        against = f"against {plain(rows['reference'].iloc[0], 30)}"
-        left.text(0.04, 1.0, against, transform=left.transAxes, fontsize=8.5, color=MUTED, va="bottom")
+    references = [r for r in rows["reference"].unique() if r != NO_INTERACTION]
+    alone = len(references) <= 1
+    if len(references) == 1:
+        left.text(
+            0.04,
+            1.0,
+            f"against {plain(references[0], 30)}",
+            transform=left.transAxes,
+            fontsize=8.5,
+            color=MUTED,
+            va="bottom",
+        )
     shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(colours)}
     y = 0
     for estimand, group in rows.groupby("estimand", sort=False):
@@ -113,6 +130,8 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
             y += 1
             condition = str(row["condition"])
             name = plain(condition, 38) if alone else f"{plain(condition, 22)} / {plain(row['reference'], 14)}"
+            if row["reference"] == NO_INTERACTION:
+                name = f"interaction: {plain(condition, 26)}"
             left.text(0.04, y, name, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
             bar = (row["ratio"], row["ci_low"], row["ci_high"])
             interval_bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
@@ -166,7 +185,7 @@ def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
         unit = row["unit_of_replication"]
         n = plural(row["n_pairs"], unit) if unit != "none" else "no test"
         told.append(
-            f"{wording(row['estimand']).title}, {printable(row['condition'])} against {printable(row['reference'])}: "
+            f"{wording(row['estimand']).title}, {against(row['condition'], row['reference'])}: "
             f"{number(row['ratio'])} (95 % interval {interval(row['ci_low'], row['ci_high'])}, {n})"
         )
     return "; ".join(told) + "." if told else "No comparison could be made."

@@ -178,8 +178,13 @@ def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str, 
     end = upright(ax, x, low, high, top) if np.isfinite(high) else estimate
     ax.plot([x - 0.08, x + 0.08], [estimate, estimate], color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt",
             clip_on=False)  # fmt: skip
-    ax.annotate(number(estimate), (x, end), textcoords="offset points", xytext=(0, 5 if end == top else 3),
-                fontsize=8.5, color=INK, ha="center", va="bottom", annotation_clip=False)  # fmt: skip
+    # beside an arrow that leaves the axis, where the title is, above an interval that ends
+    leaves = end == top
+    ax.annotate(
+        number(estimate), (x, end), textcoords="offset points", xytext=(6, -4) if leaves else (0, 3),
+        ha="left" if leaves else "center", va="top" if leaves else "bottom", fontsize=8.5, color=INK,
+        annotation_clip=False,
+    )  # fmt: skip
 
 
 def _legend(donors: list[str]) -> list[Line2D]:

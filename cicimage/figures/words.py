@@ -283,6 +283,23 @@ def plural(n: float, one: str, many: str = "") -> str:
     return f"{count(n)} {one if n == 1 else many or one + 's'}"
 
 
+NO_INTERACTION = "no interaction"
+"""What an interaction of two factors is compared with, in column ``reference``."""
+
+
+def against(condition: str, reference: str) -> str:
+    """Who is compared with whom; an interaction of two factors is named as such.
+
+    Examples
+    --------
+    >>> against("BTKi", "vehicle"), against("btki x blockade", "no interaction")
+    ('BTKi against vehicle', 'interaction of btki x blockade')
+    """
+    if reference == NO_INTERACTION:
+        return f"interaction of {printable(condition)}"
+    return f"{printable(condition)} against {printable(reference)}"
+
+
 def listed(parts: list[str]) -> str:
     """Join as a sentence does.
 

@@ -11,11 +11,19 @@ import pandas as pd
 from cicimage.masks import Mask
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.curves import compute_curves
+from cicimage.statistics.dose_response import dose_tables
+from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.store import Results, read_json, read_table
 from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
+ENTRY_RATE: Final = "entry_rate_per_guest_h"
+RATES_OF_DOSE: Final = (
+    "entry_rate_per_contact_h", "entry_rate_per_host_h", "escape_rate_per_h", "death_rate_outside_per_h",
+    "death_rate_inside_per_h", "contact_rate_per_guest_h",
+)  # fmt: skip
+"""Rates that a dose-response curve is fitted to where they are the primary endpoint; entries always are."""
 DESIGNED: Final = ("events", "guests", "hosts")
 
 
@@ -92,7 +100,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     corrections : Corrections
         Laid over the base tables.
     """
-    run = read_json(results.run)
+    run = results.read_run()
     receipts = _receipts(results, run)
     finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
     layout = layout_of(run, finished)
@@ -111,7 +119,8 @@ def _answers(
 ) -> dict[str, pd.DataFrame]:
     """Rates, comparisons and curves; empty ones where no position finished."""
     if not len(layout):
-        return {n: empty(TABLES[n]) for n in ("rates", "rates_by_replicate", "comparisons", "curves")}
+        names = ("rates", "rates_by_replicate", "comparisons", "curves", "dose_response", "dose_fits")
+        return {n: empty(TABLES[n]) for n in names}
     events, guests, hosts, frames = (base[n] for n in ("events", "guests", "hosts", "frames"))
     rates, by_replicate = compute_rates(events, guests, hosts, frames, layout)
     # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
@@ -122,8 +131,14 @@ def _answers(
         if known
         else empty(TABLES["comparisons"])
     )
-    curves = compute_curves(events, guests, frames, layout)
-    return {"rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons, "curves": curves}
+    if known:
+        comparisons = with_doubt(comparisons, events, by_replicate, str(reference), layout)
+    dosed = dict.fromkeys((ENTRY_RATE, *((primary,) if primary in RATES_OF_DOSE else ())))
+    points, fits = dose_tables(by_replicate, layout, estimands=tuple(dosed))
+    return {
+        "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,
+        "curves": compute_curves(events, guests, frames, layout), "dose_response": points, "dose_fits": fits,
+    }  # fmt: skip
 
 
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:

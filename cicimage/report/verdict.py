@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.figures.source import Source, records, table_or_empty
-from cicimage.figures.words import interval, listed, number, p_value, plural, printable, wording
+from cicimage.figures.words import NO_INTERACTION, interval, listed, number, p_value, plural, printable, wording
 
 HAZARD = "death_hazard_inside_vs_outside"
 _DENOMINATORS = (
@@ -73,15 +73,40 @@ def verdict(
     """
     rates, comparisons = table_or_empty(source, "rates"), table_or_empty(source, "comparisons")
     of = comparisons[comparisons["estimand"] == primary]
+    together = of[of["reference"] == NO_INTERACTION]
+    of = of[of["reference"] != NO_INTERACTION]
     findings = tuple(_finding(row) for row in records(of))
     if not findings:
         findings = (_nothing(rates[rates["estimand"] == primary], primary, reference),)
     cautions = [
         *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
-        *_notes(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
+        *_notes(of), *_doubt(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
         *_reviewed(table_or_empty(source, "events")),
     ]  # fmt: skip
-    return Verdict(_headline(findings, of, primary), findings, tuple(cautions))
+    headline = _headline(findings, of, primary)
+    return Verdict(headline, findings + tuple(_interaction(row) for row in records(together)), tuple(cautions))
+
+
+def _interaction(row: dict[str, Any]) -> Finding:
+    """One sentence on whether two factors together do what their separate effects multiplied would do."""
+    title = wording(row["estimand"]).title.lower()
+    pair = printable(row["condition"]).replace(" x ", " and ")
+    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
+    if np.isnan(low) and np.isnan(high):
+        why = printable(row["note"]) or "no estimate"
+        return Finding(f"Whether {pair} act on each other cannot be tested ({why}).", "none")
+    span = f"ratio of ratios {number(ratio)}, 95 % interval {interval(low, high)}; "
+    span += plural(row["n_pairs"], row["unit_of_replication"])
+    span += f"; {p_value(row['p_value'])}" if not np.isnan(row["p_value"]) else ""
+    strength = _strength(row)
+    if strength == "differs":
+        less = "less" if ratio < 1 else "more"
+        return Finding(
+            f"Together, {pair} gave a {less} high {title} than their separate effects multiplied ({span}).", strength
+        )
+    return Finding(
+        f"Together, {pair} cannot be told from their separate effects on the {title} multiplied ({span}).", strength
+    )
 
 
 def _strength(row: dict[str, Any]) -> Literal["differs", "open", "untested"]:
@@ -219,6 +244,21 @@ def _notes(of: pd.DataFrame) -> list[str]:
         note = printable(rows[0]["note"])
         return [f"{note[:1].upper()}{note[1:]}".removesuffix(".") + "."]
     return [f"{printable(r['condition'])}: {printable(r['note'])}".removesuffix(".") + "." for r in rows]
+
+
+def _doubt(of: pd.DataFrame) -> list[str]:
+    """Where the scorer's doubt about single events takes away what the counts alone would let one say."""
+    if "doubt_low" not in of:
+        return []
+    told = []
+    for row in records(of):
+        if _strength(row) == "differs" and row["doubt_low"] <= 1 <= row["doubt_high"]:
+            span = interval(row["doubt_low"], row["doubt_high"])
+            told.append(
+                f"{printable(row['condition'])}: with the program's doubt about single events carried through, the "
+                f"interval is {span} and holds 1; review the doubtful events first."
+            )
+    return told
 
 
 def _deaths(comparisons: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cicimage.figures.quality import LIMITS, focus_share, quality_summary
 from cicimage.figures.source import Source, condition_order, records, table_or_empty
-from cicimage.figures.words import count, interval, number, p_value, wording
+from cicimage.figures.words import count, interval, number, p_value, plural, wording
 from cicimage.report.verdict import HAZARD
 
 
@@ -50,7 +50,7 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         words = wording(name, str(rows["unit"].iloc[0]))
         view = View(
             f"{words.title}: {words.unit}",
-            ("Condition", "Estimate", "95 % interval", "Bounds (open time outside … inside)",
+            ("Condition", "Estimate", "95 % interval", "Bounds from the optics",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
             (False, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
@@ -62,7 +62,8 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
 def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
     bounds = (
-        f"{number(scaled['bound_low'])} … {number(scaled['bound_high'])}"
+        # all open time inside gives the lower rate of death inside: the reader wants the smaller number first
+        " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
         if np.isfinite([scaled["bound_low"], scaled["bound_high"]]).all() else "–"
     )  # fmt: skip
     return (
@@ -78,8 +79,20 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
     rows = rows[(rows["estimand"] == HAZARD) == hazards]
     view = View(
         "Hazard ratio, inside against outside" if hazards else "Comparisons",
-        ("What", "Condition", "Against", "Ratio", "95 % interval", "p", "p, adjusted", "n", "Method", "Remark"),
-        (False, False, False, True, True, True, True, True, False, False),
+        (
+            "What",
+            "Condition",
+            "Against",
+            "Ratio",
+            "95 % interval",
+            "With doubt about events",
+            "p",
+            "p, adjusted",
+            "n",
+            "Method",
+            "Remark",
+        ),
+        (False, False, False, True, True, True, True, True, True, False, False),
         [_comparison_row(r) for r in records(rows)],
     )
     return view.without("What", "Against") if hazards else view.without()
@@ -89,10 +102,16 @@ def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
         wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
-        interval(row["ci_low"], row["ci_high"]), _p(row["p_value"]),
+        interval(row["ci_low"], row["ci_high"]), _doubt(row), _p(row["p_value"]),
         _p(row["p_adjusted"]),
-        f"{row['n_pairs']} {unit}s" if unit != "none" else "–", row["method"], row["note"],
+        plural(row["n_pairs"], unit) if unit != "none" else "–", row["method"], row["note"],
     )  # fmt: skip
+
+
+def _doubt(row: dict[str, Any]) -> str:
+    """Limits that hold the scorer's doubt about single events; empty where none were made."""
+    low, high = row.get("doubt_low", np.nan), row.get("doubt_high", np.nan)
+    return "" if np.isnan(low) and np.isnan(high) else interval(low, high)
 
 
 def _p(p: float) -> str:

@@ -3,7 +3,8 @@ import pytest
 from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
 
 from cicimage.errors import CicimageError
-from cicimage.statistics.posterior import compare_over_draws, draw_events, pool_draws
+from cicimage.statistics.comparisons import compare
+from cicimage.statistics.posterior import compare_over_draws, draw_events, pool_draws, with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.ratios import Comparison, paired_ratio
 
@@ -50,16 +51,26 @@ def test_rubins_rules_by_hand():
     pooled = pool_draws(draws)
     total = 0.04 + (4 / 3) * 0.01
     share = (4 / 3) * 0.01 / total
-    df = 1 / (share**2 / 2 + 1 / (3 / 5 * 2 * (1 - share)))
+    df = 1 / ((1 - share) ** 2 / 2 + share**2 / 2)
     assert pooled.share_of_doubt == pytest.approx(share)
     assert f"t({df:.1f})" in pooled.method
 
 
-def test_draws_with_zero_counts_take_quantiles_and_no_p():
-    pooled = pool_draws([_ratio((0, 0, 1)), _ratio((0, 0, 0)), _ratio((1, 0, 1))])
-    assert pooled.method == "quantiles over draws"
+def test_draws_with_zero_counts_mix_their_limits_and_have_no_p():
+    draws = [_ratio((0, 0, 1)), _ratio((0, 0, 0)), _ratio((1, 0, 1))]
+    pooled = pool_draws(draws)
+    assert pooled.method == "mean confidence distribution of 3 draws"
     assert np.isnan(pooled.p_value)
-    assert pooled.low == 0 < pooled.high < 1
+    assert pooled.low == 0
+    assert min(d.high for d in draws) < pooled.high < max(d.high for d in draws)
+
+
+def test_equal_draws_of_zero_counts_give_their_own_limits():
+    one = _ratio((0, 2, 1))
+    pooled = pool_draws([one] * 4)
+    assert (pooled.low, pooled.high) == pytest.approx((one.low, one.high), rel=1e-6)
+    none = _ratio((0, 0, 0))
+    assert pool_draws([none] * 4).high == pytest.approx(none.high, rel=1e-6)
 
 
 def test_one_draw_is_refused():
@@ -79,3 +90,17 @@ def test_ratios_over_draws_hold_the_scorers_doubt():
     assert sure["share_of_doubt"] == 0
     assert doubtful["share_of_doubt"] > 0.2
     assert doubtful["ci_high"] / doubtful["ci_low"] > sure["ci_high"] / sure["ci_low"]
+
+
+def test_doubt_stands_beside_the_counting_limits():
+    layout = layout_of({f"{c}{d}": (c, f"D{d}") for c in "vb" for d in range(3)})
+    frames = frames_of({p: [".aIIIIII", ".aIII...", "...aIIII", "........"] for p in layout["position"]})
+    events, hosts = events_of(frames), hosts_of(list(layout["position"]), [0, 1], 8.0)
+    by_replicate = compute_rates(events, guests_of(frames), hosts, frames, layout)[1]
+    comparisons = compare(by_replicate, "v", layout)
+    sure = with_doubt(comparisons, events.assign(p=1.0), by_replicate, "v", layout)
+    assert sure["doubt_low"].isna().all()
+    doubted = with_doubt(comparisons, events.assign(p=0.7), by_replicate, "v", layout).set_index("estimand")
+    row = doubted.loc["entry_rate_per_guest_h"]
+    assert row["doubt_low"] < row["ratio"] < row["doubt_high"]
+    assert doubted.drop(index="entry_rate_per_guest_h")["doubt_low"].isna().all()
