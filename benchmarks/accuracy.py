@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py [--presets cxcr4-blockade] [--work DIR]
 
 Simulated experiments are run as a user would run them and held against their truth; the seed is used for nothing
-else. Beside every figure stand *naive* (threshold, ``trackpy.locate``, link, overlap for three frames: what users do
+else. Beside every figure stand *hysteresis* (thresholds instead of the default scorer, on the same objects), *naive* (threshold, ``trackpy.locate``, link, overlap for three frames: what users do
 today) and *competent* (this program's masks and tracks, and a guest centroid between the host's bottom and top).
 Accuracy on simulations is not accuracy on real cells.
 """
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from baselines import compare_methods
+from scorer_sides import HYSTERESIS, load_truths, score_all
 
-from cicimage.evaluation.evaluate import Evaluation
+from cicimage.evaluation.evaluate import Evaluation, evaluate
 
 PRESETS: Final = ("cxcr4-blockade",)
 SEEDS: Final = (11, 12)
@@ -33,6 +34,7 @@ ROWS: Final = (
     ("inside", "f1", "inside F1 per frame (unresolved = missed)", ""),
     ("inside", "unresolved_share", "frames left unresolved", "<= 0.15"),
     ("escape", "f1", "escape F1", ""),
+    ("abort", "f1", "aborted entry F1", ""),
     ("death", "f1", "death F1", ""),
     ("calibration", "ece_p_inside", "calibration error of p_inside", ""),
 )
@@ -45,7 +47,9 @@ def run(preset: str, seed: int, work: Path) -> dict[str, Evaluation]:
     if not (folder / "experiment.toml").exists():
         subprocess.run([*cli, "simulate", preset, "-o", str(folder), "--seed", str(seed), "--workers", "2"], check=True)
     subprocess.run([*cli, "run", str(folder), "-o", str(out)], check=True, stdout=subprocess.DEVNULL)
-    return compare_methods(out, folder.with_name(folder.name + "_truth"))
+    found = compare_methods(out, folder.with_name(folder.name + "_truth"))
+    thresholds = evaluate(score_all([out], HYSTERESIS), load_truths([out]))
+    return {"cicimage": found.pop("cicimage"), "hysteresis": thresholds, **found}
 
 
 def table(evaluations: dict[str, Evaluation]) -> str:
