@@ -3,9 +3,10 @@
     python benchmarks/accuracy.py [--presets cxcr4-blockade] [--work DIR]
 
 Simulated experiments are run as a user would run them and held against their truth; the seed is used for nothing
-else. Beside every figure stand *hysteresis* (thresholds instead of the default scorer, on the same objects), *naive* (threshold, ``trackpy.locate``, link, overlap for three frames: what users do
-today) and *competent* (this program's masks and tracks, and a guest centroid between the host's bottom and top).
-Accuracy on simulations is not accuracy on real cells.
+else. Beside every figure stand *hysteresis* (thresholds instead of the default scorer, on the same objects), *naive*
+(threshold, ``trackpy.locate``, link, overlap for three frames: what users do today) and *competent* (this program's
+masks and tracks, and a guest centroid between the host's bottom and top). Accuracy on simulations is not accuracy on
+real cells.
 """
 
 from __future__ import annotations
