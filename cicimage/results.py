@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ResultsError
-from cicimage.store import MaskFile, Results, read_arrays, read_json, read_table
+from cicimage.store import MaskFile, Results, read_arrays, read_table
 from cicimage.tables import TABLES
 
 
@@ -60,7 +60,7 @@ class OpenResults:
     @cached_property
     def run(self) -> dict[str, Any]:
         """run.json: configuration with origins, versions, positions."""
-        return dict(read_json(self._results.run))
+        return self._results.read_run()
 
     @property
     def positions(self) -> list[str]:

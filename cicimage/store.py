@@ -34,6 +34,10 @@ except ImportError:  # Windows has no flock; one run at a time is then the user'
     fcntl = None  # type: ignore[assignment]
 
 
+FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What a system says where a disk or a quota is full."""
+
+
 class DiskFullError(CicimageError):
     """The disk holding the results is full; what was finished is kept."""
 
@@ -44,28 +48,41 @@ class DiskFullError(CicimageError):
 
 
 @contextmanager
+def telling_full_disk(path: Path) -> Iterator[None]:
+    """Turn a system's refusal to write into the sentence for it.
+
+    Raises
+    ------
+    DiskFullError
+        No space is left, or no quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFullError(
+            f"{path}: the disk is full; finished positions are kept, free some space and run the same command again"
+        ) from None
+
+
+@contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under its name only once whole and flushed to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"{path}: the disk is full; finished positions are kept, free some space and run the same command again"
-            ) from None
-        raise
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with telling_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def _sync_folder(folder: Path) -> None:
@@ -297,7 +314,24 @@ class Results:
 
     def index(self) -> dict[str, str]:
         """Opaque name by position, as run.json has it; empty before the first run."""
-        return dict(read_json(self.run)["positions"]) if self.run.exists() else {}
+        return dict(self.read_run()["positions"]) if self.run.exists() else {}
+
+    def read_run(self) -> dict[str, Any]:
+        """run.json as a dictionary.
+
+        Raises
+        ------
+        ResultsError
+            Of another schema version, or no run.json of this program.
+        """
+        run = read_json(self.run)
+        found = run.get("schema_version") if isinstance(run, dict) else None
+        if found != SCHEMA_VERSION or not isinstance(run.get("positions"), dict):
+            raise ResultsError(
+                f"{self.run}: schema_version must be {SCHEMA_VERSION} and its positions be listed, "
+                f"schema_version is {found}; re-run into a new folder with this program"
+            )
+        return dict(run)
 
 
 @dataclass(frozen=True)
@@ -382,7 +416,9 @@ def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     ResultsError
         Another live process holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with telling_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     with path.open("a") as file:
         if fcntl is not None:
             deadline = time.monotonic() + patience_s

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, nearest
-from cicimage.experiment import Experiment
+from cicimage.experiment import Experiment, ExperimentFile
+from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, stage_keys
 from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_json, write_json
 from cicimage.tables import SCHEMA_VERSION
@@ -85,6 +86,7 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write:
     ResultsError
         The folder holds something else, or results of other recordings.
     """
+    check_methods(experiment.file)
     results = Results(Path(out))
     names = [p.position for p in experiment.positions]
     known = _known_positions(results, names, force=force)
@@ -103,6 +105,20 @@ def write_run(batch: Batch) -> None:
     """Write run.json: versions, the resolved configuration, the positions and their opaque names."""
     keys = {j.position.position: j.key for j in batch.jobs}
     write_json(batch.results.run, _run_json(batch.experiment, keys))
+
+
+def check_methods(file: ExperimentFile) -> None:
+    """Build the methods that the file names: a slip is said once, before anything runs, and not by every position.
+
+    Raises
+    ------
+    ConfigurationError
+        A method is not installed, or has no such option.
+    """
+    chosen = file.choices()
+    for step in file.methods:
+        if chosen[step].method != "none":
+            build(step, chosen[step].method, chosen[step].options)
 
 
 def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:

@@ -28,7 +28,7 @@ from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
 from cicimage.forks import process_context
 from cicimage.pipeline.job import Job, memory_need, write_failure
-from cicimage.store import lock, read_json
+from cicimage.store import DiskFullError, lock, read_json
 
 Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]
@@ -154,6 +154,9 @@ def _work(job: Job, messages: Connection) -> None:
         )
     except ResultsError:
         sys.exit(_HELD_BY_ANOTHER)
+    except DiskFullError:
+        messages.send(("end", "failed", "disk_full"))
+        return
     with held:
         receipt = run_position(job, tell)
     messages.send(("end", receipt["outcome"], receipt.get("kind", "")))
@@ -211,9 +214,16 @@ def _drain(r: _Running, report: Report) -> None:
 
 def _bury(r: _Running) -> None:
     """A process that ended without a receipt of its own was killed: say so, with its peak memory."""
-    code = r.process.exitcode
-    if code == 0 or (state_of(r.job) == "failed" and code != 1):
+    code, state = r.process.exitcode, state_of(r.job)
+    if code == 0 or state == "done" or (state == "failed" and code != 1):
         return
+    try:
+        _write_why(r, code)
+    except DiskFullError:
+        r.disk_full = True
+
+
+def _write_why(r: _Running, code: int | None) -> None:
     if code is not None and code < 0:
         reason = (
             f"its process was killed by signal {-code} at a peak memory of {r.peak / 2**20:.0f} MiB; "

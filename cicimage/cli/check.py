@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import psutil
 
+from cicimage.batch.plan import check_methods
 from cicimage.batch.supervisor import usable_cores
 from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import Experiment, Position, load_experiment
@@ -51,6 +52,7 @@ def check(experiment: Path, **options: Any) -> int:
             "files.series": options["series"],
         },
     )  # fmt: skip
+    check_methods(loaded.file)
     total = _Sum()
     for position in loaded.positions:
         _look(loaded, position, total)

@@ -68,6 +68,15 @@ class ChannelsSection(_Section):
     host_nucleus: Channel | None = None
     """Channel of a nuclear stain of the hosts: splits hosts that touch."""
 
+    @model_validator(mode="after")
+    def _apart(self) -> ChannelsSection:
+        if self.host == self.guest:
+            raise ValueError(
+                f"host and guest must be two channels, both are {self.host!r}; one stain for both roles is written "
+                '[populations.NAME] with roles = ["host", "guest"]'
+            )
+        return self
+
 
 class PopulationSection(_Section):
     """`[populations.NAME]`: one population of cells."""

@@ -43,7 +43,7 @@ def write_ro_crate(results: Results, path: Path) -> Path:
     """
     if not results.table("rates").exists():
         raise ResultsError(f"{results.root}: must hold tables, has none; run `cicimage report {results.root}` first")
-    run = read_json(results.run)
+    run = results.read_run()
     files = [_copied(results.root, path, name) for name in _kept(results.root)]
     recordings = list(_recordings(results, run))
     write_json(path / METADATA, {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [

@@ -76,7 +76,7 @@ def load_tracked(results: Results, position: str, corrections: Corrections) -> T
     ResultsError
         It is not finished, or made by a version that kept less.
     """
-    run = read_json(results.run)
+    run = results.read_run()
     key = run["positions"][position]
     folder = results.position(key)
     if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":

@@ -32,6 +32,7 @@ from cicimage.store import (
     mask_writer,
     read_json,
     read_table,
+    telling_full_disk,
     write_arrays,
     write_json,
     write_table,
@@ -57,6 +58,13 @@ def run_position(job: Job, progress: Progress) -> dict[str, Any]:
     dict
         The receipt: outcome ``done`` or ``failed``, error, timings, peak memory, stage keys.
     """
+    try:
+        return _run_logged(job, progress)
+    except DiskFullError as error:  # nothing more can be written, not even that
+        return {"outcome": "failed", "kind": "disk_full", "error": str(error)}
+
+
+def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
     with _Log(folder.log) as log:
@@ -68,9 +76,8 @@ def run_position(job: Job, progress: Progress) -> dict[str, Any]:
                 return receipt
             folder.receipt.unlink(missing_ok=True)
             facts = _run_stages(job, folder, keys, done, log, progress)
-        except DiskFullError as error:
-            log.write("failed", str(error))
-            return {"outcome": "failed", "kind": "disk_full", "error": str(error)}
+        except DiskFullError:
+            raise
         except RecordingError as error:
             return _failed(job, log, str(error), "input", started)
         except CicimageError as error:
@@ -112,6 +119,8 @@ def _run_stages(
 ) -> dict[str, Any]:
     choices = job.file.choices()
     finished = {stage: keys[stage] for stage in done}
+    # What is made anew is not to be taken for what it was, should this run be killed and the settings be put back.
+    write_json(folder.stages, finished)
     seconds: dict[str, float] = {}
 
     def finish(stage: str, since: float) -> None:
@@ -239,8 +248,9 @@ class _Log:
         self._path = path
 
     def __enter__(self) -> _Log:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a", encoding="utf-8")
+        with telling_full_disk(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -248,5 +258,5 @@ class _Log:
 
     def write(self, event: str, text: str) -> None:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with telling_full_disk(self._path):
+            self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())

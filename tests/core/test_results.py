@@ -20,7 +20,7 @@ def test_a_folder_without_results_is_said(tmp_path):
 
 
 def test_tables_are_attributes_and_unknown_ones_are_said(tmp_path):
-    write_json(tmp_path / "run.json", {"positions": {"a/w1": "p0001"}})
+    write_json(tmp_path / "run.json", {"schema_version": 1, "positions": {"a/w1": "p0001"}})
     write_table(tmp_path / "rates.parquet", conform(RATES, empty(RATES)))
     result = cic.open_results(tmp_path)
     assert isinstance(result.rates, pd.DataFrame)

@@ -124,3 +124,26 @@ def test_fingerprints_tell_a_changed_file(tmp_path):
         file.write(b"x")
     assert fingerprint(path) != before
     assert fingerprint(tmp_path)["size"] == 20 << 20
+
+
+def test_a_full_disk_is_told_wherever_it_is_met(tmp_path, monkeypatch):
+    import errno
+    import os
+
+    from cicimage.store import DiskFullError, lock, write_text
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(DiskFullError, match="the disk is full; finished positions are kept"):
+            write_text(tmp_path / "a.txt", "x")
+        patch.setattr("tempfile.mkstemp", full)
+        with pytest.raises(DiskFullError, match="the disk is full"):
+            write_text(tmp_path / "a.txt", "x")
+        patch.setattr("pathlib.Path.touch", full)
+        with pytest.raises(DiskFullError, match="the disk is full"):
+            with lock(tmp_path / ".lock", "it"):
+                pass
+    assert list(tmp_path.iterdir()) == []

@@ -69,6 +69,7 @@ def test_the_long_form_holds_a_homotypic_population():
         ("[files]\naxes = 'TCXY'", "must be letters of TCZYX"),
         (LONG.replace('"host", ', ""), "exactly one with the role 'host', found 0"),
         (LONG + "[channels]\nhost = 'x'", "short form"),
+        ("[channels]\nhost = 'GFP'\nguest = 'GFP'", "host and guest must be two channels, both are 'GFP'"),
         ("[populations.h]\nchannel=1\nroles=['host']\ndiameter_um=[9,6]", "must rise"),
     ],
 )

@@ -137,6 +137,40 @@ def test_wrong_usage_is_exit_2_and_names_the_nearest(capfd, args, sentence):
     assert sentence in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("score", "sentence"),
+    [
+        ('method = "hysteresys"', "method 'hysteresys' is not installed; did you mean 'hysteresis'?"),
+        ('method = "hysteresis", persistance_min = 3', "has no option 'persistance_min'; did you mean"),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "{root}", "-o", "{out}"], ["check", "{root}"]])
+def test_a_slip_in_methods_is_said_once_before_anything_runs(tmp_path, capfd, score, sentence, command):
+    (tmp_path / "in").mkdir()
+    root = experiment(tmp_path / "in", f"[methods]\nscore = {{ {score} }}")
+    write_movie(root / "vehicle" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    with pytest.raises(SystemExit) as done:
+        main([a.format(root=root, out=tmp_path / "out") for a in command])
+    assert done.value.code == 2
+    assert capfd.readouterr().err.count(sentence) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ['{"schema_version": 99, "positions": {"v/A": "p0001"}}', "[]", '{"positions": 3}'])
+@pytest.mark.parametrize("command", ["run", "status", "report"])
+def test_results_of_another_version_are_never_misread(tmp_path, capfd, content, command):
+    (tmp_path / "in").mkdir()
+    root = experiment(tmp_path / "in")
+    write_movie(root / "vehicle" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text(content)
+    with pytest.raises(SystemExit) as done:
+        main(["run", str(root), "-o", str(out)] if command == "run" else [command, str(out)])
+    assert done.value.code == 5
+    assert "schema_version must be 1" in capfd.readouterr().err
+
+
 def test_a_results_folder_of_other_recordings_is_exit_5(tmp_path, capfd):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -201,3 +201,29 @@ def test_time_zero_moves_the_clock_only(folder, finished, tmp_path):
     a, b = tables(finished)["frames"], tables(tmp_path / "out")["frames"]
     assert np.allclose(a["time_h"] - 0.25, b["time_h"])
     assert (a["location"] == b["location"]).all()
+
+
+def test_settings_put_back_after_a_kill_do_not_meet_half_of_the_other_ones(folder, tmp_path, monkeypatch):
+    """A run with other settings is killed while it writes; back with the old settings the old tables come out."""
+    from cicimage.pipeline import position as module
+
+    out = tmp_path / "out"
+    before = load_experiment(folder)
+    changed = tmp_path / "experiment.toml"
+    changed.write_text(
+        f'{TOML}[files]\nroot = "{folder}"\n[methods]\nscore = {{ method = "hysteresis", enter_p = 0.999 }}\n'
+    )
+    job = open_batch(before, out).jobs[0]
+    module.run_position(job, lambda *_: None)
+    tables = {p.name: p.read_bytes() for p in job.folder.glob("*.parquet")}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    other = next(j for j in open_batch(load_experiment(changed), out).jobs if j.key == job.key)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_save_quality", killed)
+        with pytest.raises(KeyboardInterrupt):
+            module.run_position(other, lambda *_: None)
+    module.run_position(job, lambda *_: None)
+    assert {p.name: p.read_bytes() for p in job.folder.glob("*.parquet")} == tables

@@ -264,6 +264,11 @@ def test_bits_that_are_not_read(tmp_path, bits):
     refused(path, f"plane 0 has {bits} bits of sample format 1; 8, 16, 32 or 64 bits")
 
 
+def test_bits_that_are_not_read_are_said_so_beside_xml(tmp_path):
+    path = write_ome(tmp_path / "a.ome.tif", numbered())
+    refused(edit_tag(path, 0, 258, 12, 2), "plane 0 has 12 bits of sample format 1")
+
+
 def test_lossy_packing_is_refused(tmp_path):
     path = write_pages(tmp_path / "a.tif", [np.zeros((16, 16), np.uint8)], compression="jpeg")
     refused(path, r"packed by compression 7 \(JPEG\)")

@@ -106,7 +106,7 @@ def test_a_damaged_log_stops_the_report_with_a_sentence(results):
 def test_what_is_no_results_folder_is_said(tmp_path):
     with pytest.raises(ResultsError, match="must be a results folder, has no run.json"):
         Session.open(Results(tmp_path), "anna")
-    write_json(tmp_path / "run.json", {"positions": {"a": "p0001"}})
+    write_json(tmp_path / "run.json", {"schema_version": 1, "positions": {"a": "p0001"}})
     with pytest.raises(ResultsError, match="no position has finished, nothing can be reviewed"):
         Session.open(Results(tmp_path), "anna")
 
