@@ -31,6 +31,8 @@ REPEAT_EVERY: Final = 20
 REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
 
+MISLED: Final = 0.3
+"""How often a person errs where the program could not tell."""
 AGAIN_AFTER: Final = 6
 """A verdict that turns a call round is asked for again after this many others."""
 MOST_LOOKS: Final = 3
@@ -149,16 +151,27 @@ def item_id(candidate: Candidate) -> str:
 def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, float, str]]:
     """Candidates with their priority and the size of their effect in words, by falling priority.
 
-    The priority is the probability that the call is wrong times how far the entry rate and the time inside of its
-    condition would move (natural log) if it were. The words compare within a condition, so that they do not tell it.
+    The priority is what a look is expected to mend (:func:`mended`) times how far the entry rate and the time inside
+    of its condition would move (natural log). The words compare within a condition, so that they do not tell it.
     """
     rows = [(c, ground.condition[c.position]) for c in found]
     hours_out, hours_in, entries = _totals(ground)
     effects = np.array([_effect(c, entries[k], hours_out[k], hours_in[k]) for c, k in rows])
     words = _in_words(effects, [k for _, k in rows])
-    priority = effects * np.array([c.p_wrong for c in found]) if found else np.zeros(0)
+    priority = effects * np.array([mended(c) for c in found]) if found else np.zeros(0)
     order = np.argsort(-priority, kind="stable")
     return [(found[i], float(priority[i]), words[i]) for i in order]
+
+
+def mended(candidate: Candidate) -> float:
+    """Probability that a look puts a wrong call right, less the probability that it turns a right one wrong.
+
+    Where the program left a call open the optics can hardly tell, and people err too: looking at what was most likely
+    outside does more harm than good, so it comes late.
+    """
+    if candidate.call != "unresolved":
+        return candidate.p_wrong
+    return candidate.p_wrong * (1.0 - MISLED) - (1.0 - candidate.p_wrong) * MISLED
 
 
 def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
