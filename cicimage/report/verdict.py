@@ -84,6 +84,7 @@ def verdict(
         *_reviewed(table_or_empty(source, "events")),
     ]  # fmt: skip
     headline = _headline(findings, of, primary)
+    findings += tuple(_dose(row) for row in records(table_or_empty(source, "dose_fits")) if row["estimand"] == primary)
     return Verdict(headline, findings + tuple(_interaction(row) for row in records(together)), tuple(cautions))
 
 
@@ -100,13 +101,29 @@ def _interaction(row: dict[str, Any]) -> Finding:
     span += f"; {p_value(row['p_value'])}" if not np.isnan(row["p_value"]) else ""
     strength = _strength(row)
     if strength == "differs":
-        less = "less" if ratio < 1 else "more"
+        lower = "lower" if ratio < 1 else "higher"
         return Finding(
-            f"Together, {pair} gave a {less} high {title} than their separate effects multiplied ({span}).", strength
+            f"Together, {pair} gave a {lower} {title} than their separate effects multiplied ({span}).", strength
         )
     return Finding(
         f"Together, {pair} cannot be told from their separate effects on the {title} multiplied ({span}).", strength
     )
+
+
+def _dose(row: dict[str, Any]) -> Finding:
+    """One sentence on the dose of half the effect."""
+    title, drug = wording(row["estimand"]).title.lower(), printable(row["drug"])
+    low, high = row["ci_low"], row["ci_high"]
+    if np.isnan(row["ic50"]):
+        why = printable(row["note"]) or "it lies outside the doses tried"
+        return Finding(f"No dose of half the effect can be given for {drug} on the {title} ({why}).", "none")
+    unit = printable(row["dose_unit"])
+    span = interval(low if low > 0 else np.nan, high)
+    n = f"; {plural(row['n_doses'], 'dose')}, {plural(row['n_donors'], 'donor')}" if row["n_donors"] else ""
+    return Finding(
+        f"Half of the effect of {drug} on the {title} is reached at {number(row['ic50'])} {unit} (IC50; 95 % interval "
+        f"{span}{n}).", "open",
+    )  # fmt: skip
 
 
 def _strength(row: dict[str, Any]) -> Literal["differs", "open", "untested"]:
@@ -140,7 +157,8 @@ def _finding(row: dict[str, Any]) -> Finding:
         )
     p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]
     lower = f"{number((1 - ratio) * 100)} % lower; " if strength == "differs" and 0 < ratio < 1 else ""
-    evidence = f"({lower}{span}; {n}" + (f"; {p_value(p)})" if not np.isnan(p) else ")")
+    adjusted = "adjusted " if not np.isnan(row["p_adjusted"]) and row["p_adjusted"] != row["p_value"] else ""
+    evidence = f"({lower}{span}; {n}" + (f"; {adjusted}{p_value(p)})" if not np.isnan(p) else ")")
     if strength == "differs":
         return Finding(f"{amount} {evidence}.", strength)
     return Finding(f"{amount} {evidence}: no difference can be claimed, and {_still_possible(low, high)}.", strength)
@@ -207,7 +225,8 @@ def _units(of: pd.DataFrame) -> list[str]:
 def _disagreement(comparisons: pd.DataFrame) -> list[str]:
     """Ratios over different denominators that point in different directions."""
     told = []
-    for condition, rows in comparisons[comparisons["estimand"].isin(_DENOMINATORS)].groupby("condition", sort=False):
+    mine = comparisons[comparisons["estimand"].isin(_DENOMINATORS) & (comparisons["reference"] != NO_INTERACTION)]
+    for condition, rows in mine.groupby("condition", sort=False):
         known = rows.dropna(subset=["ratio"])
         known = known[known["ratio"] > 0]
         if len(known) > 1 and known["ratio"].max() / known["ratio"].min() > 1.5:
@@ -238,12 +257,19 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
 def _notes(of: pd.DataFrame) -> list[str]:
     """Notes of the comparisons; one that not all share is said with its condition."""
     # That no test was made is said by the units' own sentence.
-    rows = [r for r in records(of) if r["note"] and not r["note"].lower().startswith("no test")]
+    rows = [r | {"note": _not_yet_said(r["note"])} for r in records(of)]
+    rows = [r for r in rows if r["note"] and not r["note"].lower().startswith("no test")]
     shared = len(rows) == len(of) and len({r["note"] for r in rows}) == 1
     if shared:
         note = printable(rows[0]["note"])
         return [f"{note[:1].upper()}{note[1:]}".removesuffix(".") + "."]
     return [f"{printable(r['condition'])}: {printable(r['note'])}".removesuffix(".") + "." for r in rows]
+
+
+def _not_yet_said(note: str) -> str:
+    """A note without what the finding (per cent lower) and the caution on denominators say in better words."""
+    parts = [p for p in note.split("; ") if not p.startswith(("inhibition ", "denominators disagree"))]
+    return "; ".join(parts)
 
 
 def _doubt(of: pd.DataFrame) -> list[str]:

@@ -1,8 +1,11 @@
-"""Dose and response: a four-parameter logistic on the log rate with donor shifts, and the dose of half the effect."""
+"""Dose and response: a four-parameter logistic of the rate, fitted on the log scale with donor shifts, and its IC50."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +20,19 @@ from cicimage.tables import DOSE_FITS, DOSE_RESPONSE, conform
 FloatArray = npt.NDArray[np.float64]
 MIN_DOSES = 4
 MAX_HILL = 8.0
+LEAST_EFFECT = -8.0
+"""Smallest log ratio between endless dose and none that is tried: a rate of a three-thousandth is none."""
 
 
 @dataclass(frozen=True)
 class DoseFit:
-    """Fitted log rate: ``a_donor + effect / (1 + (ic50 / dose) ** hill)``.
+    """Fitted rate: ``top_donor (1 + (exp(effect) - 1) / (1 + (ic50 / dose) ** hill))``.
 
     Attributes
     ----------
     ic50, low, high : float
-        Dose of half the effect with limits; limits may be 0 or infinite where the profile has no end; NaN for the
-        estimate where it lies outside the doses tried.
+        Dose at which the rate is halfway between none and endless dose, with limits; limits may be 0 or infinite where
+        the profile has no end; NaN for the estimate where it lies outside the doses tried.
     hill : float
         Slope, > 0.
     effect : float
@@ -54,20 +59,21 @@ class DoseFit:
 
     def log_rate(self, dose: npt.ArrayLike, intercept: float) -> FloatArray:
         """Fitted log rate at doses for a donor with this intercept."""
-        return intercept + self.effect * _shape(np.asarray(dose, np.float64), np.log(self.ic50), self.hill)
+        return intercept + _fall(np.asarray(dose, np.float64), float(np.log(self.ic50)), self.hill, self.effect)
 
 
-def _shape(dose: FloatArray, log_ic50: float, hill: float) -> FloatArray:
+def _fall(dose: FloatArray, log_ic50: float, hill: float, effect: float) -> FloatArray:
+    """Log of the rate at a dose over that at none."""
     with np.errstate(divide="ignore"):
         x = hill * (np.log(dose) - log_ic50)
-    out: FloatArray = 0.5 * (1 + np.tanh(x / 2))
+    out: FloatArray = np.log1p(np.expm1(effect) * 0.5 * (1 + np.tanh(x / 2)))
     return out
 
 
 def fit_dose_response(
     dose: npt.ArrayLike, log_rate: npt.ArrayLike, unit: npt.ArrayLike, level: float = 0.95
 ) -> DoseFit:
-    """Fit by least squares; the shifts and the effect are linear given IC50 and slope and are solved for exactly.
+    """Fit the four-parameter curve of the rate by least squares of the log rate, a level of its own for each unit.
 
     Parameters
     ----------
@@ -91,8 +97,6 @@ def fit_dose_response(
     CicimageError
         Fewer than four doses.
     """
-    from scipy import optimize  # slow to import, and few experiments have doses
-
     x, y = np.asarray(dose, np.float64), np.asarray(log_rate, np.float64)
     n_doses = len(np.unique(x))
     if n_doses < MIN_DOSES:
@@ -100,45 +104,101 @@ def fit_dose_response(
             f"dose-response: a four-parameter curve needs {MIN_DOSES} doses (0 counts), got {n_doses}; add doses"
         )
     codes = np.unique(np.asarray(unit).astype(str), return_inverse=True)[1]
-    shifts = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
+    points = _Points(x, y, codes)
     positive = np.log(np.unique(x[x > 0]))
-    hills = np.geomspace(0.3, MAX_HILL, 24)
-
-    def sse_at(log_ic50: float, hill: float) -> float:
-        return _linear(shifts, _shape(x, log_ic50, hill), y)[1]
-
-    def profile(log_ic50: float) -> tuple[float, float]:
-        values = [sse_at(log_ic50, h) for h in hills]
-        k = int(np.argmin(values))
-        bracket = (hills[max(k - 1, 0)], hills[min(k + 1, len(hills) - 1)])
-        found = optimize.minimize_scalar(lambda h: sse_at(log_ic50, float(h)), bounds=bracket, method="bounded")
-        best = (float(found.fun), float(found.x))
-        return min(best, (values[k], float(hills[k])))
-
     grid = np.linspace(positive[0] - 3, positive[-1] + 3, 61)
-    values = np.array([profile(g)[0] for g in grid])
+    values = np.array([points.profile(float(g))[0] for g in grid])
     k = int(np.argmin(values))
-    inner = (grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)])
-    found = optimize.minimize_scalar(lambda g: profile(float(g))[0], bounds=inner, method="bounded")
-    centre = float(found.x)
-    sse, hill = profile(centre)
-    coef, _ = _linear(shifts, _shape(x, centre, hill), y)
-    df = len(y) - shifts.shape[1] - 3
+    centre = _lowest(lambda g: points.profile(g)[0], float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)]))
+    centre, sse, hill, effect = points.polished(centre)
+    df = len(y) - (int(codes.max()) + 1) - 3
     low, high = _profile_limits(grid, values, centre, sse, df, level)
     inside = positive[0] <= centre <= positive[-1]
     note = "" if inside else "the dose of half the effect lies outside the doses tried"
     if df < 1:
         note = join_notes(note, "as many parameters as points: no interval")
     return DoseFit(
-        float(np.exp(centre)), low, high, hill, float(coef[-1]), coef[:-1], sse, df,
+        float(np.exp(centre)), low, high, hill, effect, points.shifts(centre, hill, effect), sse, df,
         join_notes(note, "no bound on one side" if not (low > 0 and np.isfinite(high)) else ""),
     )  # fmt: skip
 
 
-def _linear(shifts: FloatArray, shape: FloatArray, y: FloatArray) -> tuple[FloatArray, float]:
-    design = np.column_stack([shifts, shape])
-    coef: FloatArray = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], np.float64)
-    return coef, float(((y - design @ coef) ** 2).sum())
+class _Points:
+    """Points of several units; the units' own levels are solved for exactly given the curve."""
+
+    hills = np.geomspace(0.3, MAX_HILL, 20)
+    effects = np.linspace(LEAST_EFFECT, -LEAST_EFFECT / 2, 40)
+
+    def __init__(self, dose: FloatArray, log_rate: FloatArray, unit: npt.NDArray[np.intp]) -> None:
+        self.dose, self.log_rate = dose, log_rate
+        means = (unit[:, None] == np.arange(unit.max() + 1)).astype(np.float64)
+        self._means = means / means.sum(axis=0)
+        self._back = (self._means > 0).astype(np.float64)
+
+    def shifts(self, log_ic50: float, hill: float, effect: float) -> FloatArray:
+        """Log rate of each unit without drug."""
+        found: FloatArray = (self.log_rate - _fall(self.dose, log_ic50, hill, effect)) @ self._means
+        return found
+
+    def _sse(self, fall: FloatArray) -> FloatArray:
+        residual = self.log_rate - fall
+        residual = residual - (residual @ self._means) @ self._back.T
+        total: FloatArray = (residual**2).sum(axis=-1)
+        return total
+
+    def profile(self, log_ic50: float) -> tuple[float, float, float]:
+        """Least sum of squares at this IC50 with its slope and effect: best of a grid, then the two in turn."""
+        with np.errstate(divide="ignore"):
+            steps = np.log(self.dose) - log_ic50
+        shape = 0.5 * (1 + np.tanh(self.hills[:, None, None] * steps / 2))
+        sse = self._sse(np.log1p(np.expm1(self.effects)[:, None] * shape))
+        i, j = (int(v) for v in np.unravel_index(int(sse.argmin()), sse.shape))
+        best = float(sse[i, j]), float(self.hills[i]), float(self.effects[j])
+        ends = [(v[max(k - 1, 0)], v[min(k + 1, len(v) - 1)]) for v, k in ((self.hills, i), (self.effects, j))]
+        hill, effect = best[1:]
+        for _ in range(4):
+            effect = _lowest(partial(self._at, log_ic50, hill), *ends[1])
+            hill = _lowest(partial(self._at_hill, log_ic50, effect), *ends[0])
+        return min(best, (self._at(log_ic50, hill, effect), hill, effect))
+
+    def _at(self, log_ic50: float, hill: float, effect: float) -> float:
+        return float(self._sse(_fall(self.dose, log_ic50, hill, effect)))
+
+    def _at_hill(self, log_ic50: float, effect: float, hill: float) -> float:
+        return self._at(log_ic50, hill, effect)
+
+    def polished(self, log_ic50: float) -> tuple[float, float, float, float]:
+        """Log IC50, sum of squares, slope and effect, all free, from a start next to the best."""
+        from scipy import optimize  # slow to import, and few experiments have doses
+
+        sse, hill, effect = self.profile(log_ic50)
+        options: Any = {"xatol": 1e-7, "fatol": 1e-12, "maxiter": 2000}
+
+        def at(p: FloatArray) -> float:
+            return self._at(float(p[0]), float(np.clip(p[1], 0.3, MAX_HILL)), float(max(p[2], LEAST_EFFECT)))
+
+        found = optimize.minimize(at, np.array([log_ic50, hill, effect]), method="Nelder-Mead", options=options)
+        if not found.fun < sse:
+            return log_ic50, sse, hill, effect
+        x = [float(v) for v in found.x]
+        return x[0], float(found.fun), float(np.clip(x[1], 0.3, MAX_HILL)), max(x[2], LEAST_EFFECT)
+
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function is lowest between two ends, by golden-section search."""
+    golden = 0.5 * (np.sqrt(5.0) - 1.0)
+    a, b = high - golden * (high - low), low + golden * (high - low)
+    at_a, at_b = function(a), function(b)
+    for _ in range(18):
+        if at_a < at_b:
+            high, b, at_b = b, a, at_a
+            a = high - golden * (high - low)
+            at_a = function(a)
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + golden * (high - low)
+            at_b = function(b)
+    return float(0.5 * (low + high))
 
 
 def _profile_limits(
@@ -266,7 +326,7 @@ def _one(rows: pd.DataFrame, doses: pd.Series, unit: Unit, level: float) -> tupl
     inside = positive[0] <= found.ic50 <= positive[-1]
     fit |= {
         "ic50": found.ic50 if inside else np.nan, "ci_low": found.low, "ci_high": found.high, "hill": found.hill,
-        "method": f"four-parameter logistic on the log rate, {len(found.intercepts)} donor shifts, profile limits",
+        "method": f"four-parameter logistic of the rate, log scale, {len(found.intercepts)} donor shifts, profile",
         "note": join_notes(found.note, left_out, "donors give no spread: one unit" if n_units < 2 else ""),
     }  # fmt: skip
     return pd.concat([measured, curve], ignore_index=True), fit

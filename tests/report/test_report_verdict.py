@@ -64,12 +64,13 @@ CASES = {
     "higher": (
         ({},),
         "Entry rate higher under btki than in vehicle",
-        "Under btki the entry rate was 2.4 times that of vehicle (95 % interval 1.60 to 3.5; 4 donors; p = 0.008).",
+        "Under btki the entry rate was 2.4 times that of vehicle (95 % interval 1.60 to 3.5; 4 donors; "
+        "adjusted p = 0.008).",
     ),
     "lower": (
         ({"ratio": 0.25, "ci_low": 0.1, "ci_high": 0.6},),
         "Entry rate lower under btki than in vehicle",
-        "was 0.25 times that of vehicle (75 % lower; 95 % interval 0.10 to 0.60; 4 donors; p = 0.008).",
+        "was 0.25 times that of vehicle (75 % lower; 95 % interval 0.10 to 0.60; 4 donors; adjusted p = 0.008).",
     ),
     "open": (
         ({"ratio": 1.3, "ci_low": 0.7, "ci_high": 2.4, "p_adjusted": 0.4},),
@@ -179,3 +180,46 @@ def test_death_inside_is_an_association():
 
 def test_hostile_names_lose_their_control_characters():
     assert "\x1b" not in write(({"condition": "a\x1b[31m"},)).headline
+
+
+def _row(**changes):
+    row = {
+        "estimand": "entry_rate_per_guest_h", "condition": "btki", "reference": "vehicle", "ratio": 3.0, "ci_low": 2.0,
+        "ci_high": 4.5, "p_value": 0.002, "p_adjusted": 0.002, "unit_of_replication": "donor", "n_pairs": 4,
+        "method": "t", "note": "",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_an_interaction_is_a_sentence_of_its_own_and_no_condition():
+    pair = {"condition": "btki x blockade", "reference": "no interaction"}
+    rows = [_row(), _row(ratio=0.2, ci_low=0.1, ci_high=0.5, **pair)]
+    made = verdict({"comparisons": pd.DataFrame(rows), "rates": empty(TABLES["rates"])}, "entry_rate_per_guest_h")
+    assert made.headline == "Entry rate higher under btki than in vehicle"
+    assert (
+        "Together, btki and blockade gave a lower entry rate than their separate effects" in made.findings[1].sentence
+    )
+    rows[1] |= {"ci_low": 0.1, "ci_high": 2.0}
+    made = verdict({"comparisons": pd.DataFrame(rows), "rates": empty(TABLES["rates"])}, "entry_rate_per_guest_h")
+    assert "cannot be told from their separate effects" in made.findings[1].sentence
+
+
+def test_doubt_that_takes_the_finding_away_is_said():
+    rows = pd.DataFrame([_row(doubt_low=0.8, doubt_high=7.0)])
+    made = verdict({"comparisons": rows, "rates": empty(TABLES["rates"])}, "entry_rate_per_guest_h")
+    assert any("interval is 0.80 to 7.0 and holds 1" in c for c in made.cautions)
+    sure = verdict({"comparisons": rows.assign(doubt_low=1.9), "rates": empty(TABLES["rates"])}, rows["estimand"][0])
+    assert not any("doubt" in c for c in sure.cautions)
+
+
+def test_the_ic50_is_in_the_verdict():
+    fits = pd.DataFrame([{
+        "estimand": "entry_rate_per_guest_h", "drug": "AMD3100", "dose_unit": "uM", "ic50": 2.0, "ci_low": 1.0,
+        "ci_high": np.inf, "hill": 1.0, "n_doses": 5, "n_donors": 3, "method": "", "note": "",
+    }])  # fmt: skip
+    source = {"comparisons": pd.DataFrame([_row()]), "rates": empty(TABLES["rates"]), "dose_fits": fits}
+    said = verdict(source, "entry_rate_per_guest_h").findings[1].sentence
+    assert "Half of the effect of AMD3100 on the entry rate is reached at 2.0 uM" in said
+    assert "from 1.00 up; 5 doses, 3 donors" in said
+    source["dose_fits"] = fits.assign(ic50=np.nan, note="the dose of half the effect lies outside the doses tried")
+    assert "No dose of half the effect can be given" in verdict(source, "entry_rate_per_guest_h").findings[1].sentence

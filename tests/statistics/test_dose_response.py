@@ -12,7 +12,7 @@ DOSES = np.array([0, 1, 3, 10, 30, 100, 300.0])
 def _points(ic50=10.0, hill=1.5, effect=-2.0, noise=0.0, shifts=(0.0, 0.5, -0.4), seed=1):
     rng = np.random.default_rng(seed)
     rows = [
-        (d, s + effect * (0.0 if d == 0 else 1 / (1 + (ic50 / d) ** hill)) + rng.normal(0, noise), i)
+        (d, s + np.log1p(np.expm1(effect) * (0 if d == 0 else 1 / (1 + (ic50 / d) ** hill))) + rng.normal(0, noise), i)
         for i, s in enumerate(shifts)
         for d in DOSES
     ]
@@ -33,7 +33,7 @@ def test_least_squares_are_those_of_scipy():
 
     def curve(x, a, effect, log_ic50, hill):
         with np.errstate(divide="ignore"):
-            return a + effect / (1 + np.exp(-hill * (np.log(x) - log_ic50)))
+            return a + np.log1p(np.expm1(effect) / (1 + np.exp(-hill * (np.log(x) - log_ic50))))
 
     coef, _ = curve_fit(curve, dose, y, p0=(0.3, -2, np.log(10), 1.5))
     fit = fit_dose_response(dose, y, unit)
@@ -74,6 +74,7 @@ def test_tables_for_the_figure():
     points, fits = dose_tables(*_experiment())
     assert set(points["kind"]) == {"measured", "fit"}
     fit = fits.iloc[0]
+    assert fit["ic50"] == pytest.approx(10.0, rel=0.1)  # the rate, not its logarithm, is at half
     assert (fit["drug"], fit["dose_unit"], fit["n_doses"], fit["n_donors"]) == ("AMD3100", "nM", 7, 3)
     assert fit["ci_low"] < fit["ic50"] < fit["ci_high"]
     over = points[(points["kind"] == "measured") & (points["donor"] == "")]
