@@ -1,6 +1,6 @@
 """How to set the microscope: accuracy against signal, focus step, aperture and frame interval.
 
-    python benchmarks/microscope.py --work DIR [--seeds 60 61]
+    python benchmarks/microscope.py [--work DIR] [--seeds 60 61]
 
 From one setting (confocal 40x/0.95, 1 um steps, every 4 min, 150 electrons at the brightest) one thing is changed at a
 time; the cells, their paths and their entries are the same in every row of a seed. Point spread function by scalar
@@ -19,7 +19,7 @@ from typing import Any, Final
 import cv2
 import matplotlib.pyplot as plt
 import pandas as pd
-from scorer_fields import MECHANISMS, Experiment, make
+from scorer_fields import KEPT, MECHANISMS, Experiment, make
 from scorer_sides import MARKOV, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Parameters, evaluate
@@ -113,7 +113,7 @@ def page(table: pd.DataFrame, seeds: list[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder in which fields are made and kept")
+    parser.add_argument("--work", type=Path, default=KEPT, help="folder in which fields are made and kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=[60])
     args = parser.parse_args()
     cv2.setNumThreads(1)

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-ORDER: Final = ("speed.py", "linking.py", "segmentation.py", "accuracy.py", "statistics_simulation.py")
+ORDER: Final = (
+    "speed.py",
+    "linking.py",
+    "segmentation.py",
+    "accuracy.py",
+    "scorer.py",
+    "scorer_ablations.py",
+    "microscope.py",
+    "statistics_simulation.py",
+)
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Inside, under or on top: both scorers on fields kept out of every fit, in three kinds of optics.
 
-    python benchmarks/scorer.py --work DIR [--experiments 12 10 10]
+    python benchmarks/scorer.py [--work DIR] [--experiments 12 10 10]
 
 Fields come from mechanisms that no fit has seen (point spread function by scalar diffraction, spindle-shaped hosts,
 entry decided at encounters, and all three at once), with usual parameters and with parameters beyond the ranges of the
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import time
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,13 +25,15 @@ from typing import Final
 import cv2
 import numpy as np
 import pandas as pd
-from scorer_fields import FRAMES, GUESTS, MODALITIES, SIDE_PX, Experiment, experiments, make
+from scorer_data import observations_of, position_folders
+from scorer_fields import FRAMES, GUESTS, KEPT, MODALITIES, SIDE_PX, Experiment, experiments, make
 from scorer_sides import HYSTERESIS, MARKOV, baseline, by_floor, crawl_episodes, load_truths, null_errors, score_all
 
 from cicimage import __version__
 from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.evaluate import Evaluation, evaluate, judged_states
 from cicimage.evaluation.sides import Measured, Truth
+from cicimage.events.hmm import MarkovScorer
 
 FIRST_SEED: Final = 20
 COUNTS: Final = {"3D 40x/0.95": 12, "3D 20x/0.8": 10, "2D 20x/0.45": 10}
@@ -61,6 +64,7 @@ class Cell:
 
     def __init__(self, modality: str, made: list[Experiment], work: Path) -> None:
         self.modality, self.made = modality, made
+        self.cost = self.cost_ms(work)
         outs = [work / f"{e.name}_out" for e in made]
         self.truth: Truth = load_truths(outs)
         self.measured: dict[str, Measured] = {
@@ -74,6 +78,16 @@ class Cell:
         self.evaluated: dict[str, Evaluation] = {n: evaluate(m, self.truth) for n, m in self.measured.items()}
         self.episodes = crawl_episodes(self.truth)
         self.true_by_replicate = truth_tables(self.truth, self.measured["markov"].layout)["rates_by_replicate"]
+
+    def cost_ms(self, work: Path) -> float:
+        """Processor time of the default scorer per 100 guests and frame, ms, on the first field."""
+        seen = observations_of(next(iter(position_folders(work / f"{self.made[0].name}_out").values())))
+        scorer = MarkovScorer()
+        scorer.score(seen)
+        start = time.process_time()
+        for _ in range(5):
+            scorer.score(seen)
+        return 1e5 * (time.process_time() - start) / 5 / len(seen.frames)
 
     @property
     def n_entries(self) -> int:
@@ -259,7 +273,8 @@ def section(cell: Cell) -> str:
     hours = cell.true_by_replicate.query("estimand == 'entry_rate_per_guest_h'")["denominator"].sum()
     head = (
         f"## {cell.modality}\n\n{len(cell.made)} experiments of two fields, {cell.n_entries} true entries watched from "
-        f"before and not brief in {hours:.0f} guest-hours, {cell.episodes} crawls under a host.\n\n"
+        f"before and not brief in {hours:.0f} guest-hours, {cell.episodes} crawls under a host. "
+        f"Scoring (markov) takes {cell.cost:.1f} ms of one core per 100 guests and frame (target <= 2).\n\n"
     )
     parts = [
         main_table(cell), "Frames called inside, by what the guest truly was:\n", decoy_table(cell),
@@ -274,7 +289,7 @@ def section(cell: Cell) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder in which fields are made and kept")
+    parser.add_argument("--work", type=Path, default=KEPT, help="folder in which fields are made and kept")
     parser.add_argument("--experiments", type=int, nargs=3, default=list(COUNTS.values()), metavar="N")
     args = parser.parse_args()
     cv2.setNumThreads(1)

@@ -1,6 +1,6 @@
 """What carries the answer: the Markov scorer without each piece of evidence, and without memory.
 
-    python benchmarks/scorer_ablations.py --work DIR
+    python benchmarks/scorer_ablations.py [--work DIR]
 
 On the kept fields of ``scorer.py``; nothing is simulated or run here. *Without X* leaves the table of that evidence out
 of the parameters as they are (not fitted anew); *without memory* lets the states change so fast that each frame stands
@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scorer_fields import MODALITIES
+from scorer_fields import KEPT, MODALITIES
 from scorer_sides import load_truths, score_all
 
 from cicimage.evaluation.evaluate import evaluate
@@ -84,7 +84,7 @@ def table(outs: list[Path], *, flat: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="where scorer.py keeps its fields")
+    parser.add_argument("--work", type=Path, default=KEPT, help="where scorer.py keeps its fields")
     parser.add_argument("--experiments", type=int, default=4, help="experiments per kind of optics")
     args = parser.parse_args()
     warnings.simplefilter("ignore")

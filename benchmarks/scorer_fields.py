@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,8 @@ MECHANISMS: Final[dict[str, dict[str, Any]]] = {
     "all": {"acquisition__psf": "born_wolf", "hosts__shape": "spindle", "rates__dynamics": "encounter"},
 }
 """Never simulated for a fit: scalar diffraction, spindle-shaped hosts, entry decided at encounters."""
+KEPT: Final = Path(tempfile.gettempdir()) / "cicimage_benchmarks"
+"""Where fields are kept unless another folder is named."""
 SIDE_PX: Final = 464
 FRAMES: Final = 36
 GUESTS: Final = 57
