@@ -286,7 +286,11 @@ def _refuse_twins(positions: list[Position]) -> None:
 
 def apply_layout(positions: list[Position], path: Path) -> list[Position]:
     """Lay layout.csv over the positions found; both must name the same ones."""
-    rows = list(csv.DictReader(_read_text(path).splitlines()))
+    text = _read_text(path)
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
+    rows = list(csv.DictReader(text.splitlines()))
     if not rows or "position" not in rows[0]:
         raise ConfigurationError(f"{path}: must have a column 'position' and a row per recording; add them")
     by_name = {unicodedata.normalize("NFC", p.position): p for p in positions}

@@ -14,7 +14,7 @@ from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.dose_response import dose_tables
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
-from cicimage.store import Results, read_json, read_table
+from cicimage.store import Results, read_receipt, read_table
 from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
@@ -108,13 +108,13 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     reference = reference or run["configuration"]["experiment"]["reference"]
     tables = {
         **base,
-        **_answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
+        **answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
         "counts": _counts(base["cells"]),
     }
     return Collected(tables, layout, receipts, run, corrections)
 
 
-def _answers(
+def answers(
     base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str | None
 ) -> dict[str, pd.DataFrame]:
     """Rates, comparisons and curves; empty ones where no position finished."""
@@ -155,7 +155,7 @@ def _receipts(results: Results, run: Mapping[str, Any]) -> dict[str, dict[str, A
     for position, key in run["positions"].items():
         path = results.position(key).receipt
         if path.exists():
-            found[position] = read_json(path)
+            found[position] = read_receipt(path)
     return found
 
 

@@ -127,9 +127,9 @@ def _dose(row: dict[str, Any]) -> Finding:
 
 
 def _strength(row: dict[str, Any]) -> Literal["differs", "open", "untested"]:
-    if row["unit_of_replication"] == "none":
-        return "untested"
     low, high = row["ci_low"], row["ci_high"]
+    if row["unit_of_replication"] == "none" or (np.isnan(low) and np.isnan(high)):
+        return "untested"
     return "differs" if (low > 1 or high < 1) else "open"
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-# The made-up experiment serves the figures' tests too and lies beside them.
-sys.path.insert(0, str(Path(__file__).parents[1] / "figures"))
+# The made-up experiment serves the figures' tests too and lies beside them, the drawn ones those of the statistics.
+for _room in ("figures", "statistics"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / _room))
 
 
 @pytest.fixture(scope="session")
