@@ -30,25 +30,14 @@ from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Note
 from cicimage.review.edits.states import Contact, Location, Viability
-from cicimage.review.queue import (
-    AGAIN_AFTER,
-    Item,
-    Progress,
-    asked_again,
-    build_queue,
-    judged_items,
-    load_ground,
-    progress,
-)
+from cicimage.review.queue import Item, Progress, build_queue, load_ground, progress
 from cicimage.review.session import Session, position_names
+from cicimage.review.walk import Walk
 from cicimage.store import Results
 
 FILM_FRAMES: Final = 9
 KEPT_POSITIONS: Final = 6
 """Positions held in memory; others are read again when an item leads there."""
-
-Shown = Literal["all", "open", "unsure", "events", "near misses", "random"]
-FILTERS: Final[tuple[Shown, ...]] = ("all", "open", "unsure", "events", "near misses", "random")
 
 
 @dataclass(eq=False)
@@ -80,14 +69,9 @@ class Desk:
     frame: int = 0
     span: tuple[int, int] = (0, 0)
     other: tuple[str, int] | None = None
-    shown: Shown = "all"
     heard: list[Callable[[str], None]] = field(default_factory=list)
-    _by_id: dict[str, Item] = field(default_factory=dict, repr=False)
-    _place: dict[str, int] = field(default_factory=dict, repr=False)
+    _walk: Walk = field(default_factory=lambda: Walk(()), repr=False)
     _recent: list[str] = field(default_factory=list, repr=False)
-    _judged: tuple[object, dict[str, str]] = (None, {})
-    _again: tuple[object, dict[str, int]] = (None, {})
-    _listed: tuple[Shown, list[Item]] | None = None
 
     @classmethod
     def open(cls, results: Results, reviewer: str) -> Desk:
@@ -109,8 +93,7 @@ class Desk:
     @classmethod
     def over(cls, session: Session, queue: Sequence[Item]) -> Desk:
         """A desk over a given queue, such as the disputed items of two reviewers."""
-        place = {item.id: n for n, item in enumerate(queue)}
-        desk = cls(session, list(queue), _by_id={i.id: i for i in queue}, _place=place)
+        desk = cls(session, list(queue), _walk=Walk(queue))
         start = desk.progress.next or (queue[0].id if queue else "")
         if start:
             desk.go(start)
@@ -129,20 +112,14 @@ class Desk:
         return progress(self.queue, self.session.history.done, self.session.shown)
 
     @property
-    def judged(self) -> dict[str, str]:
-        """Last verdict by item; made anew only after an edit, since every key press asks for it."""
-        done = self.session.history.done
-        if self._judged[0] is not done:
-            self._judged = (done, judged_items(done))
-        return self._judged[1]
+    def walk(self) -> Walk:
+        """The way through the queue, as far as it was gone."""
+        return self._walk.read(self.session.history.done)
 
     @property
-    def again(self) -> dict[str, int]:
-        """Items to be looked at once more, with the verdicts given since; see :func:`asked_again`."""
-        done = self.session.history.done
-        if self._again[0] is not done:
-            self._again = (done, {i: n for i, n in asked_again(done).items() if i in self._by_id})
-        return self._again[1]
+    def judged(self) -> dict[str, str]:
+        """Last verdict by item."""
+        return self.walk.judged
 
     @property
     def current(self) -> Item:
@@ -185,7 +162,7 @@ class Desk:
     def title(self) -> str:
         """Where one is, in names that tell nothing."""
         c = self.current.candidate
-        number = self._place[self.current.id] + 1
+        number = self._walk.place[self.current.id] + 1
         return (
             f"{self.blind.item(self.current.id)}  ·  {number} of {len(self.queue)}  ·  {self.blind.field(c.position)}"
             f"  ·  {self.blind.guest(c.position, c.guest_id)}"
@@ -194,7 +171,7 @@ class Desk:
     @property
     def reason(self) -> str:
         """Why this item is shown; tells nothing of the condition, nor what was said the first time."""
-        return "shown once more" if self.current.id in self.again else self.current.reason
+        return "shown once more" if self.current.id in self.walk.again else self.current.reason
 
     @property
     def called(self) -> str:
@@ -214,11 +191,11 @@ class Desk:
 
     def go(self, item_id: str) -> None:
         """Show an item."""
-        self.item = self._by_id[item_id]
+        self.item = self._walk.by_id[item_id]
         c = self.item.candidate
         self.frame, self.span, self.other = self.item.frame, (c.first, c.last), None
-        self.session.show(item_id)
         self._tell("item")
+        self.session.show(item_id)  # last: on a full disk one may still look around
 
     def next(self) -> None:
         """Go on to the next item that is shown and open; the next shown one where all are judged."""
@@ -229,68 +206,18 @@ class Desk:
         self._step(-1)
 
     def _step(self, by: int) -> None:
-        item = self._beside(by)
+        item = self.walk.beside(self.item, by) if self.item is not None else None
         if item is not None:
             self.go(item.id)
 
     @property
     def following(self) -> Item | None:
         """The item :meth:`next` will show."""
-        return self._beside(1)
-
-    def _beside(self, by: int) -> Item | None:
-        """The nearest item that is shown, in a ring; forward the nearest open one where there is one."""
-        if self.item is None:
-            return None
-        at, n, keep, is_open = self._place[self.item.id], len(self.queue), self._keep(), self._open()
-        again = [i for i, since in self.again.items() if i != self.item.id and keep(self._by_id[i])]
-        if by > 0 and again and (self.again[again[0]] >= AGAIN_AFTER or self.n_judged == n):
-            return self._by_id[again[0]]
-        nearest = None
-        for k in range(1, n + 1):
-            item = self.queue[(at + by * k) % n]
-            if not keep(item):
-                continue
-            if by < 0 or (k < n and is_open(item)):
-                return item
-            nearest = nearest or item
-        return nearest
-
-    def _open(self) -> Callable[[Item], bool]:
-        """Whether an item is still to be judged; where all are, whether it was left unsure."""
-        judged = self.judged
-        if self.n_judged < len(self.queue):
-            return lambda i: i.id not in judged
-        return lambda i: judged.get(i.id) == "unsure"
-
-    @property
-    def n_judged(self) -> int:
-        """Items of the queue that have been judged."""
-        return sum(i in self._by_id for i in self.judged)
-
-    def open_ids(self) -> set[str]:
-        """Items not judged yet; where all are, those judged unsure."""
-        is_open = self._open()
-        return {i.id for i in self.queue if is_open(i)}
-
-    def _keep(self) -> Callable[[Item], bool]:
-        judged = self.judged
-        keep: dict[Shown, Callable[[Item], bool]] = {
-            "all": lambda i: True,
-            "open": lambda i: i.id not in judged,
-            "unsure": lambda i: judged.get(i.id) == "unsure",
-            "events": lambda i: i.candidate.call == "event",
-            "near misses": lambda i: i.candidate.call in ("under", "on_top", "between", "unresolved"),
-            "random": lambda i: i.drawn == "random",
-        }
-        return keep[self.shown]
+        return self.walk.beside(self.item, 1) if self.item is not None else None
 
     def listed(self) -> list[Item]:
-        """Items under the filter chosen; the same list as before where verdicts do not alter it."""
-        if self.shown in ("open", "unsure") or self._listed is None or self._listed[0] != self.shown:
-            keep = self._keep()
-            self._listed = (self.shown, [i for i in self.queue if keep(i)])
-        return self._listed[1]
+        """Items under the filter chosen."""
+        return self.walk.listed()
 
     def look_at(self, frame: int) -> None:
         """Show another frame."""
@@ -418,14 +345,14 @@ class Desk:
         if edit is None:
             return ""
         item = edit.item if isinstance(edit, Decision | Note) else ""
-        if item in self._by_id and (self.item is None or item != self.item.id):
+        if item in self._walk.by_id and (self.item is None or item != self.item.id):
             self.go(item)
         self._tell("edit")
         return f"{what}: {edit.title}"
 
     def verdict(self) -> str:
         """Verdict on the item on the screen, empty where there is none or it is asked for once more."""
-        return "" if self.current.id in self.again else self.judged.get(self.current.id, "")
+        return "" if self.current.id in self.walk.again else self.judged.get(self.current.id, "")
 
     def close(self) -> None:
         """Release the lock; all is written already."""

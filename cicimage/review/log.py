@@ -128,6 +128,8 @@ def _parse(line: bytes, n: int, previous: str) -> Record:
     data = json.loads(text + b"}")
     if data["previous"] != previous or data["n"] != n:
         raise ValueError("it does not follow the line before")
+    if not (isinstance(data["time"], str) and isinstance(data["kind"], str) and isinstance(data["body"], dict)):
+        raise ValueError("it holds no record")
     return Record(n, data["time"], data["kind"], data["body"], tail.removesuffix(b'"}').decode())
 
 
@@ -356,9 +358,9 @@ def history(records: Sequence[Record]) -> History:
             undone.clear()
         elif record.kind in {"undo", "redo"}:
             source, target = (done, undone) if record.kind == "undo" else (undone, done)
-            if not source or source[-1].n != record.body["of"]:
+            if not source or source[-1].n != record.body.get("of"):
                 raise ResultsError(
-                    f"log line {record.n + 1}: {record.kind} must name the last edit, names {record.body['of']}; "
+                    f"log line {record.n + 1}: {record.kind} must name the last edit, names {record.body.get('of')}; "
                     "the log was not written by this program, put back a copy"
                 )
             target.append(source.pop())

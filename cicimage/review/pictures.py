@@ -62,10 +62,13 @@ class Pictures:
         The folder.
     missing : dict of str to str
         Why a position has no pictures, by opaque name.
+    moved : set of str
+        Those of them whose recording is not where it was.
     """
 
     results: Results
     missing: dict[str, str] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
     _open: OrderedDict[str, Footage] = field(default_factory=OrderedDict, repr=False)
     _kept: OrderedDict[tuple[str, Cut], npt.NDArray[Any]] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -86,6 +89,7 @@ class Pictures:
     def _footage(self, base: Base, place: Path | None = None) -> Footage | None:
         if place is not None:
             self.missing.pop(base.key, None)
+            self.moved.discard(base.key)
         if base.key in self._open:
             self._open.move_to_end(base.key)
             return self._open[base.key]
@@ -95,6 +99,7 @@ class Pictures:
             self._open[base.key] = open_footage(self.results, base, place)
         except MovedError as error:
             self.missing[base.key] = str(error)
+            self.moved.add(base.key)
             return None
         except RecordingError as error:
             self.missing[base.key] = str(error)

@@ -128,13 +128,13 @@ def build_queue(ground: Ground, salt: str) -> list[Item]:
 
 
 def _doubtful(candidate: Candidate, size: str) -> Item:
-    share = round(100 * candidate.p_wrong)
+    share = f"{100 * candidate.p_wrong:.0f} %" if candidate.p_wrong >= 0.005 else "less than 1 %"
     if candidate.called_inside:
-        doubt = f"called an event, {share} % that it is none"
+        doubt = f"called an event, {share} that it is none"
     elif candidate.call == "unresolved":
-        doubt = f"left open, {share} % that it was inside"
+        doubt = f"left open, {share} that it was inside"
     else:
-        doubt = f"called {candidate.call.replace('_', ' ')}, {share} % that it was inside"
+        doubt = f"called {candidate.call.replace('_', ' ')}, {share} that it was inside"
     return Item(item_id(candidate), candidate, "doubtful", candidate.focus, f"{doubt}; {size} effect on the rate")
 
 

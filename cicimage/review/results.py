@@ -10,6 +10,7 @@ from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, parse_edit
 from cicimage.review.log import ADJUDICATED, History, history, log_path, read_log, reviewers
+from cicimage.review.sample import reviewed_sample
 from cicimage.review.session import position_names
 from cicimage.store import Results
 
@@ -46,7 +47,7 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
     reading = read_log(log_path(results.root, chosen))
     done = _edits(history(reading.records))
     names = position_names(results)
-    tables, masks, excluded, conflicts = {}, {}, {}, []
+    tables, masks, excluded, conflicts, edited = {}, {}, {}, [], {}
     for key in sorted({edit.position for _, edit in done}):
         if key not in names:
             conflicts.append(f"position {key} has no results now; its corrections wait")
@@ -55,13 +56,15 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
         mine = [(n, edit) for n, edit in done if edit.position == key]
         for n, edit in mine:
             position.replay(n, edit)
+        edited[key] = position
         tables[names[key]] = position.tables()
         masks[names[key]] = {(k.population, k.frame, k.label): m for k, m in position.draft.masks.items()}
         title = {n: edit.title for n, edit in mine}
         conflicts += [f"{key}, {title[n]}: {why}" for n, why in sorted(position.conflicts.items())]
         if position.excluded:
             excluded[names[key]] = position.excluded
-    return Corrections(chosen, tables, excluded, tuple(conflicts), (*notes, *reading.notes), masks)
+    sample = reviewed_sample(results, names, reading.records, edited)
+    return Corrections(chosen, tables, excluded, tuple(conflicts), (*notes, *reading.notes), masks, sample)
 
 
 def choose(results: Results, whose: str | None) -> tuple[str, tuple[str, ...]]:

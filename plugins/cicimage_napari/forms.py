@@ -15,6 +15,14 @@ FIELD_PX: Final = 130
 """A field with wide bounds would else be as wide as its longest number."""
 
 
+class Number(QDoubleSpinBox):
+    """A number without trailing zeros."""
+
+    def textFromValue(self, value: float) -> str:
+        """Qt asks how a value is written."""
+        return f"{value:.6g}"
+
+
 class MethodForm(QWidget):
     """One step: which method, and its options with bounds and meaning.
 
@@ -93,7 +101,7 @@ def _widget(field: Any, value: Any) -> QWidget:
         whole.setMaximumWidth(FIELD_PX)
         return whole
     if kind is float:
-        number = QDoubleSpinBox()
+        number = Number()
         number.setDecimals(4)
         number.setRange(low, high)
         number.setSingleStep(max(abs(float(value)) / 10, 0.01))

@@ -35,6 +35,14 @@ def colours() -> Any:
     return CyclicLabelColormap(colors=table, background_value=0)
 
 
+def one_colour(colour: str) -> Any:
+    """All labels in one colour."""
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    table = np.array([[0, 0, 0, 0], [*(c / 255 for c in rgb(colour)), 1.0]], np.float32)
+    return CyclicLabelColormap(colors=table, background_value=0)
+
+
 class Outlines:
     """A label layer and what its pixels mean.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from cicimage.experiment import Experiment, ExperimentFile, Position
 from cicimage.pipeline.detect import Tools, segment_frame
 from cicimage.pipeline.setting import resolve
 from cicimage.recording import open_recording
-from cicimage_napari.look import CHANNEL_COLOUR, limits
+from cicimage_napari.look import CHANNEL_COLOUR, GUEST_OUTLINE, HOST_OUTLINE, OTHER_OUTLINE, limits
+from cicimage_napari.outlines import one_colour
+
+OUTLINES: Final = {"guest": GUEST_OUTLINE, "host": HOST_OUTLINE}
 
 
 @dataclass
@@ -57,7 +60,11 @@ def preview(
         }))  # fmt: skip
     for name, objects in found.items():
         labels = objects.masks.to_labels().astype(np.int32)
-        options = {"name": f"preview found {name}", "scale": (um, um), "opacity": 0.9, "units": ("um", "um")}
+        role = setting.populations[name].roles[0]
+        options = {
+            "name": f"preview found {name}", "scale": (um, um), "opacity": 0.9, "units": ("um", "um"),
+            "colormap": one_colour(OUTLINES.get(role, OTHER_OUTLINE)),
+        }  # fmt: skip
         out.labels.append((labels, options))
     counts = ", ".join(f"{len(objects.masks)} {name}s" for name, objects in found.items())
     out.words = f"frame {frame}: {counts}"

@@ -8,7 +8,8 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QLabel, QListView, QProgressBar, QVBoxLayout, QWidget
 
-from cicimage.review.desk import FILTERS, Desk
+from cicimage.review.desk import Desk
+from cicimage.review.walk import FILTERS
 from cicimage_napari.look import VERDICT_COLOUR
 
 SIGN = {"accept": "✓", "reject": "✗", "unsure": "?", "set": "✎", "": "·", "again": "↻"}
@@ -49,7 +50,7 @@ class QueueModel(QAbstractListModel):
         if self._desk is None or not index.isValid():
             return None
         item = self.items[index.row()]
-        said = "again" if item.id in self._desk.again else self._judged.get(item.id, "")
+        said = "again" if item.id in self._desk.walk.again else self._judged.get(item.id, "")
         if role == Qt.ItemDataRole.DisplayRole:
             return f"{SIGN[said]}  {self._desk.blind.item(item.id)}  {item.reason}"
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -90,7 +91,7 @@ class QueueList(QWidget):
     def show_desk(self, desk: Desk) -> None:
         """Show progress and list as they stand."""
         judged = desk.judged
-        done = desk.n_judged
+        done = desk.walk.n_judged
         self._bar.setMaximum(max(1, len(desk.queue)))
         self._bar.setValue(done)
         self._bar.setFormat(f"{done} of {len(desk.queue)} judged")

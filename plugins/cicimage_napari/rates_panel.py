@@ -32,10 +32,15 @@ from cicimage_napari.review_panel import open_panels
 WAIT_MS: Final = 1200
 """Time without a verdict before the rates are computed anew."""
 COLOURS: Final = ("#5ab0ff", "#ffb04c", "#4fe07a", "#e05fd0", "#ffd24c", "#9a9a9a", "#59c8f0", "#ff7a7a")
-SHOWN: Final = (
-    "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "escape_rate_per_h",
-    "death_rate_inside_per_h", "death_rate_outside_per_h", "inside_occupancy_end", "hosts_with_guest_fraction",
-)  # fmt: skip
+SHOWN: Final = {
+    "entry_rate_per_guest_h": "Entries per guest-hour outside", "entry_rate_per_contact_h": "Entries per contact-hour",
+    "entry_rate_per_host_h": "Entries per host-hour", "escape_rate_per_h": "Escapes per hour inside",
+    "death_rate_inside_per_h": "Deaths per hour inside", "death_rate_outside_per_h": "Deaths per hour outside",
+    "inside_occupancy_end": "Share of guests inside at the end",
+    "hosts_with_guest_fraction": "Share of hosts with a guest",
+}  # fmt: skip
+BEYOND: Final = 3.0
+"""An interval is drawn up to this many times the highest estimate or well; the table has its end."""
 BLIND: Final = (
     "You review blind to the condition: rates are shown once you have finished, or chosen to see the conditions "
     "(Finish... in the Review panel). It is logged, and later verdicts are marked."
@@ -69,7 +74,8 @@ class RatesPanel(QWidget):
         column = QVBoxLayout(self)
         row = QHBoxLayout()
         self._estimand = QComboBox()
-        self._estimand.addItems(list(SHOWN))
+        for name, title in SHOWN.items():
+            self._estimand.addItem(title, name)
         self._estimand.currentTextChanged.connect(lambda _: self.draw())
         row.addWidget(self._estimand, 1)
         row.addWidget(plain_button("Open...", "Results folder", self._choose))
@@ -160,7 +166,7 @@ class RatesPanel(QWidget):
         self._table.setRowCount(0)
         if not self.tables:
             return
-        name = self._estimand.currentText()
+        name = str(self._estimand.currentData())
         kind = "corrected" if "corrected" in self.tables else "base"
         rates = self.tables[kind]["rates"]
         part = rates[rates["estimand"] == name].reset_index(drop=True)
@@ -172,7 +178,8 @@ class RatesPanel(QWidget):
         self._wells(wells[wells["estimand"] == name], part["condition"].tolist())
         self._plot.getAxis("bottom").setTicks([list(enumerate(part["condition"]))])
         unit = part["unit"].iloc[0] if len(part) else ""
-        self._plot.setLabel("left", f"{name.replace('_', ' ')}  [{unit}]")
+        self._plot.setLabel("left", f"{SHOWN[name]}  [{unit}]")
+        self._plot.setYRange(0.0, _top(part, wells[wells["estimand"] == name]), padding=0.03)
         self._plot.setXRange(-0.6, max(1, len(part)) - 0.4)
         self._fill(part)
 
@@ -220,6 +227,15 @@ class RatesPanel(QWidget):
         if self._heard is not None and self._on_edit in self._heard.heard:
             self._heard.heard.remove(self._on_edit)
         super().closeEvent(event)
+
+
+def _top(rates: pd.DataFrame, wells: pd.DataFrame) -> float:
+    """Upper end of the axis: all intervals, but not one so wide that nothing else is seen."""
+    seen = np.concatenate([rates["estimate"].to_numpy(np.float64), wells["estimate"].to_numpy(np.float64)])
+    highest = float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
+    ends = rates["ci_high"].to_numpy(np.float64)
+    widest = float(np.nanmax(ends)) if np.isfinite(ends).any() else highest
+    return max(min(widest, BEYOND * highest) if highest else widest, 1e-6)
 
 
 def rates_of(results: Results, reviewer: str | None) -> dict[str, dict[str, pd.DataFrame]]:

@@ -76,6 +76,7 @@ class ReviewPanel(QWidget):
         self._play.setInterval(PLAY_MS)
         self._play.timeout.connect(lambda: self.act("forward"))
         self._brush = ""
+        self._asked: set[str] = set()
         self._build()
         _PANELS.add(self)
 
@@ -327,9 +328,10 @@ class ReviewPanel(QWidget):
             self.attempt(lambda: desk.locate(self._brush))  # type: ignore[arg-type]
 
     def _on_stroke(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
-        self.attempt(lambda: self._paint(population, changed, kind))
+        self.attempt(lambda: self.paint(population, changed, kind))
 
-    def _paint(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
+    def paint(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
+        """Change masks of the frame on the screen, and measure them."""
         desk = self._desk
         draft = desk.corrected.draft
         footage = self.pictures.footage(desk.corrected.base) if self.pictures is not None else None
@@ -342,7 +344,7 @@ class ReviewPanel(QWidget):
 
     def _refilter(self, name: str) -> None:
         if self.desk is not None:
-            self.desk.shown = name  # type: ignore[assignment]
+            self.desk.walk.shown = name  # type: ignore[assignment]
             self.queue.show_desk(self.desk)
 
     def hear(self, what: str) -> None:
@@ -413,7 +415,14 @@ class ReviewPanel(QWidget):
             self.stage.prepare_for(following)
 
     def _ask_for_moved(self) -> None:
+        """Say once per field why it has no pictures; without the path, which may tell the condition."""
         pictures, base = self.pictures, self._desk.corrected.base
-        if pictures is not None and base.key in pictures.missing and base.key not in getattr(self, "_asked", set()):
-            self._asked = {*getattr(self, "_asked", set()), base.key}
+        if pictures is None or base.key not in pictures.missing or base.key in self._asked:
+            return
+        self._asked.add(base.key)
+        if base.key in pictures.moved:
             self.say("the recording of this field is not where it was; 'Find recording' tells where it is")
+        else:
+            self.say(
+                "the recording of this field cannot be read, masks and evidence are shown without it; put back a copy"
+            )

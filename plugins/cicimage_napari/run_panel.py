@@ -36,6 +36,11 @@ TITLES: Final = {
     "track_host": "Follow hosts", "score": "Tell inside from under and on top", "illumination": "Uneven illumination",
     "bleed_through": "Bleed-through", "drift": "Stage drift", "bleaching": "Bleaching",
 }  # fmt: skip
+TABS: Final = (
+    "QToolBox::tab { background: #333844; border-radius: 3px; padding-left: 8px; color: #d5dae2; }"
+    "QToolBox::tab:selected { background: #414a5c; font-weight: bold; }"
+)
+INFORMS, WARNS = "color: #b8bec8;", "color: #e8b34c;"
 PROGRESS: Final = re.compile(r"\[(\d+)/(\d+)\]")
 
 
@@ -74,6 +79,7 @@ class RunPanel(QWidget):
         self._facts.setStyleSheet("color: #b8bec8;")
         column.addWidget(self._facts)
         self._steps = QToolBox()
+        self._steps.setStyleSheet(TABS)
         column.addWidget(self._steps, 1)
         look = QHBoxLayout()
         self._position, self._frame = QComboBox(), QSpinBox()
@@ -97,7 +103,6 @@ class RunPanel(QWidget):
         column.addLayout(buttons)
         self._message = QLabel()
         self._message.setWordWrap(True)
-        self._message.setStyleSheet("color: #e8b34c;")
         self._message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         column.addWidget(self._message)
         area = QScrollArea()
@@ -136,7 +141,7 @@ class RunPanel(QWidget):
             self.experiment = load_experiment(Path(source))
         except CicimageError as error:
             self.experiment = None
-            self.say(str(error))
+            self.say(str(error), fault=True)
             return
         if not self._out.text():
             self._out.setText(str(Path(source).with_suffix("").parent / f"{Path(source).with_suffix('').name}_results"))
@@ -169,7 +174,7 @@ class RunPanel(QWidget):
         from napari.qt.threading import create_worker
 
         if self.experiment is None:
-            self.say("choose the recordings first")
+            self.say("choose the recordings first", fault=True)
             return
         position = self.experiment.positions[max(0, self._position.currentIndex())]
         self.say("looking at the frame...")
@@ -177,7 +182,7 @@ class RunPanel(QWidget):
             preview, self.experiment, position, self.settings(), self._frame.value(), _start_thread=False
         )
         self._worker.returned.connect(self._show_preview)
-        self._worker.errored.connect(lambda error: self.say(str(error)))
+        self._worker.errored.connect(lambda error: self.say(str(error), fault=True))
         self._worker.start()
 
     def _show_preview(self, found: Preview) -> None:
@@ -188,6 +193,7 @@ class RunPanel(QWidget):
         for labels, options in reversed(found.labels):  # guests above the hosts they lie in
             layer = self.viewer.add_labels(labels, **options)
             layer.contour = 2
+        self.viewer.dims.axis_labels = ("z", "y", "x")[-self.viewer.dims.ndim :]
         self.viewer.reset_view()
         self.say(found.words)
 
@@ -196,12 +202,12 @@ class RunPanel(QWidget):
     def run(self) -> None:
         """Run in a process of its own: closing or crashing this window leaves finished recordings whole."""
         if self.experiment is None or not self._out.text().strip():
-            self.say("choose the recordings and a results folder first")
+            self.say("choose the recordings and a results folder first", fault=True)
             return
         try:
             source = write_settings(self.experiment, self.settings())
         except CicimageError as error:
-            self.say(str(error))
+            self.say(str(error), fault=True)
             return
         self._process = QProcess(self)
         self._process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
@@ -238,7 +244,7 @@ class RunPanel(QWidget):
         if code == 0:
             self.say("all done; look at the doubtful events now")
         elif faults:
-            self.say("\n".join(faults[-4:]))
+            self.say("\n".join(faults[-4:]), fault=True)
         self._process = None
 
     def cancel(self) -> None:
@@ -254,8 +260,9 @@ class RunPanel(QWidget):
         _, panel = self.viewer.window.add_plugin_dock_widget("cicimage", "Review")
         panel.open_folder(Path(self._out.text()))
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence at the foot."""
+    def say(self, sentence: str, *, fault: bool = False) -> None:
+        """Show a sentence at the foot; one about a fault stands out."""
+        self._message.setStyleSheet(WARNS if fault else INFORMS)
         self._message.setText(sentence)
 
     @property

@@ -130,7 +130,7 @@ class Traces(QWidget):
         for name, (colour, words) in LINES.items():
             line = pg.InfiniteLine(
                 0, angle=90, movable=True, pen=pg.mkPen(colour, width=2.2, style=Qt.PenStyle.DashLine), label=words,
-                labelOpts={"position": 0.92, "color": colour, "movable": False},
+                labelOpts={"position": 0.35, "color": colour, "movable": False, "anchors": [(0, 0.5), (1, 0.5)]},
             )  # fmt: skip
             line.sigPositionChangeFinished.connect(lambda _=None, n=name: self._on_line(n))
             self._plots[0].addItem(line, ignoreBounds=True)

@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
 
 from cicimage.masks import Mask
 from cicimage.review.anchor import CellRef, Key, ReviewError, cell_ref
+from cicimage.review.answer import host_of
+from cicimage.review.cutting import join, split
 from cicimage.review.desk import Desk
 from cicimage.review.edits import (
     BreakTrack,
@@ -64,24 +66,41 @@ class TrackTools:
             plain_button("Brush", "Paint the guest (or the host clicked) in this frame", lambda: self._tool("paint")),
             plain_button("Eraser", "Take pixels from the guest (or the host clicked)", lambda: self._tool("erase")),
             plain_button("Hand", "Lay the brush down; clicks choose cells", lambda: self._tool("pan_zoom")),
+            plain_button(
+                "Split mask", "The mask of the guest (or of the host clicked) was two cells in this frame", self._split
+            ),
+            plain_button(
+                "Join masks", "The guest and the guest clicked, or host and host clicked, are one in this frame",
+                self._join,
+            ),
             plain_button("Exclude...", "Leave out this field, host or these frames, with a reason", self._exclude),
             plain_button("Find recording...", "Say where the recording lies now", self._find),
             plain_button("Finish...", "Declare the review done, or see the conditions", self._finish),
-        ]
+        ]  # fmt: skip
 
     def _tool(self, mode: str) -> None:
         panel = self._panel
         if panel.desk is None or panel.stage is None:
             return
         desk = panel.desk
-        base = desk.corrected.base
-        on_host = desk.other is not None and desk.other[0] == base.host != base.guest
-        population, cell = (base.host, desk.other[1]) if on_host and desk.other else (base.guest, desk.guest)
+        population, cell = _meant(desk)
         panel.stage.tool(population, mode, cell)
         if mode != "pan_zoom":
-            what = "the host clicked" if on_host else "the guest"
+            what = "the guest" if population == desk.corrected.base.guest else "the host clicked"
             seen = desk.corrected.draft.object_in(population, cell, desk.frame) is not None
             panel.say(f"{mode}: {what}" + ("" if seen else ", which was not seen in this frame"))
+
+    def _split(self) -> None:
+        panel = self._panel
+        if panel.desk is not None:
+            desk = panel.desk
+            panel.attempt(lambda: panel.paint(*_split(desk), "split_mask"))
+
+    def _join(self) -> None:
+        panel = self._panel
+        if panel.desk is not None:
+            desk = panel.desk
+            panel.attempt(lambda: panel.paint(*_joined(desk), "merge_masks"))
 
     def cells_of_new(self, desk: Desk, population: str, changed: Mapping[int, Mask | None]) -> dict[int, CellRef]:
         """Cell a newly painted object belongs to: the one worked on, where it has no object in this frame."""
@@ -140,6 +159,40 @@ class TrackTools:
         elif box.clickedButton() is unblind:
             panel.attempt(session.unblind)
             panel.say("conditions may be seen now (Rates); it is logged, and later verdicts are marked")
+
+
+def _meant(desk: Desk) -> tuple[str, int]:
+    """Population and cell that mask tools work on: the host clicked, else the guest."""
+    base = desk.corrected.base
+    if desk.other is not None and desk.other[0] == base.host != base.guest:
+        return desk.other
+    return base.guest, desk.guest
+
+
+def _seen(desk: Desk, population: str, cell: int) -> Mask:
+    """Mask of a cell in the frame on the screen."""
+    draft = desk.corrected.draft
+    key = draft.object_in(population, cell, desk.frame)
+    if key is None:
+        raise ReviewError(f"{population} in frame {desk.frame}: must be seen there, is not; go to another frame")
+    return draft.mask(key)
+
+
+def _split(desk: Desk) -> tuple[str, dict[int, Mask | None]]:
+    population, cell = _meant(desk)
+    mask = _seen(desk, population, cell)
+    larger, smaller = split(mask, desk.corrected.draft.next_label(population, desk.frame))
+    return population, {larger.label: larger, smaller.label: smaller}
+
+
+def _joined(desk: Desk) -> tuple[str, dict[int, Mask | None]]:
+    base, other = desk.corrected.base, desk.other
+    on_host = other is not None and other[0] == base.host != base.guest
+    population, cell = (base.host, host_of(desk.corrected, desk.current)) if on_host else (base.guest, desk.guest)
+    if other is None or other[0] != population or other[1] == cell:
+        raise ReviewError("two cells of one kind are needed: click the other guest, or the other host, first")
+    mask, gone = _seen(desk, population, cell), _seen(desk, population, other[1])
+    return population, {mask.label: join(mask, gone), gone.label: None}
 
 
 def _own(desk: Desk) -> CellRef:

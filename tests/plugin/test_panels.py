@@ -235,7 +235,7 @@ def test_rates_without_a_review_are_shown(viewer, results):
     panel.open_folder(results.root)
     wait_for(lambda: bool(panel.tables), 60)
     assert set(panel.tables) == {"base"}
-    panel._estimand.setCurrentText("inside_occupancy_end")
+    panel._estimand.setCurrentText("Share of guests inside at the end")
     assert panel._table.rowCount() == 2
 
 

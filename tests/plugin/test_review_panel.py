@@ -11,13 +11,13 @@ pytest.importorskip("pyqtgraph", reason='pyqtgraph not installed; pip install ".
 
 from cicimage_napari.outlines import OWN_GUEST
 from conftest import settle
-from small_world import STORIES, world, write_results
+from small_world import STORIES, movie_path, world, write_results
 
 from cicimage.review.anchor import mask_hash
 from cicimage.review.desk import Desk
 from cicimage.review.log import log_path, read_log
 from cicimage.review.session import Session
-from cicimage.store import Results
+from cicimage.store import Results, read_json, write_json
 
 DRUG = "Zz_secret_drug"
 
@@ -346,3 +346,132 @@ def test_what_was_done_is_in_the_log(panel, results):
     assert len(desk.progress.judged) == 1
     desk.close()
     assert set(STORIES)
+
+
+def test_a_mask_is_split_and_joined_again(panel):
+    desk = panel.desk
+    desk.go(item_of(desk, 11).id)
+    draft, key = desk.corrected.draft, desk.corrected.draft.object_in("guest", 11, desk.frame)
+    before = draft.mask(key)
+    panel.tools._split()
+    assert kinds(panel) == ["split_mask"]
+    new = next(k for k in draft.keys_in("guest", desk.frame) if draft.base.row(k) < 0)
+    assert draft.mask(key).area_px + draft.mask(new).area_px == before.area_px
+    panel.tools._join()
+    assert panel.said.startswith("two cells of one kind are needed")
+    panel._on_click("guest", draft.cell_of(new))
+    panel.tools._join()
+    assert kinds(panel) == ["split_mask", "merge_masks"]
+    assert mask_hash(draft.mask(key)) == mask_hash(before)
+    assert not draft.exists(new)
+
+
+def test_a_host_is_split_where_it_is_clicked(panel):
+    desk = panel.desk
+    desk.go(item_of(desk, 11).id)
+    panel._on_click("host", 2)
+    panel.tools._split()
+    (_, edit), = desk.session.edits()  # fmt: skip
+    assert (edit.kind, edit.population) == ("split_mask", "host")
+
+
+def test_exclusions_ask_for_a_reason(panel, monkeypatch):
+    from qtpy.QtWidgets import QInputDialog
+
+    monkeypatch.setattr(QInputDialog, "getItem", lambda *a: (a[3][2], True))
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (" ", True))
+    panel.tools._exclude()
+    assert kinds(panel) == []
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("out of focus", True))
+    panel.tools._exclude()
+    (_, edit), = panel.desk.session.edits()  # fmt: skip
+    assert (edit.kind, edit.reason) == ("exclude_frames", "out of focus")
+
+
+def test_the_question_mark_shows_all_keys(panel):
+    from cicimage_napari.keys import DEFAULTS
+    from qtpy.QtWidgets import QMessageBox
+
+    panel.act("help")
+    box = panel.findChild(QMessageBox)
+    assert all(what in box.text() for _, _, what in DEFAULTS.values())
+    box.close()
+    box.deleteLater()
+
+
+def test_a_damaged_log_is_a_sentence_and_nothing_is_lost(panel, results):
+    panel.act("accept")
+    panel.act("accept")
+    panel.leave()
+    path = log_path(results.root, "anna")
+    damaged = path.read_bytes().replace(b'"accept"', b'"reject"', 1)
+    path.write_bytes(damaged)
+    panel.open_folder(results.root, "anna")
+    assert "--salvage" in panel.said
+    assert panel.desk is None
+    assert path.read_bytes() == damaged
+
+
+def test_a_full_disk_is_a_sentence_and_the_item_stays_open(panel, monkeypatch):
+    from cicimage.review.log import ReviewLog
+    from cicimage.store import DiskFullError
+
+    def full(*_):
+        raise DiskFullError("review/anna.jsonl: the disk is full; everything before is kept")
+
+    here = panel.desk.item.id
+    with monkeypatch.context() as patch:
+        patch.setattr(ReviewLog, "append", full)
+        panel.act("accept")
+        assert "the disk is full" in panel.said
+        assert (panel.desk.item.id, panel.desk.judged) == (here, {})
+    panel.act("accept")
+    assert panel.desk.judged == {here: "accept"}
+
+
+def test_a_recording_is_found_again_and_a_wrong_one_refused(viewer, untouched, tmp_path, monkeypatch):
+    from cicimage_napari.review_panel import ReviewPanel
+    from qtpy.QtWidgets import QFileDialog
+
+    results = Results(Path(shutil.copytree(untouched.root, tmp_path / "out")))
+    run = read_json(results.run)
+    for entry in run["design"].values():
+        entry["path"] = str(tmp_path / "gone" / Path(entry["path"]).name)
+    write_json(results.run, run)
+    panel = ReviewPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Review")
+    panel.open_folder(results.root, "anna")
+    assert panel.said == "the recording of this field is not where it was; 'Find recording' tells where it is"
+    movies = {"p0001": movie_path(untouched.root, "vehicle/a"), "p0002": movie_path(untouched.root, f"{DRUG}/b")}
+    other = tmp_path / "other.tif"
+    shutil.copy(movies["p0001"], other)
+    with other.open("r+b") as file:
+        file.seek(-8, 2)
+        file.write(b"changed!")
+    key = panel.desk.corrected.base.key
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(other), ""))
+    panel.tools._find()
+    assert "holds other bytes; choose the right file" in panel.said
+    assert not panel.viewer.layers["guest signal"].data.any()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(movies[key]), ""))
+    panel.tools._find()
+    assert panel.said == ""
+    assert panel.viewer.layers["guest signal"].data.max() > 250
+    assert read_json(results.root / "review" / "moved.json") == {panel.desk.corrected.base.position: str(movies[key])}
+
+
+def test_a_recording_that_cannot_be_read_is_said_without_its_path(viewer, untouched, tmp_path):
+    from cicimage_napari.review_panel import ReviewPanel
+
+    results = Results(Path(shutil.copytree(untouched.root, tmp_path / "out")))
+    run = read_json(results.run)
+    for entry in run["design"].values():
+        entry["path"] = str(results.run)
+    write_json(results.run, run)
+    panel = ReviewPanel(viewer)
+    viewer.window.add_dock_widget(panel, name="Review")
+    panel.open_folder(results.root, "anna")
+    assert "cannot be read, masks and evidence are shown without it" in panel.said
+    assert str(tmp_path) not in panel.said
+    panel.act("accept")
+    assert kinds(panel) == ["verdict"]

@@ -4,7 +4,11 @@ import pytest
 from small_world import world, write_results
 
 from cicimage.review.anchor import ReviewError
-from cicimage.review.desk import FILTERS, Desk
+from cicimage.review.desk import Desk
+from cicimage.review.log import ReviewLog
+from cicimage.review.queue import AGAIN_AFTER
+from cicimage.review.walk import FILTERS
+from cicimage.store import DiskFullError
 
 
 @pytest.fixture
@@ -38,13 +42,13 @@ def test_filters_show_what_they_say(desk):
     desk.judge("unsure")
     counts = {}
     for name in FILTERS:
-        desk.shown = name
+        desk.walk.shown = name
         counts[name] = len(desk.listed())
     assert counts["all"] == len(desk.queue)
     assert counts["open"] == counts["all"] - 1
     assert counts["unsure"] == 1
     assert counts["events"] + counts["near misses"] <= counts["all"]
-    desk.shown = "events"
+    desk.walk.shown = "events"
     desk.next()
     assert desk.current.candidate.call == "event"
 
@@ -154,3 +158,63 @@ def test_positions_leave_memory_and_come_back_with_their_edits(tmp_path, monkeyp
     desk.go(item(desk, 12, "under"))
     assert (desk.rows()["location"] == "unresolved").sum() == 8
     desk.close()
+
+
+def test_a_call_turned_round_is_asked_for_once_more(desk):
+    """Some items later, without a word of what was said; agreeing settles it, disagreeing brings it a third time."""
+    first = item(desk, 11, "event")
+    desk.go(first)
+    desk.judge("reject")
+    assert desk.item.id != first
+    said = 0
+    while desk.item.id != first:
+        desk.judge("accept")
+        said += 1
+    assert said == AGAIN_AFTER
+    assert (desk.reason, desk.verdict()) == ("shown once more", "")
+    desk.judge("accept")
+    while desk.item.id != first:
+        desk.judge("accept")
+    desk.judge("reject")
+    assert desk.walk.again == {}
+    assert desk.judged[first] == "reject"
+    assert desk.corrected.guest(11).events["excluded_reason"].tolist() == ["rejected"]
+    desk.undo()
+    assert desk.walk.again.keys() == {first}
+
+
+def test_what_was_set_by_hand_does_not_come_back(desk):
+    desk.go(item(desk, 11, "event"))
+    desk.judge("reject")
+    desk.go(item(desk, 11, "event"))
+    desk.look_at(7)
+    desk.enter_here()
+    assert desk.walk.again == {}
+
+
+def test_the_last_looks_come_at_the_end(desk):
+    queue = desk.queue
+    last = [i.id for i in queue if i.drawn != "repeat" and i.candidate.call == "event"][-1]
+    for each in [i.id for i in queue if i.id != last]:
+        desk.go(each)
+        desk.judge("accept")
+    desk.go(last)
+    desk.judge("reject")
+    desk.next()
+    assert desk.progress.next == last
+
+
+def test_a_full_disk_leaves_the_screen_in_step(desk, monkeypatch):
+    def full(*_):
+        raise DiskFullError("the disk is full")
+
+    heard = []
+    desk.heard.append(heard.append)
+    before = desk.session.history
+    monkeypatch.setattr(ReviewLog, "append", full)
+    with pytest.raises(DiskFullError):
+        desk.judge("accept")
+    assert (heard, desk.session.history) == ([], before)
+    with pytest.raises(DiskFullError):
+        desk.next()
+    assert heard == ["item"]
