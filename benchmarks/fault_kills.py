@@ -18,6 +18,8 @@ import numpy as np
 import psutil
 from tiny_movies import experiment
 
+from cicimage.batch import open_batch
+from cicimage.experiment import load_experiment
 from cicimage.review.answer import verdict_on
 from cicimage.review.log import log_path
 from cicimage.review.queue import build_queue, load_ground
@@ -180,26 +182,87 @@ def undisturbed(work: Path, *more: str) -> tuple[Path, dict[str, str], bytes]:
     return root, snapshot(calm), log_path(calm, REVIEWER).read_bytes()
 
 
-def local(work: Path, kills: int, per_run: int, seed: int) -> Campaign:
+def kept(work: Path, engine: str) -> Campaign:
+    """A campaign that was begun before, or a new one."""
+    path = work / f"{engine}.json"
+    if not path.exists():
+        return Campaign(engine)
+    found = json.loads(path.read_text())
+    counters = {name: Counter(found.pop(name)) for name in ("victims", "moments")}
+    return Campaign(**found, **counters)
+
+
+def local(work: Path, kills: int, per_run: int, seed: int, minutes: float) -> Campaign:
     """Kill runs of the local engine; every one must end with the tables of an undisturbed run."""
-    rng = np.random.default_rng(seed)
     root, expected, log = undisturbed(work)
-    campaign, start = Campaign("local"), time.perf_counter()
-    while campaign.kills < kills:
-        out = work / "out"
+    campaign, begun = kept(work, "local"), time.perf_counter()
+    while campaign.kills < kills and time.perf_counter() - begun < 60 * minutes:
+        start, rng, out = time.perf_counter(), np.random.default_rng([seed, campaign.runs]), work / "out"
         begin(root, out, log)
         one_run(root, out, rng, campaign, min(per_run, kills - campaign.kills), workers=1 + int(rng.integers(2)))
         check(out, campaign, expected, log)
-        campaign.seconds = time.perf_counter() - start
-        (work / "local.json").write_text(json.dumps(campaign.as_dict()))
-        print(f"{campaign.kills} kills, {campaign.runs} runs, {len(campaign.faults)} faults", flush=True)
+        keep(work, campaign, start)
     return campaign
+
+
+def keep(work: Path, campaign: Campaign, start: float) -> None:
+    """Write down how far the campaign is."""
+    campaign.seconds += time.perf_counter() - start
+    (work / f"{campaign.engine}.json").write_text(json.dumps(campaign.as_dict()))
+    print(f"{campaign.engine}: {campaign.kills} kills, {campaign.runs} runs, {len(campaign.faults)} faults", flush=True)
+
+
+def dask(work: Path, kills: int, per_run: int, seed: int, minutes: float) -> Campaign:
+    """Kill workers of a dask cluster while they run positions; the nannies bring new ones."""
+    from dask import config
+    from distributed import LocalCluster
+
+    config.set({"distributed.scheduler.allowed-failures": 1, "distributed.scheduler.worker-saturation": 1.0})
+    root, expected, log = undisturbed(work)
+    campaign, begun = kept(work, "dask"), time.perf_counter()
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        while campaign.kills < kills and time.perf_counter() - begun < 60 * minutes:
+            start, rng, out = time.perf_counter(), np.random.default_rng([seed, campaign.runs]), work / "out_dask"
+            begin(root, out, log)
+            one_dask_run(root, out, cluster, rng, campaign, min(per_run, kills - campaign.kills))
+            check(out, campaign, expected, log)
+            keep(work, campaign, start)
+    return campaign
+
+
+def one_dask_run(root: Path, out: Path, cluster: Any, rng: np.random.Generator, campaign: Campaign, kills: int) -> None:
+    """Kill workers so many times in one run, which goes on meanwhile; what failed is then taken up again."""
+    address, done = cluster.scheduler_address, 0
+    for _ in range(RESUMES_AT_MOST):
+        if done >= kills:
+            break
+        process = subprocess.Popen(
+            command(root, out, "--dask", address), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        locks = {p: p.stat().st_mtime for p in out.glob("positions/*/.lock")}
+        wait_for_work(process, out, locks)
+        while process.poll() is None and done < kills:
+            time.sleep(float(rng.exponential(1.0)))
+            pids = [n.process.pid for n in cluster.workers.values() if n.process is not None and n.process.pid]
+            when = moment(out, {})
+            if process.poll() is None and pids and kill([psutil.Process(int(rng.choice(pids)))]):
+                done += 1
+                campaign.kills += 1
+                campaign.victims["a worker"] += 1
+                campaign.moments[when] += 1
+        if process.wait(timeout=600) not in (0, 3, 4):
+            campaign.faults.append(f"a killed worker ended the run with exit code {process.returncode}")
+        if done < kills and process.returncode == 0:
+            shutil.rmtree(out / "positions")  # it was quicker than the kills: begin again
+    end = subprocess.run(command(root, out, "--dask", address), capture_output=True, check=False)
+    if end.returncode != 0:
+        campaign.faults.append(f"the last run ended with {end.returncode}: {end.stderr.decode()[-300:]}")
 
 
 def begin(root: Path, out: Path, log: bytes) -> None:
     """A new results folder that already holds the reviewer's corrections."""
     shutil.rmtree(out, ignore_errors=True)
-    subprocess.run([*command(root, out), "--dry-run"], check=True, capture_output=True)
+    open_batch(load_experiment(root), out)
     log_path(out, REVIEWER).parent.mkdir()
     log_path(out, REVIEWER).write_bytes(log)
 

@@ -10,8 +10,12 @@ import errno
 import hashlib
 import json
 import os
+import re
+import struct
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +40,13 @@ except ImportError:  # Windows has no flock; one run at a time is then the user'
 
 FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 """What a system says where a disk or a quota is full."""
+
+
+DAMAGE: Final = (
+    pa.ArrowException, OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, MemoryError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What the libraries of tables and arrays raise on files that were damaged."""
 
 
 class DiskFullError(CicimageError):
@@ -110,8 +121,56 @@ def read_json(path: Path) -> Any:
     """Read JSON; a torn or foreign file is an error that says so."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path}: must be JSON written by this program ({error}); delete it and run again") from None
+    except (ValueError, RecursionError) as error:
+        said = _one_line(error)
+        raise ResultsError(f"{path}: must be JSON written by this program ({said}); delete it and run again") from None
+
+
+_RECEIPT: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
+    "done": {
+        "key": str, "stages": dict, "seconds": (int, float), "peak_memory_bytes": int, "recording": dict,
+        "missing_frames": dict,
+    },
+    "failed": {"key": str, "kind": str, "error": str, "seconds": (int, float), "peak_memory_bytes": int},
+}  # fmt: skip
+"""What a receipt must hold, by its outcome."""
+
+
+def read_receipt(path: Path) -> dict[str, Any]:
+    """Read a position's receipt.
+
+    Raises
+    ------
+    ResultsError
+        It is no receipt of this version.
+    """
+    receipt = read_json(path)
+    outcome = receipt.get("outcome") if isinstance(receipt, dict) else None
+    wanted = _RECEIPT.get(outcome, {}) if isinstance(outcome, str) else {}
+    wrong = [k for k, kind in wanted.items() if k in receipt and not isinstance(receipt[k], kind)]
+    if not wanted or wrong or receipt.get("schema_version") != SCHEMA_VERSION:
+        what = f"{wrong[0]} is {receipt[wrong[0]]!r}" if wrong else f"outcome is {outcome!r}"
+        raise ResultsError(
+            f"{path}: must be a receipt of schema_version {SCHEMA_VERSION}, {_one_line(what)}; delete it and run again"
+        )
+    return dict(receipt)
+
+
+def _one_line(text: object) -> str:
+    """A system's or library's words, fit for the middle of a sentence."""
+    return " ".join(str(text).split())[:200]
+
+
+@contextmanager
+def _telling_damage(path: Path) -> Iterator[None]:
+    """Turn what libraries raise on damaged files into the sentence for it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: is missing; run the same command again to make it") from None
+    except DAMAGE as error:
+        said = _one_line(error) or type(error).__name__
+        raise ResultsError(f"{path}: is damaged ({said}); delete it and run again") from None
 
 
 def digest(value: Any) -> str:
@@ -165,21 +224,21 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
     ResultsError
         Damaged, or of another schema version.
     """
-    try:
+    with _telling_damage(path):
         # not `pq.read_table`, which takes twice as long for a small file: a report reads hundreds of them
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise ResultsError(f"{path}: is missing; run the same command again to make it") from None
-        raise ResultsError(f"{path}: is damaged ({str(error).splitlines()[0]}); delete it and run again") from None
-    version = (table.schema.metadata or {}).get(b"schema_version", b"?").decode()
+        _check_version(path, table.schema)
+        rows: pd.DataFrame = table.to_pandas(self_destruct=True)
+        return rows if name is None else conform(TABLES[name], rows)
+
+
+def _check_version(path: Path, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(b"schema_version", b"?").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise ResultsError(
             f"{path}: schema_version must be {SCHEMA_VERSION}, is {version}; re-run into a new folder with this program"
         )
-    rows: pd.DataFrame = table.to_pandas(self_destruct=True)
-    return rows if name is None else conform(TABLES[name], rows)
 
 
 # ---------------------------------------------------------------- masks
@@ -226,11 +285,12 @@ class MaskFile:
     """Reads masks written by :func:`mask_writer`, one frame at a time."""
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise ResultsError(f"{path}: is missing; run the same command again to make it")
-        self._file = pq.ParquetFile(path, page_checksum_verification=True)
-        metadata = self._file.schema_arrow.metadata
-        self.shape = (int(metadata[b"height"]), int(metadata[b"width"]))
+        self._path = path
+        with _telling_damage(path):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            schema = self._file.schema_arrow
+            _check_version(path, schema)
+            self.shape = (int(schema.metadata[b"height"]), int(schema.metadata[b"width"]))
         self._cache: tuple[int, pd.DataFrame] | None = None
 
     def _rows(self, frame: int) -> pd.DataFrame:
@@ -252,6 +312,10 @@ class MaskFile:
         window: tuple[int, int, int, int] | None = None,
     ) -> Masks:
         """Masks of one population in one frame; only that label, or those that reach into (y0, y1, x0, x1)."""
+        with _telling_damage(self._path):
+            return self._masks(frame, population, label, window)
+
+    def _masks(self, frame: int, population: str, label: int | None, window: tuple[int, int, int, int] | None) -> Masks:
         rows = self._rows(frame)
         rows = rows[rows["population"] == population]
         if label is not None:
@@ -278,14 +342,15 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read arrays written by :func:`write_arrays`; pickled ones are refused."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {k: file[k] for k in file.files}
-    except (ValueError, OSError) as error:
-        raise ResultsError(f"{path}: must hold plain arrays ({error}); delete it and run again") from None
+    with _telling_damage(path), np.load(path, allow_pickle=False) as file:
+        return {k: file[k] for k in file.files}
 
 
 # ---------------------------------------------------------------- folders and locks
+
+
+_KEY: Final = re.compile(r"p\d{4,9}")
+"""Opaque name of a position; anything else could name a folder elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -326,7 +391,9 @@ class Results:
         """
         run = read_json(self.run)
         found = run.get("schema_version") if isinstance(run, dict) else None
-        if found != SCHEMA_VERSION or not isinstance(run.get("positions"), dict):
+        keys = run.get("positions") if isinstance(run, dict) else None
+        named = isinstance(keys, dict) and all(isinstance(k, str) and _KEY.fullmatch(k) for k in keys.values())
+        if found != SCHEMA_VERSION or not named:
             raise ResultsError(
                 f"{self.run}: schema_version must be {SCHEMA_VERSION} and its positions be listed, "
                 f"schema_version is {found}; re-run into a new folder with this program"

@@ -14,7 +14,7 @@ from cicimage.errors import ConfigurationError, ResultsError, nearest
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, stage_keys
-from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_json, write_json
+from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_receipt, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]
@@ -166,7 +166,10 @@ def state_of(job: Job) -> State:
     receipt = Results(job.folder.parent.parent).position(job.key).receipt
     if not receipt.exists():
         return "waiting"
-    return "done" if read_json(receipt)["outcome"] == "done" else "failed"
+    try:
+        return "done" if read_receipt(receipt)["outcome"] == "done" else "failed"
+    except ResultsError:
+        return "waiting"  # what cannot be read is made anew
 
 
 def plan(
@@ -219,7 +222,11 @@ def reason_to_run(job: Job) -> str:
     folder = PositionFolder(job.folder)
     if not folder.receipt.exists():
         return NEW if not folder.stages.exists() else "was interrupted, goes on where it stopped"
-    receipt, keys = read_json(folder.receipt), stage_keys(job)
+    try:
+        receipt = read_receipt(folder.receipt)
+    except ResultsError:
+        return "its receipt cannot be read"
+    keys = stage_keys(job)
     if receipt["outcome"] != "done":
         return FAILED_BEFORE if receipt.get("key") == keys["judge"] else "failed, and its recording or settings changed"
     made = receipt.get("stages", {})

@@ -28,7 +28,7 @@ from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
 from cicimage.forks import process_context
 from cicimage.pipeline.job import Job, memory_need, write_failure
-from cicimage.store import DiskFullError, lock, read_json
+from cicimage.store import DiskFullError, lock, read_receipt
 
 Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]
@@ -263,7 +263,7 @@ def outcome_of(chosen: Plan, refused: Mapping[str, str], disk_full: bool) -> Out
             states[name] = "failed"
             reasons[name] = refused[name]
         elif states[name] == "failed":
-            reasons[name] = str(read_json(j.folder / "receipt.json").get("error", ""))
+            reasons[name] = str(read_receipt(j.folder / "receipt.json")["error"])
     by = {s: tuple(n for n, v in states.items() if v == s) for s in ("done", "failed", "waiting")}
     return Outcome(by["done"], by["failed"], by["waiting"], reasons, disk_full)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cicimage.errors import ResultsError
-from cicimage.store import Results, read_json
+from cicimage.store import Results, read_receipt
 
 
 @click.command()
@@ -24,7 +24,7 @@ def status(out: Path, as_json: bool) -> None:
     states = {}
     for position, key in results.index().items():
         path = results.position(key).receipt
-        receipt = read_json(path) if path.exists() else {"outcome": "waiting"}
+        receipt = read_receipt(path) if path.exists() else {"outcome": "waiting"}
         states[position] = {
             "state": receipt["outcome"], "error": receipt.get("error", ""), "seconds": receipt.get("seconds"),
             "peak_memory_bytes": receipt.get("peak_memory_bytes"), "folder": str(results.position(key).root),

@@ -16,7 +16,7 @@ from cicimage.errors import ResultsError
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
 from cicimage.pipeline.setting import Setting
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import MaskFile, Results, read_json, read_receipt, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
 """What is known of a guest in a frame, besides its place."""
@@ -79,7 +79,7 @@ def load_tracked(results: Results, position: str, corrections: Corrections) -> T
     run = results.read_run()
     key = run["positions"][position]
     folder = results.position(key)
-    if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":
+    if not folder.receipt.exists() or read_receipt(folder.receipt)["outcome"] != "done":
         raise ResultsError(f"{position}: must be finished to be exported; run `cicimage run` again")
     corrected = corrections.tables.get(position, {})
     setting = Setting.from_dict(read_json(folder.root / "setting.json"))
@@ -123,7 +123,7 @@ def finished_positions(results: Results, corrections: Corrections) -> list[str]:
     found = []
     for position, key in results.index().items():
         receipt = results.position(key).receipt
-        if receipt.exists() and read_json(receipt)["outcome"] == "done" and position not in corrections.excluded:
+        if receipt.exists() and read_receipt(receipt)["outcome"] == "done" and position not in corrections.excluded:
             found.append(position)
     return found
 

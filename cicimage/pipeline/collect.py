@@ -12,6 +12,7 @@ from cicimage.masks import Mask
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.dose_response import dose_tables
+from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.store import Results, read_receipt, read_table
@@ -45,6 +46,8 @@ class Corrections:
         What a reader must know besides.
     masks : mapping of str to mapping of (population, frame, label) to Mask or None
         Masks by position that were drawn anew; None = erased.
+    sample : pandas.DataFrame, optional
+        The reviewed random sample, as :func:`cicimage.statistics.misclassification.errors_by_condition` takes it.
     """
 
     whose: str = ""
@@ -53,6 +56,7 @@ class Corrections:
     conflicts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     masks: Mapping[str, Mapping[tuple[str, int, int], Mask | None]] = field(default_factory=dict)
+    sample: pd.DataFrame | None = None
 
 
 NO_CORRECTIONS: Final = Corrections()
@@ -111,6 +115,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
         **answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
         "counts": _counts(base["cells"]),
     }
+    tables["rates"] = _with_corrected(tables["rates"], results, run, layout, corrections, reference)
     return Collected(tables, layout, receipts, run, corrections)
 
 
@@ -139,6 +144,30 @@ def answers(
         "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,
         "curves": compute_curves(events, guests, frames, layout), "dose_response": points, "dose_fits": fits,
     }  # fmt: skip
+
+
+def _with_corrected(
+    rates: pd.DataFrame,
+    results: Results,
+    run: Mapping[str, Any],
+    layout: pd.DataFrame,
+    corrections: Corrections,
+    reference: str | None,
+) -> pd.DataFrame:
+    """The rates with entry rates corrected for error behind them, where a random sample was reviewed.
+
+    The error is that of the calls as found, so it is their rate that is corrected: in the corrected tables the
+    reviewed calls are mended already.
+    """
+    if corrections.sample is None or corrections.sample.empty or not len(layout):
+        return rates
+    finished = list(layout["position"])
+    found = {
+        n: _joined(results, run, finished, layout, n, NO_CORRECTIONS) for n in ("events", "guests", "hosts", "frames")
+    }
+    as_called, _ = compute_rates(found["events"], found["guests"], found["hosts"], found["frames"], layout)
+    added = error_corrected(as_called, corrections.sample, reference)
+    return conform(TABLES["rates"], pd.concat([rates, added], ignore_index=True)) if len(added) else rates
 
 
 def _counts(cells: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 
 from cicimage import __version__
-from cicimage.errors import CicimageError, RecordingError
+from cicimage.errors import CicimageError, RecordingError, ResultsError
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -31,6 +31,7 @@ from cicimage.store import (
     fingerprint,
     mask_writer,
     read_json,
+    read_receipt,
     read_table,
     telling_full_disk,
     write_arrays,
@@ -71,8 +72,8 @@ def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
         try:
             keys = stage_keys(job)
             done = _finished_stages(folder, keys)
-            if done == list(STAGES) and folder.receipt.exists() and read_json(folder.receipt)["outcome"] == "done":
-                receipt: dict[str, Any] = read_json(folder.receipt)
+            receipt = _receipt_before(folder)
+            if done == list(STAGES) and receipt.get("outcome") == "done":
                 return receipt
             folder.receipt.unlink(missing_ok=True)
             facts = _run_stages(job, folder, keys, done, log, progress)
@@ -104,8 +105,21 @@ def _failed(job: Job, log: _Log, reason: str, kind: str, started: float) -> dict
     return write_failure(job, reason, kind, _peak(), time.perf_counter() - started)
 
 
+def _receipt_before(folder: PositionFolder) -> dict[str, Any]:
+    """What a run before wrote; nothing where that cannot be read: the position is then made anew."""
+    try:
+        return read_receipt(folder.receipt) if folder.receipt.exists() else {}
+    except ResultsError:
+        return {}
+
+
 def _finished_stages(folder: PositionFolder, keys: Mapping[str, str]) -> list[str]:
-    recorded = read_json(folder.stages) if folder.stages.exists() else {}
+    try:
+        recorded = read_json(folder.stages) if folder.stages.exists() else {}
+    except ResultsError:
+        return []
+    if not isinstance(recorded, dict):
+        return []
     done: list[str] = []
     for stage in STAGES:
         if recorded.get(stage) != keys[stage]:

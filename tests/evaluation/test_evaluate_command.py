@@ -44,7 +44,7 @@ def write_results(folder: Path, measured: Measured, conditions: Mapping[str, str
     write_json(
         results.run,
         {
-            "version": "0", "positions": keys, "configuration": {"experiment": {"reference": "vehicle"}},
+            "schema_version": 1, "version": "0", "positions": keys, "configuration": {"experiment": {"reference": "vehicle"}},
             "design": {p: {**design.loc[p].to_dict(), "path": "", "factors": {}} for p in conditions},
         },
     )  # fmt: skip
@@ -53,7 +53,7 @@ def write_results(folder: Path, measured: Measured, conditions: Mapping[str, str
         for name in ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc"):
             rows = measured.tables.get(name, empty(TABLES[name]))
             write_table(own.table(name), rows[rows["position"] == position].reset_index(drop=True))
-        write_json(own.receipt, {"outcome": "done"})
+        write_json(own.receipt, {"schema_version": 1, "outcome": "done"})
     return folder
 
 

@@ -1,0 +1,62 @@
+"""Fuzzing of what is read from disk: TIFF gate, experiment file, layout, review log, receipts, tables.
+
+Sound files are changed at random (bytes, cuts, doubled pieces, words in the place of others), and read as the program
+reads them. Only the errors that users are told in a sentence may escape; the cases are those of tests/fuzz.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.fuzz.fuzz_targets import TARGETS
+
+RESULTS: Final = Path(__file__).parent / "results" / "fuzz.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--only", nargs="+", choices=list(TARGETS), default=list(TARGETS))
+    parser.add_argument("--seed", type=int, default=0, help="First seed; cases are seed, seed + 1, ...")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    rows, bad = [], 0
+    for name in args.only:
+        start, refused, escaped = time.perf_counter(), 0, Counter[str]()
+        n = args.cases // len(args.only)
+        with tempfile.TemporaryDirectory() as folder:
+            target = TARGETS[name](Path(folder))
+            for seed in range(args.seed, args.seed + n):
+                try:
+                    refused += target.attempt(seed)
+                except Exception as error:  # noqa: BLE001 - what escapes is what is looked for
+                    where = traceback.extract_tb(error.__traceback__)[-1]
+                    what = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+                    if what not in escaped:
+                        print(f"{name}, seed {seed}: {what}: {str(error)[:200]}", flush=True)
+                    escaped[what] += 1
+        bad += sum(escaped.values())
+        rows.append(
+            (name, n, refused, n - refused - sum(escaped.values()), sum(escaped.values()), time.perf_counter() - start)
+        )
+        print(rows[-1], flush=True)
+    lines = ["# Fuzzing", "", str(__doc__).strip(), ""]
+    command = f"python benchmarks/fuzz.py --cases {args.cases} --seed {args.seed}"
+    lines += [f"`{command}`, {time.strftime('%Y-%m-%d')}, {platform.platform()}", ""]
+    lines += ["| what | cases | refused with a sentence | read | escaped | seconds |", "|---|---|---|---|---|---|"]
+    lines += [f"| {n} | {c} | {r} | {o} | {e} | {s:.0f} |" for n, c, r, o, e, s in rows]
+    args.out.write_text("\n".join(lines) + "\n")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
