@@ -44,7 +44,8 @@ def write_results(folder: Path, measured: Measured, conditions: Mapping[str, str
     write_json(
         results.run,
         {
-            "schema_version": 1, "version": "0", "positions": keys, "configuration": {"experiment": {"reference": "vehicle"}},
+            "schema_version": 1, "version": "0", "positions": keys,
+            "configuration": {"experiment": {"reference": "vehicle"}},
             "design": {p: {**design.loc[p].to_dict(), "path": "", "factors": {}} for p in conditions},
         },
     )  # fmt: skip
