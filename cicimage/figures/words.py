@@ -58,6 +58,11 @@ ESTIMANDS: Final[dict[str, Wording]] = {
         "Entries per host", "entries per 100 host-hours", 100, "entries", "host-hours",
         "Entries over the time hosts were watched: unaffected by how many guests float away.",
     ),
+    "entry_rate_error_corrected_per_guest_h": Wording(
+        "Entry rate, corrected for error", "entries per 100 guest-hours", 100, "entries",
+        "guest-hours outside and alive",
+        "The entry rate with false calls taken out and missed entries put in, by a reviewed random sample.",
+    ),
     "entries_per_seeded_cell": Wording(
         "Entries per seeded guest", "entries per 100 guests seeded", 100, "entries", "guests seeded",
         "Entries over the number of guests put into the well.",

@@ -286,3 +286,42 @@ def corrected_rates(
             }  # fmt: skip
         rows.append(out)
     return pd.DataFrame(rows)
+
+
+def error_corrected(rates: pd.DataFrame, reviewed: pd.DataFrame, reference: str | None) -> pd.DataFrame:
+    """Rows for table ``rates``: the entry rate of every reviewed condition with the program's error taken out.
+
+    Parameters
+    ----------
+    rates : pandas.DataFrame
+        Table ``rates`` of the calls as found.
+    reviewed : pandas.DataFrame
+        As :func:`errors_by_condition` takes it.
+    reference : str, optional
+        Condition the errors are compared with.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Estimand ``entry_rate_error_corrected_per_guest_h``; the note has the counts behind it and says where error
+        differs from the reference's, which could fake an effect.
+    """
+    base = rates[rates["estimand"] == "entry_rate_per_guest_h"].set_index("condition", drop=False)
+    rows = []
+    for row in corrected_rates(rates, reviewed, reference or "").to_dict("records"):
+        if not np.isfinite(row["corrected"]):
+            continue
+        part = reviewed[reviewed["condition"] == row["condition"]]
+        calls, others = part[part["sample"] == "event"], part[part["sample"] == "other"]
+        note = join_notes(
+            "error differs from the reference's: it could fake an effect" if row["differential"] else "",
+            f"reviewed at random: {int(calls['is_entry'].sum())} of {len(calls)} calls real, "
+            f"{int(others['is_entry'].sum())} entries missed in {float(others['hours'].sum()):.3g} h",
+            f"as called {row['raw']:.3g}", "counting and review error only",
+        )  # fmt: skip
+        rows.append(base.loc[row["condition"]].to_dict() | {
+            "estimand": "entry_rate_error_corrected_per_guest_h", "estimate": row["corrected"],
+            "ci_low": row["ci_low"], "ci_high": row["ci_high"], "bound_low": np.nan, "bound_high": np.nan,
+            "method": "called rate x share real + missed per hour, MOVER of exact limits", "note": note,
+        })  # fmt: skip
+    return pd.DataFrame(rows)

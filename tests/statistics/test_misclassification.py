@@ -8,6 +8,7 @@ from cicimage.statistics.misclassification import (
     corrected_rate,
     corrected_rates,
     differential_error,
+    error_corrected,
     error_rates,
     errors_by_condition,
 )
@@ -95,3 +96,24 @@ def test_table_of_corrected_rates():
     assert found.loc["b", "ratio_correction"] == pytest.approx(0.4)
     assert found.loc["b", "differential"]
     assert not found.loc["v", "differential"]
+
+
+def test_corrected_rates_stand_as_rows_of_the_rates():
+    rates = pd.DataFrame([
+        {"estimand": "entry_rate_per_guest_h", "condition": c, "events": 50.0, "exposure_h": 1000.0, "note": "as found"}
+        for c in ("vehicle", "btki", "not reviewed")
+    ])  # fmt: skip
+    reviewed = pd.DataFrame(
+        [("vehicle", "event", i < 38, 1.0) for i in range(40)] + [("btki", "event", i < 12, 1.0) for i in range(40)]
+        + [(c, "other", i < 1, 5.0) for c in ("vehicle", "btki") for i in range(40)],
+        columns=["condition", "sample", "is_entry", "hours"],
+    )  # fmt: skip
+    rows = error_corrected(rates, reviewed, "vehicle").set_index("condition")
+    assert list(rows.index) == ["vehicle", "btki"]
+    assert rows.loc["vehicle", "estimate"] == pytest.approx(0.05 * 38 / 40 + 1 / 200)
+    assert rows.loc["btki", "estimate"] == pytest.approx(0.05 * 12 / 40 + 1 / 200)
+    assert rows.loc["btki", "ci_low"] < rows.loc["btki", "estimate"] < rows.loc["btki", "ci_high"]
+    assert "error differs from the reference's" in rows.loc["btki", "note"]
+    assert "differs" not in rows.loc["vehicle", "note"]
+    assert "12 of 40 calls real, 1 entries missed in 200 h" in rows.loc["btki", "note"]
+    assert error_corrected(rates, reviewed.iloc[:0], "vehicle").empty
