@@ -15,9 +15,10 @@ from cicimage.pipeline.judge import observe
 from cicimage.review.anchor import CellRef, ReviewError, cell_now
 from cicimage.review.base import Base
 from cicimage.review.draft import Change, Draft
-from cicimage.review.edits import Edit, ExcludeHost, ExcludePosition
+from cicimage.review.edits import Decision, Edit, ExcludeHost, ExcludePosition
 from cicimage.review.rescore import (
     Scored,
+    decided_on_others,
     guests_decided,
     guests_of,
     guests_touched_by,
@@ -76,7 +77,7 @@ class Corrected:
             It does not fit; nothing was changed.
         """
         change = edit.change(self.draft)
-        before = guests_touched_by(self.draft, change)
+        before = self._touched(change)
         self.draft.apply(n, edit)
         self._mark(before, change, edit)
 
@@ -93,19 +94,23 @@ class Corrected:
         if self._refused.pop(n, None) is not None:
             return
         decided = guests_of(self.draft, edit) if n in self.draft.decisions else set()
+        if not isinstance(edit, Decision):  # what hangs on objects near, before they change hands
+            decided |= guests_decided(self.draft, decided_on_others(self.draft))
         change = self.draft.undo(n)
         # asked again as the draft stands now: the change held what stood there before
         self._mark(decided | guests_touched_by(self.draft, change), change, None)
         self._stale |= {g for g in self.scored if g not in self._differing()}
 
     def _mark(self, before: set[int], change: Change, edit: Edit | None) -> None:
-        stale = before | guests_touched_by(self.draft, change)
+        stale = before | self._touched(change)
         if edit is not None and change.decides:
             stale |= guests_of(self.draft, edit)
-        if change.structural:
-            # decisions stick to objects: whoever holds them now, and whoever held them, is judged anew
-            stale |= guests_decided(self.draft)
         self._stale |= stale
+
+    def _touched(self, change: Change) -> set[int]:
+        """Guests whose evidence a change alters, and those of decisions that may pass to another guest with it."""
+        touched = guests_touched_by(self.draft, change)
+        return touched | guests_decided(self.draft, decided_on_others(self.draft)) if change.structural else touched
 
     def _differing(self) -> set[int]:
         return structurally_touched(self.draft) | guests_decided(self.draft)
@@ -135,9 +140,9 @@ class Corrected:
 
     def _list_conflicts(self, found: Mapping[int, str]) -> None:
         self.conflicts = {n: s for n, s in self.conflicts.items() if n in self._refused or n in self.draft.decisions}
-        for n, edit in self.draft.decisions.items():
+        for n in self.draft.decisions:
             try:
-                edit.guests(self.draft)
+                self.draft.guests_about(n)
                 if n not in found:
                     self.conflicts.pop(n, None)
             except ReviewError as error:

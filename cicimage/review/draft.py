@@ -103,6 +103,7 @@ class Draft:
     pairs: dict[PairKey, Mapping[str, Any] | None] = field(default_factory=dict)
     decisions: dict[int, Edit] = field(default_factory=dict)
     _inverses: dict[int, Change] = field(default_factory=dict, repr=False)
+    _about: dict[int, set[int] | ReviewError | None] = field(default_factory=dict, repr=False)
 
     # ------------------------------------------------------------ edits
 
@@ -142,16 +143,37 @@ class Draft:
         """
         inverse = self._inverses.pop(n)
         decided = self.decisions.pop(n, None)
+        self._about.pop(n, None)
         self._put(inverse)
         return Change(
             inverse.cells, inverse.parents, inverse.masks, inverse.measured, inverse.pairs, decides=decided is not None
         )
+
+    def guests_about(self, n: int) -> set[int] | None:
+        """Guests the decision of a record is about, None = all; found anew only after objects changed.
+
+        Raises
+        ------
+        ReviewError
+            It does not fit any more.
+        """
+        if n not in self._about:
+            try:
+                self._about[n] = self.decisions[n].guests(self)
+            except ReviewError as error:
+                self._about[n] = error
+        found = self._about[n]
+        if isinstance(found, ReviewError):
+            raise ReviewError(str(found))
+        return found
 
     def applied(self, n: int) -> bool:
         """Whether the edit of a record is in force here."""
         return n in self._inverses
 
     def _put(self, change: Change) -> Change:
+        if change.structural:
+            self._about.clear()  # decisions stick to objects, and these changed hands
         return Change(
             _lay(self.cells, change.cells), _lay(self.parents, change.parents), _lay(self.masks, change.masks),
             _lay(self.measured, change.measured), _lay(self.pairs, change.pairs),

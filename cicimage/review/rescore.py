@@ -15,7 +15,7 @@ from cicimage.methods import Observations, Scorer, build
 from cicimage.pipeline.judge import observe
 from cicimage.review.anchor import CellRef, Key, ReviewError, cell_now
 from cicimage.review.draft import Change, Draft, PairKey, cells_of
-from cicimage.review.edits import CALLED_INSIDE, Edit, Verdict
+from cicimage.review.edits import CALLED_INSIDE, Decision, Edit, Verdict
 from cicimage.review.rows import cell_rows, pair_rows
 from cicimage.review.sheet import Sheet
 from cicimage.tables import FRAMES, conform
@@ -88,12 +88,27 @@ def _is_guest(draft: Draft, cell: int) -> bool:
     return bool(draft.objects_of(base.guest, cell)) or (bool(was) and was[0].population == base.guest)
 
 
-def guests_decided(draft: Draft) -> set[int]:
-    """Guests some decision is about; decisions that no longer fit are left to :func:`score_guests` to list."""
+def guests_decided(draft: Draft, among: Iterable[int] | None = None) -> set[int]:
+    """Guests that decisions (all, or those of some records) are about.
+
+    Decisions that no longer fit are left to :func:`score_guests` to list.
+    """
     found: set[int] = set()
-    for edit in draft.decisions.values():
-        found |= guests_of(draft, edit)
+    for n in draft.decisions if among is None else among:
+        try:
+            guests = draft.guests_about(n)
+        except ReviewError:
+            continue
+        found |= all_guests(draft) if guests is None else guests
     return found
+
+
+def decided_on_others(draft: Draft) -> list[int]:
+    """Records of decisions made on other detections: which object they mean hangs on all objects near.
+
+    Those made on these very detections name objects, and follow them from cell to cell.
+    """
+    return [n for n, e in draft.decisions.items() if isinstance(e, Decision) and e.guest.made_on != draft.base.detected]
 
 
 def guests_of(draft: Draft, edit: Edit) -> set[int]:
@@ -237,7 +252,7 @@ def _decisions_by_guest(draft: Draft) -> tuple[dict[int | None, list[int]], dict
             if edit.excludes is not last or n in superseded:
                 continue
             try:
-                guests = edit.guests(draft)
+                guests = draft.guests_about(n)
             except ReviewError as error:
                 conflicts[n] = str(error)
                 continue
@@ -292,6 +307,6 @@ def _rejected_row(guest: int, edit: Verdict, events: pd.DataFrame) -> dict[str, 
 
 
 __all__ = [
-    "CellRef", "Scored", "Scores", "all_guests", "cell_now", "guests_decided", "guests_of", "guests_touched_by",
-    "observed", "score_guests", "structurally_touched",
+    "CellRef", "Scored", "Scores", "all_guests", "cell_now", "decided_on_others", "guests_decided", "guests_of",
+    "guests_touched_by", "observed", "score_guests", "structurally_touched",
 ]  # fmt: skip

@@ -162,7 +162,8 @@ def write_position(results: Results, key: str, w: World, detected: str = "d1") -
     write_arrays(folder.estimates, {"background": np.zeros(3)})
     recording = {"sizes": {}, "um_per_px": UM, "um_per_z": 1.0, "na": 0.95, "immersion": "air", "modality": "confocal",
                  "interval_s": STEP_S, "channels": {}, "origins": {}}  # fmt: skip
-    write_json(folder.receipt, {"schema_version": 1, "outcome": "done", "error": "", "missing_frames": {}, "recording": recording})
+    receipt = {"schema_version": 1, "outcome": "done", "error": "", "missing_frames": {}, "recording": recording}
+    write_json(folder.receipt, receipt)
 
 
 def write_movie(path: Path, w: World, depth: int = 5) -> None:
