@@ -122,8 +122,7 @@ def _unpaired_cell(y: np.ndarray) -> list[str]:
     by_t = (y.min(axis=1) > 0)[keep]
     stat, gee_p = _gee_unpaired(y, total)
     ones = np.ones(donors)
-    p = gee_p[keep]
-    p[by_t] = [unpaired_ratio(e[:donors], ones, e[donors:], ones).p_value for e in y[keep][by_t]]
+    p = np.array([unpaired_ratio(e[:donors], ones, e[donors:], ones).p_value for e in y[keep]])
     pooled = np.abs(total[:, 1] - total[:, 0]) / np.sqrt(total.sum(1).clip(1))
     return [
         f"{100 * by_t.mean():.0f}", share(p < 0.05), share(gee_p[keep] < 0.05), share(stat[keep] > 1.96),

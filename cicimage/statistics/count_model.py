@@ -71,8 +71,8 @@ class ProfileFit:
         return ""
 
 
-def cutoff(n: int, level: float = 0.95) -> float:
-    """Drop of twice the profile log-likelihood at the limit of a t interval with n - 1 degrees of freedom.
+def cutoff(n: int, level: float = 0.95, df: int | None = None) -> float:
+    """Drop of twice the profile log-likelihood at the limit of a t interval with n - 1 (or ``df``) degrees of freedom.
 
     From :data:`FEW_UNITS` units on it is widened by :data:`WIDENED`.
 
@@ -81,7 +81,7 @@ def cutoff(n: int, level: float = 0.95) -> float:
     >>> round(cutoff(3), 2), round(cutoff(100000) / WIDENED, 2)  # chi-square(1) with many donors
     (6.98, 3.84)
     """
-    t = t_quantile(0.5 + level / 2, n - 1)
+    t = t_quantile(0.5 + level / 2, n - 1 if df is None else df)
     return widening(n) * n * math.log1p(t * t / (n - 1))
 
 
@@ -99,7 +99,11 @@ _NODES, _WEIGHTS = _nodes()
 
 
 def profile_rate(
-    events: npt.ArrayLike, exposure: npt.ArrayLike, level: float = 0.95, tau_max: float = TAU_MAX_RATE
+    events: npt.ArrayLike,
+    exposure: npt.ArrayLike,
+    level: float = 0.95,
+    tau_max: float = TAU_MAX_RATE,
+    df: int | None = None,
 ) -> ProfileFit:
     """Median donor rate from counts and exposures of two or more donors, zeros allowed.
 
@@ -111,6 +115,8 @@ def profile_rate(
         Coverage of the limits.
     tau_max : float
         Largest donor SD of the log rate thought possible.
+    df : int, optional
+        Degrees of freedom of the t limits where the spread is shared with another group; donors less one if not given.
     """
     y, time = np.asarray(events, dtype=np.float64), np.asarray(exposure, dtype=np.float64)
     keep = time > 0
@@ -120,7 +126,7 @@ def profile_rate(
         return ProfileFit(float(y.sum() / time.sum()) if g else np.nan, np.nan, np.nan, np.nan, np.nan, g)
     centre = math.log((y.sum() + 0.5) / time.sum())
     b, low, high, _, tau = fit_profile(
-        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), centre,
+        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level, df), centre,
         centre - _B_LIMIT, centre + _B_LIMIT,
     )  # fmt: skip
     return ProfileFit(_exp(b), _exp(low), _exp(high), np.nan, tau, g)

@@ -279,10 +279,9 @@ def _had_lost_died(rows: pd.DataFrame, frames: pd.DataFrame, inside: int) -> tup
 
 def _marker_blind(base: HazardRatio, unknown: float) -> HazardRatio:
     """Deaths inside unseen: no ratio, but what it would be had none, or every guest lost inside, died."""
-    note = (
-        f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen; "
-        f"between {base.ratio:.2g} (none unseen) and {base.lost_high:.2g} (all lost inside died)"
-    )
+    note = f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen"
+    if np.isfinite([base.ratio, base.lost_high]).all():
+        note += f"; between {base.ratio:.2g} (none unseen) and {base.lost_high:.2g} (all lost inside died)"
     return replace(base, ratio=np.nan, bound_low=base.ratio, bound_high=base.lost_high, method="refused", note=note)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.statistics.count_model import profile_ratio
+from cicimage.statistics.count_model import profile_rate, profile_ratio
 from cicimage.statistics.design import Unit, join_notes
-from cicimage.statistics.gee import gee_ratio
 from cicimage.statistics.intervals import t_interval, too_alike
 from cicimage.statistics.quantiles import t_quantile, t_two_sided
 
@@ -164,8 +163,9 @@ def unpaired_ratio(
     Returns
     -------
     Comparison
-        Student's two-sample t on log rates where every unit has events; otherwise GEE with bias-reduced
-        errors and t(G - 2), where both arms have events; otherwise no test.
+        Student's two-sample t on log rates where every unit has events; otherwise the count model of each arm with
+        t(G - 2), which holds where GEE with bias-reduced errors rejects a true null in up to 9 % (by simulation,
+        benchmarks/results/statistics.md) and gives a bound where an arm has no events.
     """
     n = len(events) + len(reference_events)
     if min(events.min(), reference_events.min()) > 0:
@@ -179,22 +179,35 @@ def unpaired_ratio(
         return Comparison(
             ratio, low, high, p, unit, n, f"t({n - 2}) on unpaired log rates", inhibition(ratio, low, high)
         )
-    y1, y0 = float(events.sum()), float(reference_events.sum())
-    if y1 == 0 or y0 == 0:
-        ratio = (y1 / denominator.sum()) / (y0 / reference_denominator.sum()) if y0 > 0 else np.nan
-        note = "no test: unpaired arms and one without events"
-        return Comparison(ratio, np.nan, np.nan, np.nan, unit, n, "ratio of pooled rates", note)
-    fit = gee_ratio(
-        np.r_[events, reference_events], np.r_[denominator, reference_denominator],
-        np.r_[np.ones(len(events)), np.zeros(len(reference_events))], np.arange(n), level,
-    )  # fmt: skip
-    return Comparison(
-        fit.ratio, fit.low, fit.high, fit.p_value, unit, n, f"GEE, bias-reduced errors, t({fit.df})",
-        join_notes(
-            f"few events and unpaired {unit}s: limits too narrow where {unit}s differ widely", fit.warning,
-            inhibition(fit.ratio, fit.low, fit.high),
-        ),
-    )  # fmt: skip
+    return _unpaired_counts(events, denominator, reference_events, reference_denominator, unit, level)
+
+
+def _unpaired_counts(
+    y1: FloatArray, t1: FloatArray, y0: FloatArray, t0: FloatArray, unit: Unit, level: float
+) -> Comparison:
+    """Ratio of the two arms' median rates by the count model, their limits put together.
+
+    On logarithms by the method of variance estimates recovery, and on the rates themselves (Donner & Zou 2012, Stat
+    Methods Med Res 21:347) where an arm has no events at all.
+    """
+    n, df = len(y1) + len(y0), len(y1) + len(y0) - 2
+    few = f"fewest events per {unit}: {y1.min():.3g} against {y0.min():.3g}"
+    if y1.sum() + y0.sum() == 0:
+        return Comparison(np.nan, np.nan, np.nan, np.nan, unit, n, "none", "no events in either condition")
+    a, b = (profile_rate(y, t, level, df=df) for y, t in ((y1, t1), (y0, t0)))
+    method, p = f"count model per condition, limits combined, t({df})", np.nan
+    if y1.sum() == 0:
+        ratio, low, high = 0.0, 0.0, a.high / float(np.sqrt(b.low * (2 * b.estimate - b.low)))
+    elif y0.sum() == 0:
+        ratio, low, high = np.inf, float(np.sqrt(a.low * (2 * a.estimate - a.low))) / b.high, np.inf
+    else:
+        (l1, m1, h1), (l0, m0, h0) = (np.log([max(r.low, 1e-12), r.estimate, r.high]) for r in (a, b))
+        down, up = float(np.hypot(m1 - l1, h0 - m0)), float(np.hypot(h1 - m1, m0 - l0))
+        log = float(m1 - m0)
+        ratio, low, high = (float(np.exp(v)) for v in (log, log - down, log + up))
+        towards_one = down if log > 0 else up
+        p = t_two_sided(log / towards_one * t_quantile(0.5 + level / 2, df), df) if towards_one > 0 else np.nan
+    return Comparison(ratio, low, high, p, unit, n, method, join_notes(few, inhibition(ratio, low, high)))
 
 
 def _pooled(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, n: int, note: str) -> Comparison:

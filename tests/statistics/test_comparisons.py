@@ -6,6 +6,7 @@ from scipy import stats
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import compare
+from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.gee import gee_ratio
 from cicimage.statistics.interactions import interactions
 from cicimage.statistics.rates import compute_rates
@@ -104,11 +105,25 @@ def test_arms_of_different_donors_are_unpaired():
     assert "unpaired" in row["note"]
 
 
-def test_unpaired_arms_with_few_events_go_to_gee():
+def test_unpaired_arms_with_few_events_go_to_the_count_model_of_each_arm():
     found = unpaired_ratio(np.array([1.0, 0, 3]), np.full(3, 50.0), np.array([9.0, 20, 6]), np.full(3, 60.0))
-    assert found.method == "GEE, bias-reduced errors, t(4)"
-    assert found.ratio == pytest.approx((4 / 150) / (35 / 180))
-    assert "too narrow where donors differ widely" in found.note
+    assert found.method == "count model per condition, limits combined, t(4)"
+    arms = profile_rate([1, 0, 3], [50] * 3, df=4), profile_rate([9, 20, 6], [60] * 3, df=4)
+    assert found.ratio == pytest.approx(arms[0].estimate / arms[1].estimate)
+    up = np.hypot(np.log(arms[0].high / arms[0].estimate), np.log(arms[1].estimate / arms[1].low))
+    assert np.log(found.high / found.ratio) == pytest.approx(up)
+    assert (found.p_value < 0.05) == (found.high < 1)
+
+
+def test_an_unpaired_arm_without_events_has_a_bound():
+    full, none = np.array([9.0, 20, 6]), np.zeros(3)
+    found = unpaired_ratio(none, np.full(3, 50.0), full, np.full(3, 60.0))
+    assert found.ratio == found.low == 0
+    assert 0 < found.high < 1
+    turned = unpaired_ratio(full, np.full(3, 60.0), none, np.full(3, 50.0))
+    assert turned.low == pytest.approx(1 / found.high)
+    assert turned.ratio == np.inf
+    assert unpaired_ratio(none, full, none, full).note == "no events in either condition"
 
 
 def test_gee_is_mancl_and_derouens_closed_form():
