@@ -90,6 +90,8 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write:
     results = Results(Path(out))
     names = [p.position for p in experiment.positions]
     known = _known_positions(results, names, force=force)
+    if known and not force:
+        _refuse_other_recordings(results, experiment, known)
     keys = assign_keys(known, names)
     jobs = tuple(
         Job(key=keys[p.position], position=p, file=experiment.file, folder=results.position(keys[p.position]).root)
@@ -137,6 +139,35 @@ def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> 
             "choose another folder or --force"
         )
     return known
+
+
+def _refuse_other_recordings(results: Results, experiment: Experiment, known: Mapping[str, str]) -> None:
+    """Names such as vehicle/w1_f1 recur in every experiment: results of other files under the same names are kept.
+
+    A recording changed in place, or a folder moved as it is, is the same experiment; files elsewhere with other content
+    throughout are another one.
+    """
+    design = results.read_run().get("design", {})
+    made = []
+    for position in experiment.positions:
+        receipt = results.position(known[position.position]).receipt if position.position in known else None
+        before = design.get(position.position, {}).get("path")
+        if receipt is None or before is None or not receipt.exists() or not position.path.exists():
+            continue
+        try:
+            content = read_receipt(receipt).get("input")
+        except ResultsError:
+            continue  # made anew
+        if not content:
+            continue
+        if Path(before) == position.path or content == fingerprint(position.path):
+            return
+        made.append((before, position.path))
+    if made:
+        raise ResultsError(
+            f"{results.root}: belongs to other recordings (such as {str(made[0][0])!r}, not {str(made[0][1])!r}); "
+            "choose another folder or --force"
+        )
 
 
 def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]:

@@ -121,6 +121,9 @@ def _say_design(experiment: Experiment) -> None:
     units = {e for e in layout["experiment"] if e}
     if len(donors) >= 2:
         click.echo(f"{len(donors)} donors: the donor is n")
+        without = list(layout.loc[layout["donor"] == "", "position"])
+        if without:
+            click.echo(f"left out of estimates over donors, for want of a donor in layout.csv: {', '.join(without)}")
     elif len(units) >= 2:
         click.echo(f"{len(units)} independent experiments: the experiment is n")
     else:

@@ -112,9 +112,12 @@ def _channels(seen: Recording | None) -> list[str]:
             taken.add(match)
             lines.append(f"{role} = {_quote(names[match])}  # guessed from the name")
         elif role in {"host", "guest"}:
-            free = next((i for i in range(count) if i not in taken), 0)
-            taken.add(free)
-            lines.append(f"{role} = {free}  # guessed: the first channel not yet used; name or 0-based index")
+            free = next((i for i in range(count) if i not in taken), None)
+            if free is None and taken:
+                lines.append(f"# {role} =   # unknown: no channel is left; one stain for both roles: see [populations]")
+                continue
+            taken.add(free or 0)
+            lines.append(f"{role} = {free or 0}  # guessed: the first channel not yet used; name or 0-based index")
         else:
             lines.append(f'# {role} = ""  # unknown; leave out where there is none')
     return lines

@@ -11,6 +11,8 @@ import click
 from tqdm import tqdm
 
 PLAIN_EVERY_S: Final = 10.0
+ENOUGH_TO_TELL: Final = 0.05
+"""Share of the work (or one position) from which the time left is told: before, it is start-up, scaled up."""
 
 
 class Progress:
@@ -66,6 +68,7 @@ class Progress:
             return
         self._said = now
         reached = self._finished + sum(self._share.values())
+        enough = min(1.0, ENOUGH_TO_TELL * self._total)
         left = (now - self._started) * (self._total / reached - 1) if reached else float("nan")
-        tail = f", about {left:.0f} s left" if 0 < reached < self._total else ""
+        tail = f", about {left:.0f} s left" if enough < reached < self._total else ""
         click.echo(f"[{self._finished}/{self._total}] {text}{tail}", err=True)

@@ -45,10 +45,19 @@ def print_summary(collected: Collected, results: Results) -> None:
     if len(part):
         click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
         for c in part.to_dict("records"):
-            p = f"p = {c['p_value']:.3g}" if not math.isnan(c["p_value"]) else "no test"
+            p = _p_value(c)
             note = f";  {c['note']}" if c["note"] else ""
             click.echo(f"  {c['condition']}  {_interval(c, 'ratio')}, {p}{note}")
     click.echo(f"\nreport: {results.report}")
+
+
+def _p_value(row: Mapping[Hashable, Any]) -> str:
+    """The p-value that the report's verdict names: adjusted for the number of comparisons, and said so."""
+    if math.isnan(row["p_value"]):
+        return "no test"
+    if math.isnan(row["p_adjusted"]) or row["p_adjusted"] == row["p_value"]:
+        return f"p = {row['p_value']:.3g}"
+    return f"adjusted p = {row['p_adjusted']:.3g}"
 
 
 def _number(value: float) -> str:

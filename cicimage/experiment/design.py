@@ -290,7 +290,9 @@ def apply_layout(positions: list[Position], path: Path) -> list[Position]:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
-    rows = list(csv.DictReader(text.splitlines()))
+    heading = text.partition("\n")[0]
+    separator = ";" if ";" in heading and "," not in heading else ","  # spreadsheets in half of Europe write semicolons
+    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
     if not rows or "position" not in rows[0]:
         raise ConfigurationError(f"{path}: must have a column 'position' and a row per recording; add them")
     by_name = {unicodedata.normalize("NFC", p.position): p for p in positions}

@@ -46,7 +46,11 @@ def flow_counts(source: Source, n_recordings: int, left_out: dict[str, int] | No
         ("Recordings found", n_recordings, [(n, r) for r, n in missing.items()]),
         ("Recordings analysed", used, []),
         ("Hosts followed", len(hosts), []),
-        ("Guests followed", len(guests), [(len(guests) - len(alive), "never seen alive: no time at risk")]),
+        (
+            "Guests followed",
+            len(guests),
+            [(len(guests) - len(alive), "dead when first seen, or seen only once: no time at risk")],
+        ),
         ("Guests that gave time at risk", len(alive), []),
         ("Candidate cell-in-cell events", len(events), fates),
         ("Completed entries counted", kept, []),

@@ -143,7 +143,9 @@ def _finding(row: dict[str, Any]) -> Finding:
     if np.isnan(ratio) and np.isnan(high):
         return Finding(f"{condition} could not be compared with {reference}: {row['note'] or 'no estimate'}.", "none")
     n = plural(row["n_pairs"], row["unit_of_replication"]) if strength != "untested" else ""
-    if ratio == 0:
+    if ratio == 0 and np.isnan(high):
+        amount = f"No {words.plural} were seen under {condition}, some under {reference}"
+    elif ratio == 0:
         amount = (
             f"No {words.plural} were seen under {condition}; its {title} is at most {number(high)} times that of "
             f"{reference}"
@@ -151,8 +153,9 @@ def _finding(row: dict[str, Any]) -> Finding:
     else:
         amount = f"Under {condition} the {title} was {number(ratio)} times that of {reference}"
     if strength == "untested":
+        counted = "no interval" if np.isnan(low) and np.isnan(high) else f"{span}, from counts alone"
         return Finding(
-            f"{amount} ({span}, from counts alone); no test can be made, so this describes these cultures only.",
+            f"{amount} ({counted}); no test can be made, so this describes these cultures only.",
             strength,
         )
     p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]

@@ -46,6 +46,24 @@ def test_init_on_a_folder_without_recordings_is_said(tmp_path, capfd):
         load_experiment(tmp_path)
 
 
+def test_init_leaves_the_guest_open_where_there_is_one_channel(tmp_path):
+    write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2)[:, :1], names=("Brightfield",))
+    assert call("init", tmp_path) == 0
+    text = (tmp_path / "experiment.toml").read_text()
+    assert "host = 0  # guessed" in text
+    assert "# guest =   # unknown: no channel is left" in text
+
+
+def test_check_names_positions_without_a_donor_where_others_have_one(tmp_path, capfd):
+    for well in ("A1", "A2", "A3"):
+        write_movie(tmp_path / "a" / f"{well}_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    (tmp_path / "layout.csv").write_text("position;donor\na/A1_f1;D1\na/A2_f1;D2\na/A3_f1;\n", encoding="utf-8")
+    assert call("check", tmp_path) == 0
+    said = capfd.readouterr().out
+    assert "2 donors: the donor is n" in said
+    assert "for want of a donor in layout.csv: a/A3_f1" in said
+
+
 def test_check_names_each_fault_and_its_exit_code_counts_them(tmp_path, capfd):
     write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
     (tmp_path / "a" / "A2_f1.tif").write_bytes(b"")

@@ -104,6 +104,9 @@ def test_the_layout_brings_donors_and_factors(tmp_path):
     assert layout["donor"].tolist() == ["D1", "007"]
     assert layout["time_zero_h"].tolist() == [0.0, 1.5]
     assert layout["btki"].tolist() == ["0", "1"]
+    semicolons = (root / "layout.csv").read_text(encoding="utf-8").replace(",", ";")
+    (root / "layout.csv").write_text(semicolons, encoding="utf-8-sig")  # as a German Excel saves it
+    assert load_experiment(root).layout().equals(layout)
 
 
 @pytest.mark.parametrize(

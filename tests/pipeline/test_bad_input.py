@@ -179,6 +179,11 @@ def test_a_results_folder_of_other_recordings_is_exit_5(tmp_path, capfd):
     assert run(tmp_path / "a", "-o", out) == 0
     assert run(tmp_path / "b", "-o", out) == 5
     assert "belongs to other recordings (such as 'a/A1_f1', not 'b/A1_f1')" in capfd.readouterr().err
+    (tmp_path / "a2").mkdir()
+    other = experiment(tmp_path / "a2")
+    write_movie(other / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=3))
+    assert run(other, "-o", out) == 5, "other recordings under the same names"
+    assert "belongs to other recordings" in capfd.readouterr().err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.doc").touch()
     assert run(tmp_path / "a", "-o", tmp_path / "full") == 5

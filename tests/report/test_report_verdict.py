@@ -223,3 +223,11 @@ def test_the_ic50_is_in_the_verdict():
     assert "from 1.00 up; 5 doses, 3 donors" in said
     source["dose_fits"] = fits.assign(ic50=np.nan, note="the dose of half the effect lies outside the doses tried")
     assert "No dose of half the effect can be given" in verdict(source, "entry_rate_per_guest_h").findings[1].sentence
+
+
+def test_a_ratio_without_a_test_has_no_interval_to_speak_of():
+    alone = {"unit_of_replication": "none", **dict.fromkeys(("ci_low", "ci_high", "p_value", "p_adjusted"), np.nan)}
+    said = " ".join(f.sentence for f in write([alone]).findings)
+    assert "2.4 times that of vehicle (no interval); no test can be made" in said
+    none = " ".join(f.sentence for f in write([{**alone, "ratio": 0.0}]).findings)
+    assert "No entries were seen under btki, some under vehicle (no interval)" in none

@@ -101,6 +101,8 @@ def test_a_marker_blind_inside_gives_bounds_and_no_ratio():
     assert found.method == "refused"
     assert "(all lost inside died)" in found.note
     assert found.bound_low == 0 < found.bound_high
+    nobody_died = ["..IIIIIII", ".IIIIIIII", "........."]
+    assert "nan" not in _hazard({"D1": nobody_died, "D2": nobody_died}, unknown_inside=True).note
 
 
 def test_unresolved_time_that_matters_is_said():
