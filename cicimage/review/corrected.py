@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -161,7 +161,11 @@ class Corrected:
         """One guest as it is now."""
         self.refresh()
         if guest_id in self.scored:
-            return self.scored[guest_id]
+            scored = self.scored[guest_id]
+            if not scored.as_seen:
+                return scored
+            cells, pairs = self._seen(guest_id)
+            return replace(scored, cells=cells, pairs=pairs)
         if guest_id not in self._as_found:
             if len(self._as_found) >= KEPT_GUESTS:
                 self._as_found.pop(next(iter(self._as_found)))
@@ -171,14 +175,19 @@ class Corrected:
     def _found(self, guest_id: int) -> Scored:
         """One guest as the pipeline found it."""
         base = self.base
-        keys = [base.code(k) for k in base.objects_of(guest_id)]
+        cells, pairs = self._seen(guest_id)
         return Scored(
-            base.cells.iloc[base.cell_index.rows([guest_id])],
-            base.pairs.iloc[base.pair_index.rows(keys)],
-            base.frames.iloc[base.frame_index.rows([guest_id])],
-            base.events[base.events["guest_id"] == guest_id],
-            base.guests[base.guests["guest_id"] == guest_id],
-        )
+            cells, pairs, frames=base.frames.iloc[base.frame_index.rows([guest_id])],
+            events=base.events[base.events["guest_id"] == guest_id],
+            guests=base.guests[base.guests["guest_id"] == guest_id],
+        )  # fmt: skip
+
+    def _seen(self, guest_id: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """One guest's cells and evidence as the pipeline found them."""
+        base = self.base
+        keys = [base.code(k) for k in base.objects_of(guest_id)]
+        cells = base.cells.iloc[base.cell_index.rows([guest_id])]
+        return cells, base.pairs.iloc[base.pair_index.rows(keys)]
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The position's base tables as corrected: cells, pairs, frames, events, guests, hosts, each row marked."""
@@ -187,11 +196,10 @@ class Corrected:
         found = {n: getattr(base, n) for n in SORTED_BY}
         if self.draft.untouched:
             return found
-        touched = set(self.scored)
-        out = {
-            name: _merged(found[name], "guest_id", touched, [getattr(s, name) for s in self.scored.values()], name)
-            for name in ("pairs", "frames", "events", "guests")
-        }
+        out = {}
+        for name in ("pairs", "frames", "events", "guests"):
+            mine = {g: s for g, s in self.scored.items() if name != "pairs" or not s.as_seen}
+            out[name] = _merged(found[name], "guest_id", set(mine), [getattr(s, name) for s in mine.values()], name)
         cells = self.draft.touched_cells()
         out["events"] = numbered(out["events"], base.events)
         out["cells"] = _merged(base.cells, "cell_id", cells, [cell_rows(self.draft, cells)], "cells")

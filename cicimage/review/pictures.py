@@ -19,7 +19,7 @@ from cicimage.review.base import Base
 from cicimage.review.footage import Footage, MovedError, open_footage, window
 from cicimage.store import Results
 
-KEPT_BYTES: Final = 200 << 20
+KEPT_BYTES: Final = 128 << 20
 OPEN_RECORDINGS: Final = 3
 
 

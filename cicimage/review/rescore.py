@@ -23,13 +23,17 @@ from cicimage.tables import FRAMES, conform
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """One guest as edits make it: its rows of the tables of those names; empty ones where there is no such guest."""
+    """One guest as edits make it: its rows of the tables of those names; empty ones where there is no such guest.
+
+    Where only decisions were made, ``as_seen`` is True: cells and pairs are the base's, and are not held here.
+    """
 
     cells: pd.DataFrame
     pairs: pd.DataFrame
     frames: pd.DataFrame
     events: pd.DataFrame
     guests: pd.DataFrame
+    as_seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,12 +162,17 @@ def score_guests(draft: Draft, guests: Collection[int]) -> Scores:
     kept = frames[frames["_excluded"] == ""].drop(columns="_excluded")
     tables = {"cells": cells[cells["cell_id"].isin(wanted)], "pairs": seen.pairs, "frames": kept,
               "events": events, "guests": histories}  # fmt: skip
-    return Scores({g: _of_guest(tables, g) for g in wanted}, conflicts)
+    return Scores({g: _of_guest(tables, g, as_seen=g not in structural) for g in wanted}, conflicts)
 
 
-def _of_guest(tables: Mapping[str, pd.DataFrame], guest: int) -> Scored:
-    parts = {name: rows[rows["cell_id" if name == "cells" else "guest_id"] == guest] for name, rows in tables.items()}
-    return Scored(**parts)
+def _of_guest(tables: Mapping[str, pd.DataFrame], guest: int, *, as_seen: bool) -> Scored:
+    parts = {}
+    for name, rows in tables.items():
+        held = not (as_seen and name in ("cells", "pairs"))
+        parts[name] = (
+            rows[rows["cell_id" if name == "cells" else "guest_id"] == guest] if held else rows.iloc[:0].copy()
+        )
+    return Scored(**parts, as_seen=as_seen)
 
 
 def observed(draft: Draft, guests: Collection[int], structural: Collection[int]) -> tuple[Observations, pd.DataFrame]:

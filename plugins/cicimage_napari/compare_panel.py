@@ -114,7 +114,8 @@ class ComparePanel(QWidget):
             )
         self.say(
             f"<b>Cohen's kappa {found.kappa:.2f}</b> ({found.ci_low:.2f} to {found.ci_high:.2f}); "
-            f"{100 * found.share:.0f} % of {found.n} items alike{entries}<br>{len(found.disputed)} disputed"
+            f"{100 * found.share:.0f} % of {found.n} items alike{entries}<br>{len(found.disputed)} disputed; "
+            f"rows: {found.reviewers[0]}, columns: {found.reviewers[1]}"
         )
         names = list(found.table.columns)
         self._table.setRowCount(len(names))

@@ -97,7 +97,7 @@ class QueueList(QWidget):
         self._bar.setFormat(f"{done} of {len(desk.queue)} judged")
         unsure = sum(v == "unsure" for v in judged.values())
         self._words.setText(
-            f"{unsure} unsure come back at the end" if unsure else "sorted by doubt x effect on the rate"
+            f"{unsure} left unsure: back at the end" if unsure else "sorted by doubt x effect on the rate"
         )
         self.model.show(desk)
         self.mark(desk)

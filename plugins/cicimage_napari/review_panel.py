@@ -95,8 +95,8 @@ class ReviewPanel(QWidget):
         self.queue.filtered.connect(self._refilter)
         inner = QWidget()
         column = QVBoxLayout(inner)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        column.setContentsMargins(6, 2, 6, 2)
+        column.setSpacing(2)
         self._open_button = plain_button("Open results folder...", "Choose what `cicimage run -o` wrote", self._choose)
         column.addWidget(self._open_button)
         for widget in (self._title, self._call, self._reason):
