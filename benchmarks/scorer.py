@@ -1,6 +1,6 @@
 """Inside, under or on top: both scorers on fields kept out of every fit, in three kinds of optics.
 
-    python benchmarks/scorer.py [--work DIR] [--experiments 12 10 10]
+    python benchmarks/scorer.py [--work DIR] [--experiments 8 9 9]
 
 Fields come from mechanisms that no fit has seen (point spread function by scalar diffraction, spindle-shaped hosts,
 entry decided at encounters, and all three at once), with usual parameters and with parameters beyond the ranges of the
@@ -36,7 +36,7 @@ from cicimage.evaluation.sides import Measured, Truth
 from cicimage.events.hmm import MarkovScorer
 
 FIRST_SEED: Final = 20
-COUNTS: Final = {"3D 40x/0.95": 12, "3D 20x/0.8": 10, "2D 20x/0.45": 10}
+COUNTS: Final = {"3D 40x/0.95": 8, "3D 20x/0.8": 9, "2D 20x/0.45": 9}
 FLOOR_UM: Final = (0.0, 0.3, 0.5, 0.8, 1.2, 5.0)
 TARGETS: Final[Mapping[str, tuple[str, str, str]]] = {
     "inside_unresolved_share": ("<= 10 %", "reported", "reported"),
