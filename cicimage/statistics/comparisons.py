@@ -12,7 +12,7 @@ from cicimage.errors import CicimageError, nearest
 from cicimage.statistics.adjustment import dunnett_blocks, holm
 from cicimage.statistics.design import Unit, complete_layout, join_notes, shared_host_note, unit_of_replication
 from cicimage.statistics.inside_hazard import HazardRatio, inside_hazard, units_by_position
-from cicimage.statistics.interactions import interactions
+from cicimage.statistics.interactions import factor_pairs, interactions
 from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.tables import COMPARISONS, conform
 
@@ -84,6 +84,7 @@ def compare(
     if primary is not None and primary not in names:
         raise CicimageError(f"primary endpoint {primary!r} is no estimand; {nearest(primary, names)}")
     rows: list[Row] = []
+    pairs = factor_pairs(layout, reference)
     for name in names:
         mine = rates_by_replicate[rates_by_replicate["estimand"] == name]
         arms = {c: unit_counts(mine, c, unit) for c in conditions}
@@ -94,7 +95,7 @@ def compare(
             if c != reference
         ]
         rows += _adjusted(block, arms, reference, adjust)
-        rows += [{"estimand": name} | r for r in interactions(arms, layout, reference, unit, level)]
+        rows += [{"estimand": name} | r for r in interactions(arms, layout, reference, unit, level, pairs)]
     if frames is not None:
         rows += list(_hazards(frames, layout, conditions, unit, level))
     else:

@@ -36,9 +36,10 @@ _B_LIMIT = 18.0
 FEW_UNITS = 5
 """Below this many units the profile likelihood is conservative: 96-99.9 % where 95 % is asked."""
 WIDENED = 1.12
-"""From :data:`FEW_UNITS` on the drop asked is this many times larger: counts of 0-3 per unit tell less of the spread
-between units than logarithms of large counts do, and without it limits held 92-94 % where units differ widely (by
-simulation, benchmarks/results/statistics.md; the factor of a Bartlett correction, found by experiment)."""
+"""From :data:`FEW_UNITS` on the drop asked for rates and their ratios is this many times larger: counts of 0-3 per unit
+tell less of the spread between units than logarithms of large counts do, and without it limits held 92-94 % where
+units differ widely (by simulation, benchmarks/results/statistics.md; as a Bartlett correction, found by experiment).
+Hazard ratios hold without it."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,13 @@ class ProfileFit:
 def cutoff(n: int, level: float = 0.95, df: int | None = None) -> float:
     """Drop of twice the profile log-likelihood at the limit of a t interval with n - 1 (or ``df``) degrees of freedom.
 
-    From :data:`FEW_UNITS` units on it is widened by :data:`WIDENED`.
-
     Examples
     --------
-    >>> round(cutoff(3), 2), round(cutoff(100000) / WIDENED, 2)  # chi-square(1) with many donors
+    >>> round(cutoff(3), 2), round(cutoff(100000), 2)  # chi-square(1) with many donors
     (6.98, 3.84)
     """
     t = t_quantile(0.5 + level / 2, n - 1 if df is None else df)
-    return widening(n) * n * math.log1p(t * t / (n - 1))
+    return n * math.log1p(t * t / (n - 1))
 
 
 def widening(n: int) -> float:
@@ -125,8 +124,9 @@ def profile_rate(
     if g < 2:
         return ProfileFit(float(y.sum() / time.sum()) if g else np.nan, np.nan, np.nan, np.nan, np.nan, g)
     centre = math.log((y.sum() + 0.5) / time.sum())
+    drop = widening(g) * cutoff(g, level, df)
     b, low, high, _, tau = fit_profile(
-        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level, df), centre,
+        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, drop, centre,
         centre - _B_LIMIT, centre + _B_LIMIT,
     )  # fmt: skip
     return ProfileFit(_exp(b), _exp(low), _exp(high), np.nan, tau, g)
@@ -164,7 +164,7 @@ def profile_ratio(
     if g < 2:
         ratio = float((y1[0] / t1[0]) / (y0[0] / t0[0])) if g and y0[0] > 0 else np.nan
         return ProfileFit(ratio, np.nan, np.nan, np.nan, np.nan, g)
-    return profile_log_odds(y1, y1 + y0, np.log(t1 / t0), np.arange(g), level, tau_max)
+    return profile_log_odds(y1, y1 + y0, np.log(t1 / t0), np.arange(g), level, tau_max, widen=widening(g))
 
 
 def profile_log_odds(
@@ -174,6 +174,7 @@ def profile_log_odds(
     unit: npt.ArrayLike,
     level: float = 0.95,
     tau_max: float = TAU_MAX_RATIO,
+    widen: float = 1.0,
 ) -> ProfileFit:
     """Common log odds of binomial rows with known offsets, one random term per unit.
 
@@ -187,15 +188,17 @@ def profile_log_odds(
         Unit of each row.
     level, tau_max
         As in :func:`profile_ratio`.
+    widen : float
+        Factor of the drop asked; hazard ratios hold without (by simulation).
     """
     order = np.argsort(np.asarray(unit), kind="stable")
     y, n, off = (np.asarray(v, dtype=np.float64)[order] for v in (successes, trials, offset))
     ends = np.cumsum(np.unique(np.asarray(unit)[order], return_counts=True)[1]).astype(np.int64)
     g = len(ends)
     b, low, high, drop, tau = fit_profile(
-        1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
+        1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, widen * cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
     )
-    t = math.sqrt((g - 1) * math.expm1(min(drop / (g * widening(g)), 700.0)))
+    t = math.sqrt((g - 1) * math.expm1(min(drop / (g * widen), 700.0)))
     return ProfileFit(_exp(b), _exp(low), _exp(high), t_two_sided(t, g - 1), tau, g)
 
 

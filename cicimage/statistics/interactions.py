@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +14,12 @@ from cicimage.statistics.intervals import t_interval
 
 
 def interactions(
-    arms: dict[str, pd.DataFrame], layout: pd.DataFrame, reference: str, unit: Unit, level: float = 0.95
+    arms: dict[str, pd.DataFrame],
+    layout: pd.DataFrame,
+    reference: str,
+    unit: Unit,
+    level: float = 0.95,
+    pairs: Sequence[tuple[str, list[str]]] | None = None,
 ) -> list[dict[str, Any]]:
     """Interaction of every pair of two-level factors of one estimand.
 
@@ -29,6 +35,8 @@ def interactions(
         What counts as n.
     level : float
         Coverage of the limits.
+    pairs : sequence of (str, list of str), optional
+        From :func:`factor_pairs`, for somebody who asks for many estimands.
 
     Returns
     -------
@@ -36,13 +44,15 @@ def interactions(
         Rows of table ``comparisons``: condition ``a x b``, ratio = (r11 / r01) / (r10 / r00). Student's t on the units'
         log interactions where all four cells of two or more units have events; elsewhere no interval and the reason.
     """
+    known = factor_pairs(layout, reference) if pairs is None else pairs
+    return [_row(name, [arms[c] for c in cells], unit, level) for name, cells in known]
+
+
+def factor_pairs(layout: pd.DataFrame, reference: str) -> list[tuple[str, list[str]]]:
+    """Pairs of two-level factors whose four cells are all there: ``a x b``, and the conditions off, a, b, both."""
     cells_of = _factor_levels(layout)
-    rows = []
-    for a, b in combinations(cells_of.columns, 2):
-        cells = _four_cells(cells_of, a, b, reference)
-        if cells is not None:
-            rows.append(_row(f"{a} x {b}", [arms[c] for c in cells], unit, level))
-    return rows
+    found = ((f"{a} x {b}", _four_cells(cells_of, a, b, reference)) for a, b in combinations(cells_of.columns, 2))
+    return [(name, cells) for name, cells in found if cells is not None]
 
 
 def _factor_levels(layout: pd.DataFrame) -> pd.DataFrame:

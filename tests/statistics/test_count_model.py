@@ -13,6 +13,7 @@ from cicimage.statistics.count_model import (
     profile_log_odds,
     profile_rate,
     profile_ratio,
+    widening,
 )
 
 
@@ -102,7 +103,8 @@ def test_all_zero_donors_of_one_condition_have_an_upper_bound():
 
 def test_cutoff_is_t_on_the_scale_of_the_likelihood():
     assert cutoff(3) == pytest.approx(3 * np.log1p(4.302652729911275**2 / 2))
-    assert cutoff(6) == pytest.approx(WIDENED * 6 * np.log1p(2.5705818366147395**2 / 5))
+    assert cutoff(6) == pytest.approx(6 * np.log1p(2.5705818366147395**2 / 5))
+    assert (widening(4), widening(5)) == (1.0, WIDENED)
 
 
 def test_limits_that_simulation_found_wanting_are_said():
