@@ -159,7 +159,12 @@ def _content(data: ReportData) -> dict[str, Any]:
     return {
         "data": data,
         "verdict": verdict(
-            tables, data.primary, reference=data.reference, n_failed=data.n_failed(), n_recordings=data.n_recordings
+            tables,
+            data.primary,
+            reference=data.reference,
+            n_failed=data.n_failed(),
+            n_recordings=data.n_recordings,
+            optics=[statement.answer for statement in data.optics],
         ),
         "rates_pictures": [Drawn(p) for p in _rates_pictures(data, others)],
         "death_picture": _death_picture(tables),

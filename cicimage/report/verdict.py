@@ -6,6 +6,7 @@ chosen by what the interval excludes, never by the p-value alone, and never clai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,7 +57,13 @@ class Verdict:
 
 
 def verdict(
-    source: Source, primary: str, *, reference: str | None = None, n_failed: int = 0, n_recordings: int = 0
+    source: Source,
+    primary: str,
+    *,
+    reference: str | None = None,
+    n_failed: int = 0,
+    n_recordings: int = 0,
+    optics: Iterable[str] = (),
 ) -> Verdict:
     """Write the verdict.
 
@@ -70,6 +77,8 @@ def verdict(
         Named reference; the comparisons' own where None.
     n_failed, n_recordings : int
         Recordings that failed, and all that were found.
+    optics : iterable of str
+        Whether the optics could tell each thing asked of them: yes, partly, no or unknown.
     """
     rates, comparisons = table_or_empty(source, "rates"), table_or_empty(source, "comparisons")
     of = comparisons[comparisons["estimand"] == primary]
@@ -79,7 +88,7 @@ def verdict(
     if not findings:
         findings = (_nothing(rates[rates["estimand"] == primary], primary, reference),)
     cautions = [
-        *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
+        *_optics(optics), *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
         *_notes(of), *_doubt(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
         *_reviewed(table_or_empty(source, "events")),
     ]  # fmt: skip
@@ -288,6 +297,18 @@ def _doubt(of: pd.DataFrame) -> list[str]:
                 f"interval is {span} and holds 1; review the doubtful events first."
             )
     return told
+
+
+def _optics(answers: Iterable[str]) -> list[str]:
+    """What the estimate and its bounds do not hold: calls made although the optics show no difference."""
+    doubtful = {"no", "partly"} & set(answers)
+    if not doubtful:
+        return []
+    which = "These recordings" if "no" in doubtful else "Some of these recordings"
+    return [
+        f"{which} cannot show a guest inside a host apart from one under it or on top of it by their optics alone; "
+        "neither interval nor bounds hold the error of such calls: look at a sample of them, or stain what tells."
+    ]
 
 
 def _deaths(comparisons: pd.DataFrame) -> list[str]:

@@ -225,6 +225,12 @@ def test_the_ic50_is_in_the_verdict():
     assert "No dose of half the effect can be given" in verdict(source, "entry_rate_per_guest_h").findings[1].sentence
 
 
+def test_optics_that_cannot_tell_are_said_before_anything_is_quoted():
+    assert write([{}], optics=["yes", "yes"]).cautions == write([{}]).cautions
+    assert write([{}], optics=["yes", "no"]).cautions[0].startswith("These recordings cannot show a guest inside")
+    assert write([{}], optics=["partly"]).cautions[0].startswith("Some of these recordings")
+
+
 def test_a_ratio_without_a_test_has_no_interval_to_speak_of():
     alone = {"unit_of_replication": "none", **dict.fromkeys(("ci_low", "ci_high", "p_value", "p_adjusted"), np.nan)}
     said = " ".join(f.sentence for f in write([alone]).findings)
