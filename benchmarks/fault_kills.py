@@ -130,11 +130,11 @@ def one_run(root: Path, out: Path, rng: np.random.Generator, campaign: Campaign,
             campaign.victims[kind] += 1
             campaign.moments[when] += 1
         if kind == "one position's process":
-            code = process.wait(timeout=300)
+            code = process.wait(timeout=3600)
             if hit and code not in (0, 3):
                 campaign.faults.append(f"a killed position ended the run with exit code {code}")
         elif process.poll() is None:
-            process.wait(timeout=300)
+            process.wait(timeout=3600)
         if process.returncode in (0, 3) and not hit:
             shutil.rmtree(out / "positions")  # it was quicker than the kill: begin again
     end = subprocess.run(command(root, out, "--workers", str(workers)), capture_output=True, check=False)
@@ -250,7 +250,7 @@ def one_dask_run(root: Path, out: Path, cluster: Any, rng: np.random.Generator, 
                 campaign.kills += 1
                 campaign.victims["a worker"] += 1
                 campaign.moments[when] += 1
-        if process.wait(timeout=600) not in (0, 3, 4):
+        if process.wait(timeout=3600) not in (0, 3, 4):
             campaign.faults.append(f"a killed worker ended the run with exit code {process.returncode}")
         if done < kills and process.returncode == 0:
             shutil.rmtree(out / "positions")  # it was quicker than the kills: begin again

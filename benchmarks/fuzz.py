@@ -7,6 +7,7 @@ reads them. Only the errors that users are told in a sentence may escape; the ca
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import sys
 import tempfile
@@ -28,8 +29,11 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--seed", type=int, default=0, help="First seed; cases are seed, seed + 1, ...")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--store", type=Path, default=None, help="Rows of targets fuzzed before, to stand beside.")
     args = parser.parse_args()
     rows, bad = [], 0
+    if args.store is not None and args.store.exists():
+        rows = [tuple(r) for r in json.loads(args.store.read_text()) if r[0] not in args.only]
     for name in args.only:
         start, refused, escaped = time.perf_counter(), 0, Counter[str]()
         n = args.cases // len(args.only)
@@ -49,8 +53,10 @@ def main() -> int:
             (name, n, refused, n - refused - sum(escaped.values()), sum(escaped.values()), time.perf_counter() - start)
         )
         print(rows[-1], flush=True)
+    if args.store is not None:
+        args.store.write_text(json.dumps(rows))
     lines = ["# Fuzzing", "", str(__doc__).strip(), ""]
-    command = f"python benchmarks/fuzz.py --cases {args.cases} --seed {args.seed}"
+    command = f"python benchmarks/fuzz.py --cases {sum(r[1] for r in rows)} --seed {args.seed}"
     lines += [f"`{command}`, {time.strftime('%Y-%m-%d')}, {platform.platform()}", ""]
     lines += ["| what | cases | refused with a sentence | read | escaped | seconds |", "|---|---|---|---|---|---|"]
     lines += [f"| {n} | {c} | {r} | {o} | {e} | {s:.0f} |" for n, c, r, o, e, s in rows]

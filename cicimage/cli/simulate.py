@@ -60,8 +60,16 @@ def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> N
 @click.option("--scale", type=click.FloatRange(0.05, 4.0), help="Factor on the field's side; guests per area are kept.")
 @click.option("--fields", type=click.IntRange(min=1), help="Fields per well.")
 @click.option("--frames", type=click.IntRange(min=1), help="Frames per movie.")
+@click.option("--zarr", is_flag=True, help="Write OME-Zarr instead of OME-TIFF.")
 def simulate(
-    preset: str, out: Path, seed: int, workers: int, scale: float | None, fields: int | None, frames: int | None
+    preset: str,
+    out: Path,
+    seed: int,
+    workers: int,
+    scale: float | None,
+    fields: int | None,
+    frames: int | None,
+    zarr: bool,
 ) -> None:
     """Write recordings with known truth: OUT as an input folder, OUT_truth beside it."""
     from cicimage.simulation.scenarios import PRESETS
@@ -85,5 +93,7 @@ def simulate(
     design = scenario.design
     positions = len(scenario.conditions) * design.donors * design.wells_per_donor * design.fields_per_well
     with _Progress(positions, scenario.acquisition.frames) as progress:
-        folder, truth = write_experiment(scenario, out, seed, workers=workers, progress=progress)
+        folder, truth = write_experiment(
+            scenario, out, seed, workers=workers, progress=progress, suffix=".ome.zarr" if zarr else ".ome.tif"
+        )
     click.echo(f"{positions} recordings in {folder}, truth in {truth}")

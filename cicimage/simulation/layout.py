@@ -108,8 +108,18 @@ def _populations(scenario: Scenario) -> str:
     return text
 
 
-def experiment_toml(scenario: Scenario) -> str:
-    """The experiment file of a scenario: what the movies' metadata do not say."""
+def experiment_toml(scenario: Scenario, *, objective: bool = False) -> str:
+    """The experiment file of a scenario: what the movies' metadata do not say.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What was simulated.
+    objective : bool
+        State the objective too, for a format that has no place for it.
+    """
+    a = scenario.acquisition
+    stated = f'na = {a.na!r}\nimmersion = "{a.immersion}"\nmodality = "{a.modality}"\n' if objective else ""
     death, marker = _channel_of(scenario, "death"), scenario.marker
     text = f"""\
 schema_version = {SCHEMA_VERSION}
@@ -134,6 +144,6 @@ reaches_inside = {str(marker.reaches_inside).lower()}{"  # carried by the guests
         + f"""\
 [optics]
 medium_index = 1.33
-axial_scale = {scenario.acquisition.axial_scale!r}
-"""
+axial_scale = {a.axial_scale!r}
+{stated}"""
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +19,7 @@ from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
 from cicimage.simulation.ome import write_ome_tiff
+from cicimage.simulation.ome_zarr import write_ome_zarr
 from cicimage.simulation.spec import Scenario
 from cicimage.simulation.truth import host_fates, joined
 from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
@@ -27,10 +28,18 @@ Progress = Callable[[str, int, int], None]
 """Called with the position, frames done and frames in all."""
 
 TRUTH_SUFFIX: Final = "_truth"
+WRITERS: Final[Mapping[str, Callable[..., None]]] = {".ome.tif": write_ome_tiff, ".ome.zarr": write_ome_zarr}
+"""How a movie is written, by the ending of its name."""
 
 
 def write_experiment(
-    scenario: Scenario, out_folder: str | Path, seed: int = 0, *, workers: int = 1, progress: Progress | None = None
+    scenario: Scenario,
+    out_folder: str | Path,
+    seed: int = 0,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    suffix: str = ".ome.tif",
 ) -> tuple[Path, Path]:
     """Simulate an experiment and write it.
 
@@ -46,6 +55,8 @@ def write_experiment(
         Fields simulated at a time, each in a process of its own.
     progress : callable, optional
         Told (position, frames done, frames) after every frame; with several workers after every field.
+    suffix : str
+        Format of the movies, one of :data:`WRITERS`.
 
     Returns
     -------
@@ -60,12 +71,12 @@ def write_experiment(
     out = Path(out_folder)
     truth = out.with_name(out.name + TRUTH_SUFFIX)
     plans = plan_fields(scenario, seed)
-    _refuse_foreign(out, truth, plans)
+    _refuse_foreign(out, truth, plans, suffix)
     out.mkdir(parents=True, exist_ok=True)
     truth.mkdir(parents=True, exist_ok=True)
     (out / "layout.csv").write_text(layout_csv(plans), encoding="utf-8")
     realised = {}
-    for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress):
+    for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress, suffix):
         realised[plan.position] = counts
     summary = {
         "schema_version": SCHEMA_VERSION, "seed": seed, "scenario": scenario.model_dump(mode="json"),
@@ -73,14 +84,14 @@ def write_experiment(
     }  # fmt: skip
     _write_json(truth / "scenario.json", summary)
     # last: a folder with an experiment file is complete
-    (out / "experiment.toml").write_text(experiment_toml(scenario), encoding="utf-8")
+    (out / "experiment.toml").write_text(experiment_toml(scenario, objective=suffix == ".ome.zarr"), encoding="utf-8")
     return out, truth
 
 
-def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan]) -> None:
+def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan], suffix: str) -> None:
     """Never write among files that another simulation, or anything else, has left there."""
-    own = {out / "experiment.toml", out / "layout.csv", *(out / f"{p.position}.ome.tif" for p in plans)}
-    foreign = sorted(p for p in out.rglob("*") if p.is_file() and p not in own)
+    own = {out / "experiment.toml", out / "layout.csv", *(out / f"{p.position}{suffix}" for p in plans)}
+    foreign = sorted(p for p in out.rglob("*") if p.is_file() and own.isdisjoint((p, *p.parents)))
     if not foreign and (out / "experiment.toml").exists() and not (truth / "scenario.json").exists():
         foreign = [out / "experiment.toml"]
     if foreign:
@@ -92,14 +103,14 @@ def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan]) -> None:
 
 def _run(
     scenario: Scenario, out: Path, truth: Path, seed: int, plans: list[FieldPlan], workers: int,
-    progress: Progress | None,
+    progress: Progress | None, suffix: str,
 ) -> Iterator[tuple[FieldPlan, dict[str, Any]]]:  # fmt: skip
     if workers <= 1:
         for plan in plans:
-            yield plan, write_field(scenario, plan, out, truth, seed, progress)
+            yield plan, write_field(scenario, plan, out, truth, seed, progress, suffix)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(write_field, scenario, plan, out, truth, seed) for plan in plans]
+        futures = [pool.submit(write_field, scenario, plan, out, truth, seed, None, suffix) for plan in plans]
         for plan, future in zip(plans, futures, strict=True):
             counts = future.result()
             if progress is not None:
@@ -108,14 +119,20 @@ def _run(
 
 
 def write_field(
-    scenario: Scenario, plan: FieldPlan, out: Path, truth: Path, seed: int, progress: Progress | None = None
+    scenario: Scenario,
+    plan: FieldPlan,
+    out: Path,
+    truth: Path,
+    seed: int,
+    progress: Progress | None = None,
+    suffix: str = ".ome.tif",
 ) -> dict[str, Any]:
     """Simulate one field, write its movie and truth, and return the counts realised."""
     cv2.setNumThreads(1)
     field = simulate_field(
         scenario, seed, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
     )
-    movie, folder = out / f"{plan.position}.ome.tif", truth / plan.position
+    movie, folder = out / f"{plan.position}{suffix}", truth / plan.position
     movie.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     guests: list[pd.DataFrame] = []
@@ -133,7 +150,7 @@ def write_field(
             if progress is not None:
                 progress(plan.position, t + 1, field.n_frames)
 
-    write_ome_tiff(movie, plan.position, frames(), scenario.acquisition, field.channels)
+    WRITERS[suffix](movie, plan.position, frames(), scenario.acquisition, field.channels)
     truth_of = joined(guests)
     _write_parquet(folder / "guests.parquet", truth_of)
     _write_parquet(folder / "hosts.parquet", joined(hosts))

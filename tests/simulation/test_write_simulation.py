@@ -215,3 +215,19 @@ def test_command_writes_what_is_asked(tmp_path):
     assert "2 recordings in" in done.output
     recording = open_recording(tmp_path / "x" / "BTKi" / "w1_f1.ome.tif")
     assert recording.sizes["T"] == 2
+
+
+def test_ome_zarr_holds_the_same_movies(written, tmp_path):
+    out, truth = write_experiment(TINY, tmp_path / "made", 7, suffix=".ome.zarr")
+    assert digest(truth) == digest(written[1])
+    tiffs = load_experiment(written[0])
+    zarrs = load_experiment(out)
+    assert [p.position for p in zarrs.positions] == [p.position for p in tiffs.positions]
+    with open_recording(tiffs.positions[0].path) as a, open_recording(zarrs.positions[0].path) as b:
+        assert dict(a.sizes) == dict(b.sizes)
+        assert all(np.array_equal(a.frame(t), b.frame(t)) for t in range(a.sizes["T"]))
+        for name in ("um_per_px", "um_per_z", "frame_interval_s", "channel_names"):
+            assert getattr(a.metadata, name) == pytest.approx(getattr(b.metadata, name)), name
+        assert a.metadata.na == zarrs.file.optics.na, "the format has no place for the objective, the file says it"
+    with pytest.raises(ConfigurationError, match="a folder of its own"):
+        write_experiment(TINY, out, 7)
