@@ -17,6 +17,7 @@ ORDER: Final = (
     "scorer.py",
     "scorer_ablations.py",
     "microscope.py",
+    "review_simulated.py",
     "statistics_simulation.py",
 )
 

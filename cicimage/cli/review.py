@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import pandas as pd
 
 from cicimage.errors import CicimageError, ConfigurationError
+from cicimage.review.accuracy import accuracy_of
 from cicimage.review.agreement import Agreement, compare, constancy
 from cicimage.review.log import history, log_path, read_log, reviewers, salvage
 from cicimage.review.queue import build_queue, load_ground, progress
@@ -28,6 +30,13 @@ INSTALL: Final = 'pip install "cicimage[napari]"'
 )
 @click.option("--compare", "pair", nargs=2, metavar="A B", default=None, help="Print how far reviewers A and B agree.")
 @click.option("--status", is_flag=True, help="Print how far each reviewer is.")
+@click.option(
+    "--accuracy",
+    "whose",
+    metavar="NAME",
+    default=None,
+    help="Print how good the call inside is, per condition, from NAME's random items.",
+)
 @click.option("--salvage", "damaged", metavar="NAME", default=None, help="Keep the whole lines of a damaged log.")
 @click.option("--tolerance", type=click.IntRange(min=0), default=1, show_default=True, help="Entry frames that agree.")
 def review(
@@ -36,6 +45,7 @@ def review(
     adjudicate: tuple[str, str] | None,
     pair: tuple[str, str] | None,
     status: bool,
+    whose: str | None,
     damaged: str | None,
     tolerance: int,
 ) -> None:
@@ -47,6 +57,8 @@ def review(
         click.echo(f"kept {kept} lines; the damaged log lies at {aside}")
     elif status:
         _say_status(results)
+    elif whose is not None:
+        _say_accuracy(accuracy_of(results, whose))
     elif pair is not None:
         _say_agreement(compare(results, *pair, tolerance_frames=tolerance))
     else:
@@ -101,6 +113,15 @@ def _say_status(results: Results) -> None:
         click.echo(
             f"{name}: {len(judged)} of {len(queue)} items judged, {unsure} unsure, {len(done)} edits{again}{finished}"
         )
+
+
+def _say_accuracy(table: pd.DataFrame) -> None:
+    for row in table.to_dict("records"):
+        name = f"{row['estimand']}, {row['condition'] or 'all conditions'}"
+        if row["n"]:
+            click.echo(f"{name}: {row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f}, n {row['n']})")
+        else:
+            click.echo(f"{name}: {row['note']}")
 
 
 def _say_agreement(found: Agreement) -> None:

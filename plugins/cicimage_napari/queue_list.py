@@ -108,4 +108,4 @@ class QueueList(QWidget):
         if row >= 0:
             index = self.model.index(row)
             self._view.setCurrentIndex(index)
-            self._view.scrollTo(index)
+            self._view.scrollTo(index, QListView.ScrollHint.PositionAtCenter)

@@ -1,5 +1,6 @@
 """`cicimage review` without a viewer: status, agreement, salvage, and what it says where napari is missing."""
 
+import re
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -52,6 +53,17 @@ def test_agreement_is_printed(results, capsys):
     assert "Cohen's kappa" in said
     assert "--adjudicate anna ben" in said
     assert run("review", results.root, "--compare", "anna", "carl") == 2
+
+
+def test_accuracy_is_printed_per_condition(results, capsys):
+    judged(results, "anna", "reject")
+    assert run("review", results.root, "--accuracy", "anna") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("sensitivity_inside, all conditions: ")
+    figure = r"(no such frame.*|[01]\.\d\d \(.* n \d+\))"
+    shape = rf"(sensitivity|specificity|ppv)_inside, (all conditions|vehicle|btki): {figure}"
+    assert all(re.fullmatch(shape, line) for line in said)
+    assert run("review", results.root, "--accuracy", "carl") == 5
 
 
 def test_a_damaged_log_is_salvaged(results, capsys):
