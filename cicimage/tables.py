@@ -417,7 +417,9 @@ def _pandas_dtype(column: Column) -> str:
 
 def _cast(table: Table, column: Column, values: pd.Series) -> pd.Series:
     if column.dtype == "string":
-        cast = values.astype(object).where(values.notna(), "").astype(str).astype(object)
+        cast = values.astype(object)
+        if pd.api.types.infer_dtype(cast, skipna=False) not in ("string", "empty"):
+            cast = cast.where(values.notna(), "").astype(str).astype(object)
         if column.values:
             foreign = set(cast.unique()) - set(column.values)
             if foreign:

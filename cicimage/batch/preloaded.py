@@ -5,6 +5,7 @@ Without it every position would load the methods and the libraries behind them a
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow.dataset
 import pyarrow.parquet
 import scipy.optimize
@@ -19,6 +20,7 @@ OWN = "cicimage."
 """Methods of other packages are left to the position that asks for one: theirs may start threads or fail to load."""
 
 cv2.setNumThreads(1)
+pd.options.mode.copy_on_write = True  # tables of long movies are large: a changed column must not copy the others
 for _step in STEPS:
     for _entry in available(_step).values():
         if _entry.value.startswith(OWN):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -31,6 +32,8 @@ ALONE: Final = np.array([0.0, -2.0, -7.0, -7.0, -7.0, -7.0, -7.0, -9.0])
 """Log-likelihood of each class where no host is near."""
 TOLD: Final = 0.7
 """Log-odds from which a frame's evidence says something (a factor of two)."""
+BATCH_CELLS: Final = 100_000
+"""Guests times frames that are judged at a time: a long crowded movie must not be held whole for every state."""
 SILENT: Final = 3.0
 """Silence of this many times the persistence leaves frames unresolved."""
 
@@ -84,7 +87,6 @@ class MarkovScorer(Scorer):
 
     def score(self, observations: Observations) -> pd.DataFrame:
         """Return table ``frames``."""
-        posterior = self.locate(observations)
         frames = observations.frames.reset_index(drop=True)
         out = frames.drop(columns=[c for c in ("parent_id", "yd_um", "xd_um") if c in frames])
         filled: dict[str, Any] = {
@@ -93,15 +95,18 @@ class MarkovScorer(Scorer):
             "p_inside": np.zeros(len(frames)), "p_dead": np.full(len(frames), np.nan),
             "p_entering": np.zeros(len(frames)),
         }  # fmt: skip
-        lysed = dye_losses(observations, posterior.lines)
-        for g, line in enumerate(posterior.lines):
-            for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
-                filled[name][line.rows] = column
+        lines = list(timelines(observations))
+        lysed = dye_losses(observations, lines)
+        for batch in _batches(lines, _parents(observations, lines), observations.n_frames):
+            posterior = self.locate(observations, batch)
+            for g, line in enumerate(batch):
+                for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
+                    filled[name][line.rows] = column
         return leave_open(out.assign(**filled), observations)
 
-    def locate(self, observations: Observations) -> LocationPosterior:
-        """Posterior over the hidden states of every guest and frame."""
-        lines = list(timelines(observations))
+    def locate(self, observations: Observations, lines: list[Timeline] | None = None) -> LocationPosterior:
+        """Posterior over the hidden states of every guest and frame, or of some guests (with their parents)."""
+        lines = list(timelines(observations)) if lines is None else lines
         loaded = load_parameters(str(self.parameters or ""))
         regime = loaded.regime_for(recording_blur_um(observations), observations.host_stain)
         shape = (len(lines), max(1, observations.n_frames))
@@ -212,6 +217,26 @@ def recording_blur_um(observations: Observations) -> float | None:
     return combined_blur_um(float(fwhm) if np.isfinite(fwhm) else 2.0, step)
 
 
+def _batches(lines: list[Timeline], parents: list[int], n_frames: int) -> Iterator[list[Timeline]]:
+    """Guests in groups whose posterior fits in little memory; families stay together."""
+    parent_of = {line.guest_id: parent for line, parent in zip(lines, parents, strict=True)}
+    families: dict[int, list[Timeline]] = {}
+    for line in lines:
+        root = line.guest_id
+        while parent_of.get(root, 0) in parent_of and parent_of[root] != root:
+            root = parent_of[root]
+        families.setdefault(root, []).append(line)
+    most = max(1, BATCH_CELLS // max(1, n_frames))
+    batch: list[Timeline] = []
+    for family in families.values():
+        if batch and len(batch) + len(family) > most:
+            yield batch
+            batch = []
+        batch += family
+    if batch:
+        yield batch
+
+
 def _parents(observations: Observations, lines: list[Timeline]) -> list[int]:
     if "parent_id" not in observations.frames:
         return [0] * len(lines)
@@ -232,6 +257,11 @@ def _evidence(
         speed[g, line.frame] = line.speed_um_per_min
         log_class[g, line.frame[line.observed]] = ALONE
     pairs = observations.pairs
+    if not len(pairs):
+        return log_class, host
+    asked = pairs["guest_id"].to_numpy(np.int64)
+    here = (asked < len(row_of)) & (row_of[np.minimum(asked, len(row_of) - 1)] >= 0)
+    pairs = pairs if here.all() else pairs[here]
     if not len(pairs):
         return log_class, host
     guest = row_of[pairs["guest_id"].to_numpy(np.int64)]

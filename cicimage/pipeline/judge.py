@@ -66,6 +66,7 @@ def judge(
     pairs = _with_ids(evidence, cells, guest, host, time_h, key)
     observations = observe(cells, pairs, drift, setting, time_h)
     verdict = _verdict(observations, evidence, setting, saturated_share)
+    del evidence  # a long movie's fills a good part of the memory
     observations = replace(observations, separable=verdict.separable)
     scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
     frames = conform(FRAMES, scorer.score(observations)) if len(observations.frames) else empty(FRAMES)

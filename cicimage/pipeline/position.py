@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 
 from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError, ResultsError
@@ -138,6 +140,7 @@ def _run_stages(
     seconds: dict[str, float] = {}
 
     def finish(stage: str, since: float) -> None:
+        _give_back()
         finished[stage] = keys[stage]
         write_json(folder.stages, finished)
         seconds[stage] = round(time.perf_counter() - since, 3)
@@ -158,9 +161,7 @@ def _run_stages(
         if "link" not in done:
             since = time.perf_counter()
             progress("link", 0, 1)
-            masks = MaskFile(folder.masks)
-            cells = link(read_table(folder.table("detections")), drift, setting, choices, masks.masks, job.key)
-            write_table(folder.table("links"), cells)
+            _save_links(folder, drift, setting, choices, job.key)
             finish("link", since)
         if "judge" not in done:
             since = time.perf_counter()
@@ -204,6 +205,14 @@ def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
     return share if np.isfinite(share) else 0.0
 
 
+def _save_links(
+    folder: PositionFolder, drift: pd.DataFrame, setting: Setting, choices: Mapping[str, Choice], key: str
+) -> None:
+    masks = MaskFile(folder.masks)
+    cells = link(read_table(folder.table("detections")), drift, setting, choices, masks.masks, key)
+    write_table(folder.table("links"), cells)
+
+
 def _save_judgement(folder: PositionFolder, result: Judgement) -> None:
     for name in ("cells", "pairs", "frames", "events", "guests", "hosts"):
         write_table(folder.table(name), getattr(result, name))
@@ -245,6 +254,15 @@ def _facts(
 
 def _channel_names(setting: Setting) -> dict[str, str]:
     return {use: setting.channel_names[setting.slot(use)] for use in setting.channel_of}
+
+
+def _give_back() -> None:
+    """Hand freed memory back to the system: what one stage needed the next one cannot reuse in its pieces."""
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in every C library
+        if trim is not None:
+            trim(0)
 
 
 def _peak() -> int:
