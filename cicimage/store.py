@@ -43,7 +43,7 @@ FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 DAMAGE: Final = (
-    pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, MemoryError,
+    pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, MemoryError,
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What the libraries of tables and arrays raise on files that were damaged."""
