@@ -117,9 +117,9 @@ def write_simulated(curves: pd.DataFrame) -> None:
         f"Of the whole distance of entries per guest-hour from the truth, guests missed and tracks lost included: "
         f"{whole[0]} in the queue's order, {whole[1]} in random order.",
         "",
-        "The priority is that of entries and of time inside, so entries gain first; escapes and the share inside at the "
-        "end hang on how each stay ends too, which one sees only by looking at every stay. Beyond a fifth of the queue "
-        "the reviewer's own slips weigh as much as what he mends.",
+        "The priority is that of entries and of time inside, so entries gain first; escapes and the share inside at "
+        "the end hang on how each stay ends too, which one sees only by looking at every stay. Beyond a fifth of the "
+        "queue the reviewer's own slips weigh as much as what he mends.",
         "",
         *_by_experiment(rows, true),
     ]
