@@ -87,7 +87,7 @@ def victims_of(process: subprocess.Popen[bytes], kind: str, rng: np.random.Gener
             return [main, *family]
         if kind == "one position's process":
             deep = [p for p in family if p.parent() is not None and p.parent().pid != main.pid]
-            return [deep[rng.integers(len(deep))]] if deep else []
+            return [deep[rng.integers(len(deep))]] if deep else [main]
     except psutil.Error:
         return []
     return [main]
@@ -124,6 +124,8 @@ def one_run(root: Path, out: Path, rng: np.random.Generator, campaign: Campaign,
             time.sleep(float(rng.exponential(0.25)))
         hit = victims_of(process, kind, rng) if process.poll() is None else []
         when = moment(out, before)
+        if len(hit) == 1:  # between two positions there is nobody but the supervisor
+            kind = "the supervisor" if hit[0].pid == process.pid else "one position's process"
         if hit and kill(hit):
             done += 1
             campaign.kills += 1
@@ -136,7 +138,7 @@ def one_run(root: Path, out: Path, rng: np.random.Generator, campaign: Campaign,
         elif process.poll() is None:
             process.wait(timeout=3600)
         if process.returncode in (0, 3) and not hit:
-            shutil.rmtree(out / "positions")  # it was quicker than the kill: begin again
+            shutil.rmtree(out / "positions", ignore_errors=True)  # it was quicker than the kill: begin again
     end = subprocess.run(command(root, out, "--workers", str(workers)), capture_output=True, check=False)
     if end.returncode != 0:
         campaign.faults.append(f"the last run ended with {end.returncode}: {end.stderr.decode()[-300:]}")
@@ -175,7 +177,7 @@ def undisturbed(work: Path, *more: str) -> tuple[Path, dict[str, str], bytes]:
     root, calm = work / "in", work / "calm"
     if not root.exists():
         experiment(root, POSITIONS, frames=FRAMES, sizes=SIZES)
-    if not (calm / "report.html").exists():
+    if not log_path(calm, REVIEWER).exists():
         subprocess.run(command(root, calm, "--workers", "1", *more), check=True, capture_output=True)
         review(calm)
         subprocess.run(command(root, calm, "--workers", "1", *more), check=True, capture_output=True)
@@ -253,7 +255,7 @@ def one_dask_run(root: Path, out: Path, cluster: Any, rng: np.random.Generator, 
         if process.wait(timeout=3600) not in (0, 3, 4):
             campaign.faults.append(f"a killed worker ended the run with exit code {process.returncode}")
         if done < kills and process.returncode == 0:
-            shutil.rmtree(out / "positions")  # it was quicker than the kills: begin again
+            shutil.rmtree(out / "positions", ignore_errors=True)  # it was quicker than the kills: begin again
     end = subprocess.run(command(root, out, "--dask", address), capture_output=True, check=False)
     if end.returncode != 0:
         campaign.faults.append(f"the last run ended with {end.returncode}: {end.stderr.decode()[-300:]}")
