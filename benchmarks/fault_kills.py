@@ -131,12 +131,9 @@ def one_run(root: Path, out: Path, rng: np.random.Generator, campaign: Campaign,
             campaign.kills += 1
             campaign.victims[kind] += 1
             campaign.moments[when] += 1
-        if kind == "one position's process":
-            code = process.wait(timeout=3600)
-            if hit and code not in (0, 3):
-                campaign.faults.append(f"a killed position ended the run with exit code {code}")
-        elif process.poll() is None:
-            process.wait(timeout=3600)
+        process.wait(timeout=3600)
+        if kind == "one position's process" and hit and process.returncode not in (0, 3):
+            campaign.faults.append(f"a killed position ended the run with exit code {process.returncode}")
         if process.returncode in (0, 3) and not hit:
             shutil.rmtree(out / "positions", ignore_errors=True)  # it was quicker than the kill: begin again
     end = subprocess.run(command(root, out, "--workers", str(workers)), capture_output=True, check=False)
