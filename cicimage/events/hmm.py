@@ -34,6 +34,8 @@ TOLD: Final = 0.7
 """Log-odds from which a frame's evidence says something (a factor of two)."""
 BATCH_CELLS: Final = 100_000
 """Guests times frames that are judged at a time: a long crowded movie must not be held whole for every state."""
+BEYOND: Final = 1.6
+"""Axial blur over that of the coarsest optics learned, from which the tables say nothing."""
 SILENT: Final = 3.0
 """Silence of this many times the persistence leaves frames unresolved."""
 
@@ -67,7 +69,7 @@ class MarkovScorer(Scorer):
     the frames are ``unresolved``.
     """
 
-    stage_version: ClassVar[int] = 3
+    stage_version: ClassVar[int] = 4
 
     parameters: Path | None = None
     """A re-fitted parameter file (`cicimage fit`), beside the experiment file or by its full path; empty for the
@@ -102,7 +104,22 @@ class MarkovScorer(Scorer):
             for g, line in enumerate(batch):
                 for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
                     filled[name][line.rows] = column
-        return leave_open(out.assign(**filled), observations)
+        return leave_open(self._within_reach(out.assign(**filled), observations), observations)
+
+    def _within_reach(self, frames: pd.DataFrame, observations: Observations) -> pd.DataFrame:
+        """Leave open what lies over, under or in a host where slices are thicker than any the tables were learned at.
+
+        Beyond them the evidence looks like nothing that was learned, and the answer would be wrong and sure.
+        """
+        blur = recording_blur_um(observations)
+        learned = [r.blur_um for r in load_parameters(str(self.parameters or "")).regimes if r.blur_um is not None]
+        if blur is None or not learned or blur <= BEYOND * max(learned) or not len(observations.pairs):
+            return frames
+        over = observations.pairs.loc[observations.pairs["footprint_share"] >= 0.5, ["frame", "guest_id"]]
+        key = pd.MultiIndex.from_frame(frames[["frame", "guest_id"]])
+        open_ = key.isin(pd.MultiIndex.from_frame(over))
+        left: dict[str, Any] = {"location": "unresolved", "contact": "unresolved", "p_inside": 0.5, "p_entering": 0.0}
+        return frames.assign(**{name: np.where(open_, value, frames[name]) for name, value in left.items()})
 
     def locate(self, observations: Observations, lines: list[Timeline] | None = None) -> LocationPosterior:
         """Posterior over the hidden states of every guest and frame, or of some guests (with their parents)."""

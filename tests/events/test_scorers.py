@@ -196,3 +196,14 @@ def test_markov_draws_agree_with_its_probabilities() -> None:
 def test_both_are_found_by_their_names() -> None:
     assert isinstance(build("score", "hysteresis", {"enter_p": 0.7}), HysteresisScorer)
     assert isinstance(build("score", "markov", {"certainty": 0.8}), MarkovScorer)
+
+
+def test_slices_thicker_than_any_learned_leave_open_what_shares_its_place() -> None:
+    seen = observed("ffffttttttiiiiii")
+    thick = replace(seen, pairs=seen.pairs.assign(axial_fwhm_um=6.0))
+    frames = MarkovScorer().score(thick)
+    over = thick.pairs.loc[thick.pairs["footprint_share"] >= 0.5, "frame"]
+    assert set(frames.loc[frames["frame"].isin(over), "location"]) == {"unresolved"}
+    assert not (frames["location"] == "inside").any()
+    fine = MarkovScorer().score(replace(seen, pairs=seen.pairs.assign(axial_fwhm_um=1.6)))
+    assert (fine["location"] == "inside").any()
