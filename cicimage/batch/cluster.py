@@ -18,8 +18,9 @@ from cicimage import __version__
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
 from cicimage.errors import CicimageError, ConfigurationError, ResultsError
+from cicimage.locks import lock
 from cicimage.pipeline.job import Job, write_failure
-from cicimage.store import DiskFullError, lock
+from cicimage.store import DiskFullError
 
 if TYPE_CHECKING:
     from distributed import Client

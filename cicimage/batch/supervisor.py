@@ -27,8 +27,9 @@ import psutil
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
 from cicimage.forks import process_context
+from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need, write_failure
-from cicimage.store import DiskFullError, lock, read_receipt
+from cicimage.store import DiskFullError, read_receipt
 
 Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]

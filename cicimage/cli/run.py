@@ -54,7 +54,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
-    from cicimage.store import lock
+    from cicimage.locks import lock
 
     loaded = load_experiment(
         experiment,

@@ -126,7 +126,7 @@ def _mixed_limit(ratio: FloatArray, limit: FloatArray, alpha: float, side: float
     Confidence beyond x falls off normally in log x from the ratio so that ``alpha`` of it lies beyond the draw's own
     limit; exponentially in x where the ratio is 0, as it does for a count of zero. Equal draws give their own limit.
     """
-    if not np.isfinite(limit).all() or (side < 0 and (limit <= 0).any()):
+    if not (np.isfinite(limit).all() and np.isfinite(ratio).all()) or (side < 0 and (limit <= 0).any()):
         return 0.0 if side < 0 else np.inf
     zero = ratio <= 0
     centre = np.log(np.where(zero, limit, ratio))

@@ -9,6 +9,7 @@ import pytest
 
 from cicimage import store
 from cicimage.errors import ResultsError
+from cicimage.locks import lock
 from cicimage.masks import Masks
 from cicimage.store import (
     DiskFullError,
@@ -16,7 +17,6 @@ from cicimage.store import (
     assign_keys,
     atomic,
     fingerprint,
-    lock,
     mask_writer,
     masks_to_rows,
     read_arrays,
@@ -130,7 +130,8 @@ def test_a_full_disk_is_told_wherever_it_is_met(tmp_path, monkeypatch):
     import errno
     import os
 
-    from cicimage.store import DiskFullError, lock, write_text
+    from cicimage.locks import lock
+    from cicimage.store import DiskFullError, write_text
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -18,7 +18,8 @@ from cicimage.batch.cluster import run_on_dask, run_task  # noqa: E402
 from cicimage.batch.plan import plan  # noqa: E402
 from cicimage.cli import main  # noqa: E402
 from cicimage.experiment import load_experiment  # noqa: E402
-from cicimage.store import lock, read_json, read_table  # noqa: E402
+from cicimage.locks import lock  # noqa: E402
+from cicimage.store import read_json, read_table  # noqa: E402
 from tests.conftest import draw_movie, write_movie  # noqa: E402
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,7 +12,8 @@ import pytest
 from cicimage.batch import open_batch, run_batch
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
-from cicimage.store import MaskFile, Results, lock, read_json, read_table
+from cicimage.locks import lock
+from cicimage.store import MaskFile, Results, read_json, read_table
 from tests.conftest import draw_movie, write_movie
 
 HOSTS = [(60, 60, 40), (30, 105, 14)]
