@@ -153,7 +153,9 @@ def _crops(strip: _Strip, setting: Setting) -> EventCrops:
 
     def stack(name: str) -> npt.NDArray[Any]:
         arrays = np.stack([p[name] for p in panels])
-        return arrays if arrays.dtype in (np.uint8, np.uint16) else np.clip(arrays, 0, 65535).astype(np.uint16)
+        if arrays.dtype in (np.uint8, np.uint16):
+            return arrays
+        return np.nan_to_num(np.clip(arrays, 0, 65535)).astype(np.uint16)  # a pixel without a value is black
 
     return EventCrops(
         xy=stack("xy"),
