@@ -3,8 +3,8 @@
     python benchmarks/microscope.py [--work DIR] [--seeds 60 61]
 
 From one setting (confocal 40x/0.95, 1 um steps, every 4 min, 150 electrons at the brightest) one thing is changed at a
-time; each row is one field of about 40 guests, drawn anew. Point spread function by scalar diffraction, which no fit has
-seen; the Markov scorer with its defaults. Entry F1 within 12 min or one interval, whichever is longer. Accuracy on
+time; each row is one field of about 40 guests, drawn anew. Point spread function by scalar diffraction, which no fit
+has seen; the Markov scorer with its defaults. Entry F1 within 12 min or one interval, whichever is longer. Accuracy on
 simulations is not accuracy on real cells: with 12 to 25 true entries a row, 0.05 up or down is chance; read the cliffs.
 """
 
