@@ -155,7 +155,7 @@ def _crops(strip: _Strip, setting: Setting) -> EventCrops:
         arrays = np.stack([p[name] for p in panels])
         if arrays.dtype in (np.uint8, np.uint16):
             return arrays
-        return np.nan_to_num(np.clip(arrays, 0, 65535)).astype(np.uint16)  # a pixel without a value is black
+        return np.asarray(np.nan_to_num(np.clip(arrays, 0, 65535)), np.uint16)  # a pixel without a value is black
 
     return EventCrops(
         xy=stack("xy"),
