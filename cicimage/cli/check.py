@@ -20,8 +20,12 @@ from cicimage.recording import open_recording, preflight
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
+FIXED_S, POSITION_S: Final = 6.0, 0.5
+"""Seconds that every run takes to start and to write its report, and that every position takes to start."""
 RESULT_SHARE: Final = 0.05
 """Results on disk per byte of pixels read, measured on the sample data, rounded up."""
+FIXED_BYTES: Final = 8 << 20
+"""The report and the tables of the whole experiment."""
 
 
 SPACING_FRAMES: Final = 4
@@ -31,7 +35,7 @@ SPACING_FRAMES: Final = 4
 @dataclass
 class _Sum:
     seconds: float = 0.0
-    disk: float = 0.0
+    disk: float = FIXED_BYTES
     memory: int = 0
     faults: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -63,7 +67,7 @@ def check(experiment: Path, **options: Any) -> int:
     click.echo(
         f"a run needs about {total.memory / 2**20:.0f} MiB of memory a worker "
         f"({psutil.virtual_memory().available / 2**20:.0f} free), {total.disk / 2**20:.0f} MiB of disk and "
-        f"{total.seconds / usable_cores() / 60:.1f} min on {usable_cores()} cores"
+        f"{(FIXED_S + total.seconds / usable_cores()) / 60:.1f} min on {usable_cores()} cores"
     )
     for fault in total.faults:
         click.echo(f"cicimage: {fault}", err=True)
@@ -83,7 +87,7 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
         total.faults.append(f"{position.position}: {error}")
         return
     voxels = s["T"] * len(setting.channels) * s["Z"] * s["Y"] * s["X"]
-    total.seconds += voxels / 1e6 * SECONDS_PER_MEGAPIXEL
+    total.seconds += POSITION_S + voxels / 1e6 * SECONDS_PER_MEGAPIXEL
     total.disk += voxels * recording.dtype.itemsize * RESULT_SHARE
     job = Job("p0000", position, file, Path())
     total.memory = max(total.memory, memory_need(job))

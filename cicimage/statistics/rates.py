@@ -199,7 +199,11 @@ class _Study:
         sums = [_Part(part.values[units == u]) for u in named]
         sums = [p for p in sums if p["denominator"] > 0]
         blank = int((units == "").sum()) if self.unit != "none" else 0
-        left_out = f"{blank} positions without {self.unit} left out of the interval" if blank else ""
+        left_out = (
+            f"{blank} positions without {self.unit} left out of estimate and interval, but not of events and hours"
+            if blank
+            else ""
+        )
         note = join_notes(self._too_few(len(sums)), left_out)
         if len(sums) < 2:
             return _exact(estimand, part, self.level), join_notes(note, "interval holds counting error only")
