@@ -93,8 +93,10 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         panel.set(xlabel=axis, ylim=(-0.02, 1.02))
         if "electrons" in str(axis):
             panel.set_xscale("log")
+        panel.set_xticks(rows["value"], [f"{v:g}" for v in rows["value"]])
+        panel.minorticks_off()
     panels[0].set_ylabel("score or share")
-    panels[-1].legend(fontsize=7, loc="lower left")
+    panels[-1].legend(fontsize=7, loc="center left")
     figure.savefig(path, dpi=110)
 
 
