@@ -89,6 +89,12 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def sweep(folder: Path) -> None:
+    """Take away what killed processes left half-written; whoever calls holds the folder's lock."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
         return

@@ -35,6 +35,7 @@ from cicimage.store import (
     read_json,
     read_receipt,
     read_table,
+    sweep,
     telling_full_disk,
     write_arrays,
     write_json,
@@ -70,6 +71,7 @@ def run_position(job: Job, progress: Progress) -> dict[str, Any]:
 def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
+    sweep(folder.root)
     with _Log(folder.log) as log:
         try:
             keys = stage_keys(job)

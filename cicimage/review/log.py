@@ -130,6 +130,8 @@ def _parse(line: bytes, n: int, previous: str) -> Record:
         raise ValueError("it does not follow the line before")
     if not (isinstance(data["time"], str) and isinstance(data["kind"], str) and isinstance(data["body"], dict)):
         raise ValueError("it holds no record")
+    if data["kind"] == "edit" and not isinstance(data["body"].get("edit"), dict):
+        raise ValueError("it holds no edit")
     return Record(n, data["time"], data["kind"], data["body"], tail.removesuffix(b'"}').decode())
 
 

@@ -92,6 +92,16 @@ def test_a_receipt_that_cannot_be_read_is_made_anew(batch):
     assert not plan(batch).todo
 
 
+def test_what_a_killed_process_left_half_written_is_swept_away(batch):
+    job = batch.jobs[0]
+    (job.folder / "crops").mkdir(parents=True)
+    left = [job.folder / ".masks.parquet.abc.part", job.folder / "crops" / ".e0001.npz.abc.part"]
+    for path in left:
+        path.write_bytes(b"half")
+    module.run_position(job, lambda *_: None)
+    assert not any(path.exists() for path in left)
+
+
 def test_reasons_to_run_again(batch, tmp_path):
     job = batch.jobs[0]
     assert plan(batch).why == {"v/A1_f1": "new"}
