@@ -282,8 +282,8 @@ def page(found: dict[str, tuple[float, str]]) -> str:
     lines = [
         f"One simulated field tiled to {SIDE} x {SIDE} pixels x 12 slices x 3 channels x {FRAMES} frames with "
         f"{found['guests'][0]:.0f} guests ({found['items in the queue'][0]:.0f} items in the queue). The recording "
-        f"holds {HELD} of the frames, uncompressed, which stand for all: it is read from the system's cache. A person looks "
-        "for half a second at each item, while the next one's pictures are made. Software OpenGL under Xvfb.",
+        f"holds {HELD} of the frames, uncompressed, which stand for all: it is read from the system's cache. A person "
+        "looks for half a second at each item, while the next one's pictures are made. Software OpenGL under Xvfb.",
         "",
         '    xvfb-run -s "-screen 0 1600x1000x24 +extension GLX" python benchmarks/review_speed.py',
         "",

@@ -93,7 +93,8 @@ def viewer(window):
     from cicimage_napari.review_panel import open_panels
 
     for panel in open_panels():
-        panel.leave()
+        if panel.desk is not None:
+            panel.leave()
     docked = list(window.window.dock_widgets.values())
     window.window.remove_dock_widget("all")
     for widget in docked:
