@@ -89,9 +89,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, deep: bool = True) -> None:
     """Take away what killed processes left half-written; whoever calls holds the folder's lock."""
-    for path in folder.rglob(".*.part"):
+    for path in folder.rglob(".*.part") if deep else folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
 

@@ -55,6 +55,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
     from cicimage.locks import lock
+    from cicimage.store import sweep
 
     loaded = load_experiment(
         experiment,
@@ -74,6 +75,8 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     reported = whole_run and not options["no_report"]
     with held, Progress(len(chosen.todo)) as progress:
         write_run(batch)
+        if whole_run:
+            sweep(batch.results.root, deep=False)
         if reported:
             Thread(target=_load_report, daemon=True).start()
         outcome = _run(batch, chosen, options, progress)
