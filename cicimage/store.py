@@ -125,36 +125,6 @@ def read_json(path: Path) -> Any:
         raise ResultsError(f"{path}: must be JSON written by this program ({said}); delete it and run again") from None
 
 
-_RECEIPT: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
-    "done": {
-        "key": str, "stages": dict, "seconds": (int, float), "peak_memory_bytes": int, "recording": dict,
-        "missing_frames": dict,
-    },
-    "failed": {"key": str, "kind": str, "error": str, "seconds": (int, float), "peak_memory_bytes": int},
-}  # fmt: skip
-"""What a receipt must hold, by its outcome."""
-
-
-def read_receipt(path: Path) -> dict[str, Any]:
-    """Read a position's receipt.
-
-    Raises
-    ------
-    ResultsError
-        It is no receipt of this version.
-    """
-    receipt = read_json(path)
-    outcome = receipt.get("outcome") if isinstance(receipt, dict) else None
-    wanted = _RECEIPT.get(outcome, {}) if isinstance(outcome, str) else {}
-    wrong = [k for k, kind in wanted.items() if k in receipt and not isinstance(receipt[k], kind)]
-    if not wanted or wrong or receipt.get("schema_version") != SCHEMA_VERSION:
-        what = f"{wrong[0]} is {receipt[wrong[0]]!r}" if wrong else f"outcome is {outcome!r}"
-        raise ResultsError(
-            f"{path}: must be a receipt of schema_version {SCHEMA_VERSION}, {_one_line(what)}; delete it and run again"
-        )
-    return dict(receipt)
-
-
 def _one_line(text: object) -> str:
     """A system's or library's words, fit for the middle of a sentence."""
     return " ".join(str(text).split())[:200]

@@ -14,7 +14,8 @@ from cicimage.errors import ConfigurationError, ResultsError, nearest
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, stage_keys
-from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, read_receipt, write_json
+from cicimage.receipts import read_receipt
+from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]

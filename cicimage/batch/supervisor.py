@@ -29,7 +29,8 @@ from cicimage.errors import ResultsError
 from cicimage.forks import process_context
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need, write_failure
-from cicimage.store import DiskFullError, read_receipt
+from cicimage.receipts import read_receipt
+from cicimage.store import DiskFullError
 
 Context = ForkServerContext | SpawnContext
 Report = Callable[[str, str, int, int], None]

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from cicimage.errors import ResultsError
-from cicimage.store import Results, read_receipt
+from cicimage.receipts import read_receipt
+from cicimage.store import Results
 
 
 @click.command()

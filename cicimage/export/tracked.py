@@ -16,7 +16,8 @@ from cicimage.errors import ResultsError
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
 from cicimage.pipeline.setting import Setting
-from cicimage.store import MaskFile, Results, read_json, read_receipt, read_table
+from cicimage.receipts import read_receipt
+from cicimage.store import MaskFile, Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
 """What is known of a guest in a frame, besides its place."""

@@ -9,13 +9,14 @@ from typing import Any, Final
 import pandas as pd
 
 from cicimage.masks import Mask
+from cicimage.receipts import read_receipt
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.dose_response import dose_tables
 from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
-from cicimage.store import Results, read_receipt, read_table
+from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")

@@ -25,6 +25,7 @@ from cicimage.pipeline.job import STAGES, Job, stage_keys, write_failure
 from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
 from cicimage.pipeline.setting import Setting, resolve
+from cicimage.receipts import read_receipt
 from cicimage.recording import Recording, preflight
 from cicimage.store import (
     DiskFullError,
@@ -33,7 +34,6 @@ from cicimage.store import (
     fingerprint,
     mask_writer,
     read_json,
-    read_receipt,
     read_table,
     sweep,
     telling_full_disk,

@@ -1,0 +1,40 @@
+"""Receipts: what a position's run left last, and what must stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cicimage.errors import ResultsError
+from cicimage.store import read_json
+from cicimage.tables import SCHEMA_VERSION
+
+_RECEIPT: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
+    "done": {
+        "key": str, "stages": dict, "seconds": (int, float), "peak_memory_bytes": int, "recording": dict,
+        "missing_frames": dict,
+    },
+    "failed": {"key": str, "kind": str, "error": str, "seconds": (int, float), "peak_memory_bytes": int},
+}  # fmt: skip
+"""What a receipt must hold, by its outcome."""
+
+
+def read_receipt(path: Path) -> dict[str, Any]:
+    """Read a position's receipt.
+
+    Raises
+    ------
+    ResultsError
+        It is no receipt of this version.
+    """
+    receipt = read_json(path)
+    outcome = receipt.get("outcome") if isinstance(receipt, dict) else None
+    wanted = _RECEIPT.get(outcome, {}) if isinstance(outcome, str) else {}
+    wrong = [k for k, kind in wanted.items() if k in receipt and not isinstance(receipt[k], kind)]
+    if not wanted or wrong or receipt.get("schema_version") != SCHEMA_VERSION:
+        what = f"{wrong[0]} is {receipt[wrong[0]]!r}" if wrong else f"outcome is {outcome!r}"
+        raise ResultsError(
+            f"{path}: must be a receipt of schema_version {SCHEMA_VERSION}, {what[:200]}; delete it and run again"
+        )
+    return dict(receipt)
