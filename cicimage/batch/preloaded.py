@@ -6,10 +6,8 @@ Without it every position would load the methods and the libraries behind them a
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow.dataset
 import pyarrow.parquet
-import scipy.optimize
-import scipy.stats
+import scipy.ndimage
 from numba import njit
 
 import cicimage.batch.supervisor
