@@ -11,12 +11,14 @@ from typing import Final
 HERE: Final = Path(__file__).parent
 ORDER: Final = (
     "speed.py",
+    "memory.py",
     "linking.py",
     "segmentation.py",
     "accuracy.py",
     "scorer.py",
     "scorer_ablations.py",
     "microscope.py",
+    "nulls.py",
     "review_simulated.py",
     "statistics_simulation.py",
 )
