@@ -17,6 +17,7 @@ from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.setting import resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
+from cicimage.store import fingerprint
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
@@ -63,7 +64,7 @@ def check(experiment: Path, **options: Any) -> int:
     for position in loaded.positions:
         _look(loaded, position, total)
     _say_design(loaded)
-    total.lines += _spacing(loaded)
+    total.lines += _copies(loaded) + _spacing(loaded)
     for line in total.lines:
         click.echo(line)
     click.echo(
@@ -99,6 +100,23 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
         f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
     )
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
+
+
+def _copies(experiment: Experiment) -> list[str]:
+    """A warning for every recording that is there twice under different names: it would count as two wells."""
+    first: dict[str, str] = {}
+    lines = []
+    for position in experiment.positions:
+        if not position.path.is_file():  # of folders only names and sizes are known, and those are often alike
+            continue
+        content = str(fingerprint(position.path)["sha256"])
+        if content in first:
+            lines.append(
+                f"warning: {position.position} and {first[content]} hold the same recording, which would count as two; "
+                "take one of them out of the folder or the layout"
+            )
+        first.setdefault(content, position.position)
+    return lines
 
 
 def _spacing(experiment: Experiment) -> list[str]:

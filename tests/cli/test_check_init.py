@@ -64,6 +64,17 @@ def test_check_names_positions_without_a_donor_where_others_have_one(tmp_path, c
     assert "for want of a donor in layout.csv: a/A3_f1" in said
 
 
+def test_check_warns_of_one_recording_under_two_names(tmp_path, capfd):
+    movie = tmp_path / "a" / "A1_f1.ome.tif"
+    write_movie(movie, draw_movie(HOST, GUESTS, frames=2))
+    write_movie(tmp_path / "a" / "A2_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2, seed=1))
+    (tmp_path / "a" / "A3_f1.ome.tif").write_bytes(movie.read_bytes())
+    assert call("check", tmp_path) == 0
+    said = capfd.readouterr().out
+    assert "warning: a/A3_f1 and a/A1_f1 hold the same recording" in said
+    assert said.count("hold the same recording") == 1
+
+
 def test_check_names_each_fault_and_its_exit_code_counts_them(tmp_path, capfd):
     write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
     (tmp_path / "a" / "A2_f1.tif").write_bytes(b"")
