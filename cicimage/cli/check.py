@@ -11,8 +11,9 @@ import psutil
 
 from cicimage.batch.plan import check_methods
 from cicimage.batch.supervisor import usable_cores
-from cicimage.errors import CicimageError, RecordingError
+from cicimage.errors import CicimageError, RecordingError, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
+from cicimage.experiment.design import LAYOUT_COLUMNS
 from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.setting import resolve
 from cicimage.pipeline.spacing import guest_spacing
@@ -141,6 +142,10 @@ def _say_design(experiment: Experiment) -> None:
     click.echo(
         f"{len(layout)} recordings; conditions: {', '.join(experiment.conditions)}; reference: {reference or 'none'}"
     )
+    for column in layout.columns.difference(list(LAYOUT_COLUMNS)):
+        meant = nearest(str(column), LAYOUT_COLUMNS)
+        if meant.startswith("did you mean"):
+            click.echo(f"warning: layout.csv has a column {column!r}, taken as a factor; {meant}")
     donors = {d for d in layout["donor"] if d}
     units = {e for e in layout["experiment"] if e}
     if len(donors) >= 2:

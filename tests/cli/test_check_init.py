@@ -75,6 +75,15 @@ def test_check_warns_of_one_recording_under_two_names(tmp_path, capfd):
     assert said.count("hold the same recording") == 1
 
 
+def test_check_asks_about_a_column_that_is_nearly_one_it_knows(tmp_path, capfd):
+    write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    (tmp_path / "layout.csv").write_text("position,doner,btki\na/A1_f1,D1,1\n", encoding="utf-8")
+    assert call("check", tmp_path) == 0
+    said = capfd.readouterr().out
+    assert "warning: layout.csv has a column 'doner', taken as a factor; did you mean 'donor'?" in said
+    assert "'btki'" not in said
+
+
 def test_check_names_each_fault_and_its_exit_code_counts_them(tmp_path, capfd):
     write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=2))
     (tmp_path / "a" / "A2_f1.tif").write_bytes(b"")
