@@ -32,7 +32,7 @@ ALONE: Final = np.array([0.0, -2.0, -7.0, -7.0, -7.0, -7.0, -7.0, -9.0])
 """Log-likelihood of each class where no host is near."""
 TOLD: Final = 0.7
 """Log-odds from which a frame's evidence says something (a factor of two)."""
-BATCH_CELLS: Final = 100_000
+BATCH_CELLS: Final = 50_000
 """Guests times frames that are judged at a time: a long crowded movie must not be held whole for every state."""
 BEYOND: Final = 1.6
 """Axial blur over that of the coarsest optics learned, from which the tables say nothing."""
@@ -97,6 +97,11 @@ class MarkovScorer(Scorer):
             "p_inside": np.zeros(len(frames)), "p_dead": np.full(len(frames), np.nan),
             "p_entering": np.zeros(len(frames)),
         }  # fmt: skip
+        self._fill(filled, observations)
+        return leave_open(self._within_reach(out.assign(**filled), observations), observations)
+
+    def _fill(self, filled: dict[str, Any], observations: Observations) -> None:
+        """Judge all guests, some at a time; what is needed on the way is let go before the table is made."""
         lines = list(timelines(observations))
         lysed = dye_losses(observations, lines)
         for batch in _batches(lines, _parents(observations, lines), observations.n_frames):
@@ -104,7 +109,6 @@ class MarkovScorer(Scorer):
             for g, line in enumerate(batch):
                 for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
                     filled[name][line.rows] = column
-        return leave_open(self._within_reach(out.assign(**filled), observations), observations)
 
     def _within_reach(self, frames: pd.DataFrame, observations: Observations) -> pd.DataFrame:
         """Leave open what lies over, under or in a host where slices are thicker than any the tables were learned at.

@@ -144,7 +144,9 @@ def _unpack(compression: int, data: bytes, room: int, number: int) -> Bytes:
     try:
         return decoder(data, out=np.empty(room, np.uint8))
     except RuntimeError as error:  # every codec error of imagecodecs is one
-        raise UndecodableError(f"strip {number}: {error}") from None
+        said = str(error)
+    # Raised out here, else the codec's error would travel along between processes, and that cannot be unpickled.
+    raise UndecodableError(f"strip {number}: {said}")
 
 
 def _float_predictor(raw: Bytes, shape: tuple[int, int, int], stored: np.dtype[Any]) -> npt.NDArray[Any]:
