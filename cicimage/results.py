@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.errors import ResultsError
-from cicimage.store import MaskFile, Results, read_arrays, read_table
+from cicimage.store import MaskFile, existing_results, read_arrays, read_table
 from cicimage.tables import TABLES
 
 
@@ -30,11 +29,7 @@ class OpenResults:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._results = Results(Path(folder))
-        if not self._results.run.exists():
-            raise ResultsError(
-                f"{folder}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-            )
+        self._results = existing_results(Path(folder))
         self._tables: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:

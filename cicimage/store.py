@@ -370,6 +370,22 @@ class Results:
         return dict(run)
 
 
+def existing_results(folder: Path) -> Results:
+    """The results in a folder.
+
+    Raises
+    ------
+    ResultsError
+        No run was ever begun there.
+    """
+    results = Results(folder)
+    if not results.run.exists():
+        raise ResultsError(
+            f"{folder}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
+        )
+    return results
+
+
 @dataclass(frozen=True)
 class PositionFolder:
     """Paths of one position's base results."""

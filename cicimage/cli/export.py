@@ -17,7 +17,7 @@ from cicimage.export.ro_crate import write_ro_crate
 from cicimage.export.tracked import Tracked, file_names, finished_positions, load_tracked
 from cicimage.export.trackmate import write_trackmate
 from cicimage.review.results import corrected
-from cicimage.store import Results
+from cicimage.store import Results, existing_results
 
 WRITERS: Final[Mapping[str, Callable[[Tracked, Path], Any]]] = {
     "geff": write_geff, "ctc": write_ctc, "trackmate": write_trackmate, "napari": write_napari,
@@ -40,11 +40,7 @@ WRITERS: Final[Mapping[str, Callable[[Tracked, Path], Any]]] = {
 @click.option("--force", is_flag=True, help="Write into a folder that holds something already.")
 def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections: str | None, force: bool) -> None:
     """Write results folder OUT as GEFF, Cell Tracking Challenge, TrackMate XML, napari tracks or RO-Crate."""
-    results = Results(out)
-    if not results.run.exists():
-        raise ResultsError(
-            f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-        )
+    results = existing_results(out)
     _check_place(results, path, force=force)
     if kind == "ro-crate":
         if only or corrections:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cicimage import __version__
-from cicimage.errors import ConfigurationError, ResultsError
+from cicimage.errors import ConfigurationError
 
 
 @click.command()
@@ -32,13 +32,9 @@ def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
     from cicimage.experiment import ExperimentFile
     from cicimage.review.refit import fit_reviewed
     from cicimage.review.results import corrected
-    from cicimage.store import Results, read_json, write_text
+    from cicimage.store import existing_results, read_json, write_text
 
-    results = Results(out)
-    if not results.run.exists():
-        raise ResultsError(
-            f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-        )
+    results = existing_results(out)
     if to.exists() and not force:
         raise ConfigurationError(f"{to}: is there already; name another file with -o, or write over it with --force")
     score = ExperimentFile.model_validate(read_json(results.run)["configuration"]).choices()["score"]

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 
 from cicimage.cli.summary import print_summary
-from cicimage.errors import ResultsError
 from cicimage.pipeline.collect import NO_CORRECTIONS, Corrections
 from cicimage.report.assemble import rebuild
-from cicimage.store import Results
+from cicimage.store import Results, existing_results
 
 
 @click.command()
@@ -24,11 +23,7 @@ from cicimage.store import Results
 )
 def report(out: Path, reference: str | None, corrections: str | None) -> None:
     """Rebuild tables, rates, comparisons and report.html of results folder OUT from base tables and corrections."""
-    results = Results(out)
-    if not results.run.exists():
-        raise ResultsError(
-            f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-        )
+    results = existing_results(out)
     laid = _corrections(results, corrections)
     say_corrections(laid)
     print_summary(rebuild(results, reference=reference, corrections=laid), results)

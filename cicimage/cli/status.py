@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from cicimage.errors import ResultsError
 from cicimage.receipts import read_receipt
-from cicimage.store import Results
+from cicimage.store import existing_results
 
 
 @click.command()
@@ -17,11 +16,7 @@ from cicimage.store import Results
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(out: Path, as_json: bool) -> None:
     """Say how far the run in folder OUT is."""
-    results = Results(out)
-    if not results.run.exists():
-        raise ResultsError(
-            f"{out}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-        )
+    results = existing_results(out)
     states = {}
     for position, key in results.index().items():
         path = results.position(key).receipt

@@ -13,7 +13,7 @@ import pandas as pd
 from cicimage.errors import ResultsError
 from cicimage.evaluation.sides import EVENT_COLUMNS, F64, Measured, Truth
 from cicimage.pipeline.collect import collect, layout_of
-from cicimage.store import Results, read_table
+from cicimage.store import existing_results, read_table
 
 _TABLES: Final = ("frames", "events", "guests", "hosts", "rates", "rates_by_replicate", "comparisons")
 _EMPTY_HOSTS: Final = ("position", "frame", "host_id", "viability")
@@ -35,11 +35,7 @@ def load_results(folder: Path, positions: Iterable[str] | None = None) -> Measur
     ResultsError
         No results folder, or nothing in it is finished.
     """
-    results = Results(Path(folder))
-    if not results.run.exists():
-        raise ResultsError(
-            f"{folder}: must be a results folder with run.json; give the one that `cicimage run -o` wrote"
-        )
+    results = existing_results(Path(folder))
     made = collect(results)
     tables = {n: read_table(results.table(n), n) if results.table(n).exists() else made.tables[n] for n in _TABLES}
     done = set(made.layout["position"]) if len(made.layout) else set()

@@ -17,6 +17,7 @@ from cicimage.review.corrected import Corrected
 from cicimage.review.edits import parse_edit
 from cicimage.review.log import history, log_path, read_log
 from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.sample import SETTLED
 from cicimage.review.session import position_names
 from cicimage.statistics.intervals import binomial_interval
 from cicimage.store import Results
@@ -50,7 +51,7 @@ def call_accuracy(
     """
     rows = []
     for item in queue:
-        if item.drawn != "random" or judged.get(item.id) not in ("accept", "reject", "set"):
+        if item.drawn != "random" or judged.get(item.id) not in SETTLED:
             continue
         c = item.candidate
         now = corrected[c.position].guest(guest_of(corrected[c.position], item)).frames

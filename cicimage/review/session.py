@@ -11,7 +11,7 @@ from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, parse_edit
 from cicimage.review.log import History, Record, ReviewLog, history, log_path, read_log, reviewers
-from cicimage.store import Results, read_json
+from cicimage.store import Results, existing_results, read_json
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,7 @@ def position_names(results: Results) -> dict[str, str]:
     ResultsError
         No results folder, or nothing in it finished.
     """
-    if not results.run.exists():
-        raise ResultsError(
-            f"{results.root}: must be a results folder, has no run.json; name the folder given to `cicimage run -o`"
-        )
+    existing_results(results.root)
     found = {}
     for position, key in results.index().items():
         receipt = results.position(key).receipt

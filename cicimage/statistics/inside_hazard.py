@@ -174,7 +174,7 @@ def inside_hazard(
             "donors is unknown" if unit == "none" else f"{unit}s with deaths and both states at risk is {found.n_units}"
         )
         return replace(base, n_units=found.n_units, note=join_notes(f"no test: n of {of}", base.note))
-    counted = f"{base.deaths_inside} deaths inside, {base.deaths_outside} outside"
+    counted = f"deaths: {base.deaths_inside} inside, {base.deaths_outside} outside"
     return replace(
         base, ratio=found.ratio, low=found.low, high=found.high, p_value=found.p_value, n_units=found.n_units,
         method=found.method, note=join_notes(counted, found.note, base.note),
