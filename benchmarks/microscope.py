@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ import cv2
 import matplotlib.pyplot as plt
 import pandas as pd
 from scorer_fields import KEPT, MECHANISMS, Experiment, make
-from scorer_sides import MARKOV, load_truths, score_all
+from scorer_sides import MARKOV, hand_written, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Parameters, evaluate
 from cicimage.simulation.scenarios import NULL_UNDER
@@ -103,7 +104,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 def page(table: pd.DataFrame, seeds: list[int]) -> str:
     """The results page."""
     text = (
-        f"# How to set the microscope\n\n{__doc__}\nSeeds {', '.join(map(str, seeds))}.\n\n![curves](microscope.png)\n"
+        f"# How to set the microscope\n\n{__doc__}\nSeeds {', '.join(map(str, seeds))}. "
+        f"Measured {datetime.now(UTC):%Y-%m-%d}.\n\n{hand_written('microscope')}\n![curves](microscope.png)\n"
     )
     for axis, rows in table.groupby("axis", sort=False):
         text += f"\n| {axis} | " + " | ".join(table.columns[2:]) + " |\n|---:|" + "---:|" * (table.shape[1] - 2) + "\n"

@@ -27,7 +27,17 @@ import numpy as np
 import pandas as pd
 from scorer_data import observations_of, position_folders
 from scorer_fields import FRAMES, GUESTS, KEPT, MODALITIES, SIDE_PX, Experiment, experiments, make
-from scorer_sides import HYSTERESIS, MARKOV, baseline, by_floor, crawl_episodes, load_truths, null_errors, score_all
+from scorer_sides import (
+    HYSTERESIS,
+    MARKOV,
+    baseline,
+    by_floor,
+    crawl_episodes,
+    hand_written,
+    load_truths,
+    null_errors,
+    score_all,
+)
 
 from cicimage import __version__
 from cicimage.evaluation.estimates import truth_tables
@@ -298,7 +308,8 @@ def main() -> None:
     page = [
         f"# Inside, under or on top\n\n{__doc__}\nMeasured {datetime.now(UTC):%Y-%m-%d} with cicimage {__version__} on "
         f"{platform.machine()} Linux; fields of {SIDE_PX} x {SIDE_PX} px of 0.65 um, {FRAMES} frames every 4 min, "
-        f"about {GUESTS} guests.\n"
+        f"about {GUESTS} guests (`--experiments {' '.join(map(str, args.experiments))}`).\n",
+        hand_written("scorer"),
     ]
     for modality, n in zip(COUNTS, args.experiments, strict=True):
         made = experiments(modality, range(FIRST_SEED, FIRST_SEED + n))

@@ -14,11 +14,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from scorer_fields import KEPT, MODALITIES
-from scorer_sides import load_truths, score_all
+from scorer_sides import hand_written, load_truths, score_all
 
 from cicimage.evaluation.evaluate import evaluate
 from cicimage.events.chain import Chain
@@ -88,7 +89,8 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=4, help="experiments per kind of optics")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    page = [f"# What carries the answer\n\n{__doc__}"]
+    measured = f"Measured {datetime.now(UTC):%Y-%m-%d}, the first experiments of each kind (two fields each).\n"
+    page = [f"# What carries the answer\n\n{__doc__}\n{measured}", hand_written("scorer_ablations")]
     for modality in MODALITIES:
         start = modality.replace(" ", "-").replace("/", "-")
         kept = sorted(p.parent for p in args.work.glob(f"{start}-*_out/kept.json"))
