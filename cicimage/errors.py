@@ -28,6 +28,17 @@ class ResultsError(CicimageError):
     exit_code = 5
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A count with its noun, for messages.
+
+    Examples
+    --------
+    >>> counted(1, "donor"), counted(3, "donor"), counted(2, "entry", "entries")
+    ('1 donor', '3 donors', '2 entries')
+    """
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Half a sentence that helps after an unknown name: the nearest known one, else all of them.
 

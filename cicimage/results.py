@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.errors import counted
 from cicimage.store import MaskFile, existing_results, read_arrays, read_table
 from cicimage.tables import TABLES
 
@@ -47,7 +48,7 @@ class OpenResults:
         return self[name]
 
     def __repr__(self) -> str:
-        return f"<cicimage results in {self._results.root}: {len(self.positions)} positions>"
+        return f"<cicimage results in {self._results.root}: {counted(len(self.positions), 'position')}>"
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *TABLES]

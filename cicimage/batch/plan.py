@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cicimage import __version__
-from cicimage.errors import ConfigurationError, ResultsError, nearest
+from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, stage_keys
@@ -231,7 +231,7 @@ def plan(
     if task_index is not None:
         if not 0 <= task_index < len(jobs):
             raise ConfigurationError(
-                f"--task-index must lie in 0..{len(jobs) - 1} for {len(jobs)} positions, is {task_index}"
+                f"--task-index must lie in 0..{len(jobs) - 1} for {counted(len(jobs), 'position')}, is {task_index}"
             )
         jobs = [jobs[task_index]]
     why = {j.key: reason_to_run(j) for j in jobs}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cicimage.errors import counted
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -86,7 +88,7 @@ def _say_scores(evaluation: Evaluation, name: str) -> None:
 
     conditions = [c for c in dict.fromkeys(evaluation.tables["scores"]["condition"]) if c != "all"]
     rows = headline_rows(evaluation, conditions)
-    click.echo(f"{name}: {len(evaluation.about['positions'])} positions")
+    click.echo(f"{name}: {counted(len(evaluation.about['positions']), 'position')}")
     width = max(len(str(r["what"])) for r in rows)
     columns = ["all", *conditions]
     click.echo(" " * width + "".join(f"{c[:18]:>20}" for c in columns) + f"{'n':>10}")

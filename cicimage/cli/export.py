@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from cicimage.cli.report import say_corrections
-from cicimage.errors import ConfigurationError, ResultsError, nearest
+from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.export.ctc import write_ctc
 from cicimage.export.geff import write_geff
 from cicimage.export.napari import write_napari
@@ -66,7 +66,7 @@ def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections:
     left = [p for p in known if p not in finished and (not only or p in only)]
     if left:
         click.echo(f"cicimage: left out, not finished or excluded: {', '.join(left)}", err=True)
-    click.echo(f"wrote {len(chosen)} positions as {kind} into {path}")
+    click.echo(f"wrote {counted(len(chosen), 'position')} as {kind} into {path}")
 
 
 def _check_place(results: Results, path: Path, *, force: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cicimage import __version__
-from cicimage.errors import ConfigurationError
+from cicimage.errors import ConfigurationError, counted
 
 
 @click.command()
@@ -42,7 +42,8 @@ def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
     done = fit_reviewed(results, laid, load_parameters(str(score.options.get("parameters") or "")))
     for name, step in done.steps.items():
         click.echo(
-            f"{name}: {step.n_frames} reviewed frames of {step.n_guests} guests; log loss of inside on guests left out "
+            f"{name}: {counted(step.n_frames, 'reviewed frame')} of "
+            f"{counted(step.n_guests, 'guest')}; log loss of inside on guests left out "
             f"{step.log_loss_before:.3f} -> {step.log_loss_after:.3f}; "
             + (f"corrected, trust {step.trust:.2f}" if step.accepted else "no gain, left as it was")
         )

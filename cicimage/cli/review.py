@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import pandas as pd
 
-from cicimage.errors import CicimageError, ConfigurationError
+from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.review.accuracy import accuracy_of
 from cicimage.review.agreement import Agreement, compare, constancy
 from cicimage.review.log import history, log_path, read_log, reviewers, salvage
@@ -111,7 +111,8 @@ def _say_status(results: Results) -> None:
         again = f", {same} of {asked} repeats the same" if asked else ""
         finished = ", finished" if is_finished(reading.records) else ""
         click.echo(
-            f"{name}: {len(judged)} of {len(queue)} items judged, {unsure} unsure, {len(done)} edits{again}{finished}"
+            f"{name}: {len(judged)} of {counted(len(queue), 'item')} judged, {unsure} unsure, "
+            f"{counted(len(done), 'edit')}{again}{finished}"
         )
 
 
@@ -126,7 +127,7 @@ def _say_accuracy(table: pd.DataFrame) -> None:
 
 def _say_agreement(found: Agreement) -> None:
     a, b = found.reviewers
-    click.echo(f"{a} and {b} both judged {found.n} items; {100 * found.share:.0f} % alike")
+    click.echo(f"{a} and {b} both judged {counted(found.n, 'item')}; {100 * found.share:.0f} % alike")
     click.echo(f"Cohen's kappa {found.kappa:.2f} ({found.ci_low:.2f} to {found.ci_high:.2f})")
     if len(found.entry_errors):
         share = 100 * found.entries_within

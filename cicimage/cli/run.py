@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cicimage.cli.progress import Progress
-from cicimage.errors import ConfigurationError
+from cicimage.errors import ConfigurationError, counted
 from cicimage.forks import process_context
 
 if TYPE_CHECKING:
@@ -148,7 +148,12 @@ def _say_why(chosen: Plan) -> None:
     for why, n in again.items():
         names = [p for p, w in chosen.why.items() if w == why]
         shown = ", ".join(names[:SHOWN]) + (", ..." if n > SHOWN else "")
-        click.echo(f"cicimage: {n} positions ({shown}) are run again: {why}", err=True)
+        click.echo(
+            f"cicimage: {counted(n, 'position')} ({shown}) {'is' if n == 1 else 'are'} run again: {why}", err=True
+        )
     if chosen.left:
         n = len(chosen.left)
-        click.echo(f"cicimage: {n} positions failed before and are left alone; --retry-failed takes them up", err=True)
+        click.echo(
+            f"cicimage: {counted(n, 'position')} failed before, left alone; --retry-failed takes up what failed",
+            err=True,
+        )

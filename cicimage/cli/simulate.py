@@ -10,7 +10,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from cicimage.errors import ConfigurationError, nearest
+from cicimage.errors import ConfigurationError, counted, nearest
 
 
 class _Progress:
@@ -96,4 +96,4 @@ def simulate(
         folder, truth = write_experiment(
             scenario, out, seed, workers=workers, progress=progress, suffix=".ome.zarr" if zarr else ".ome.tif"
         )
-    click.echo(f"{positions} recordings in {folder}, truth in {truth}")
+    click.echo(f"{counted(positions, 'recording')} in {folder}, truth in {truth}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import pandas as pd
 
+from cicimage.errors import counted
 from cicimage.pipeline.collect import Collected
 from cicimage.store import Results
 
@@ -26,8 +27,8 @@ def print_summary(collected: Collected, results: Results) -> None:
     done = [p for p, r in collected.receipts.items() if r["outcome"] == "done"]
     events = collected.tables["events"]
     click.echo(
-        f"{len(done)} of {len(collected.run['positions'])} positions done, {len(collected.tables['guests'])} guests, "
-        f"{len(events)} cell-in-cell events"
+        f"{len(done)} of {counted(len(collected.run['positions']), 'position')} done, "
+        f"{counted(len(collected.tables['guests']), 'guest')}, {counted(len(events), 'cell-in-cell event')}"
     )
     for estimand, title in SHOWN:
         part = rates[rates["estimand"] == estimand]

@@ -43,6 +43,8 @@ LIMITS: Final = {
     "count_jump": Limit("Largest jump in guests", 0.25, 0.5, False, "under 25 % between frames",
                         "the number of guests jumps by {} % between frames"),
     "flagged": Limit("Flagged frames", 0.0, 0.05, False, "none", "{} % of frames are flagged"),
+    "pause": Limit("Longest pause", 2.0, np.inf, False, "under 2 intervals",
+                   "it pauses for up to {} times its usual interval, and what happened then was not seen"),
 }  # fmt: skip
 GRADES: Final = ("good", "look", "bad")
 _PERCENT: Final = frozenset({"focus_lost", "signal_left", "saturated", "count_jump", "flagged"})
@@ -78,7 +80,7 @@ def count_cells(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def quality_summary(source: Source, guests: str = "guest") -> pd.DataFrame:
+def quality_summary(source: Source, guests: str = "guest", hosts: str = "host") -> pd.DataFrame:
     """One row per position with the numbers the limits are held against.
 
     Parameters
@@ -87,6 +89,8 @@ def quality_summary(source: Source, guests: str = "guest") -> pd.DataFrame:
         Tables ``drift``, ``qc``, ``counts``; each may be missing.
     guests : str
         Population whose counts are judged.
+    hosts : str
+        Population that is to be there; the same where guests are hosts too.
 
     Returns
     -------
@@ -97,18 +101,24 @@ def quality_summary(source: Source, guests: str = "guest") -> pd.DataFrame:
     drift, qc, counts = (table_or_empty(source, n) for n in ("drift", "qc", "counts"))
     positions = list(dict.fromkeys([*qc["position"], *drift["position"], *counts["position"]]))
     focus = focus_share(qc)
-    rows = [_summarise(p, drift, qc, focus, counts[counts["population"] == guests]) for p in positions]
+    rows = [_summarise(p, drift, qc, focus, counts[counts["position"] == p], guests, hosts) for p in positions]
     columns = ["position", "drift_um", *LIMITS, "n_start", "n_end", "grade", "why"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _summarise(
-    position: str, drift: pd.DataFrame, qc: pd.DataFrame, focus: pd.DataFrame, counts: pd.DataFrame
+    position: str,
+    drift: pd.DataFrame,
+    qc: pd.DataFrame,
+    focus: pd.DataFrame,
+    counts: pd.DataFrame,
+    guests: str,
+    hosts: str,
 ) -> dict[str, object]:
     path = drift[drift["position"] == position].sort_values("frame")[["dy_um", "dx_um"]].to_numpy(dtype=float)
     of = qc[qc["position"] == position]
     sharp = focus.loc[focus["position"] == position, "focus"]
-    n = counts[counts["position"] == position].sort_values("frame")["n"].to_numpy(dtype=float)
+    n = counts[counts["population"] == guests].sort_values("frame")["n"].to_numpy(dtype=float)
     last = of[of["frame"] == of["frame"].max()]
     flagged = of[of["flag"] != ""]["frame"].nunique() / max(of["frame"].nunique(), 1)
     values: dict[str, float] = {
@@ -121,33 +131,60 @@ def _summarise(
         if len(n) > 1
         else float("nan"),
         "flagged": flagged,
+        "pause": _longest_pause(of),
     }
     grades = {name: limit.grade(values[name]) for name, limit in LIMITS.items()}
     why = [
         LIMITS[name].problem.format(number(values[name] * (100 if name in _PERCENT else 1)))
         for name, grade in grades.items() if grade
     ]  # fmt: skip
-    worst = GRADES[max(grades.values())]
+    empty = _nobody(counts, guests, hosts)
+    why += [empty] if empty else []
+    worst = GRADES[max([*grades.values(), int(bool(empty))])]
     ends = {"n_start": n[0] if len(n) else np.nan, "n_end": n[-1] if len(n) else np.nan}
     return {"position": position, **values, **ends, "grade": worst, "why": "; ".join(why)}
 
 
-def quality(source: Source, *, guests: str = "guest", width_in: float = 10.0, key: str = "quality") -> Picture:
+def _longest_pause(qc: pd.DataFrame) -> float:
+    """Longest time from one frame to the next, in usual intervals; NaN for fewer than three frames."""
+    times = qc.groupby("frame")["time_h"].first().sort_index()
+    if len(times) < 3:
+        return float("nan")
+    # a frame that could not be decoded is told as such, and is no pause of the clock
+    steps = np.diff(times.to_numpy(float)) / np.diff(times.index.to_numpy(float))
+    usual = float(np.median(steps))
+    return float(steps.max()) / usual if usual > 0 else float("nan")
+
+
+def _nobody(counts: pd.DataFrame, guests: str, hosts: str) -> str:
+    """Which cells were in no frame at all; empty where there were some, or where nothing was counted."""
+    seen = counts.groupby("population")["n"].sum()
+    missing = [
+        role for role, name in (("guests", guests), ("hosts", hosts)) if name in seen.index and not seen.loc[name]
+    ]
+    if not missing:
+        return ""
+    return f"no {'cells' if guests == hosts else ' and no '.join(missing)} were seen"
+
+
+def quality(
+    source: Source, *, guests: str = "guest", hosts: str = "host", width_in: float = 10.0, key: str = "quality"
+) -> Picture:
     """All positions over time, those worth a look in colour.
 
     Parameters
     ----------
     source : Source
         Tables ``drift``, ``qc``, ``counts``; each may be missing.
-    guests : str
-        Population whose counts are shown.
+    guests, hosts : str
+        Populations of the two roles; counts of the first are shown.
     width_in : float
         Width of the figure, inches.
     key : str
         Name of the picture on the page.
     """
     drift, qc, counts = (table_or_empty(source, n) for n in ("drift", "qc", "counts"))
-    summary = quality_summary(source, guests)
+    summary = quality_summary(source, guests, hosts)
     times = qc.groupby(["position", "frame"])["time_h"].first()
     way = drift.assign(
         way=np.hypot(drift["dy_um"], drift["dx_um"]),
@@ -179,7 +216,7 @@ def quality(source: Source, *, guests: str = "guest", width_in: float = 10.0, ke
         "One line per position. The green area is where a good recording lies; positions that leave it somewhere are "
         "coloured. Drift is corrected for: a slow wander is harmless, a jump is not. A dip in focus, a fall in signal "
         "or a sudden change in the number of guests makes entries and deaths at that time doubtful.",
-        quality_alt(source, guests),
+        quality_alt(source, guests, hosts),
     )
 
 
@@ -220,9 +257,9 @@ def _key(ax: Axes, marked: list[str], summary: pd.DataFrame) -> None:
         ax.text(0.18, y, text, transform=ax.transAxes, fontsize=9, va="center", color=MUTED)
 
 
-def quality_alt(source: Source, guests: str = "guest") -> str:
+def quality_alt(source: Source, guests: str = "guest", hosts: str = "host") -> str:
     """The figure in words: how many positions are good, and what is wrong with the others."""
-    summary = quality_summary(source, guests)
+    summary = quality_summary(source, guests, hosts)
     if summary.empty:
         return "No quality measures were made."
     wrong = [f"{printable(r['position'])}: {r['why']}" for r in records(summary) if r["grade"] != "good"]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from cicimage.experiment import ExperimentFile
 from cicimage.masks import Mask
 from cicimage.receipts import read_receipt
 from cicimage.statistics.comparisons import compare
@@ -16,6 +17,7 @@ from cicimage.statistics.dose_response import dose_tables
 from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
+from cicimage.statistics.tallies import death_left_out
 from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
@@ -114,7 +116,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     tables = {
         **base,
         **answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
-        "counts": _counts(base["cells"]),
+        "counts": _counts(base["cells"], base["qc"], _populations(run)),
     }
     tables["rates"] = _with_corrected(tables["rates"], results, run, layout, corrections, reference)
     return Collected(tables, layout, receipts, run, corrections)
@@ -171,13 +173,21 @@ def _with_corrected(
     return conform(TABLES["rates"], pd.concat([rates, added], ignore_index=True)) if len(added) else rates
 
 
-def _counts(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells seen per frame and population."""
+def _populations(run: Mapping[str, Any]) -> list[str]:
+    return list(ExperimentFile.model_validate(run["configuration"]).resolved_populations())
+
+
+def _counts(cells: pd.DataFrame, quality: pd.DataFrame, populations: list[str]) -> pd.DataFrame:
+    """Cells seen per population in every frame that was read; 0 where there were none, which is a finding too."""
     seen = cells[cells["observed"]]
-    if not len(seen):
+    key = ["position", "frame", "time_h"]
+    read = pd.concat([quality[key], seen[key]]).drop_duplicates(["position", "frame"])
+    if not len(read):
         return empty(TABLES["counts"])
-    counted = seen.groupby(["position", "frame", "time_h", "population"], sort=False).size().rename("n").reset_index()
-    return conform(TABLES["counts"], counted)
+    counted = seen.groupby(["position", "frame", "population"], sort=False).size().rename("n").reset_index()
+    every = read.merge(pd.DataFrame({"population": populations}), how="cross")
+    every = every.merge(counted, on=["position", "frame", "population"], how="left").fillna({"n": 0})
+    return conform(TABLES["counts"], every.sort_values(["position", "population", "frame"], kind="stable"))
 
 
 def _receipts(results: Results, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -221,6 +231,8 @@ def _joined(
         if name in DESIGNED:
             entry = design.loc[position]
             rows = rows.assign(condition=entry["condition"], replicate=entry["replicate"], donor=entry["donor"])
+        if name in ("guests", "hosts"):
+            rows = rows.assign(death_left_out=death_left_out(rows))
         if name == "events":
             numbers = rows.pop("number") if "number" in rows else range(1, len(rows) + 1)
             rows = rows.assign(event_id=[f"{position}#{n}" for n in numbers])

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import choose_series
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um, plane_properties
@@ -126,7 +126,8 @@ def open_metamorph(
             slices = declared.n_slices if declared.waves[c][1] else 1
             if len(pages[file]) != slices:
                 raise RecordingError(
-                    f"{file.name}: {path.name} declares {slices} slices, found {len(pages[file])}; not zero-filled: "
+                    f"{file.name}: {path.name} declares {counted(slices, 'slice')}"
+                    f", found {len(pages[file])}; not zero-filled: "
                     "copy or export the file again"
                 )
             placed |= {(t, c, z): PlaneFile(file, z) for z in range(slices)}
@@ -166,8 +167,8 @@ def _files_beside(path: Path, declared: Series, stage: int) -> dict[tuple[int, i
     if len(found) < wanted:
         t, c = next((t, c) for t in range(declared.n_times) for c in range(len(declared.waves)) if (t, c) not in found)
         raise RecordingError(
-            f"{path.name}: declares {wanted} files for stage position {stage + 1}, found {len(found)} (first missing "
-            f"w{c + 1}, t{t + 1}); not zero-filled: copy them into the same folder"
+            f"{path.name}: declares {counted(wanted, 'file')} for stage position {stage + 1}, "
+            f"found {len(found)} (first missing w{c + 1}, t{t + 1}); not zero-filled: copy them into the same folder"
         )
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.ifd import Ifd
 from cicimage.recording.recording import Metadata
@@ -90,6 +90,6 @@ def arrange_files(
 def _too_few(name: str, declared: int, placed: Mapping[Place, PlaneFile], first: Place) -> str:
     t, c, z = first
     return (
-        f"{name}: declares {declared} planes, found {len(placed)} (first missing t={t}, c={c}, z={z}); not "
+        f"{name}: declares {counted(declared, 'plane')}, found {len(placed)} (first missing t={t}, c={c}, z={z}); not "
         "zero-filled: copy the missing files, or take the unfinished last time point away"
     )

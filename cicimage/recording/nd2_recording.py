@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.nd2_chunks import frame_ends
 from cicimage.recording.recording import Metadata, PlaneError, Recording
@@ -57,7 +57,7 @@ class Nd2Recording(Recording):
         found = sum(1 for n in self._number.values() if n in there)
         if found < declared:
             raise RecordingError(
-                f"{self.path.name}: declares {declared} planes per channel, found {found}; not zero-filled: "
+                f"{self.path.name}: declares {counted(declared, 'plane')} per channel, found {found}; not zero-filled: "
                 "copy or export the file again"
             )
 

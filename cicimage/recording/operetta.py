@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import choose_series
 from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
 from cicimage.recording.recording import Metadata
@@ -124,8 +124,9 @@ def _check_files(index: Path, field: str, placed: Mapping[Place, PlaneFile]) -> 
     missing = sorted(p.path.name for p in placed.values() if not p.path.is_file())
     if missing:
         raise RecordingError(
-            f"{index.name}: declares {len(placed)} planes for {field}, {len(missing)} of their files missing (first "
-            f"{missing[0]}); not zero-filled: copy them into the same folder"
+            f"{index.name}: declares {counted(len(placed), 'plane')} for {field}, "
+            f"{len(missing)} of their files missing (first {missing[0]}); "
+            "not zero-filled: copy them into the same folder"
         )
 
 

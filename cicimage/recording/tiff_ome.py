@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes
 from cicimage.recording.ifd import Ifd, TiffLayout
@@ -139,8 +139,8 @@ def _companions(path: Path, root: Element, image: OmeImage) -> list[Path]:
     if missing:
         declared = image.sizes["T"] * image.sizes["Z"] * max(len(image.samples), 1)
         raise RecordingError(
-            f"{path.name}: declares {declared} planes in {len(found)} files, {len(missing)} of them missing "
-            f"(first {missing[0]}); not zero-filled: copy them into the same folder"
+            f"{path.name}: declares {counted(declared, 'plane')} in {counted(len(found), 'file')}, "
+            f"{len(missing)} of them missing (first {missing[0]}); not zero-filled: copy them into the same folder"
         )
     return list(found) or [path]
 
@@ -170,7 +170,8 @@ def _place(
     colours = image.samples or (1,) * image.sizes["C"]
     if sum(colours) != image.sizes["C"]:
         raise RecordingError(
-            f"{path.name}: declares {image.sizes['C']} channels, describes {sum(colours)}; export the file again"
+            f"{path.name}: declares {counted(image.sizes['C'], 'channel')}, describes {sum(colours)}; "
+            "export the file again"
         )
     sizes = {"T": image.sizes["T"], "C": len(colours), "Z": image.sizes["Z"]}
     declared = math.prod(sizes.values())
@@ -198,7 +199,8 @@ def _place(
 
 
 def _too_few(name: str, declared: int, found: int) -> str:
-    return f"{name}: declares {declared} planes, found {found}; not zero-filled: copy or export the file again"
+    said = f"{name}: declares {counted(declared, 'plane')}, found {found}"
+    return f"{said}; not zero-filled: copy or export the file again"
 
 
 def _compare_pixels(name: str, image: OmeImage, pages: list[tuple[Path, Ifd]], where: npt.NDArray[np.int64]) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.errors import RecordingError
+from cicimage.errors import RecordingError, counted
 from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes, share_out, where_planes_lie
 from cicimage.recording.ifd import Ifd, TiffLayout
@@ -76,7 +76,7 @@ def _pages(path: Path, layout: TiffLayout, declared: _Declared) -> tuple[Ifd, ..
     plane_bytes = first.height * first.width * first.samples * first.bits // 8
     if len(pages) > 1 or n < 1 or first.compression != 1 or first.tiled:
         raise RecordingError(
-            f"{path.name}: declares {n} planes ({declared.who}), found {len(pages)}; not zero-filled: "
+            f"{path.name}: declares {counted(n, 'plane')} ({declared.who}), found {len(pages)}; not zero-filled: "
             "copy or export the file again"
         )
     start = min(first.offsets)
@@ -84,7 +84,7 @@ def _pages(path: Path, layout: TiffLayout, declared: _Declared) -> tuple[Ifd, ..
     if fitting < n:
         raise RecordingError(
             f"{path.name}: plane {fitting} ends at byte {start + (fitting + 1) * plane_bytes}, file has {layout.size}; "
-            f"declares {n} planes ({declared.who}): cut short; copy the file again from the microscope"
+            f"declares {counted(n, 'plane')} ({declared.who}): cut short; copy the file again from the microscope"
         )
     whole = replace(first, segment_height=first.height, byte_counts=(plane_bytes,))
     return tuple(replace(whole, offsets=(start + i * plane_bytes,)) for i in range(n))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.experiment import ExperimentFile
+from cicimage.figures.words import plural
 from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect
 from cicimage.report.build import build_report
 from cicimage.report.csv_export import write_csv
@@ -53,7 +54,8 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
     run = collected.run
     settings = ExperimentFile.model_validate(run["configuration"])
     done = {p: r for p, r in collected.receipts.items() if r["outcome"] == "done"}
-    guest = next((n for n, p in settings.resolved_populations().items() if "guest" in p.roles), "guest")
+    populations = settings.resolved_populations()
+    guest, host = (next((n for n, p in populations.items() if r in p.roles), r) for r in ("guest", "host"))
     keys = run["positions"]
     numbers = _numbers(collected.tables["events"])
 
@@ -78,6 +80,7 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
         command=str(run.get("command", "")),
         interval_h=_interval_h(done),
         guest_population=guest,
+        host_population=host,
         crops=crops_of,
     )
 
@@ -111,9 +114,11 @@ def _optics(
             continue
         answer: Answer = "yes" if all(told) else "no" if not any(told) else "partly"
         common = Counter(s for v in verdicts for s in v["sentences"]).most_common(4 if state == "inside" else 0)
-        sentence = " ".join(s if n == len(verdicts) else f"{s} ({n} of {len(verdicts)} recordings)" for s, n in common)
+        sentence = " ".join(
+            s if n == len(verdicts) else f"{s} ({n} of {plural(len(verdicts), 'recording')})" for s, n in common
+        )
         if state != "inside":
-            sentence = f"{sum(told)} of {len(told)} recordings can tell."
+            sentence = f"{sum(told)} of {plural(len(told), 'recording')} can tell."
         statements.append(OpticsStatement(question, answer, sentence))
     return tuple(statements)
 
@@ -143,12 +148,13 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
         missing = receipt.get("missing_frames") or {}
         if missing:
             first = next(iter(missing.items()))
-            why = f"{len(missing)} frames could not be decoded and are missing, the first is {first[0]}: {first[1]}"
+            why = f"{plural(len(missing), 'frame')} could not be decoded, the first is {first[0]}: {first[1]}"
             found.append(Exclusion(position, "warning", why, "Copy the file again; time was not shifted."))
+        found += [Exclusion(position, "warning", note) for note in receipt.get("notes") or ()]
     found += _flags(collected.tables["qc"])
     events = collected.tables["events"]
     for reason, n in events.loc[events["excluded_reason"] != "", "excluded_reason"].value_counts().items():
-        found.append(Exclusion(f"{n} events", "excluded", f"not scored: {str(reason).replace('_', ' ')}"))
+        found.append(Exclusion(plural(n, "event"), "excluded", f"not scored: {str(reason).replace('_', ' ')}"))
     return found
 
 
@@ -162,7 +168,7 @@ def _flags(quality: pd.DataFrame) -> list[Exclusion]:
     found = []
     for (position, channel, flag), rows in flagged.groupby(["position", "channel", "flag"], sort=False):
         frames = rows["frame"].tolist()
-        why = f"channel {channel}: {len(frames)} frames {flag} (first {frames[0]})"
+        why = f"channel {channel}: {plural(len(frames), 'frame')} {flag} (first {frames[0]})"
         found.append(Exclusion(str(position), "warning", why, remedies.get(str(flag), "")))
     return found
 

@@ -126,8 +126,8 @@ class ReportData:
         Command line that made the results.
     interval_h : float or None
         Time between frames, hours.
-    guest_population : str
-        Population of the guests in table ``counts``.
+    guest_population, host_population : str
+        Populations of guests and of hosts in table ``counts``.
     reviewers : tuple of str
         Whose corrections are in.
     crops : callable
@@ -149,6 +149,7 @@ class ReportData:
     command: str = ""
     interval_h: float | None = None
     guest_population: str = "guest"
+    host_population: str = "host"
     reviewers: tuple[str, ...] = ()
     crops: CropsOf = no_crops
 

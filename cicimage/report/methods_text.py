@@ -68,10 +68,11 @@ def _statistics(data: ReportData) -> list[str]:
     told = []
     primary = rates[rates["estimand"] == data.primary]
     if len(primary):
-        events, hours, guests = (count(round(float(primary[c].sum()))) for c in ("events", "exposure_h", "n_guests"))
+        events, hours, guests = (round(float(primary[c].sum())) for c in ("events", "exposure_h", "n_guests"))
         told.append(
-            f"Rates are completed events (probability at least 0.5) over the time guests were at risk: {events} events "
-            f"in {hours} guest-hours of {guests} guests; intervals are 95 % ({_distinct(primary['method'])})."
+            "Rates are completed events (probability at least 0.5) over the time guests were at risk: "
+            f"{plural(events, 'event')} in {plural(hours, 'guest-hour')} of {plural(guests, 'guest')}; intervals are "
+            f"95 % ({_distinct(primary['method'])})."
         )
     tested = comparisons[comparisons["unit_of_replication"] != "none"]
     if len(tested):

@@ -161,13 +161,13 @@ QUALITY_COLUMNS: Final = (
     ("Drift", "largest way from the start, µm"), ("Jump", LIMITS["jump_um"].good),
     ("Out of focus", LIMITS["focus_lost"].good),
     ("Signal left", LIMITS["signal_left"].good), ("Saturated", LIMITS["saturated"].good),
-    ("Guests", "first to last frame"), ("Flagged", LIMITS["flagged"].good),
+    ("Guests", "first to last frame"), ("Flagged", LIMITS["flagged"].good), ("Longest pause", LIMITS["pause"].good),
 )  # fmt: skip
 
 
-def quality_rows(source: Source, guests: str) -> list[PositionQuality]:
+def quality_rows(source: Source, guests: str, hosts: str) -> list[PositionQuality]:
     """The quality table, the worst positions first."""
-    summary = quality_summary(source, guests)
+    summary = quality_summary(source, guests, hosts)
     if summary.empty:
         return []
     order = {"bad": 0, "look": 1, "good": 2}
@@ -194,6 +194,7 @@ def _quality_cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         f"{number(row['drift_um'])} µm", f"{number(row['jump_um'])} µm", _percent(row["focus_lost"]),
         _percent(row["signal_left"]), _percent(row["saturated"]), seen, _percent(row["flagged"]),
+        "–" if np.isnan(row["pause"]) else f"{number(row['pause'])} ×",
     )  # fmt: skip
 
 

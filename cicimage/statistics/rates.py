@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.errors import counted
 from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.design import (
     Unit,
@@ -200,7 +201,8 @@ class _Study:
         sums = [p for p in sums if p["denominator"] > 0]
         blank = int((units == "").sum()) if self.unit != "none" else 0
         left_out = (
-            f"{blank} positions without {self.unit} left out of estimate and interval, but not of events and hours"
+            f"{counted(blank, 'position')} without {self.unit} left out of estimate and interval, "
+            "but not of events and hours"
             if blank
             else ""
         )

@@ -225,6 +225,26 @@ def _seen_to_die(cells: pd.DataFrame) -> pd.Series:
     return cells["death_frame"].notna() & (cells["death_frame"] > cells["first_frame"])
 
 
+def death_left_out(cells: pd.DataFrame) -> pd.Series:
+    """Why a death stands in a table of cells and in no rate; empty where it counts, or nobody died.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Table ``guests`` or ``hosts``.
+
+    Returns
+    -------
+    pandas.Series of str
+        ``dead_when_first_seen``: no time at risk; ``place_unresolved``: neither inside nor outside, in the bounds only.
+    """
+    died = cells["death_frame"].notna()
+    why = pd.Series("", index=cells.index, dtype=object).mask(died & ~_seen_to_die(cells), "dead_when_first_seen")
+    if "death_location" in cells:
+        why = why.mask((why == "") & died & (cells["death_location"] == "unresolved"), "place_unresolved")
+    return why
+
+
 def _hosts(count: _Counter, hosts: pd.DataFrame, frames: pd.DataFrame) -> None:
     n = count.number(hosts)
     died = count.number(hosts[_seen_to_die(hosts)])

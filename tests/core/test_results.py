@@ -25,7 +25,7 @@ def test_tables_are_attributes_and_unknown_ones_are_said(tmp_path):
     result = cic.open_results(tmp_path)
     assert isinstance(result.rates, pd.DataFrame)
     assert result.positions == ["a/w1"]
-    assert "1 positions" in repr(result)
+    assert "1 position>" in repr(result)
     assert "rates" in dir(result)
     with pytest.raises(AttributeError, match="results have no table 'rate'"):
         _ = result.rate

@@ -33,7 +33,9 @@ def recording(**changes):
     counts = {**common, "time_h": frames * 0.1, "population": "guest", "n": 40}
     rows = {"drift": drift, "qc": qc, "counts": counts}
     for name, value in changes.items():
-        next(r for r in rows.values() if name in r)[name] = value
+        for r in rows.values():
+            if name in r:
+                r[name] = value
     return {name: conform(TABLES[name], pd.DataFrame(r)) for name, r in rows.items()}
 
 
@@ -54,6 +56,12 @@ CASES = {
     "bleached to nothing": ({"bleach_factor": np.linspace(1, 0.05, N)}, "bad", "only 5.0 % of the signal"),
     "saturated": ({"saturated_share": 0.02}, "bad", "2.0 % of pixels are saturated"),
     "guests vanish for a frame": ({"n": at(18.0, 40, [30]).astype(int)}, "bad", "jumps by"),
+    "no guests": ({"n": 0}, "look", "no guests were seen"),
+    "a pause": (
+        {"time_h": np.arange(N) * 0.1 + np.where(np.arange(N) > 20, 1.0, 0.0)},
+        "look",
+        "pauses for up to 11 times its usual interval",
+    ),
     "flagged frames": ({"flag": at("missing", "", [3])}, "look", "2.0 % of frames are flagged"),
 }
 
@@ -65,6 +73,23 @@ def test_grade_and_reason(name):
     assert row["grade"] == grade
     assert why in row["why"]
     assert (row["why"] == "") == (grade == "good")
+
+
+def test_an_empty_field_is_named_and_one_that_was_not_counted_is_not():
+    tables = recording(n=0)
+    hosts = tables["counts"].assign(population="host")
+    tables["counts"] = conform(TABLES["counts"], pd.concat([tables["counts"], hosts]))
+    assert quality_summary(tables).iloc[0]["why"] == "no guests and no hosts were seen"
+    both = tables["counts"][tables["counts"]["population"] == "guest"].assign(population="tumour")
+    alone = {**tables, "counts": conform(TABLES["counts"], both)}
+    assert quality_summary(alone, "tumour", "tumour").iloc[0]["why"] == "no cells were seen"
+    assert quality_summary(alone).iloc[0]["why"] == ""
+
+
+def test_a_frame_that_is_missing_is_no_pause():
+    tables = recording()
+    tables["qc"] = tables["qc"][tables["qc"]["frame"] != 20]
+    assert quality_summary(tables).iloc[0]["pause"] == pytest.approx(1.0)
 
 
 def test_two_of_five_guests_are_no_alarm():

@@ -265,7 +265,7 @@ def test_metamorph_gaps(tmp_path):
     ):
         preflight(path, series=0)
     path = write_metamorph(tmp_path / "b", numbered(), deep="FALSE")
-    with pytest.raises(RecordingError, match="declares 1 slices, found 3; not zero-filled"):
+    with pytest.raises(RecordingError, match="declares 1 slice, found 3; not zero-filled"):
         preflight(path, series=0)
     text = path.read_text()
     path.write_text(text.replace('"EndFile"', ""))
