@@ -15,7 +15,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +148,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
     """Size and hash of an input: whole for small files, head, middle and tail of large ones.
 
-    A movie of 12 GB is not read twice for its hash; its size, time of change and three blocks tell a swapped file.
+    A movie of 12 GB is not read twice for its hash; its size and three blocks tell a swapped file. Of many files that
+    are one recording all names and sizes count, and the content of the first, the middle and the last one.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+    files : sequence of Path, optional
+        The files it consists of, where these are several.
     """
+    if len(files) > 1:
+        sizes = [(os.path.relpath(p, path.parent), p.stat().st_size) for p in files]
+        ends = [fingerprint(files[i])["sha256"] for i in (0, len(files) // 2, -1)]
+        return {"size": sum(s for _, s in sizes), "sha256": digest([sizes, ends])}
+    path = files[0] if files else path
     if path.is_dir():
         names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
         sizes = [(n, (path / n).stat().st_size) for n in names]

@@ -13,9 +13,9 @@ from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.methods import build
-from cicimage.pipeline.job import STAGES, Job, stage_keys
+from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
 from cicimage.receipts import read_receipt
-from cicimage.store import PositionFolder, Results, assign_keys, digest, fingerprint, write_json
+from cicimage.store import PositionFolder, Results, assign_keys, digest, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]
@@ -153,7 +153,7 @@ def _refuse_other_recordings(results: Results, experiment: Experiment, known: Ma
     for position in experiment.positions:
         receipt = results.position(known[position.position]).receipt if position.position in known else None
         before = design.get(position.position, {}).get("path")
-        if receipt is None or before is None or not receipt.exists() or not position.path.exists():
+        if receipt is None or before is None or not receipt.exists():
             continue
         try:
             content = read_receipt(receipt).get("input")
@@ -161,7 +161,10 @@ def _refuse_other_recordings(results: Results, experiment: Experiment, known: Ma
             continue  # made anew
         if not content:
             continue
-        if Path(before) == position.path or content == fingerprint(position.path):
+        here = input_fingerprint(position.path, experiment.file.files.reading(position.series)["series"])
+        if here is None:
+            continue
+        if Path(before) == position.path or content == here:
             return
         made.append((before, position.path))
     if made:
@@ -184,8 +187,8 @@ def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]
         "positions": {p.position: keys[p.position] for p in experiment.positions},
         "design": {
             p.position: {
-                "path": str(p.path), "condition": p.condition, "replicate": p.replicate, "donor": p.donor,
-                "host_donor": p.host_donor, "experiment": p.experiment, "plate": p.plate,
+                "path": str(p.path), "series": p.series, "condition": p.condition, "replicate": p.replicate,
+                "donor": p.donor, "host_donor": p.host_donor, "experiment": p.experiment, "plate": p.plate,
                 "time_zero_h": p.time_zero_h, "factors": dict(p.factors),
             }
             for p in experiment.positions
@@ -265,6 +268,6 @@ def reason_to_run(job: Job) -> str:
     stage = next((s for s in STAGES if made.get(s) != keys[s]), None)
     if stage is None:
         return ""
-    if not job.position.path.exists() or receipt.get("input") != fingerprint(job.position.path):
+    if receipt.get("input") != job.input():
         return "the recording changed"
     return f"settings or version of {stage} ({', '.join(STAGES[stage])}) changed"

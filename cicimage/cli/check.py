@@ -11,7 +11,7 @@ import psutil
 
 from cicimage.batch.plan import check_methods
 from cicimage.batch.supervisor import usable_cores
-from cicimage.errors import CicimageError, RecordingError, nearest
+from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.experiment.design import LAYOUT_COLUMNS
 from cicimage.pipeline.job import Job, memory_need
@@ -65,14 +65,13 @@ def check(experiment: Path, **options: Any) -> int:
     for position in loaded.positions:
         _look(loaded, position, total)
     _say_design(loaded)
+    for sentence in loaded.unread:
+        click.echo(f"warning: {sentence}")
     total.lines += _copies(loaded) + _spacing(loaded)
     for line in total.lines:
         click.echo(line)
-    click.echo(
-        f"a run needs about {total.memory / 2**20:.0f} MiB of memory a worker "
-        f"({psutil.virtual_memory().available / 2**20:.0f} free), {total.disk / 2**20:.0f} MiB of disk and "
-        f"{(FIXED_S + total.seconds / usable_cores()) / 60:.1f} min on {usable_cores()} cores"
-    )
+    if total.memory:
+        _say_need(total)
     for fault in total.faults:
         click.echo(f"cicimage: {fault}", err=True)
     if not total.faults:
@@ -80,11 +79,19 @@ def check(experiment: Path, **options: Any) -> int:
     return 4 if len(total.faults) == len(loaded.positions) else 3
 
 
+def _say_need(total: _Sum) -> None:
+    click.echo(
+        f"a run needs about {total.memory / 2**20:.0f} MiB of memory a worker "
+        f"({psutil.virtual_memory().available / 2**20:.0f} free), {total.disk / 2**20:.0f} MiB of disk and "
+        f"{(FIXED_S + total.seconds / usable_cores()) / 60:.1f} min on {counted(usable_cores(), 'core')}"
+    )
+
+
 def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
     file = experiment.file
     try:
-        preflight(position.path, axes=file.files.axes, series=file.files.series)
-        with open_recording(position.path, axes=file.files.axes, series=file.files.series) as recording:
+        preflight(position.path, **file.files.reading(position.series))
+        with open_recording(position.path, **file.files.reading(position.series)) as recording:
             setting = resolve(recording, file, position.path)
             s = recording.sizes
     except (RecordingError, CicimageError) as error:
@@ -100,6 +107,7 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
     scale = f"{setting.optics.um_per_px:g} um/px" + (
         f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
     )
+    total.lines += [f"note: {position.position}: {note}" for note in recording.metadata.notes]
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
 
 
@@ -108,7 +116,8 @@ def _copies(experiment: Experiment) -> list[str]:
     first: dict[str, str] = {}
     lines = []
     for position in experiment.positions:
-        if not position.path.is_file():  # of folders only names and sizes are known, and those are often alike
+        # of folders only names and sizes are known, and those are often alike; scenes of a file have it in common
+        if position.series is not None or not position.path.is_file():
             continue
         content = str(fingerprint(position.path)["sha256"])
         if content in first:
@@ -140,7 +149,8 @@ def _say_design(experiment: Experiment) -> None:
     layout = experiment.layout()
     reference = experiment.file.experiment.reference
     click.echo(
-        f"{len(layout)} recordings; conditions: {', '.join(experiment.conditions)}; reference: {reference or 'none'}"
+        f"{counted(len(layout), 'recording')}; conditions: {', '.join(experiment.conditions)}; "
+        f"reference: {reference or 'none'}"
     )
     for column in layout.columns.difference(list(LAYOUT_COLUMNS)):
         meant = nearest(str(column), LAYOUT_COLUMNS)

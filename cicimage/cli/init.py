@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
-from cicimage.errors import CicimageError, ConfigurationError
+from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
-from cicimage.experiment.design import LAYOUT_COLUMNS, SUFFIXES, discover
+from cicimage.experiment.design import LAYOUT_COLUMNS, refuse_twins, survey
+from cicimage.experiment.discovery import SUFFIXES, WELL_FIELD, Found, find_recordings
+from cicimage.experiment.schema import FilesSection
 from cicimage.recording import Recording, open_recording
+from cicimage.recording.name_pattern import find_fields
 from cicimage.store import write_text
 
 GUESSES: Final = {
@@ -23,7 +27,19 @@ GUESSES: Final = {
     "death": r"death|dead|\bpi\b|sytox|propidium|annexin|casp|7-?aad|dapi-dead",
     "host_nucleus": r"dapi|hoechst|nucle|h2b|draq",
 }
-PATTERNS: Final = ("{condition}/{well}_f{field}", "{condition}/{well}", "{well}_f{field}")
+PATTERNS: Final = ("{condition}/{well}_f{field}", "{condition}/{well}", "{well}_f{field}", "{well}")
+PLATES: Final = ("{plate}/{well}_f{field}", "{condition}/{plate}/{well}_f{field}")
+"""Tried first where a path holds several recordings that are fields of wells."""
+SCENES: Final = ("{condition}/{well}/{field}", "{well}/{field}")
+"""Tried first where a path holds several other recordings: scenes, stage positions, images."""
+NAMES: Final = (
+    "img_channel{c}_position{field}_time{t}_z{z}", "{field}/img_{t}_{channel}_{z}",
+    "{channel}_{well}_{field}_{year}y{month}m{date}d_{hour}h{minute}m",
+    "{channel}_{well}_{field}_{day}d{hour}h{minute}m", "{any}xy{field}c{c}t{t}", "{any}xy{field}t{t}",
+)  # fmt: skip
+"""How microscopes name files of one plane each (Micro-Manager, Incucyte, NIS-Elements), below a condition or not."""
+TRIED: Final = 5
+"""Recordings opened until one can be read."""
 
 
 @click.command()
@@ -45,34 +61,88 @@ def init(folder: Path, out: Path | None, force: bool) -> None:
             raise ConfigurationError(
                 f"{path}: is there already and may hold your work; use -o or --force to write over it"
             )
-    pattern, positions = _positions(folder)
-    seen, metadata_lines = _look(positions[0])
+    seen = _survey(folder)
+    recording, facts = _look(seen.positions)
     root = "." if out.parent.resolve() == folder.resolve() else str(folder.resolve())
-    write_text(out, _toml(folder.name, root, pattern, positions, seen, metadata_lines))
-    write_text(layout, _layout(positions))
-    click.echo(f"{len(positions)} recordings in {len({p.condition for p in positions})} conditions")
+    write_text(out, _toml(folder.name, root, seen, recording, facts))
+    write_text(layout, _layout(seen))
+    conditions = len({p.condition for p in seen.positions})
+    click.echo(
+        f"{counted(len(seen.positions), 'recording')}"
+        + ("" if seen.plates else f" in {counted(conditions, 'condition')}")
+    )
+    for sentence in (*seen.left, *_twins(seen.positions)):
+        click.echo(f"warning: {sentence}")
+    if seen.plates:
+        click.echo("conditions are unknown: fill in column condition of layout.csv, or set files.plate_map")
     click.echo(f"wrote {out} and {layout}; look for 'guessed' and 'unknown' in them, then: cicimage check {out}")
 
 
-def _positions(folder: Path) -> tuple[str, list[Position]]:
-    best: tuple[str, list[Position]] = ("", [])
-    for pattern in PATTERNS:
-        found = discover(folder, ExperimentFile.model_validate({"files": {"pattern": pattern}}))
-        if len(found) > len(best[1]):
-            best = (pattern, found)
-    if not best[1]:
-        raise ConfigurationError(
-            f"{folder}: no recording found with an ending of {', '.join(SUFFIXES)}; name the folder that holds them"
-        )
-    return best
+@dataclass(frozen=True)
+class _Seen:
+    """What lies in a folder, and how its names are read."""
+
+    files: FilesSection
+    positions: list[Position]
+    left: tuple[str, ...]
+
+    @property
+    def plates(self) -> bool:
+        """Whether the recordings are fields of wells, whose conditions their names do not tell."""
+        return "{condition}" not in self.files.pattern
 
 
-def _look(position: Position) -> tuple[Recording | None, list[str]]:
+def _survey(folder: Path) -> _Seen:
+    """The way of reading the names that makes most of them recordings."""
+    found = find_recordings(folder, FilesSection(series="all"))
+    several = [f.stem.rpartition("/")[2] for f in found if f.series is not None]
+    within = () if not several else PLATES if all(WELL_FIELD.fullmatch(n) for n in several) else SCENES
+    best: _Seen | None = None
+    for pattern in (*within, *PATTERNS):
+        files = FilesSection(pattern=pattern, series="all") if several else FilesSection(pattern=pattern)
+        positions, left = survey(folder, ExperimentFile(files=files), found)
+        if len(positions) > (len(best.positions) if best else 0):
+            best = _Seen(files, positions, left)
+    return _by_names(folder, found) or best or _nothing(folder, found)
+
+
+def _by_names(folder: Path, found: list[Found]) -> _Seen | None:
+    """Files of one plane each, where most files are such ones."""
+    for name in NAMES:
+        for pattern in ("{condition}/" + name, name):
+            fields = find_fields(folder, pattern + ".tif") or find_fields(folder, pattern + ".tiff")
+            planes = sum(len(f.files) for f in fields)
+            if planes > max(len(fields), len(found) / 2):
+                files = FilesSection(pattern=pattern)
+                return _Seen(files, *survey(folder, ExperimentFile(files=files)))
+    return None
+
+
+def _nothing(folder: Path, found: list[Found]) -> _Seen:
+    _, left = survey(folder, ExperimentFile(files=FilesSection(pattern=PATTERNS[0])), found)
+    said = "".join(f"; {sentence}" for sentence in left)
+    raise ConfigurationError(
+        f"{folder}: no recording found with an ending of {', '.join(SUFFIXES)}; name the folder that holds them{said}"
+    )
+
+
+def _twins(positions: list[Position]) -> Iterator[str]:
     try:
-        with open_recording(position.path) as recording:
-            return recording, _facts(recording, position)
-    except CicimageError as error:
-        return None, [f"# the first recording could not be opened: {error}"]
+        refuse_twins(positions)
+    except ConfigurationError as error:
+        yield str(error)
+
+
+def _look(positions: list[Position]) -> tuple[Recording | None, list[str]]:
+    """The first recording that can be read, and what was seen."""
+    facts = list[str]()
+    for position in positions[:TRIED]:
+        try:
+            with open_recording(position.path, series=position.series) as recording:
+                return recording, [*facts, *_facts(recording, position)]
+        except CicimageError as error:
+            facts.append(f"# could not be opened: {' '.join(str(error).split())}")
+    return None, facts
 
 
 def _facts(recording: Recording, position: Position) -> list[str]:
@@ -80,10 +150,8 @@ def _facts(recording: Recording, position: Position) -> list[str]:
     return [f"# seen in {position.position}: {sizes}, {recording.dtype}"]
 
 
-def _toml(
-    name: str, root: str, pattern: str, positions: list[Position], seen: Recording | None, facts: Iterable[str]
-) -> str:
-    conditions = list(dict.fromkeys(p.condition for p in positions))
+def _toml(name: str, root: str, found: _Seen, seen: Recording | None, facts: Iterable[str]) -> str:
+    conditions = [""] if found.plates else list(dict.fromkeys(p.condition for p in found.positions))
     reference = next((c for c in conditions if re.search(r"vehicle|control|dmso|ctrl|untreated|^NO$", c, re.I)), None)
     lines = ["schema_version = 1", *facts, "", "[experiment]", f"name = {_quote(name)}"]
     lines.append(
@@ -91,7 +159,12 @@ def _toml(
         if reference
         else f"# reference = {_quote(conditions[0])}  # unknown: the condition the others are compared against"
     )
-    lines += ["", "[files]", f"root = {_quote(root)}", f"pattern = {_quote(pattern)}", "", "[channels]"]
+    lines += ["", "[files]", f"root = {_quote(root)}", f"pattern = {_quote(found.files.pattern)}"]
+    if found.files.series == "all":
+        lines.append('series = "all"  # guessed: files or exports hold several recordings, each is one of its own')
+    if found.plates:
+        lines.append('# plate_map = "platemap.csv"  # unknown: a grid with the condition of each well')
+    lines += ["", "[channels]"]
     lines += _channels(seen)
     lines += ["", "[optics]", *_optics(seen), ""]
     return "\n".join(lines)
@@ -140,10 +213,11 @@ def _optics(seen: Recording | None) -> list[str]:
     return lines
 
 
-def _layout(positions: list[Position]) -> str:
+def _layout(seen: _Seen) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LAYOUT_COLUMNS)
-    for p in positions:
-        writer.writerow([p.position, p.condition, p.replicate, p.donor, "", "", p.plate, ""])
+    for p in {p.position: p for p in seen.positions}.values():
+        condition = "" if seen.plates else p.condition
+        writer.writerow([p.position, condition, p.replicate, p.donor, "", "", p.plate, ""])
     return text.getvalue()

@@ -14,24 +14,31 @@ from typing import Any, Final, get_args
 
 import pandas as pd
 
-from cicimage.errors import ConfigurationError, nearest
+from cicimage.errors import ConfigurationError, RecordingError, nearest
+from cicimage.experiment.discovery import SUFFIXES, Found, find_recordings, unread
+from cicimage.experiment.plate_map import apply_plate_map
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
 from cicimage.methods import STEPS, available
+from cicimage.recording.name_pattern import find_fields, is_template
 
 LAYOUT_COLUMNS: Final = (
     "position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h",
 )  # fmt: skip
-SUFFIXES: Final = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".ome.zarr", ".zarr", ".nd2", ".lif", ".czi")
 
 
 @dataclass(frozen=True)
 class Position:
-    """One recording and its place in the design; empty text where nobody said."""
+    """One recording and its place in the design; empty text where nobody said.
+
+    ``path`` is a file, a folder, or a name with placeholders that stands for many files; ``series`` is the one of the
+    path's recordings, None where the experiment file says it or there is just one.
+    """
 
     position: str
     path: Path
     condition: str
     replicate: str
+    series: int | None = None
     donor: str = ""
     host_donor: str = ""
     experiment: str = ""
@@ -54,12 +61,15 @@ class Experiment:
         Experiment file, or the folder where there is none.
     origins : mapping
         Where each value that is no default came from: ``command line`` or ``file``.
+    unread : tuple of str
+        What lies in the folder and is not read, one sentence a reason.
     """
 
     file: ExperimentFile
     positions: tuple[Position, ...]
     source: Path
     origins: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     def layout(self) -> pd.DataFrame:
         """The design as a table, one row a position, factors as further columns."""
@@ -113,7 +123,9 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
     root = (base / file.files.root).resolve()
     if not root.is_dir():
         raise ConfigurationError(f"{toml}: files.root must be a folder, {root} is none; mend files.root")
-    positions = discover(root, file)
+    positions, left = survey(root, file)
+    if file.files.plate_map:
+        positions = apply_plate_map(positions, base / file.files.plate_map)
     layout = base / "layout.csv"
     if layout.exists():
         positions = apply_layout(positions, layout)
@@ -121,15 +133,16 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
         raise ConfigurationError(
             f"{root}: no recording fits the pattern {file.files.pattern!r} with an ending of {', '.join(SUFFIXES)}; "
             "sort them as <condition>/<well>_f<field>.tif or set files.pattern (`cicimage init` proposes one)"
+            + "".join(f"; {sentence}" for sentence in left)
         )
-    _refuse_twins(positions)
+    refuse_twins(positions)
     reference = file.experiment.reference
     conditions = {p.condition for p in positions}
     if reference is not None and reference not in conditions:
         raise ConfigurationError(
             f"reference condition {reference!r} has no recordings; {nearest(reference, conditions)}"
         )
-    return Experiment(file, tuple(positions), toml if toml.exists() else source, origins)
+    return Experiment(file, tuple(positions), toml if toml.exists() else source, origins, left)
 
 
 def _with_paths(file: ExperimentFile, base: Path) -> ExperimentFile:
@@ -200,48 +213,75 @@ def _long_form(file: ExperimentFile, role: str) -> tuple[str, str]:
 # ---------------------------------------------------------------- files
 
 
-def discover(root: Path, file: ExperimentFile) -> list[Position]:
-    """Find the recordings below root whose path fits ``files.pattern``."""
+def survey(
+    root: Path, file: ExperimentFile, found: list[Found] | None = None
+) -> tuple[list[Position], tuple[str, ...]]:
+    """Find the recordings below root whose path fits ``files.pattern``, and say what else lies there.
+
+    Parameters
+    ----------
+    root : Path
+        Folder.
+    file : ExperimentFile
+        Its section ``[files]``.
+    found : list of Found, optional
+        What lies there, where that is known already.
+
+    Raises
+    ------
+    ConfigurationError
+        The pattern has an unknown placeholder.
+    """
+    if is_template(file.files.pattern):
+        return _patterned(root, file), ()
     pattern = _compile(file.files.pattern)
-    found = []
-    for path in sorted(_candidates(root)):
-        relative = path.relative_to(root).as_posix()
-        stem = _strip_suffix(relative)
-        match = pattern.fullmatch(stem)
-        if match is None:
-            continue
-        parts = match.groupdict()
-        condition = parts.get("condition") or (Path(stem).parts[0] if "/" in stem else "all")
-        name = f"{condition}/{Path(stem).name}" if "condition" in parts else stem
-        found.append(
-            Position(
-                position=name,
-                path=path,
-                condition=condition,
-                replicate=parts.get("well") or Path(stem).name,
-                donor=parts.get("donor") or "",
-                plate=parts.get("plate") or "",
-                time_zero_h=file.experiment.time_zero_h,
-            )
-        )
-    return found
+    found = find_recordings(root, file.files) if found is None else found
+    positions = []
+    for one in found:
+        match = pattern.fullmatch(one.stem)
+        if match is not None:
+            positions.append(_placed(one, match.groupdict(), file))
+    left = unread(root, file.files, found, {f.stem for f in found if pattern.fullmatch(f.stem)})
+    return positions, left
 
 
-def _candidates(root: Path) -> list[Path]:
-    found = []
-    for path in root.rglob("*"):
-        if any(part.startswith(".") or part.endswith(".zarr") for part in path.relative_to(root).parts[:-1]):
-            continue
-        if path.name.startswith("."):
-            continue
-        if path.name.lower().endswith(SUFFIXES) and (path.is_file() or path.name.lower().endswith(".zarr")):
-            found.append(path)
-    return found
+def _placed(found: Found, parts: Mapping[str, str | None], file: ExperimentFile) -> Position:
+    stem = found.stem
+    condition = parts.get("condition") or (Path(stem).parts[0] if "/" in stem else "all")
+    whole = found.series is not None or "condition" not in parts  # wells of two plates may have one name
+    return Position(
+        position=stem if whole else f"{condition}/{Path(stem).name}",
+        path=found.path,
+        condition=condition,
+        replicate=parts.get("well") or Path(stem).name,
+        series=found.series,
+        donor=parts.get("donor") or "",
+        plate=parts.get("plate") or "",
+        time_zero_h=file.experiment.time_zero_h,
+    )
 
 
-def _strip_suffix(name: str) -> str:
-    lower = name.lower()
-    return next((name[: -len(s)] for s in SUFFIXES if lower.endswith(s)), name)
+def _patterned(root: Path, file: ExperimentFile) -> list[Position]:
+    """Recordings made of many files whose names say which plane each is."""
+    pattern = file.files.pattern
+    endings = ("",) if pattern.lower().endswith((".tif", ".tiff")) else (".tif", ".tiff")
+    positions = []
+    for ending in endings:
+        try:
+            fields = find_fields(root, pattern + ending)
+        except RecordingError as error:
+            raise ConfigurationError(f"files.pattern: {error}") from None
+        for one in fields:
+            v = one.values
+            first = one.path.relative_to(root).parts[0]
+            condition = v.get("condition") or ("all" if one.path.parent == root else first)
+            names = [v[k] for k in ("plate", "donor", "well") if k in v] + [f"f{v['field']}"] * ("field" in v)
+            positions.append(Position(
+                position=f"{condition}/{'_'.join(names) or one.path.parent.name}", path=one.path, condition=condition,
+                replicate=v.get("well") or v.get("field") or one.path.parent.name, donor=v.get("donor", ""),
+                plate=v.get("plate", ""), time_zero_h=file.experiment.time_zero_h,
+            ))  # fmt: skip
+    return positions
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -267,7 +307,9 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(out)
 
 
-def _refuse_twins(positions: list[Position]) -> None:
+def refuse_twins(positions: list[Position]) -> None:
+    """Raise ConfigurationError where names of positions differ in case, accents or endings of files only."""
+
     def fold(name: str) -> str:
         return unicodedata.normalize("NFC", name).casefold()
 

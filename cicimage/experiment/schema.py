@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Annotated, Any, Final, Literal, TypedDict, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -36,17 +36,31 @@ class DesignSection(_Section):
     """Drug or co-culture start on the movie's clock, hours; the layout's column of this name goes before it."""
 
 
+class _Reading(TypedDict):
+    axes: str | None
+    series: int | None
+    z_slice: int | None
+
+
 class FilesSection(_Section):
     """`[files]`: where the recordings are and what their names mean."""
 
     root: str = "."
     """Folder of the recordings, relative to the experiment file."""
     pattern: str = "{condition}/{well}_f{field}"
-    """Path below root without its extensions; {condition}, {well}, {field}, {plate}, {donor} are read from it."""
+    """Path below root without its extensions; {condition}, {well}, {field}, {plate}, {donor} are read from it.
+
+    With {t}, {z}, {c}, {channel} or a clock ({year}, {month}, {date}, {day}, {hour}, {minute}, {second}) many files are
+    one recording; {any} is text that says nothing.
+    """
     axes: str | None = None
     """Axes of files that do not say, such as TCYX or TZCYX."""
-    series: Annotated[int, Field(ge=0)] | None = None
-    """Which series of a file that holds several, 0-based."""
+    series: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
+    """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is one."""
+    plate_map: str | None = None
+    """CSV with the grid of a plate and the condition of each well in its cell, relative to the experiment file."""
+    slice: Annotated[int, Field(ge=0)] | None = None
+    """Read this slice of a stack alone, 0-based, as one focal plane: for stacks that cannot tell depth."""
 
     @field_validator("axes")
     @classmethod
@@ -54,6 +68,17 @@ class FilesSection(_Section):
         if value is not None and (set(value) - set("TCZYX") or len(set(value)) != len(value) or value[-2:] != "YX"):
             raise ValueError("must be letters of TCZYX, each once, ending in YX, e.g. 'TCYX'")
         return value
+
+    def reading(self, series: int | None = None) -> _Reading:
+        """What of a file is read, as keywords of :func:`cicimage.recording.open_recording`.
+
+        Parameters
+        ----------
+        series : int, optional
+            The position's own, which goes before the experiment file's.
+        """
+        said = None if self.series == "all" else self.series
+        return {"axes": self.axes, "series": said if series is None else series, "z_slice": self.slice}
 
 
 class ChannelsSection(_Section):
@@ -127,6 +152,8 @@ class OpticsSection(_Section):
     """Stage step between slices, um."""
     axial_scale: Positive = 1.0
     """Focus shift per stage step (refractive mismatch); 1 = none."""
+    plane_um: Positive | None = None
+    """Height above the glass of the one plane of a 2D recording, um; confocal slices need it."""
     frame_interval_s: Positive | None = None
     """Seconds between frames."""
     override_metadata: bool = False
@@ -285,16 +312,3 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "cicimage experiment.toml"
     return schema
-
-
-def optics_of(section: OpticsSection, um_per_px: float, um_per_z: float | None) -> Optics:
-    """The step-facing optics from the section and the resolved scale; ``um_per_z`` is the stage step."""
-    return Optics(
-        um_per_px=um_per_px,
-        um_per_z=None if um_per_z is None else um_per_z * section.axial_scale,
-        na=section.na,
-        immersion=section.immersion,
-        medium_index=section.medium_index,
-        modality=section.modality,
-        axial_scale=section.axial_scale,
-    )

@@ -205,7 +205,8 @@ def layout_of(run: Mapping[str, Any], positions: list[str]) -> pd.DataFrame:
     for position in positions:
         entry = dict(run["design"][position])
         factors = entry.pop("factors")
-        entry.pop("path")
+        for name in ("path", "series"):
+            entry.pop(name, None)
         rows.append({"position": position, **entry, **factors})
     columns = ["position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h"]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cicimage import __version__
-from cicimage.errors import CicimageError
+from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import ExperimentFile, Position
 from cicimage.methods import Choice, available
-from cicimage.recording import Recording, open_recording
+from cicimage.recording import Recording, is_there, open_recording, recording_files
 from cicimage.store import PositionFolder, digest, fingerprint, write_json
 from cicimage.tables import SCHEMA_VERSION
 
@@ -36,9 +36,17 @@ class Job:
     file: ExperimentFile
     folder: Path
 
+    def reading(self) -> dict[str, Any]:
+        """What of its path is read, as keywords of :func:`cicimage.recording.open_recording`."""
+        return dict(self.file.files.reading(self.position.series))
+
+    def input(self) -> dict[str, Any] | None:
+        """Fingerprint of the files it is read from; None where they are gone."""
+        return input_fingerprint(self.position.path, self.reading()["series"])
+
     def open(self) -> Recording:
         """Open its recording as the experiment file says."""
-        return open_recording(self.position.path, axes=self.file.files.axes, series=self.file.files.series)
+        return open_recording(self.position.path, **self.reading())
 
 
 def settings_key(job: Job) -> str:
@@ -49,15 +57,26 @@ def settings_key(job: Job) -> str:
 def stage_keys(job: Job) -> dict[str, str]:
     """Hash of everything each stage depends on, the stage before it included."""
     settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
-    settings["axes"], settings["series"] = job.file.files.axes, job.file.files.series
-    path = job.position.path
-    upstream = digest([SCHEMA_VERSION, settings, fingerprint(path) if path.exists() else "missing"])
+    settings |= job.reading()
+    upstream = digest([SCHEMA_VERSION, settings, job.input() or "missing"])
     keys = {}
     for stage, steps in STAGES.items():
         methods = [_method_key(step, job.file.choices()[step]) for step in steps]
         own = job.position.time_zero_h if stage == "judge" else None
         upstream = keys[stage] = digest([upstream, stage, STAGE_VERSION[stage], methods, own])
     return keys
+
+
+def input_fingerprint(path: Path, series: int | None) -> dict[str, Any] | None:
+    """Fingerprint of what a recording is read from, of a plate one field only; None where it is gone."""
+    if not is_there(path):
+        return None
+    if path.is_file() and path.suffix.lower() != ".nd":
+        return fingerprint(path)
+    try:
+        return fingerprint(path, recording_files(path, series))
+    except RecordingError:  # it will fail at the gate, with its sentence; until it is mended it is the same
+        return fingerprint(path)
 
 
 def _method_key(step: str, choice: Choice) -> list[Any]:

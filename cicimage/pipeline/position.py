@@ -26,12 +26,11 @@ from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt
-from cicimage.recording import Recording, preflight
+from cicimage.recording import Recording, is_there, preflight
 from cicimage.store import (
     DiskFullError,
     MaskFile,
     PositionFolder,
-    fingerprint,
     mask_writer,
     read_json,
     read_table,
@@ -97,7 +96,7 @@ def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
         receipt = {
             "schema_version": SCHEMA_VERSION, "outcome": "done", "error": "", "key": keys["judge"], "stages": keys,
             "seconds": round(time.perf_counter() - started, 3), "peak_memory_bytes": _peak(),
-            "cicimage": __version__, "input": fingerprint(job.position.path), **facts,
+            "cicimage": __version__, "input": job.input(), **facts,
         }  # fmt: skip
         write_json(folder.receipt, receipt)
         log.write("done", f"{receipt['seconds']} s")
@@ -149,9 +148,9 @@ def _run_stages(
         log.write(stage, f"{seconds[stage]} s")
 
     path = job.position.path
-    if not path.exists():
+    if not is_there(path):
         raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
-    preflight(path, axes=job.file.files.axes, series=job.file.files.series)
+    preflight(path, **job.reading())
     with job.open() as recording:
         setting = resolve(recording, job.file, path)
         write_json(folder.root / "setting.json", setting.as_dict())
@@ -244,6 +243,7 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
+        "notes": list(recording.metadata.notes),
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
             "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,

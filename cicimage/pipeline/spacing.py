@@ -29,7 +29,7 @@ def guest_spacing(job: Job, n_frames: int) -> Spacing | None:
         It cannot be read, or does not fit the experiment file.
     """
     file, path = job.file, job.position.path
-    with open_recording(path, axes=file.files.axes, series=file.files.series) as recording:
+    with open_recording(path, **job.reading()) as recording:
         setting = resolve(recording, file, path)
         name, choice = setting.with_role("guest"), file.choices()["segment_guest"]
         segmenter = cast(GuestSegmenter, build("segment_guest", choice.method, choice.options))

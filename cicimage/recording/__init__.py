@@ -1,6 +1,6 @@
 """Recordings: lazy T, C, Z, Y, X planes with units, one file per format, and the preflight gate."""
 
-from cicimage.recording.opening import Preflight, open_recording, preflight, series_names
+from cicimage.recording.opening import Preflight, is_there, open_recording, preflight, recording_files, series_names
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, PlaneError, Recording
 
 __all__ = [
@@ -9,7 +9,9 @@ __all__ = [
     "PlaneError",
     "Preflight",
     "Recording",
+    "is_there",
     "open_recording",
     "preflight",
+    "recording_files",
     "series_names",
 ]

@@ -77,5 +77,6 @@ def choose_series(path: Path, names: tuple[str, ...], series: int | None) -> int
     listed = ", ".join(f"{i} {n!r}" for i, n in enumerate(names[:6])) + (", ..." if len(names) > 6 else "")
     asked = "" if series is None else f"; --series {series} is not one of them"
     raise RecordingError(
-        f"{path.name}: holds {len(names)} series ({listed}){asked}; choose --series 0 to {len(names) - 1}"
+        f"{path.name}: holds {len(names)} series ({listed}){asked}; choose --series 0 to {len(names) - 1}, "
+        'or take each as a recording by series = "all" in [files]'
     )

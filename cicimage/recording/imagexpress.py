@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,11 @@ def imagexpress_series(path: Path) -> tuple[str, ...]:
     return tuple(_fields(path))
 
 
+def imagexpress_files(path: Path, series: int) -> tuple[Path, ...]:
+    """The planes of one site."""
+    return tuple(sorted(list(_fields(path).values())[series].values()))
+
+
 def open_imagexpress(
     path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
 ) -> TiffRecording:
@@ -73,6 +79,17 @@ def open_imagexpress(
 
 
 def _fields(path: Path) -> dict[str, _Keyed]:
+    """Files by well and site."""
+    folders = [f for f in sorted(path.rglob("*")) if f.is_dir()] if _deep(path) else sorted(path.glob("TimePoint_*"))
+    return _fields_of(path, tuple((f.name, f.stat().st_mtime_ns) for f in folders))
+
+
+def _deep(path: Path) -> bool:
+    return any(path.glob("TimePoint_*/ZStep_*"))
+
+
+@lru_cache(maxsize=2)  # every field of a plate asks, and there are many files
+def _fields_of(path: Path, _times: tuple[tuple[str, int], ...]) -> dict[str, _Keyed]:
     found: dict[str, _Keyed] = {}
     for time, step, file in _files(path):
         match = _FILE.fullmatch(file.name)

@@ -104,6 +104,11 @@ def metamorph_series(path: Path) -> tuple[str, ...]:
     return read_nd(path).stages
 
 
+def metamorph_files(path: Path, series: int) -> tuple[Path, ...]:
+    """The .nd file and the files of one stage position."""
+    return (path, *sorted(_files_beside(path, read_nd(path), series).values()))
+
+
 def open_metamorph(
     path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
 ) -> TiffRecording:

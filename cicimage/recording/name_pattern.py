@@ -57,7 +57,20 @@ class PatternedField:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path's name has placeholders of planes or times."""
-    return any(name in _PLANES or name in _CLOCK for name in _PLACEHOLDER.findall(path.name)) and not path.exists()
+    return is_template(path.name) and not path.exists()
+
+
+def is_template(text: str) -> bool:
+    """Whether a text has placeholders of planes or times: many files are one recording then."""
+    return any(name in _PLANES or name in _CLOCK for name in _PLACEHOLDER.findall(text))
+
+
+def pattern_files(path: Path) -> tuple[Path, ...]:
+    """All files that a path with placeholders in its name stands for."""
+    pattern = compile_template(path.name)
+    if not path.parent.is_dir():
+        return ()
+    return tuple(sorted(p for p in path.parent.iterdir() if pattern.fullmatch(p.name)))
 
 
 def find_fields(root: Path, template: str) -> tuple[PatternedField, ...]:

@@ -11,17 +11,18 @@ from cicimage.errors import RecordingError
 from cicimage.recording.czi_directory import is_czi
 from cicimage.recording.czi_recording import czi_series, open_czi
 from cicimage.recording.ifd import is_tiff
-from cicimage.recording.imagexpress import imagexpress_series, is_imagexpress, open_imagexpress
+from cicimage.recording.imagexpress import imagexpress_files, imagexpress_series, is_imagexpress, open_imagexpress
 from cicimage.recording.lif_recording import is_lif, lif_series, open_lif
-from cicimage.recording.metamorph import is_metamorph, metamorph_series, open_metamorph
-from cicimage.recording.name_pattern import is_pattern, open_pattern
+from cicimage.recording.metamorph import is_metamorph, metamorph_files, metamorph_series, open_metamorph
+from cicimage.recording.name_pattern import is_pattern, open_pattern, pattern_files
 from cicimage.recording.nd2_chunks import is_nd2
 from cicimage.recording.nd2_recording import nd2_series, open_nd2
-from cicimage.recording.operetta import find_index, open_operetta, operetta_series
+from cicimage.recording.one_slice import OneSlice
+from cicimage.recording.operetta import find_index, open_operetta, operetta_files, operetta_series
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, Recording
 from cicimage.recording.tiff import open_tiff, tiff_series
 from cicimage.recording.zarr_metadata import is_zarr
-from cicimage.recording.zarr_recording import open_zarr, zarr_series
+from cicimage.recording.zarr_recording import open_zarr, zarr_files, zarr_series
 
 
 class Opener(Protocol):
@@ -54,24 +55,35 @@ class Format:
         Opens it.
     series : callable
         Names of the recordings within a path, in the order of ``--series``.
+    files : callable
+        Files and folders that one of them is read from, the one that names the others first.
     """
 
     name: str
     matches: Callable[[Path, bytes], bool]
     open: Opener
     series: Callable[[Path], tuple[str, ...]]
+    files: Callable[[Path, int], tuple[Path, ...]] = lambda path, _: (path,)
 
 
 FORMATS: Final[tuple[Format, ...]] = (
-    Format("files by name pattern", lambda path, _: is_pattern(path), open_pattern, lambda path: (path.name,)),
+    Format(
+        "files by name pattern",
+        lambda path, _: is_pattern(path),
+        open_pattern,
+        lambda path: (path.name,),
+        lambda path, _: pattern_files(path),
+    ),
     Format("TIFF", lambda _, head: is_tiff(head), open_tiff, tiff_series),
     Format("ND2", lambda _, head: is_nd2(head), open_nd2, nd2_series),
     Format("CZI", lambda _, head: is_czi(head), open_czi, czi_series),
     Format("LIF", lambda _, head: is_lif(head), open_lif, lif_series),
-    Format("OME-Zarr", lambda path, _: is_zarr(path), open_zarr, zarr_series),
-    Format("Operetta", lambda path, _: find_index(path) is not None, open_operetta, operetta_series),
-    Format("MetaMorph", is_metamorph, open_metamorph, metamorph_series),
-    Format("ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series),
+    Format("OME-Zarr", lambda path, _: is_zarr(path), open_zarr, zarr_series, zarr_files),
+    Format("Operetta", lambda path, _: find_index(path) is not None, open_operetta, operetta_series, operetta_files),
+    Format("MetaMorph", is_metamorph, open_metamorph, metamorph_series, metamorph_files),
+    Format(
+        "ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series, imagexpress_files
+    ),
 )
 _SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
 
@@ -81,6 +93,7 @@ def open_recording(
     *,
     axes: str | None = None,
     series: int | None = None,
+    z_slice: int | None = None,
     memory_budget_bytes: int = DEFAULT_BUDGET_BYTES,
     given: Collection[str] = (),
 ) -> Recording:
@@ -95,6 +108,8 @@ def open_recording(
         before what the file says.
     series : int, optional
         Which image of the file, 0-based; needed where there are several.
+    z_slice : int, optional
+        Read this slice of a stack alone, 0-based, as a recording of one focal plane.
     memory_budget_bytes : int
         Most bytes that one plane may need.
     given : collection of str
@@ -112,7 +127,9 @@ def open_recording(
         The file is not sound, or what it declares is not what it holds.
     """
     path = Path(path)
-    return _format_of(path).open(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+    opener = _format_of(path).open
+    recording = opener(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+    return recording if z_slice is None else OneSlice(recording, z_slice)
 
 
 def series_names(path: str | Path) -> tuple[str, ...]:
@@ -127,6 +144,33 @@ def series_names(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path)
     return _format_of(path).series(path)
+
+
+def recording_files(path: str | Path, series: int | None = None) -> tuple[Path, ...]:
+    """Files and folders that a recording is read from; of a plate those of one field only.
+
+    Parameters
+    ----------
+    path : str or Path
+        File, folder, or name with placeholders.
+    series : int, optional
+        Which of its recordings; the first by default.
+
+    Raises
+    ------
+    RecordingError
+        What names the files is not sound, or there is no such series.
+    """
+    path = Path(path)
+    try:
+        return tuple(f for f in _format_of(path).files(path, series or 0) if f.exists())
+    except IndexError:
+        raise RecordingError(f"{path.name}: has no series {series}; choose one that it has") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a recording's file or folder is there; of a name with placeholders, whether a file fits it."""
+    return bool(pattern_files(path)) if is_pattern(path) else path.exists()
 
 
 def _format_of(path: Path) -> Format:
@@ -189,6 +233,7 @@ def preflight(
     *,
     axes: str | None = None,
     series: int | None = None,
+    z_slice: int | None = None,
     memory_budget_bytes: int = DEFAULT_BUDGET_BYTES,
     given: Collection[str] = (),
 ) -> Preflight:
@@ -202,7 +247,7 @@ def preflight(
         The file is not sound, or what it declares is not what it holds.
     """
     with open_recording(
-        path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given
+        path, axes=axes, series=series, z_slice=z_slice, memory_budget_bytes=memory_budget_bytes, given=given
     ) as recording:
         return Preflight(
             recording.path,

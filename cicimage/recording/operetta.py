@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -42,6 +43,13 @@ def find_index(path: Path) -> Path | None:
 def operetta_series(path: Path) -> tuple[str, ...]:
     """Wells and fields, as ``r03c03/1``."""
     return tuple(_fields(_index(path)))
+
+
+def operetta_files(path: Path, series: int) -> tuple[Path, ...]:
+    """The index and the planes of one field."""
+    index = _index(path)
+    entries = list(_fields(index).values())[series]
+    return (index, *sorted({beside(index, e.findtext("URL") or "") for e in entries}))
 
 
 def open_operetta(
@@ -103,6 +111,12 @@ def _index(path: Path) -> Path:
 
 def _fields(index: Path) -> dict[str, list[Element]]:
     """Image entries by well and field."""
+    found = index.stat()
+    return _fields_of(index, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=2)  # a plate's index names up to a million planes, and every field of it asks
+def _fields_of(index: Path, _time: int, _size: int) -> dict[str, list[Element]]:
     root = parse_xml(index.read_bytes(), index.name)
     found: dict[tuple[int, int, int], list[Element]] = {}
     for entry in root.findall("Images/Image"):

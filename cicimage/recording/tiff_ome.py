@@ -113,7 +113,8 @@ def _choose(name: str, root: Element, series: int | None) -> Element:
         more = ", ..." if len(images) > 6 else ""
         asked = "" if series is None else f"; --series {series} is not one of them"
         raise RecordingError(
-            f"{name}: holds {len(images)} series ({listed}{more}){asked}; choose --series 0 to {len(images) - 1}"
+            f"{name}: holds {len(images)} series ({listed}{more}){asked}; choose --series 0 to {len(images) - 1}, "
+            'or take each as a recording by series = "all" in [files]'
         )
     return images[series]
 

@@ -133,6 +133,11 @@ def zarr_series(path: Path) -> tuple[str, ...]:
     return tuple(images(path))
 
 
+def zarr_files(path: Path, series: int) -> tuple[Path, ...]:
+    """The image's own folder."""
+    return (list(images(path).values())[series],)
+
+
 def _files_below(array: Path) -> list[str]:
     found = []
     for folder, _, files in os.walk(array):

@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.experiment import ExperimentFile
+from cicimage.pipeline.job import input_fingerprint
 from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.recording import Recording, open_recording
 from cicimage.review.base import Base
 from cicimage.review.log import review_folder
-from cicimage.store import Results, fingerprint, read_json, write_json
+from cicimage.store import Results, read_json, write_json
 
 KEPT_BYTES: Final = 256 << 20
 """Decoded frames kept for stepping back and forth."""
@@ -88,15 +89,18 @@ def open_footage(results: Results, base: Base, place: Path | None = None) -> Foo
     """
     run = read_json(results.run)
     path = place or recording_path(results, base)
-    if not path.exists():
+    series = run["design"][base.position].get("series")
+    files = ExperimentFile.model_validate(run["configuration"]).files
+    read = files.reading(series)
+    found = input_fingerprint(path, read["series"])
+    if found is None:
         raise MovedError(f"{path}: the recording is not there any more; say where it is now")
     made_from = read_json(results.position(base.key).receipt).get("input")
-    if made_from and fingerprint(path)["sha256"] != made_from["sha256"]:
+    if made_from and found["sha256"] != made_from["sha256"]:
         raise RecordingError(
             f"{path}: must be the recording these results were made from, holds other bytes; choose the right file"
         )
-    files = ExperimentFile.model_validate(run["configuration"]).files
-    recording = open_recording(path, axes=files.axes, series=files.series)
+    recording = open_recording(path, **read)
     if place is not None:
         known = _moved(results)
         write_json(review_folder(results.root) / "moved.json", {**known, base.position: str(place)})

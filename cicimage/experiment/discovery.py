@@ -1,0 +1,200 @@
+"""From a folder to its recordings: files, exports of many files, fields within them, and what is left unread."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cicimage.errors import RecordingError, counted
+from cicimage.experiment.schema import FilesSection
+from cicimage.recording import series_names
+
+SUFFIXES: Final = (
+    ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8", ".ome.zarr", ".zarr", ".nd2", ".lif", ".czi", ".nd",
+)  # fmt: skip
+FOREIGN: Final = (
+    ".avi", ".dv", ".gif", ".ims", ".jpeg", ".jpg", ".lsm", ".mov", ".mp4", ".mrc", ".oib", ".oif", ".oir", ".png",
+    ".sld", ".stk", ".vsi", ".xdce", ".zvi",
+)  # fmt: skip
+"""Endings of pictures and movies that are no recordings for this program: named, so that nobody misses them."""
+
+_INDEX: Final = ("index.idx.xml", "index.xml", "index.ref.xml", "index.flex.xml")
+_TIME_POINT: Final = re.compile(r"TimePoint_\d+", re.IGNORECASE)
+_ROW_COLUMN: Final = re.compile(r"r(\d{1,2})c(\d{1,2})/(\w+)")
+WELL_FIELD: Final = re.compile(r"[A-Z]{1,2}\d{2}_f\w+")
+"""A field of a plate's well, as :func:`field_name` writes it."""
+_WELL: Final = re.compile(r"([A-Za-z]{1,2})/?(\d{1,2})/(\w+)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recording whose place in the design is not known yet.
+
+    Attributes
+    ----------
+    path : Path
+        File or folder.
+    stem : str
+        Its path below the root without extensions; of a field within a file or an export, with the field behind.
+    series : int or None
+        Which one of the path's recordings; None where it holds one, or where none was chosen.
+    """
+
+    path: Path
+    stem: str
+    series: int | None = None
+
+
+def find_recordings(root: Path, files: FilesSection) -> list[Found]:
+    """Recordings below a folder, in the order of their names.
+
+    With ``series = "all"`` each field of a plate, stage position, scene or image of a file is one of its own. A file
+    that cannot be read is one recording, whose position will say why.
+    """
+    found = []
+    for path in sorted(_containers(root)):
+        below = path.relative_to(root).as_posix()
+        stem = "" if below == "." else strip_suffix(below)
+        if files.series != "all":
+            found.append(Found(path, stem or path.name))
+            continue
+        names = _fields(path)
+        if len(names) == 1 and not WELL_FIELD.fullmatch(names[0]):
+            found.append(Found(path, stem or names[0] or path.name))
+        else:
+            found += [Found(path, f"{stem}/{name}" if stem else name, i) for i, name in enumerate(names)]
+    return found
+
+
+def strip_suffix(name: str) -> str:
+    """A name without the ending of a recording."""
+    lower = name.lower()
+    return next((name[: -len(s)] for s in SUFFIXES if lower.endswith(s)), name)
+
+
+def field_name(series: str) -> str:
+    """A recording within a file or export as part of a position's name; wells and fields as ``B02_f1``.
+
+    Examples
+    --------
+    >>> field_name("r02c03/1"), field_name("B/2/0"), field_name("C07/2"), field_name("Series/left")
+    ('B03_f1', 'B02_f0', 'C07_f2', 'Series-left')
+    """
+    if match := _ROW_COLUMN.fullmatch(series):
+        return f"{_row(int(match[1]))}{int(match[2]):02d}_f{match[3]}"
+    if match := _WELL.fullmatch(series):
+        return f"{match[1].upper()}{int(match[2]):02d}_f{match[3]}"
+    return re.sub(r"[/\\_]+", "-", series.strip()) or "unnamed"
+
+
+def _row(number: int) -> str:
+    """Letters of a plate's row, 1-based: A to Z, then AA."""
+    number = max(number, 1)
+    return chr(64 + number) if number <= 26 else chr(64 + (number - 1) // 26) + chr(65 + (number - 1) % 26)
+
+
+def _fields(path: Path) -> list[str]:
+    """Name of each recording of a path, each once."""
+    try:
+        names = [field_name(s) for s in series_names(path)]
+    except RecordingError:
+        return [""]
+    return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]
+
+
+def _containers(root: Path) -> Iterator[Path]:
+    """Files and folders that hold recordings; what belongs to one of them is not looked at by itself."""
+    for folder, below, names in os.walk(root):
+        here = Path(folder)
+        if is_export(here) or is_export(here / "Images"):
+            below.clear()
+            yield here
+            continue
+        if _is_results(here):
+            below.clear()
+            continue
+        stacks = [d for d in below if d.lower().endswith(".zarr")]
+        yield from (here / d for d in stacks)
+        below[:] = [d for d in below if d not in stacks and not d.startswith(".")]
+        series = [strip_suffix(n) for n in names if n.lower().endswith(".nd")]
+        for name in names:
+            part = any(re.match(re.escape(s) + r"_[wst]\w*.*\.(stk|tiff?)$", name, re.IGNORECASE) for s in series)
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not part:
+                yield here / name
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is the export of a plate: an index with its pictures, or folders of time points."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return any(n.lower() in _INDEX for n in names) or any(
+        _TIME_POINT.fullmatch(n) and (folder / n).is_dir() for n in names
+    )
+
+
+def _is_results(folder: Path) -> bool:
+    return (folder / "run.json").is_file() and (folder / "positions").is_dir()
+
+
+def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) -> tuple[str, ...]:
+    """Sentences on what looks like a recording below a folder and is not read, each kind once.
+
+    Parameters
+    ----------
+    root : Path
+        Folder.
+    files : FilesSection
+        Its pattern is named.
+    found : list of Found
+        All recordings.
+    read : set of str
+        Stems of those that became positions.
+    """
+    said = []
+    astray = [f.stem for f in found if f.stem not in read]
+    if astray:
+        said.append(
+            f"not read: {counted(len(astray), 'recording')} that {'does' if len(astray) == 1 else 'do'} not fit "
+            f"{files.pattern!r} ({_few(astray)}); move them, or set files.pattern"
+        )
+    foreign, links = _strangers(root)
+    if foreign:
+        said.append(
+            f"not read: {counted(len(foreign), 'file')} of a kind that is no recording ({_few(foreign)}); "
+            "export them as OME-TIFF if they are meant"
+        )
+    if links:
+        said.append(
+            f"not read: {counted(len(links), 'link')} to another folder ({_few(links)}); links to folders are not "
+            "followed: move or mount the folder itself"
+        )
+    return tuple(said)
+
+
+def _strangers(root: Path) -> tuple[list[str], list[str]]:
+    """Pictures without a reader, and links to folders, below a folder."""
+    foreign, links = [], []
+    for folder, below, names in os.walk(root):
+        here = Path(folder)
+        if is_export(here) or is_export(here / "Images") or _is_results(here):
+            below.clear()
+            continue
+        links += [(here / d).relative_to(root).as_posix() for d in below if (here / d).is_symlink()]
+        below[:] = [d for d in below if not d.startswith(".") and not d.lower().endswith(".zarr")]
+        series = any(n.lower().endswith(".nd") for n in names)
+        foreign += [
+            (here / n).relative_to(root).as_posix()
+            for n in names
+            if n.lower().endswith(FOREIGN) and not n.startswith(".") and not (series and n.lower().endswith(".stk"))
+        ]
+    return sorted(foreign), sorted(links)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

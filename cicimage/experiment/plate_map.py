@@ -1,0 +1,85 @@
+"""A plate map: the grid of wells as one keeps it in a spreadsheet, with the condition of each in its cell."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cicimage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cicimage.experiment.design import Position
+
+
+def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]:
+    """Give each position the condition that the map has for its well.
+
+    Parameters
+    ----------
+    positions : sequence of Position
+        With the well as replicate, written ``B2``, ``B02`` or ``b02``.
+    path : Path
+        CSV: numbers of columns in the first row, letters of rows in the first column, conditions in the cells.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is no plate map, or a well with recordings has no condition in it.
+    """
+    wells = read_plate_map(path)
+    bare = sorted({p.replicate for p in positions if _well(p.replicate) not in wells})
+    if bare:
+        more = f" and {len(bare) - 5} more" if len(bare) > 5 else ""
+        raise ConfigurationError(
+            f"{path}: must name a condition for every well with recordings, has none for {', '.join(bare[:5])}{more}; "
+            "fill in the cells, or take the recordings out of the folder"
+        )
+    return [replace(p, condition=wells[_well(p.replicate)]) for p in positions]
+
+
+def read_plate_map(path: Path) -> dict[str, str]:
+    """Condition by well, such as ``B02``; cells left empty are no wells.
+
+    Raises
+    ------
+    ConfigurationError
+        Not there, not text, or not a grid of rows A, B, ... and columns 1, 2, ...
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); mend files.plate_map") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: must be UTF-8 text, byte {error.start} is not; save it as UTF-8") from None
+    heading = text.partition("\n")[0]
+    rows = list(csv.reader(text.splitlines(), delimiter=";" if ";" in heading and "," not in heading else ","))
+    columns = [c.strip() for c in rows[0][1:]] if rows else []
+    if not columns or not all(c.isascii() and c.isdigit() for c in columns):
+        raise ConfigurationError(
+            f"{path}: must have the plate's columns 1, 2, ... in its first row, has "
+            f"{', '.join(columns[:4]) or 'nothing'}; write a grid with rows A, B, ... below them"
+        )
+    wells = {}
+    for row in rows[1:]:
+        letter = row[0].strip().upper() if row else ""
+        if not any(cell.strip() for cell in row):
+            continue
+        if not re.fullmatch(r"[A-Z]{1,2}", letter) or len(row) > len(columns) + 1:
+            raise ConfigurationError(
+                f"{path}: each row must start with its letter and have a cell for each of {len(columns)} columns, "
+                f"one starts with {row[0]!r} and has {len(row) - 1}; mend that row"
+            )
+        for column, cell in zip(columns, row[1:], strict=False):
+            if cell.strip():
+                wells[_well(letter + column)] = cell.strip()
+    return wells
+
+
+def _well(name: str) -> str:
+    """A well's name in one way of writing; other names as they are."""
+    match = re.fullmatch(r"([A-Za-z]{1,2})0*(\d{1,2})", name)
+    return f"{match[1].upper()}{int(match[2]):02d}" if match else name
