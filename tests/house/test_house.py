@@ -74,6 +74,27 @@ def test_docstring_examples_are_true():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def test_nothing_is_unpickled():
+    """Arrays, weights and tables come from files that hold data only."""
+    doors = (
+        "import pickle",
+        "from pickle",
+        "cPickle",
+        "import joblib",
+        "read_pickle",
+        "allow_pickle=True",
+        "torch.load",
+    )
+    found = [
+        f"{path.name}: {door}"
+        for folder in ("cicimage", "plugins")
+        for path in (ROOT / folder).rglob("*.py")
+        for door in doors
+        if door in path.read_text(encoding="utf-8")
+    ]
+    assert not found
+
+
 def test_files_stay_short():
     long = {
         str(p.relative_to(ROOT)): n

@@ -9,9 +9,10 @@ import pytest
 
 from cicimage.batch import Outcome, open_batch, run_batch
 from cicimage.batch.plan import plan, state_of
-from cicimage.batch.supervisor import _bury
+from cicimage.batch.supervisor import _bury, folder_lock
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
+from cicimage.locks import lock
 from cicimage.pipeline import position as module
 from cicimage.store import Results, read_json, read_table
 from tests.conftest import draw_movie, write_movie
@@ -131,3 +132,11 @@ def test_constant_and_saturated_frames_are_flagged_in_table_and_report(tmp_path)
     assert (6, "Host") in flags
     assert set(np.unique([t for t, _ in flags])) == {3, 4, 6}
     assert "constant" in (out / "report.html").read_text()
+
+
+def test_a_folder_held_by_a_live_run_is_refused(batch, tmp_path, capfd):
+    with lock(folder_lock(batch.results.root), "this folder"):
+        with pytest.raises(SystemExit) as end:
+            main(["run", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+    assert end.value.code == 5
+    assert "another run holds this folder" in capfd.readouterr().err

@@ -32,12 +32,12 @@ def timed(path, movie, seconds):
 def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("odd")
     eight = draw_movie(HOST, GUESTS, frames=8, dead=(0,))
-    write_movie(root / "v" / "A1_f1.ome.tif", draw_movie([], [], frames=3))
-    timed(root / "v" / "A2_f1.ome.tif", eight, [0, 300, 600, 900, 9900, 10200, 10500, 10800])
-    timed(root / "v" / "A3_f1.ome.tif", eight, [0, 300, 600, 900, 300, 600, 900, 1200])
+    write_movie(root / "+AMD3100" / "A1_f1.ome.tif", draw_movie([], [], frames=3))
+    timed(root / "+AMD3100" / "A2_f1.ome.tif", eight, [0, 300, 600, 900, 9900, 10200, 10500, 10800])
+    timed(root / "+AMD3100" / "A3_f1.ome.tif", eight, [0, 300, 600, 900, 300, 600, 900, 1200])
     fading = eight.astype(float)
     fading[:, 1] = 100 + (fading[:, 1] - 100) * np.exp(-np.arange(8) / 1.5)[:, None, None]
-    write_movie(root / "v" / "A4_f1.ome.tif", fading.clip(0).astype(np.uint16))
+    write_movie(root / "+AMD3100" / "A4_f1.ome.tif", fading.clip(0).astype(np.uint16))
     (root / "experiment.toml").write_text('[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n')
     out = root / "out"
     with pytest.raises(SystemExit) as done:
@@ -53,36 +53,37 @@ def quality_row(out, position):
 
 
 def test_an_empty_field_is_not_called_good(finished):
-    assert "no guests and no hosts were seen" in quality_row(finished, "v/A1_f1")
+    assert "no guests and no hosts were seen" in quality_row(finished, "+AMD3100/A1_f1")
     counts = read_table(finished / "counts.parquet")
-    assert counts.loc[counts["position"] == "v/A1_f1", "n"].tolist() == [0] * 6
+    assert counts.loc[counts["position"] == "+AMD3100/A1_f1", "n"].tolist() == [0] * 6
 
 
 def test_a_pause_is_counted_as_time_and_shown(finished):
     frames = read_table(finished / "frames.parquet")
-    paused = np.sort(frames.loc[frames["position"] == "v/A2_f1", "time_h"].unique())
+    paused = np.sort(frames.loc[frames["position"] == "+AMD3100/A2_f1", "time_h"].unique())
     assert paused == pytest.approx(np.array([0, 300, 600, 900, 9900, 10200, 10500, 10800]) / 3600)
     guests = read_table(finished / "guests.parquet")
-    mine = guests[(guests["position"] == "v/A2_f1") & guests["death_frame"].isna()]
+    mine = guests[(guests["position"] == "+AMD3100/A2_f1") & guests["death_frame"].isna()]
     hours = mine["hours_outside_alive"] + mine["hours_inside_alive"] + mine["hours_unresolved"]
     assert hours.tolist() == pytest.approx([3.0, 3.0])
-    assert "pauses for up to 30 times its usual interval" in quality_row(finished, "v/A2_f1")
+    assert "pauses for up to 30 times its usual interval" in quality_row(finished, "+AMD3100/A2_f1")
 
 
 def test_a_clock_that_runs_backwards_is_not_used_and_that_is_said(finished):
     frames = read_table(finished / "frames.parquet")
-    even = np.sort(frames.loc[frames["position"] == "v/A3_f1", "time_h"].unique())
+    even = np.sort(frames.loc[frames["position"] == "+AMD3100/A3_f1", "time_h"].unique())
     assert even == pytest.approx(np.arange(8) * 300 / 3600)
     assert "times of the frames do not rise from frame to frame; not used" in (finished / "report.html").read_text()
 
 
 def test_a_channel_that_bleached_to_nothing_is_named(finished):
-    assert "% of the signal is left at the end" in quality_row(finished, "v/A4_f1")
+    assert "% of the signal is left at the end" in quality_row(finished, "+AMD3100/A4_f1")
 
 
 def test_deaths_that_no_rate_counts_say_why(finished):
     guests = pd.read_csv(finished / "guests.csv").fillna({"death_left_out": ""})
-    mine = guests[guests["position"].isin(["v/A2_f1", "v/A3_f1"])]
+    guests["position"] = guests["position"].str.removeprefix("'")
+    mine = guests[guests["position"].isin(["+AMD3100/A2_f1", "+AMD3100/A3_f1"])]
     dead = mine["death_frame"].notna()
     assert dead.sum() == 2
     assert set(mine.loc[dead, "death_left_out"]) == {"dead_when_first_seen"}
@@ -101,3 +102,12 @@ def test_each_reason_why_a_death_counts_nowhere():
         }
     )
     assert death_left_out(cells).tolist() == ["", "", "place_unresolved", "dead_when_first_seen"]
+
+
+def test_a_condition_that_looks_like_a_formula_keeps_its_name_and_is_not_run_by_a_spreadsheet(finished):
+    assert set(read_table(finished / "rates.parquet")["condition"]) == {"+AMD3100"}
+    assert (finished / "rates.csv").read_text(encoding="utf-8-sig").count("'+AMD3100") == len(
+        read_table(finished / "rates.parquet")
+    )
+    assert (finished / "positions" / "p0001").is_dir()
+    assert "+AMD3100" in (finished / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,161 @@
+"""Every kind of bad input that the program answers for, and the tests that raise it.
+
+`MATRIX` is the list: what is wrong, what the user is to be told or to find, and where that is tested. A new kind of
+fault gets a row here and a test. What real runs of dozens of such kinds side by side say stands in
+benchmarks/results/faults.md (benchmarks/fault_inputs.py).
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+TIFF, ZARR, MAKERS, FILES = (
+    f"recording/test_{n}.py" for n in ("bad_tiff", "zarr_recording", "makers_formats", "multi_file")
+)
+TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discovery.py", "cli/test_init_formats.py"
+RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
+CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
+STORE, CSV, PAGE = "core/test_store.py", "report/test_report_csv.py", "report/test_report_page.py"
+
+MATRIX = (
+    ("empty, garbage, another kind of file", "named; that position fails, the others go on, exit 3 (all: 4)", (
+        f"{TIFF}::test_empty_file", f"{TIFF}::test_no_tiff", f"{TIFF}::test_header_cut",
+        f"{MAKERS}::test_content_decides_and_not_the_extension",
+        f"{BAD}::test_a_broken_file_is_named_and_the_others_go_on", f"{BAD}::test_nothing_readable_at_all_is_exit_4",
+    )),
+    ("cut short anywhere", "which plane ends where, and what the file has", (
+        f"{TIFF}::test_cut_anywhere_is_refused_or_complete", f"{TIFF}::test_plane_behind_the_end_is_named",
+        f"{TIFF}::test_contiguous_imagej_cut", f"{MAKERS}::test_cut_nd2", f"{MAKERS}::test_cut_lif",
+        f"{MAKERS}::test_cut_czi", f"{ZARR}::test_a_copy_that_stopped",
+    )),
+    ("declared planes or companion files missing", "how many of how many; never zeros", (
+        f"{TIFF}::test_declared_planes_missing_in_ome", f"{TIFF}::test_companion_missing",
+        f"{TIFF}::test_companion_document_missing", f"{TIFF}::test_strip_without_data_is_not_zeros",
+        f"{MAKERS}::test_czi_gap_is_not_zeros", f"{FILES}::test_operetta_gaps_and_lies",
+        f"{FILES}::test_imagexpress_gaps_and_twins", f"{FILES}::test_metamorph_gaps",
+        f"{ZARR}::test_one_missing_chunk_names_its_planes_and_is_not_zeros",
+    )),
+    ("several series", "listed; choose one, or take each as a recording", (
+        f"{TIFF}::test_several_series_are_listed", f"{ZARR}::test_plate_gives_wells_and_fields",
+        f"{FOLDER}::test_wells_and_fields_of_a_plate_are_positions", f"{MAKERS}::test_real_lif",
+    )),
+    ("planes of several shapes or types", "which plane differs, and from what", (
+        f"{TIFF}::test_pages_of_other_shape_or_kind", f"{TIFF}::test_xml_and_pages_disagree",
+        f"{FILES}::test_one_bad_file_in_an_export_is_named",
+    )),
+    ("huge declared shape, decompression bomb", "what a plane needs and the budget, before memory is taken", (
+        f"{TIFF}::test_huge_plane_is_refused_before_it_is_allocated",
+        f"{TIFF}::test_huge_declared_counts_take_no_memory", f"{TIFF}::test_huge_tile_is_refused",
+        f"{TIFF}::test_strip_that_inflates_past_its_plane", f"{ZARR}::test_huge_shapes_and_chunks",
+    )),
+    ("document types and entities in metadata, paths outside the folder", "refused", (
+        f"{TIFF}::test_document_types_are_refused", f"{TIFF}::test_files_outside_the_folder_are_not_opened",
+        f"{TIFF}::test_a_link_that_leads_outside_is_not_followed", f"{FILES}::test_operetta_dangers",
+        f"{MAKERS}::test_document_type_in_lif", f"{ZARR}::test_paths_outside_the_folder",
+        f"{FOLDER}::test_what_is_not_read_is_said_and_why",
+    )),
+    ("one plane of a long movie cannot be decoded", "its t, c, z; time is not shifted, the frame is missing", (
+        "recording/test_tiff_recording.py::test_one_bad_plane_is_named_and_shifts_no_time",
+        f"{BAD}::test_a_frame_that_cannot_be_decoded_is_missing_and_time_is_not_shifted",
+        f"{ZARR}::test_a_damaged_chunk_is_its_plane",
+    )),
+    ("pixel size or interval missing, not a number, not above 0", "the value and where to give it", (
+        f"{TIFF}::test_scale_that_is_none_is_refused_or_noted", f"{TIFF}::test_pixels_that_are_not_square",
+        f"{BAD}::test_a_gap_or_a_conflict_shows_both_values", f"{TOML}::test_what_does_not_fit_is_said_in_one_sentence",
+    )),
+    ("scale in conflict with the experiment file", "both values", (
+        f"{BAD}::test_a_gap_or_a_conflict_shows_both_values", f"{BAD}::test_the_experiment_file_can_be_declared_right",
+    )),
+    ("channel or axes in conflict with the experiment", "both shown", (
+        f"{BAD}::test_a_gap_or_a_conflict_shows_both_values", f"{TIFF}::test_axes_in_conflict_show_both",
+        f"{TIFF}::test_order_of_planes_unknown",
+    )),
+    ("frames constant, saturated or not finite", "flagged in the quality table and in the report", (
+        "preprocessing/test_frame_quality.py::test_saturated_constant_and_not_finite_are_named",
+        f"{MISHAP}::test_constant_and_saturated_frames_are_flagged_in_table_and_report",
+    )),
+    ("a channel bleached to nothing", "named with the position's quality", (
+        f"{ODD}::test_a_channel_that_bleached_to_nothing_is_named",
+        "figures/test_figure_quality.py::test_grade_and_reason",
+    )),
+    ("a file that still grows", "its size changed while it was read", (f"{TIFF}::test_a_file_that_grows",)),
+    ("positions twice, or told apart by case, accents or endings only", "both files", (
+        f"{TOML}::test_twins_are_refused", f"{FOLDER}::test_twins_by_ending_or_by_accents_are_refused",
+        f"{FORMATS}::test_init_says_which_files_are_one_position_and_which_are_not_read",
+        f"{CHECK}::test_check_warns_of_one_recording_under_two_names",
+    )),
+    ("layout rows without recordings, recordings without rows", "both lists", (
+        f"{TOML}::test_a_layout_that_does_not_fit_is_said",
+        f"{FOLDER}::test_a_plate_map_that_does_not_fit_is_said",
+    )),
+    ("one donor, or none known", "estimates, and that no test is made, and why", (
+        "report/test_whole_answers.py::test_poor_experiments_are_answered",
+        f"{CHECK}::test_init_proposes_a_file_that_loads_with_guesses_marked",
+        f"{CHECK}::test_check_names_positions_without_a_donor_where_others_have_one",
+    )),
+    ("unknown key in the experiment file", "the nearest known one, exit 2", (
+        f"{TOML}::test_what_does_not_fit_is_said_in_one_sentence",
+        f"{BAD}::test_a_slip_in_methods_is_said_once_before_anything_runs",
+        f"{BAD}::test_wrong_usage_is_exit_2_and_names_the_nearest",
+    )),
+    ("out of memory, out of time, a killed worker", "position, reason and peak memory; the others complete", (
+        f"{MISHAP}::test_memory_that_ran_out_is_told_with_its_peak",
+        f"{MISHAP}::test_a_position_that_takes_too_long_is_ended_and_named",
+        f"{MISHAP}::test_a_killed_process_is_told_with_its_peak_memory",
+        f"{CLUSTER}::test_a_dead_worker_is_told_with_the_likely_cause",
+    )),
+    ("a full disk", "finished positions kept, exit 6, the same command goes on", (
+        f"{MISHAP}::test_a_full_disk_leaves_no_receipt_and_the_same_command_goes_on",
+        f"{STORE}::test_a_full_disk_is_said_and_nothing_half_written_stays",
+        f"{STORE}::test_a_full_disk_is_told_wherever_it_is_met",
+    )),
+    ("results folder held by a live run", "exit 5; array tasks share it by locks of positions", (
+        f"{MISHAP}::test_a_folder_held_by_a_live_run_is_refused",
+        f"{RUN}::test_a_position_that_another_run_holds_is_left_to_it",
+        f"{CLUSTER}::test_a_task_of_an_array_answers_for_its_own_position_only",
+    )),
+    ("results folder of other recordings, other files or another version", "exit 5, and what it belongs to", (
+        f"{BAD}::test_a_results_folder_of_other_recordings_is_exit_5",
+        f"{BAD}::test_results_of_another_version_are_never_misread",
+    )),
+    ("pickled arrays or weights", "refused", (
+        f"{STORE}::test_arrays_are_plain_and_pickles_are_refused",
+        f"{ZARR}::test_codecs_that_could_do_more_are_refused", "house/test_house.py::test_nothing_is_unpickled",
+        "events/test_emissions.py::test_built_in_parameters_read_back_as_written",
+    )),
+    ("HTML in names of conditions, channels and files", "text, not markup", (
+        f"{PAGE}::test_hostile_names_are_escaped_everywhere",
+        "report/test_report_browser.py::test_hostile_names_do_nothing",
+        "core/test_crops.py::test_overlay_escapes_states_it_does_not_know",
+    )),
+    ("cells that a spreadsheet would run", "written so that it does not; the name stays the same elsewhere", (
+        f"{CSV}::test_dangerous_cells_are_written_with_an_apostrophe", f"{CSV}::test_what_is_written_is_read_back",
+        f"{ODD}::test_a_condition_that_looks_like_a_formula_keeps_its_name_and_is_not_run_by_a_spreadsheet",
+    )),
+    ("irregular time stamps, a pause", "time is used and not frames; the pause is shown", (
+        f"{ODD}::test_a_pause_is_counted_as_time_and_shown",
+        f"{ODD}::test_a_clock_that_runs_backwards_is_not_used_and_that_is_said",
+        "figures/test_figure_quality.py::test_a_frame_that_is_missing_is_no_pause",
+    )),
+    ("no hosts, no guests, one frame, one cell, all dead, an empty field", "a valid result that explains itself", (
+        f"{BAD}::test_an_odd_recording_gives_a_valid_result", f"{ODD}::test_an_empty_field_is_not_called_good",
+        f"{ODD}::test_deaths_that_no_rate_counts_say_why",
+    )),
+)  # fmt: skip
+
+
+@cache
+def names_in(path):
+    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+    return {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize(("fault", "answer", "tests"), MATRIX, ids=[row[0] for row in MATRIX])
+def test_every_row_has_its_tests(fault, answer, tests):
+    assert answer
+    assert tests, f"{fault}: no test raises it"
+    missing = [t for t in tests if t.split("::")[1] not in names_in(t.split("::")[0])]
+    assert not missing, f"{fault}: {missing}"
