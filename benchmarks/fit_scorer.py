@@ -51,17 +51,19 @@ NOMINAL_BLUR_UM: Final = {
     "fine": combined_blur_um(1.6, 1.0),
     "coarse": combined_blur_um(2.35, 1.8),
     "flat": None,
+    "plane": None,
     "membrane": combined_blur_um(1.6, 1.0),
 }
 STAIN: Final = {"membrane": "membrane"}
-HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
+HELD_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "plane": 5.0, "membrane": 5.0}
 """Minutes within which frames repeat each other on whether a host is closed."""
-REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "membrane": 5.0}
+REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "plane": 5.0, "membrane": 5.0}
 """The same for each piece of evidence; a guest's speed is its own for hours."""
 SPEED_REPEATS_MIN: Final = 60.0
 SEEDS: Final = {
     "fine": (*range(1100, 1112), *range(1200, 1209)), "coarse": (*range(1100, 1111), *range(1200, 1209)),
-    "flat": (*range(1100, 1111), *range(1200, 1209)), "membrane": tuple(range(1200, 1214)),
+    "flat": (*range(1100, 1111), *range(1200, 1209)), "plane": (*range(1100, 1111), *range(1200, 1209)),
+    "membrane": tuple(range(1200, 1214)),
 }  # fmt: skip
 """One simulated movie each."""
 
@@ -127,12 +129,12 @@ def gather(regime: str, seeds: Iterable[int], work: Path) -> pd.DataFrame:
 
 def fit_regime(name: str, rows: pd.DataFrame) -> Regime:
     """Fit the tables of one kind of optics."""
-    model = fit_emissions(rows, classes_of(rows), FLAT if name == "flat" else DEEP)
+    model = fit_emissions(rows, classes_of(rows), FLAT if NOMINAL_BLUR_UM[name] is None else DEEP)
     tables = tuple(
         replace(t, repeats_min=SPEED_REPEATS_MIN if "speed" in t.name else REPEATS_MIN[name]) for t in model.tables
     )
     stain = STAIN.get(name, "cytosol")
-    return Regime(name, NOMINAL_BLUR_UM[name], stain, replace(model, tables=tables), HELD_MIN[name])
+    return Regime(name, NOMINAL_BLUR_UM[name], stain, replace(model, tables=tables), HELD_MIN[name], name == "plane")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import cv2
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from scorer_fields import KEPT, MECHANISMS, Experiment, make
 from scorer_sides import MARKOV, hand_written, load_truths, score_all
@@ -35,6 +36,7 @@ AXES: Final[dict[str, tuple[str, tuple[float, ...], float]]] = {
     "focus step, um": ("acquisition__um_per_z", (1.0, 2.0, 3.0), 1.0),
     "numerical aperture (dry)": ("acquisition__na", (0.5, 0.65, 0.8, 0.95), 0.95),
     "frame interval, min": ("acquisition__interval_min", (4.0, 8.0, 15.0), 4.0),
+    "one slice (NA 0.8), um above the glass": ("acquisition__first_slice_um", (1.5, 2.0, 2.5, 4.0), np.nan),
 }
 SHOWN: Final = {"inside F1": ("inside", "f1"), "entry F1": ("entry", "f1"), "escape F1": ("escape", "f1")}
 
@@ -49,6 +51,8 @@ def scenario(field: str, value: float) -> Scenario:
         **MECHANISMS["psf"], field: value,
     }  # fmt: skip
     changes["acquisition__slices"] = round(DEPTH_UM / changes["acquisition__um_per_z"]) + 1
+    if field == "acquisition__first_slice_um":
+        changes |= {"acquisition__slices": 1, "acquisition__na": 0.8}
     changes["acquisition__frames"] = round(HOURS * 60.0 / changes["acquisition__interval_min"])
     return NULL_UNDER.replace(**changes)
 
@@ -86,7 +90,7 @@ def measure(seeds: list[int], work: Path) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """One panel per axis."""
-    figure, panels = plt.subplots(1, len(AXES), figsize=(11, 2.9), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(AXES), figsize=(13, 2.9), sharey=True, layout="constrained")
     for panel, (axis, rows) in zip(panels, table.groupby("axis", sort=False), strict=True):
         for name in SHOWN:
             panel.plot(rows["value"], rows[name], marker="o", label=name)

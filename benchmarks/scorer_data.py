@@ -26,7 +26,7 @@ from cicimage.simulation.scenarios import CXCR4_BLOCKADE
 from cicimage.simulation.spec import Channel, Condition, Scenario
 from cicimage.simulation.write import write_experiment
 
-REGIMES: Final = ("fine", "coarse", "flat", "membrane")
+REGIMES: Final = ("fine", "coarse", "flat", "plane", "membrane")
 FIRST_SEED: Final = 1000
 """Seeds under this one are for accuracy reports and never fitted on."""
 NEAR_UM: Final = 3.0
@@ -80,6 +80,11 @@ def _optics(regime: str, rng: np.random.Generator) -> dict[str, Any]:
             "acquisition__na": u(0.75, 0.85), "acquisition__um_per_z": step,
             "acquisition__slices": int(np.ceil(u(11.0, 15.0) / step)), "acquisition__um_per_px": u(0.5, 0.8),
             "acquisition__first_slice_um": u(-2.0, -0.5),
+        }  # fmt: skip
+    if regime == "plane":
+        return {
+            "acquisition__na": u(0.45, 0.95), "acquisition__slices": 1, "acquisition__um_per_px": u(0.4, 0.8),
+            "acquisition__first_slice_um": u(1.0, 3.0), "acquisition__size_px": 420,
         }  # fmt: skip
     return {
         "acquisition__modality": "widefield", "acquisition__na": u(0.4, 0.55), "acquisition__slices": 1,

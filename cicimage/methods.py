@@ -62,6 +62,8 @@ class Scene:
         Nuclear channel of the same population, where there is one.
     inner : Masks or None
         Guests found before in this frame, where hosts are segmented: their dark holes belong to the host.
+    both_roles : bool
+        The population is host and guest at once: a host segmenter also finds the cells that lie in or on others.
     """
 
     image: FloatArray
@@ -71,6 +73,7 @@ class Scene:
     stain: str = "cytosol"
     nuclei: FloatArray | None = None
     inner: Masks | None = None
+    both_roles: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Objects:
 class Optics:
     """How the recording was taken, as far as known; None where nobody said.
 
-    ``um_per_z`` is the true focus step (stage step times ``axial_scale``).
+    ``um_per_z`` is the true focus step (stage step times ``axial_scale``); ``plane_um`` the height above the glass of
+    the one plane of a 2D recording.
     """
 
     um_per_px: float
@@ -107,6 +111,12 @@ class Optics:
     modality: Literal["confocal", "spinning_disk", "widefield", "brightfield"] | None = None
     axial_scale: float = 1.0
     emission_um: float = 0.55
+    plane_um: float | None = None
+
+    @property
+    def sections(self) -> bool:
+        """Whether one plane of it is a thin section, rather than all depths blurred over each other."""
+        return self.modality in ("confocal", "spinning_disk")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ MOST_CUT: Final = 0.5
 """Share of the guests over hosts whose lower end lies under the stack from which the substrate is cut off."""
 LEAST_RATIO: Final = 2.0
 """Hosts are at least this many times as wide as guests, or the roles are swapped."""
+PLANE_UM: Final = (1.4, 2.6)
+"""Height above the glass at which one thin section tells inside from under: higher up, a host that lies over a guest
+is cut around it like one that holds it."""
 FEW: Final = 20
 """Objects over all frames from which sizes mean something."""
 
@@ -72,7 +75,7 @@ def input_faults(
             "No host stands out of the background in any frame: check the host dye, and that host and guest are not "
             "swapped.",
         )
-    said = [_dim(pairs), _saturated(saturated_share), _cut(pairs), _shallow(optics, n_slices)]
+    said = [_dim(pairs), _saturated(saturated_share), _cut(pairs), _shallow(optics, n_slices), _height(optics)]
     if not same_population:
         said.append(_swapped(guests, hosts))
     return tuple(s for s in said if s)
@@ -129,6 +132,23 @@ def _shallow(optics: Optics, n_slices: int | None) -> str:
     return (
         f"{n_slices} slices of {step:.1f} um cover {(n_slices - 1) * step:.1f} um, less than a guest of "
         f"{GUEST_DIAMETER_UM} um: cap and floor are not both seen; take more slices."
+    )
+
+
+def _height(optics: Optics) -> str:
+    low, high = PLANE_UM
+    if optics.um_per_z is not None or not optics.sections:
+        return ""
+    if optics.plane_um is None:
+        return (
+            f"One {optics.modality} slice tells inside from under only {low:g} to {high:g} um above the glass, and its "
+            "height is not known: set optics.plane_um."
+        )
+    if low <= optics.plane_um <= high:
+        return ""
+    return (
+        f"One {optics.modality} slice tells inside from under only {low:g} to {high:g} um above the glass, this one "
+        f"lies {optics.plane_um:g} um above it: take a lower slice or a stack."
     )
 
 

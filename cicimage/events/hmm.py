@@ -129,7 +129,9 @@ class MarkovScorer(Scorer):
         """Posterior over the hidden states of every guest and frame, or of some guests (with their parents)."""
         lines = list(timelines(observations)) if lines is None else lines
         loaded = load_parameters(str(self.parameters or ""))
-        regime = loaded.regime_for(recording_blur_um(observations), observations.host_stain)
+        regime = loaded.regime_for(
+            recording_blur_um(observations), observations.host_stain, sections=observations.optics.sections
+        )
         shape = (len(lines), max(1, observations.n_frames))
         log_class, host = _evidence(observations, lines, regime, shape)
         told = np.abs(_for_inside(log_class)) > TOLD

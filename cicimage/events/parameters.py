@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +21,10 @@ F64 = npt.NDArray[np.float64]
 
 SCHEMA_VERSION: Final = 1
 BUILT_IN: Final = "parameters.toml"
+ONE_STAIN: Final = "one_stain.toml"
+"""Regimes of populations that are guest and host in one stain: fitted apart, since little of them is known yet."""
+SHARED: Final = "shared "
+"""Before a stain: guests wear it as well as hosts."""
 STATE_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
     "free": ("free",), "lateral": ("lateral",), "on_top": ("on_top",), "under": ("under",), "between": ("between",),
     "entering_top": ("cup_top",), "entering_top_late": ("cup_top",), "entering_under": ("cup_under",),
@@ -44,12 +48,14 @@ class Regime:
     blur_um : float or None
         Axial blur it was fitted at (resolution and focus step together), um; None for 2D.
     stain : str
-        What of the hosts their channel shows: cytosol | membrane.
+        What of the hosts their channel shows: cytosol | membrane | shared membrane.
     emissions : EmissionModel
         Tables.
     held_min : float
         Frames nearer in time than this repeat, in part, what tells whether a host that holds the guest is closed
         around it, minutes: each counts as its share. (Each table has its own such time besides.)
+    sections : bool
+        In 2D: one thin section of the cells (confocal), not all depths over each other (widefield).
     """
 
     name: str
@@ -57,6 +63,7 @@ class Regime:
     stain: str
     emissions: EmissionModel
     held_min: float
+    sections: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +74,17 @@ class ScorerParameters:
     regimes: tuple[Regime, ...]
     provenance: Mapping[str, Any]
 
-    def regime_for(self, blur_um: float | None, stain: str = "cytosol") -> Regime:
+    def regime_for(self, blur_um: float | None, stain: str = "cytosol", *, sections: bool = False) -> Regime:
         """Return the regime of the nearest axial blur (by ratio) for this stain; a 2D one where blur is None.
 
-        Where none was fitted for the stain, the cytosol's stands in; where none has the dimension, any.
+        Where none was fitted for the stain, the cytosol's stands in; where none has the dimension, any. In 2D a
+        thin section has tables of its own.
         """
         same_depth = [r for r in self.regimes if (r.blur_um is None) == (blur_um is None)] or list(self.regimes)
-        wanted = "membrane" if stain == "membrane" else "cytosol"
-        fitting = [r for r in same_depth if r.stain == wanted] or same_depth
+        by_stain = ([r for r in same_depth if r.stain == s] for s in (stain, stain.removeprefix(SHARED), "cytosol"))
+        fitting = next((found for found in by_stain if found), same_depth)
         if blur_um is None:
-            return fitting[0]
+            return next((r for r in fitting if r.sections == sections), fitting[0])
         return min(fitting, key=lambda r: abs(float(np.log((r.blur_um or 1e3) / max(blur_um, 0.1)))))
 
 
@@ -95,8 +103,13 @@ def load_parameters(path: str = "") -> ScorerParameters:
         The file cannot be read, is of another schema or lacks a class or state.
     """
     if not path:
-        text = files("cicimage.events").joinpath(BUILT_IN).read_text(encoding="utf-8")
-        return parse_parameters(text, BUILT_IN)
+        found, further = (
+            parse_parameters(files("cicimage.events").joinpath(name).read_text(encoding="utf-8"), name)
+            for name in (BUILT_IN, ONE_STAIN)
+        )
+        return replace(
+            found, regimes=(*found.regimes, *further.regimes), provenance={**found.provenance, **further.provenance}
+        )
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -163,6 +176,7 @@ def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
         stain=str(part.get("stain", "cytosol")),
         emissions=EmissionModel(offset, tuple(tables)),
         held_min=float(part.get("held_min", 5.0)),
+        sections=bool(part.get("sections", False)),
     )
 
 
@@ -188,6 +202,7 @@ def write_parameters(parameters: ScorerParameters) -> str:
         lines += ["", f"[regime.{regime.name}]"]
         lines += [f"blur_um = {regime.blur_um:.3g}"] if regime.blur_um is not None else []
         lines += [f'stain = "{regime.stain}"']
+        lines += ["sections = true"] if regime.sections else []
         lines += [
             f"held_min = {regime.held_min:.3g}",
             "",

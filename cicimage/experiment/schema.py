@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict, Union
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cicimage.errors import ConfigurationError, nearest
-from cicimage.methods import STEPS, Choice, Optics
+from cicimage.methods import STEPS, Choice
 
 SCHEMA_VERSION: Final = 1
 

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from cicimage.containment.input_faults import input_faults
+from cicimage.containment.input_faults import PLANE_UM, input_faults
 from cicimage.containment.optics import OpticsVerdict, judge_optics
 from cicimage.events.episodes import find_events
 from cicimage.events.person_time import guest_histories, host_histories
@@ -86,6 +86,10 @@ def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, satur
     """What the optics can tell, and what of the input stands against telling anything."""
     slices = setting.n_slices or None
     verdict = judge_optics(setting.optics, evidence, n_slices=slices)
+    if not any(verdict.separable.values()):
+        verdict = replace(
+            verdict, sentences=(*verdict.sentences, *_one_slice_instead(seen.pairs, seen.frames, setting))
+        )
     faults = input_faults(
         seen.frames, seen.hosts, seen.pairs, setting.optics, n_slices=slices, saturated_share=saturated_share,
         same_population=setting.with_role("guest") == setting.with_role("host"),
@@ -94,6 +98,30 @@ def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, satur
         return verdict
     separable = {**dict.fromkeys(verdict.separable, False), USABLE: False}
     return replace(verdict, separable=separable, sentences=(*faults, *verdict.sentences))
+
+
+def _one_slice_instead(pairs: pd.DataFrame, guests: pd.DataFrame, setting: Setting) -> tuple[str, ...]:
+    """Which slice could be judged as a 2D recording is where a stack cannot tell depth.
+
+    In widefield one through the guests; in confocal stacks a low one, whose height must be said besides.
+    """
+    optics = setting.optics
+    if optics.um_per_z is None or "guest_bottom_um" not in pairs:
+        return ()
+    bottom, middle = pairs["guest_bottom_um"].dropna(), guests["z_um"].dropna()
+    if not len(bottom) or not len(middle):
+        return ()
+    glass = max(float(np.quantile(bottom, 0.1)), 0.0)
+    wanted = glass + float(np.mean(PLANE_UM)) if optics.sections else float(middle.median())
+    z = int(np.clip(round(wanted / optics.um_per_z), 0, max(setting.n_slices - 1, 0)))
+    height = z * optics.um_per_z - glass
+    if optics.sections and not PLANE_UM[0] <= height <= PLANE_UM[1]:
+        return ()
+    also = f" and optics.plane_um = {height:.1f}" if optics.sections else ""
+    return (
+        f"Where that leaves frames unresolved, one slice can be judged as a 2D recording is, with probabilities and "
+        f"bounds: set files.slice = {z}{also} and run again.",
+    )
 
 
 def _with_ids(
@@ -137,5 +165,11 @@ def observe(
         time_h=time_h,
         death_marker=marker.kind if marker else None,
         death_reaches_inside=marker.reaches_inside if marker else False,
-        host_stain=setting.populations[host].stain,
+        host_stain=_stain(setting, guest, host),
     )
+
+
+def _stain(setting: Setting, guest: str, host: str) -> str:
+    """What of the hosts their channel shows; a membrane that guests wear as well is told apart."""
+    stain = setting.populations[host].stain
+    return f"shared {stain}" if guest == host and stain == "membrane" else stain

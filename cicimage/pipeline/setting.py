@@ -136,6 +136,7 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
         medium_index=said.medium_index,
         modality=said.modality or _known(meta.modality, ("confocal", "spinning_disk", "widefield", "brightfield")),
         axial_scale=said.axial_scale,
+        plane_um=said.plane_um,
     )
     return Setting(
         optics,
@@ -195,8 +196,8 @@ def _channel(path: Path, use: str, channel: Channel, names: tuple[str, ...]) -> 
         if name.strip().casefold() == channel.strip().casefold():
             return i
     raise RecordingError(
-        f"{path}: channel {channel!r} for {use} is not there, the recording has {shown}; {nearest(channel, names)} "
-        f"Set it in the experiment file or with --host, --guest, --death"
+        f"{path}: channel {channel!r} for {use} is not there, the recording has {shown}; set it in the "
+        f"experiment file or with --host, --guest, --death; {nearest(channel, names)}"
     )
 
 

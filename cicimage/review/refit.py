@@ -121,7 +121,7 @@ def _decided(frames: pd.DataFrame) -> pd.DataFrame:
 
 def _evidence(seen: Observations, decided: pd.DataFrame, parameters: ScorerParameters) -> pd.DataFrame:
     """One pair per decided frame: the host that was named for a guest inside, else the one that speaks loudest."""
-    regime: Regime = parameters.regime_for(recording_blur_um(seen), seen.host_stain)
+    regime: Regime = parameters.regime_for(recording_blur_um(seen), seen.host_stain, sections=seen.optics.sections)
     speeds: list[Any] = [
         pd.DataFrame({"frame": line.frame, "guest_id": line.guest_id, "speed_um_per_min": line.speed_um_per_min})
         for line in timelines(seen)

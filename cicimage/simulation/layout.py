@@ -120,6 +120,8 @@ def experiment_toml(scenario: Scenario, *, objective: bool = False) -> str:
     """
     a = scenario.acquisition
     stated = f'na = {a.na!r}\nimmersion = "{a.immersion}"\nmodality = "{a.modality}"\n' if objective else ""
+    if a.slices == 1 and a.modality == "confocal" and a.first_slice_um > 0:
+        stated += f"plane_um = {a.first_slice_um!r}\n"
     death, marker = _channel_of(scenario, "death"), scenario.marker
     text = f"""\
 schema_version = {SCHEMA_VERSION}

@@ -8,6 +8,8 @@ from cicimage.methods import Optics
 
 STACK = Optics(0.65, 1.0, na=0.95, immersion="air", modality="confocal")
 
+HIGH_SLICE = Optics(0.65, modality="spinning_disk", plane_um=5.0)
+
 
 def cells(width_um: float, n: int = 40) -> pd.DataFrame:
     return pd.DataFrame({"area_um2": [3.14159 / 4 * width_um**2] * n, "observed": True})
@@ -28,6 +30,7 @@ def said(guests=None, hosts=None, evidence=None, optics=STACK, **more) -> tuple[
 def test_good_input_says_nothing():
     assert said() == ()
     assert said(optics=Optics(0.65), n_slices=1) == (), "2D is no fault"
+    assert said(optics=Optics(0.65, modality="confocal", plane_um=2.0), n_slices=1) == (), "nor is a low thin section"
     assert said(guests=cells(7.5, 0), hosts=cells(60.0, 0)) == (), "an empty field is no fault"
     assert said(hosts=cells(15.0), guests=cells(15.0), same_population=True) == ()
 
@@ -41,6 +44,8 @@ def test_good_input_says_nothing():
         ("starts above the lower end of 100 % of the guests", said(evidence=pairs(bottom_um=-1.5))),
         ("3 slices of 1.0 um cover 2.0 um, less than a guest of 7.5 um", said(n_slices=3)),
         ("A focus step of 4.0 um skips cap and floor", said(optics=Optics(0.65, 4.0, na=0.8), n_slices=5)),
+        ("its height is not known: set optics.plane_um", said(optics=Optics(0.65, modality="confocal"), n_slices=1)),
+        ("this one lies 5 um above it: take a lower slice", said(optics=HIGH_SLICE, n_slices=1)),
         ("Hosts are 8 um wide and guests 60 um", said(guests=cells(60.0), hosts=cells(8.0))),
     ],
 )

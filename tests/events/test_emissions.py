@@ -11,6 +11,7 @@ import pytest
 from cicimage.errors import ConfigurationError
 from cicimage.events.emissions import CLASSES, EmissionModel, EvidenceTable, derive, hat_basis
 from cicimage.events.parameters import load_parameters, parse_parameters, write_parameters
+from cicimage.methods import Optics
 
 
 def _model() -> EmissionModel:
@@ -60,6 +61,14 @@ def test_a_regime_is_chosen_by_its_blur() -> None:
     assert parameters.regime_for(1.5).name == "fine"
     assert parameters.regime_for(2.8).name == "coarse"
     assert parameters.regime_for(None).name == "flat"
+
+
+def test_a_confocal_slice_has_tables_of_its_own_and_an_unknown_microscope_counts_as_widefield() -> None:
+    parameters = load_parameters()
+    assert parameters.regime_for(None, sections=True).name == "plane"
+    assert parameters.regime_for(1.5, sections=True).name == "fine"
+    named = {m: Optics(0.65, modality=m).sections for m in ("confocal", "spinning_disk", "widefield", None)}
+    assert named == {"confocal": True, "spinning_disk": True, "widefield": False, None: False}
 
 
 @pytest.mark.parametrize(

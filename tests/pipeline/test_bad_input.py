@@ -211,3 +211,24 @@ def test_a_frame_that_cannot_be_decoded_is_missing_and_time_is_not_shifted(tmp_p
     assert len(gap) == 3
     assert not gap["observed"].any()
     assert np.allclose(np.sort(frames["time_h"].unique()), np.arange(6) * 300 / 3600)
+
+
+def test_a_stack_that_cannot_tell_depth_names_the_slice_that_can_be_judged_instead(tmp_path):
+    (tmp_path / "in").mkdir()
+    root = experiment(tmp_path / "in", "[optics]", 'modality = "widefield"')
+    flat = draw_movie(HOST, GUESTS).astype(np.float64)
+    stack = np.stack([100 + (flat - 100) * share for share in (0.3, 1.0, 0.5)], axis=2).clip(0).astype(np.uint16)
+    write_movie(root / "a" / "A1_f1.ome.tif", stack, um_z=4.0)
+    assert run(root, "-o", tmp_path / "stack") == 0
+    key = read_json(tmp_path / "stack" / "run.json")["positions"]["a/A1_f1"]
+    said = " ".join(read_json(Results(tmp_path / "stack").position(key).root / "optics.json")["sentences"])
+    assert "A focus step of 4.0 um skips cap and floor" in said
+    assert "set files.slice = 1 and run again" in said
+    assert set(tables(tmp_path / "stack")["frames"]["location"]) == {"unresolved"}
+
+    experiment(root, "[files]", "slice = 1", "[optics]", 'modality = "widefield"')
+    assert run(root, "-o", tmp_path / "slice") == 0
+    frames = tables(tmp_path / "slice")["frames"]
+    assert len(frames)
+    assert frames["z_um"].isna().all()
+    assert not (frames["location"] == "unresolved").all()

@@ -303,3 +303,16 @@ def test_a_series_that_is_not_there(tmp_path):
     path = write_ome(tmp_path / "a.ome.tif", numbered())
     with pytest.raises(RecordingError, match="--series 1"):
         open_recording(path, series=1)
+
+
+def test_one_slice_of_a_stack_is_a_recording_of_one_plane(tmp_path):
+    movie = numbered()
+    path = write_ome(tmp_path / "a.ome.tif", movie)
+    with open_recording(path, z_slice=2) as recording:
+        assert recording.sizes == {"T": 4, "C": 2, "Z": 1, "Y": 20, "X": 24}
+        assert recording.metadata.um_per_z is None
+        assert np.array_equal(whole(recording), movie[:, :, 2:3])
+        with pytest.raises(IndexError, match=r"z=1 is outside 0\.\.0"):
+            recording.plane(0, 0, 1)
+    with pytest.raises(RecordingError, match=r"slice must be one of the stack's, 0 to 2, and is 3; set files\.slice"):
+        open_recording(path, z_slice=3)
