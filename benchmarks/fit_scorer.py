@@ -62,7 +62,7 @@ REPEATS_MIN: Final = {"fine": 5.0, "coarse": 5.0, "flat": 5.0, "plane": 5.0, "me
 SPEED_REPEATS_MIN: Final = 60.0
 SEEDS: Final = {
     "fine": (*range(1100, 1112), *range(1200, 1209)), "coarse": (*range(1100, 1111), *range(1200, 1209)),
-    "flat": (*range(1100, 1111), *range(1200, 1209)), "plane": (*range(1100, 1111), *range(1200, 1209)),
+    "flat": (*range(1100, 1111), *range(1200, 1209)), "plane": (*range(1100, 1108), *range(1200, 1208)),
     "membrane": tuple(range(1200, 1214)),
 }  # fmt: skip
 """One simulated movie each."""
