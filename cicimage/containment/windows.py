@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from cicimage.compiled import compiled
 from cicimage.masks import FloatArray, Masks
 
 CORE_OWN, CORE_SHARED, RIM, NEAR, REF_OWN, REF_SHARED, EDGE = range(7)
@@ -141,7 +141,7 @@ def sum_windows(
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _centres(pixels: npt.NDArray[np.uint8], offsets: I64, boxes: I64, out: F64) -> None:
     for i in range(len(offsets)):
         y0, x0, h, w = boxes[i]
@@ -159,7 +159,7 @@ def _centres(pixels: npt.NDArray[np.uint8], offsets: I64, boxes: I64, out: F64) 
         out[i, 2] = np.sqrt(count / np.pi)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _region_of(rho: float, radius: float, reach: Any) -> int:
     if rho <= CORE_SHARE * radius:
         return 0
@@ -174,7 +174,7 @@ def _region_of(rho: float, radius: float, reach: Any) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _pass(  # noqa: C901 - one compiled loop; calls inside it would cost more than they explain
     image: Any, g_pixels: Any, g_offsets: Any, g_boxes: Any, g_yxr: Any, h_pixels: Any, h_offsets: Any, h_boxes: Any,
     pairs: Any, g_count: Any, h_count: Any, reach: Any, sums: Any, counts: Any, sector_sums: Any, sector_host: Any,

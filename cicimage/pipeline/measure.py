@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.compiled import compiled
 from cicimage.containment.windows import FlatMasks
 from cicimage.masks import FloatArray
 from cicimage.methods import Objects
-from cicimage.segmentation.kernels import compiled
 
 
-@compiled
+@compiled()
 def _sums(
     flat: npt.NDArray[np.float32],
     pixels: npt.NDArray[np.uint8],

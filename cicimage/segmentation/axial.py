@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.compiled import compiled
 from cicimage.masks import FloatArray
-from cicimage.segmentation.kernels import compiled
 
 Float = npt.NDArray[np.float64]
 
@@ -17,7 +17,7 @@ CHORD: Final = 2.0 / 3.0 * (1.0 - (1.0 - CORE**2) ** 1.5) / CORE**2
 """Mean height of a ball over the disc of ``CORE`` of its radius, over its diameter."""
 
 
-@compiled
+@compiled()
 def axial_profiles(
     volume: npt.NDArray[np.float32],
     y: npt.NDArray[np.float64],

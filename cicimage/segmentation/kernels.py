@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
-F = TypeVar("F", bound=Callable[..., Any])
+from cicimage.compiled import compiled
 
 
-def compiled(function: F) -> F:
-    """Compile a loop with numba, caching the result on disk where the disk lets us."""
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder that can be written: compile anew in every process
-        return cast(F, numba.njit(nogil=True)(function))
-
-
-@compiled
+@compiled()
 def strongest(
     order: npt.NDArray[np.int64],
     z: npt.NDArray[np.float64],
@@ -52,7 +40,7 @@ def strongest(
     return kept[:n].copy()
 
 
-@compiled
+@compiled()
 def _root(parent: npt.NDArray[np.int32], b: int) -> int:
     """Follow a basin to the one it was merged into, shortening the way for the next."""
     while parent[b] != b:
@@ -61,7 +49,7 @@ def _root(parent: npt.NDArray[np.int32], b: int) -> int:
     return b
 
 
-@compiled
+@compiled()
 def _basins_around(
     basin: npt.NDArray[np.int32],
     parent: npt.NDArray[np.int32],
@@ -95,7 +83,7 @@ def _basins_around(
     return count
 
 
-@compiled
+@compiled()
 def persistent_basins(
     relief: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], order: npt.NDArray[np.int64], min_depth: float
 ) -> npt.NDArray[np.int32]:
@@ -153,7 +141,7 @@ def persistent_basins(
     return basin.reshape(height, width)
 
 
-@compiled
+@compiled()
 def _relax(
     p: int,
     now: int,
@@ -182,7 +170,7 @@ def _relax(
     return used, waiting
 
 
-@compiled
+@compiled()
 def spread(
     cost: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], markers: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int32]:
@@ -233,7 +221,7 @@ def spread(
     return labels.reshape(height, width)
 
 
-@compiled
+@compiled()
 def fill_pits(levels: npt.NDArray[np.int32], n_levels: int) -> npt.NDArray[np.int32]:
     """Raise every pit of a (Y, X) relief to its lowest way out to the border (flooding by buckets).
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.compiled import compiled
 from cicimage.masks import Mask, Masks
 from cicimage.segmentation.contours import N_RAYS, Contours
 from cicimage.segmentation.grid import Grid
-from cicimage.segmentation.kernels import compiled
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ def _boxes(y: Float, x: Float, radii: Float, shape: tuple[int, int]) -> tuple[In
     )
 
 
-@compiled
+@compiled()
 def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
     """Distance from the centre over the outline's radius in that direction: 0 at the centre, 1 on the outline."""
     turn = np.arctan2(dy, dx) * (radii.size / (2.0 * np.pi))
@@ -70,7 +70,7 @@ def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
     return float(np.sqrt(dy * dy + dx * dx) / reach)
 
 
-@compiled
+@compiled()
 def _lost(
     s: int,
     i: int,
@@ -95,7 +95,7 @@ def _lost(
     return False
 
 
-@compiled
+@compiled()
 def _fill(
     y: npt.NDArray[np.float64],
     x: npt.NDArray[np.float64],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.segmentation.kernels import compiled
+from cicimage.compiled import compiled
 
 RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
 
 
-@compiled
+@compiled()
 def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
     """Bilinear sample; the caller keeps 0 <= y <= Y - 1 and 0 <= x <= X - 1."""
     i, j = int(y), int(x)
@@ -26,7 +26,7 @@ def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
     return float(upper * (1.0 - v) + lower * v)
 
 
-@compiled
+@compiled()
 def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> float:
     """Mean over a small disc, cut by the image's border."""
     height, width = plane.shape
@@ -41,7 +41,7 @@ def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> 
     return total / count
 
 
-@compiled
+@compiled()
 def _deeper_in_rival(
     y: float, x: float, z: float, own: float, rivals: npt.NDArray[np.float64], near: npt.NDArray[np.int64]
 ) -> bool:
@@ -54,7 +54,7 @@ def _deeper_in_rival(
     return False
 
 
-@compiled
+@compiled()
 def _cast_ray(
     plane: npt.NDArray[np.float32],
     y: float,
@@ -93,7 +93,7 @@ def _cast_ray(
     return n, lowest, RAN
 
 
-@compiled
+@compiled()
 def _sample(
     plane: npt.NDArray[np.float32], y: float, x: float, dy: float, dx: float, n: int, profile: npt.NDArray[np.float64]
 ) -> None:
@@ -111,7 +111,7 @@ def _sample(
         profile[s] = upper + (lower - upper) * v
 
 
-@compiled
+@compiled()
 def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) -> tuple[int, int, int]:
     """Where a sampled ray ends, as :func:`_cast_ray` says it; the first ``half`` samples are the cell's own middle."""
     lowest = 0
@@ -125,7 +125,7 @@ def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) ->
     return n, lowest, RAN
 
 
-@compiled
+@compiled()
 def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
     """Distance along a ray at which it first falls below ``level``, pixels; -1 where it never does."""
     for k in range(n - 1):
@@ -134,7 +134,7 @@ def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
     return -1.0
 
 
-@compiled
+@compiled()
 def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
     """Median of an element of a closed ring and its two neighbours on either side."""
     n = edge.size
@@ -145,7 +145,7 @@ def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
     return float(max(min(low, high), min(max(low, high), t)))
 
 
-@compiled
+@compiled()
 def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
     """The value of a rank among the first ``n``, which are put in order."""
     for a in range(1, n):
@@ -157,7 +157,7 @@ def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
     return float(values[rank])
 
 
-@compiled
+@compiled()
 def _centroid(
     radii: npt.NDArray[np.float64], sin: npt.NDArray[np.float64], cos: npt.NDArray[np.float64]
 ) -> tuple[float, float, float]:
@@ -174,7 +174,7 @@ def _centroid(
     return area, my / area, mx / area
 
 
-@compiled
+@compiled()
 def _outline(
     profiles: npt.NDArray[np.float64],
     length: npt.NDArray[np.int64],
@@ -212,7 +212,7 @@ def _outline(
         stats[4], stats[5] = 0.0, 0.0
 
 
-@compiled
+@compiled()
 def trace_all(
     volume: npt.NDArray[np.float32],
     z: npt.NDArray[np.int64],

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from cicimage.compiled import compiled
 from cicimage.masks import FloatArray
 from cicimage.segmentation.contours import Contours
-from cicimage.segmentation.kernels import compiled
 
 Float = npt.NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def beside(points: Float, balls: Float, share: float = 0.6, reach: float = 2.5) 
     return np.asarray(_beside(points, balls, share, reach))
 
 
-@compiled
+@compiled()
 def _beside(
     points: npt.NDArray[np.float64], balls: npt.NDArray[np.float64], share: float, reach: float
 ) -> npt.NDArray[np.bool_]:
@@ -125,7 +125,7 @@ def dip_between(
     return np.array(dips, dtype=np.float64)
 
 
-@compiled
+@compiled()
 def _shared(a: float, b: float, d: float) -> float:
     """Share of the smaller of two discs of radii a, b at distance d that lies in the other."""
     small, large = min(a, b), max(a, b)
@@ -141,7 +141,7 @@ def _shared(a: float, b: float, d: float) -> float:
     return float(area / (np.pi * small * small))
 
 
-@compiled
+@compiled()
 def dip_on_line(
     volume: npt.NDArray[np.float32], ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
     fb: float,
@@ -168,7 +168,7 @@ def dip_on_line(
     return float((min(first, second) - low) / weaker)
 
 
-@compiled
+@compiled()
 def _choose(
     order: npt.NDArray[np.int64], y: npt.NDArray[np.float64], x: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64], radius: npt.NDArray[np.float64], background: npt.NDArray[np.float64],

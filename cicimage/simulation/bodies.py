@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from cicimage.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +24,7 @@ FAR_UM: Final = 6.0
 FAR_SLOPE: Final = 0.4
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _lobed_depth(
     dy: Array, dx: Array, radius: float, angle: float, cosines: Array, sines: Array, amplitudes: Array
 ) -> Array:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.compiled import compiled
 from cicimage.simulation.optics import Float32
 from cicimage.simulation.spec import Acquisition, Nuisances
 
@@ -100,7 +100,7 @@ def expose(light: Float32, acquisition: Acquisition, rng: np.random.Generator) -
     return counts
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _photon_noise(mean: Float32, uniform: Float32, normal: Float32) -> Float32:
     """Poisson counts: by inversion where few are expected, else by the Cornish-Fisher expansion of the quantile.
 

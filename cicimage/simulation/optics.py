@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.compiled import compiled
 from cicimage.simulation.diffraction import gaussian_ladder
 from cicimage.simulation.spec import Acquisition
 
@@ -111,7 +111,7 @@ def _cone(
     return np.exp(rungs), weights
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def add_columns(
     image: Float32, y0: int, x0: int, low: Float32, high: Float32, amount: Float32, fine: int, slices: Float32,
     integral: Float32, reach: float, step: float,

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from cicimage.compiled import compiled
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _density(kind: int, eta: float, y: float, n: float) -> float:
     if kind == 0:
         return y * eta - math.exp(min(eta, 500.0))
     return y * eta - n * (eta + math.log1p(math.exp(-eta)) if eta > 0 else math.log1p(math.exp(eta)))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _slope(kind: int, eta: float, y: float, n: float) -> tuple[float, float]:
     """First and minus second derivative of the density in eta."""
     if kind == 0:
@@ -32,7 +33,7 @@ def _slope(kind: int, eta: float, y: float, n: float) -> tuple[float, float]:
     return y - n * pi, n * pi * (1.0 - pi)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def unit_loglik(
     kind: int, b: float, tau: float, y: FloatArray, n: FloatArray, offset: FloatArray, nodes: FloatArray, w: FloatArray
 ) -> float:
@@ -68,7 +69,7 @@ def unit_loglik(
     return value
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _loglik(
     kind: int,
     b: float,
@@ -89,7 +90,7 @@ def _loglik(
     return total
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _profile(
     kind: int,
     b: float,
@@ -137,7 +138,7 @@ def _profile(
     return f1, x1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _top(
     kind: int,
     low: float,
@@ -169,7 +170,7 @@ def _top(
     return middle
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _guess(kind: int, y: FloatArray, n: FloatArray, offset: FloatArray) -> float:
     """Where the likelihood without random terms is about highest: a few Newton steps from the crude odds or rate."""
     b = 0.0
@@ -183,7 +184,7 @@ def _guess(kind: int, y: FloatArray, n: FloatArray, offset: FloatArray) -> float
     return b
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def _limit(
     kind: int,
     start: float,
@@ -228,7 +229,7 @@ def _limit(
     return 0.5 * (inner + outer)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def fit_profile(
     kind: int,
     y: FloatArray,

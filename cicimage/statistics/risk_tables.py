@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.compiled import compiled
 from cicimage.statistics.count_model import profile_log_odds
 from cicimage.statistics.intervals import t_interval, too_alike
 
@@ -76,7 +76,7 @@ class TableHazard:
     note: str = ""
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled()
 def efron_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: FloatArray, d: FloatArray) -> float:
     """Maximise Efron's partial likelihood of one stratum over the log hazard ratio by Newton's steps.
 

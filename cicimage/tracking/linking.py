@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cicimage.tracking.compiled import compiled
+from cicimage.compiled import compiled
 from cicimage.tracking.matching import IntArray, RealArray, assign
 
 TAIL = 5.0
@@ -19,7 +19,7 @@ _PRIOR_STEPS = 2.0
 """For how many steps of its own the population's motility stands in."""
 
 
-@compiled
+@compiled(error_model="numpy")
 def _grid(
     y: RealArray, x: RealArray, first: int, last: int, edge: float
 ) -> tuple[float, float, float, int, int, IntArray, IntArray]:
@@ -48,7 +48,7 @@ def _grid(
     return y0, x0, edge, ny, nx, start, member
 
 
-@compiled
+@compiled(error_model="numpy")
 def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
     """Log of how much likelier two appearances are for one cell than for two.
 
@@ -63,7 +63,7 @@ def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
     return total
 
 
-@compiled
+@compiled(error_model="numpy")
 def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and their members
     offsets: IntArray,
     t_min: RealArray,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.tracking.compiled import compiled
+from cicimage.compiled import compiled
 
 IntArray = npt.NDArray[np.int64]
 RealArray = npt.NDArray[np.float64]
 
 
-@compiled
+@compiled(error_model="numpy")
 def _push(keys: RealArray, items: IntArray, size: int, key: float, item: int) -> int:
     """Put one entry on the binary heap; returns its new size."""
     i = size
@@ -29,7 +29,7 @@ def _push(keys: RealArray, items: IntArray, size: int, key: float, item: int) ->
     return size + 1
 
 
-@compiled
+@compiled(error_model="numpy")
 def _pop(keys: RealArray, items: IntArray, size: int) -> int:
     """Remove the smallest entry (read it at index 0 before); returns the new size."""
     size -= 1
@@ -49,7 +49,7 @@ def _pop(keys: RealArray, items: IntArray, size: int) -> int:
     return size
 
 
-@compiled
+@compiled(error_model="numpy")
 def _seed(
     indptr: IntArray, indices: IntArray, gains: RealArray, u: RealArray, row_of: IntArray, col_of: IntArray
 ) -> None:
@@ -67,7 +67,7 @@ def _seed(
             col_of[i] = at
 
 
-@compiled
+@compiled(error_model="numpy")
 def assign(  # noqa: C901 - one search, whose parts share every variable
     indptr: IntArray, indices: IntArray, gains: RealArray, n_cols: int
 ) -> IntArray:

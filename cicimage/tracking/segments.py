@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from cicimage.tracking.compiled import compiled
+from cicimage.compiled import compiled
 from cicimage.tracking.linking import TAIL, likeness
 from cicimage.tracking.matching import IntArray, RealArray, assign
 from cicimage.tracking.motion import Motion
@@ -21,7 +21,7 @@ _LOG_STILL = math.log(0.6)
 """A guest unseen in one frame often stays so in the next: what hides it lasts."""
 
 
-@compiled
+@compiled(error_model="numpy")
 def successors(previous: IntArray) -> IntArray:
     """Index of each object's next sighting, -1 for none, from that of its previous one."""
     following = np.full(previous.size, -1, np.int64)
@@ -31,7 +31,7 @@ def successors(previous: IntArray) -> IntArray:
     return following
 
 
-@compiled
+@compiled(error_model="numpy")
 def number(previous: IntArray) -> IntArray:
     """Cell of each object, 1 and up in the order of first sightings."""
     cell = np.zeros(previous.size, np.int64)
@@ -45,7 +45,7 @@ def number(previous: IntArray) -> IntArray:
     return cell
 
 
-@compiled
+@compiled(error_model="numpy")
 def _velocity(at: int, towards: IntArray, time: RealArray, y: RealArray, x: RealArray) -> tuple[float, float]:
     """Mean velocity over the last few sightings in one direction of time, um/min; 0 for a single sighting."""
     far = at
@@ -59,7 +59,7 @@ def _velocity(at: int, towards: IntArray, time: RealArray, y: RealArray, x: Real
     return (y[at] - y[far]) / dt, (x[at] - x[far]) / dt
 
 
-@compiled
+@compiled(error_model="numpy")
 def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     offsets: IntArray,
     frames: IntArray,

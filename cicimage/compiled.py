@@ -1,0 +1,59 @@
+"""Compiled loops: cached on disk where the disk lets us, and compiled anew where what lies there is damaged.
+
+numba keeps what it compiled beside the module, written without a sync: a machine that loses power leaves half a file,
+and every later run would end in an ``EOFError`` until somebody deletes ``__pycache__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar, cast
+
+import numba
+from numba.core.caching import FunctionCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DAMAGED: Final = (
+    EOFError, ValueError, TypeError, AttributeError, ImportError, LookupError, MemoryError, OverflowError,
+    RuntimeError, AssertionError,
+)  # fmt: skip
+"""What reading half a cache file was seen to raise, beside the reader's own error, which is told by its name."""
+
+
+class MendingCache(FunctionCache):  # type: ignore[misc]
+    """numba's cache of one function, which is emptied where it cannot be read."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load what was compiled for a signature; None where there is nothing, or nothing that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:
+            if not _is_damage(error):
+                raise
+            self.flush()
+            return None
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, DAMAGED) or type(error).__name__ == "UnpicklingError"
+
+
+def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[[F], F]:
+    """Compile a loop with numba, so that only the first run ever waits for the compiler.
+
+    Parameters
+    ----------
+    error_model : {"python", "numpy"}
+        Whether a division by zero raises, or gives inf or NaN.
+    """
+
+    def decorate(function: F) -> F:
+        loop = numba.njit(nogil=True, error_model=error_model)(function)
+        try:
+            loop._cache = MendingCache(loop.py_func)  # noqa: SLF001 - numba has no other door to a cache of one's own
+        except RuntimeError:  # no folder that can be written: compile anew in every process
+            return cast(F, loop)
+        return cast(F, loop)
+
+    return decorate
