@@ -13,6 +13,7 @@ from cicimage.containment import windows as win
 from cicimage.containment.blur import measure_axial_blur
 from cicimage.containment.noise import estimate_gain, variance_of_mean
 from cicimage.containment.optics import ASSUMED_AXIAL_FWHM_UM, axial_fwhm_of
+from cicimage.containment.own_shell import layers_of_pairs, measure_faces
 from cicimage.containment.profiles import measure_layers, measure_side, soft_window
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import Objects, Optics
@@ -66,6 +67,7 @@ def measure_frame(
     gain: float | None = None,
     near_um: float = NEAR_UM,
     same_population: bool = False,
+    own_shells: bool = False,
 ) -> pd.DataFrame:
     """Measure one frame.
 
@@ -92,6 +94,9 @@ def measure_frame(
         Pairs further apart in projection are left out, um.
     same_population : bool
         Guests and hosts are the same objects (a population with both roles): a cell is not its own host.
+    own_shells : bool
+        Their stain is one of the membrane: a guest's own shell is taken off cap and floor, which are then in faces of
+        that shell (one face as one um), see :mod:`cicimage.containment.own_shell`. Needs a stack.
 
     Returns
     -------
@@ -144,6 +149,13 @@ def measure_frame(
         table["axial_measured"] = np.full(len(pairs), float(measured))
         z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
         table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
+        if own_shells:
+            faces = measure_faces(
+                host_image, yxr, guests.z_um, um_per_px=um_per_px, um_per_z=um_per_z, background=level,
+                noise_sd=noise_sd, gain=gain,
+            )  # fmt: skip
+            areas = (np.array([float(m.area_px) for m in found.masks]) for found in (guests, hosts))
+            table |= layers_of_pairs(faces, pairs, *areas)
     return pd.DataFrame({name: table[name][keep] for name in COLUMNS})
 
 

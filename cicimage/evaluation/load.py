@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.errors import ResultsError
+from cicimage.evaluation.both_roles import with_hosts_as_cells
 from cicimage.evaluation.sides import EVENT_COLUMNS, F64, Measured, Truth
 from cicimage.pipeline.collect import collect, layout_of
 from cicimage.store import existing_results, read_table
@@ -67,11 +68,17 @@ def load_truth(folder: Path) -> Truth:
             f"{folder}: must hold <position>/guests.parquet as `cicimage simulate` writes beside its recordings "
             "(FOLDER_truth), or run.json of a reviewed run; give one of those"
         )
+    scenario = read_scenario(folder).get("scenario", {})
     frames, events, hosts, decoys, clock = [], [], [], [], {}
     for path in found:
         position = path.parent.relative_to(folder).as_posix()
         tables = {n: _named(path.parent / f"{n}.parquet", position) for n in ("guests", "hosts", "decoys", "drift")}
         clock[position] = _clock(path.parent, tables)
+        if scenario.get("homotypic"):
+            seen = scenario["acquisition"]
+            tables["guests"] = with_hosts_as_cells(
+                tables["guests"], tables["hosts"], seen["size_px"] * seen["um_per_px"]
+            )
         frames.append(tables["guests"])
         hosts.append(tables["hosts"])
         decoys.append(tables["decoys"])

@@ -32,7 +32,8 @@ def match_guests(
     Parameters
     ----------
     frames_result, frames_truth : pandas.DataFrame
-        position, frame, y_um, x_um, z_um where known, one row per guest and frame.
+        position, frame, y_um, x_um, z_um where known, one row per guest and frame. Cells of the truth with a
+        ``reach_um`` of their own (large ones) take what the others leave within that reach.
     max_distance_um : float
         Furthest two centroids of one guest may lie apart, um (about a small guest's radius and the error of both).
 
@@ -51,12 +52,22 @@ def match_guests(
     """
     result = dict(_by_frame(frames_result))
     place_result, place_truth = _places(frames_result), _places(frames_truth)
+    large = (
+        frames_truth["reach_um"].notna().to_numpy() if "reach_um" in frames_truth else np.zeros(len(frames_truth), bool)
+    )
+    limit = np.full(len(frames_truth), float(max_distance_um))
+    limit[large] = frames_truth.loc[large, "reach_um"].to_numpy(np.float64) if large.any() else 0.0
     rows: list[tuple[Any, ...]] = []
     for key, truth_rows in _by_frame(frames_truth):
         if key not in result:
             continue
-        here = _match_frame(place_result[result[key]], place_truth[truth_rows], max_distance_um)
-        rows.extend((*key, int(result[key][i]), int(truth_rows[j]), d) for i, j, d in here)
+        left = result[key]
+        for part in (truth_rows[~large[truth_rows]], truth_rows[large[truth_rows]]):
+            if not len(part) or not len(left):
+                continue
+            here = _match_frame(place_result[left], place_truth[part], limit[part])
+            rows.extend((*key, int(left[i]), int(part[j]), d) for i, j, d in here)
+            left = np.delete(left, [i for i, _, _ in here])
     return pd.DataFrame(rows, columns=["position", "frame", "row_result", "row_truth", "distance_um"])
 
 
@@ -71,14 +82,17 @@ def _places(frames: pd.DataFrame) -> F64:
     return np.column_stack([frames[["y_um", "x_um"]].to_numpy(np.float64), z])
 
 
-def _match_frame(a: F64, b: F64, max_um: float) -> list[tuple[int, int, float]]:
-    near: Any = cKDTree(b[:, :2]).query_ball_point(a[:, :2], max_um, return_sorted=True)
-    counts = np.array([len(n) for n in near], np.int64)
+def _match_frame(a: F64, b: F64, max_um: F64) -> list[tuple[int, int, float]]:
+    """Most pairs, then the closest, of places no further apart than each of ``b`` allows."""
+    near: Any = cKDTree(b[:, :2]).query_ball_point(a[:, :2], float(max_um.max()), return_sorted=True)
+    rows = np.repeat(np.arange(len(a)), [len(n) for n in near])
     cols = np.concatenate([np.asarray(n, np.int64) for n in near])
-    apart = np.repeat(a, counts, axis=0) - b[cols]
+    apart = a[rows] - b[cols]
+    within = np.hypot(apart[:, 0], apart[:, 1]) <= max_um[cols]
+    cols, apart, counts = cols[within], apart[within], np.bincount(rows[within], minlength=len(a))
     closeness = np.hypot(np.hypot(apart[:, 0], apart[:, 1]), np.nan_to_num(apart[:, 2]) * _Z_WEIGHT)
     # A pair is worth more than any gain in closeness, so that pairs are most and then closest.
-    gains = 10.0 * (1.0 + len(a)) - closeness / max_um
+    gains = 10.0 * (1.0 + len(a)) - closeness / max_um[cols]
     chosen = assign(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), cols, gains, len(b))
     return [(i, int(j), float(np.hypot(*(a[i, :2] - b[j, :2])))) for i, j in enumerate(chosen) if j >= 0]
 

@@ -15,7 +15,7 @@ import pandas as pd
 CLASSES: Final = ("free", "lateral", "on_top", "under", "between", "entering", "inside")
 DECOYS: Final = (
     "free", "lateral", "on_top", "under", "under_two", "between", "fold", "cluster", "floater", "dead_floater",
-    "dead_host", "dead_eaten", "entering",
+    "dead_host", "dead_eaten", "entering", "host",
 )  # fmt: skip
 
 

@@ -265,6 +265,7 @@ def _scene(name: str, image: FloatArray, setting: Setting, inner: Masks | None) 
         stain=population.stain,
         nuclei=image[setting.slot(nucleus)] if nucleus in setting.channel_of else None,
         inner=inner,
+        both_roles={"host", "guest"} <= set(population.roles),
     )
 
 
@@ -305,4 +306,5 @@ def _evidence(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> 
         background=float(tools.prepared.background[slot]),
         guest_image=image[setting.slot(guest)],
         same_population=guest == host,
+        own_shells=guest == host and setting.populations[host].stain == "membrane",
     )

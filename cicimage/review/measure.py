@@ -199,6 +199,7 @@ def _evidence(
         image[slot], objects[base.guest], objects[base.host], optics=base.setting.optics,
         noise_sd=float(footage.prepared.noise_sd[slot]), background=float(footage.prepared.background[slot]),
         same_population=base.guest == base.host,
+        own_shells=base.guest == base.host and base.setting.populations[base.host].stain == "membrane",
     )  # fmt: skip
     concerned = pd.Series(False, index=pairs.index)
     if population == base.guest:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import BoolArray, FloatArray
-from cicimage.segmentation.grid import shrink
+from cicimage.segmentation.grid import Grid, shrink
 from cicimage.segmentation.kernels import persistent_basins, spread
 
 Labels = npt.NDArray[np.int32]
@@ -124,6 +124,47 @@ def by_markers(
     alone = ~marked[patches]
     labels[alone] = patches[alone] + int(markers.max(initial=0))
     return np.asarray(labels)
+
+
+def around_nuclei(
+    signal: FloatArray,
+    inside: BoolArray,
+    nuclei_px: npt.NDArray[np.float64],
+    grid: Grid,
+    *,
+    radius_um: float,
+    least_um2: float,
+) -> Labels:
+    """Split cells whose rim is stained at known nuclei, on a grid.
+
+    A patch without a nucleus, which may be hidden by a round cell above it, is a cell from twice ``least_um2`` on; one
+    that the frame's border cuts, and with it perhaps the nucleus, from ``least_um2`` on.
+
+    Parameters
+    ----------
+    signal, inside : (y, x) arrays
+        Signal and foreground on the grid.
+    nuclei_px : (n, 2) float64 array
+        Nuclei (y, x), frame pixels.
+    grid : Grid
+        Scale.
+    radius_um : float
+        Of the disc that stands for a nucleus.
+    least_um2 : float
+        Ground of the smallest cell.
+    """
+    markers = np.zeros(inside.shape, dtype=np.int32)
+    radius = max(1, round(radius_um / grid.um_per_px))
+    for n, (y, x) in enumerate((nuclei_px - grid.offset_px) / grid.factor, start=1):
+        cv2.circle(markers, (round(float(x)), round(float(y))), radius, n, -1)
+    labels = by_markers(signal, inside, markers, grid.um_per_px, rim_stained=True)
+    area = np.bincount(labels.ravel()) * grid.um_per_px**2
+    at_border = np.zeros(area.size, dtype=np.bool_)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        at_border[edge] = True
+    alone = np.arange(area.size) > len(nuclei_px)
+    lost = alone & (area < np.where(at_border, 1.0, 2.0) * least_um2)
+    return np.where(lost[labels], 0, labels).astype(np.int32)
 
 
 def smooth_within(signal: FloatArray, inside: BoolArray, sigma: float) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import cv2
@@ -14,9 +15,10 @@ from cicimage.methods import HostSegmenter, Objects, Scene
 from cicimage.segmentation.axial import locate
 from cicimage.segmentation.grid import Grid, finite, shrink
 from cicimage.segmentation.host_foreground import bridge, clean, fill_guests, foreground, on_grid, project, summed
-from cicimage.segmentation.host_split import by_markers, by_rim, by_thickness
+from cicimage.segmentation.host_split import around_nuclei, by_markers, by_rim, by_thickness
 from cicimage.segmentation.nuclei import nucleus_markers
 from cicimage.segmentation.overlap import Piece, shared_ground, without_lenses
+from cicimage.segmentation.round_cells import find_round_cells, without_round_cells
 from cicimage.segmentation.texture import local_contrast, textured
 
 Labels = npt.NDArray[np.int32]
@@ -27,6 +29,9 @@ class ThresholdHostSegmenter(HostSegmenter):
 
     Stains: *cytosol* by level; *membrane* by level with the dark middle filled, split along bright rims;
     *nucleus* by growing each nucleus over ``nucleus_rim_um``; *none* (brightfield, phase contrast) by texture.
+
+    Cells of a population that is guest as well, stained at their membrane and nuclei and seen in a stack, are found
+    in two kinds: round ones by their nucleus and shell, wherever they lie, and spread ones as hosts are.
     """
 
     stage_version: ClassVar[int] = 1
@@ -64,10 +69,34 @@ class ThresholdHostSegmenter(HostSegmenter):
 
     def segment(self, scene: Scene) -> Objects:
         """Return the hosts of one frame, labels ascending by row of the centroid."""
+        nested = scene.both_roles and scene.stain == "membrane" and scene.nuclei is not None and len(scene.image) > 2
+        if nested and scene.um_per_z is not None:
+            return self._both_roles(scene)
+        return self._hosts(scene)
+
+    def _both_roles(self, scene: Scene) -> Objects:
+        """Round cells and spread ones; the round ones come last, so that they are drawn over what holds them."""
+        found = find_round_cells(scene)
+        spread = self._hosts(without_round_cells(scene, found.cells), found.spread_px)
+        masks = [*spread.masks, *found.cells.masks]
+        return Objects(
+            Masks([replace(m, label=i) for i, m in enumerate(masks, start=1)], spread.masks.shape),
+            np.concatenate([spread.z_um, found.cells.z_um]),
+            np.concatenate([spread.z_extent_um, found.cells.z_extent_um]),
+        )
+
+    def _hosts(self, scene: Scene, nuclei_px: npt.NDArray[np.float64] | None = None) -> Objects:
+        """Hosts; with ``nuclei_px`` those around these nuclei and what the frame's border cuts from its own."""
         grid = shrink(finite(scene.image), scene.um_per_px, self.grid_um)
         guests = on_grid(scene.inner, grid) if scene.inner is not None else np.zeros(grid.volume.shape[1:], np.int32)
         inside, signal = self._ground(scene, grid, guests)
-        labels = self._split(scene, grid, guests, inside, signal)
+        if nuclei_px is None:
+            labels = self._split(scene, grid, guests, inside, signal)
+        else:
+            labels = around_nuclei(
+                signal, inside, nuclei_px, grid, radius_um=0.25 * self.nucleus_um[0],
+                least_um2=np.pi / 4.0 * scene.diameter_um[0] ** 2,
+            )  # fmt: skip
         least_px = self.min_area_share * np.pi / 4.0 * scene.diameter_um[0] ** 2 / grid.um_per_px**2
         sharing = self.overlap_um > 0 and scene.stain == "cytosol"
         if sharing and scene.nuclei is None:

@@ -1,0 +1,68 @@
+"""Truth of a population that is host and guest at once: every cell of it counts, the large ones too.
+
+A simulation keeps the cells that go in and those that take in apart. In a recording of one population nobody can: every
+cell is found alike, is at risk of going in, and has its hours counted. So the hosts stand among the guests here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from cicimage.evaluation.sides import F64
+
+DECOY: Final = "host"
+REACH: Final = 0.35
+"""How far the centroid of a spread cell, parts of which others hide, may lie off: share of its diameter."""
+TOUCHING: Final = 0.9
+"""Two cells touch where their centres are nearer than this share of the sum of their radii."""
+
+
+def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: float) -> pd.DataFrame:
+    """Guests of one position's truth, and behind them its hosts as further cells of the same population.
+
+    Parameters
+    ----------
+    guests : pandas.DataFrame
+        ``guests.parquet`` of a truth folder: frame, guest_id, host_id, y_um, x_um, location, diameter_um ...
+    hosts : pandas.DataFrame
+        ``hosts.parquet``: frame, host_id, y_um, x_um, area_um2, viability, parent_id.
+    side_um : float
+        Side of the field, um.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Hosts are ``free``, or ``attached`` (``lateral``) where a guest is attached to them or held by them or another
+        host touches them; ``decoy`` is ``host``; ``reach_um`` says how far off their centroid may be found.
+    """
+    if not len(hosts):
+        return guests
+    radius = np.sqrt(hosts["area_um2"].to_numpy(np.float64) / np.pi)
+    touched = _touched(guests, hosts, radius)
+    place = hosts[["y_um", "x_um"]].to_numpy(np.float64)
+    cut = np.minimum(place, side_um - place).min(axis=1) < radius
+    rows = hosts.assign(
+        guest_id=hosts["host_id"], host_id=0, z_um=np.nan, diameter_um=2.0 * radius, decoy=DECOY,
+        location=np.where(touched, "attached", "free"), contact=np.where(touched, "lateral", "none"),
+        touches_border=cut, reach_um=2.0 * REACH * radius,
+    )  # fmt: skip
+    shared = [c for c in guests.columns if c in rows]
+    both = pd.concat([guests[shared], rows[shared]], ignore_index=True)
+    return both.assign(reach_um=np.concatenate([np.full(len(guests), np.nan), rows["reach_um"].to_numpy()]))
+
+
+def _touched(guests: pd.DataFrame, hosts: pd.DataFrame, radius: F64) -> np.ndarray:
+    """Whether a guest or another host touches each host in its frame."""
+    holding = guests[guests["location"].isin(["attached", "entering", "inside"])]
+    held = pd.MultiIndex.from_frame(holding[["frame", "host_id"]])
+    touched = np.asarray(pd.MultiIndex.from_frame(hosts[["frame", "host_id"]]).isin(held))
+    y, x = hosts["y_um"].to_numpy(np.float64), hosts["x_um"].to_numpy(np.float64)
+    for rows in hosts.reset_index(drop=True).groupby("frame").indices.values():
+        apart = np.hypot(y[rows, None] - y[rows], x[rows, None] - x[rows])
+        near = apart < TOUCHING * (radius[rows, None] + radius[rows])
+        np.fill_diagonal(near, val=False)
+        touched[rows] |= near.any(axis=1)
+    return touched
