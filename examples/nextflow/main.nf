@@ -2,6 +2,9 @@
 //
 //   nextflow run examples/nextflow/main.nf --experiment EXPERIMENT --out OUT
 //
+// NOT RUN BY US: written from Nextflow's documentation; what it calls is tested, the module itself is not. Try it on a
+// small folder first, and see examples/slurm.sh and examples/Snakefile for two ways that are run in the tests.
+//
 // OUT must lie on a disk that all tasks see: the positions' folders are written there, not in the work directory.
 nextflow.enable.dsl = 2
 

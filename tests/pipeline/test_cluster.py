@@ -37,6 +37,15 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def few(folder, tmp_path):
+    """One sound recording and one broken one, in a folder with a space in its name."""
+    root = tmp_path / "two movies"
+    shutil.copytree(folder, root, ignore=shutil.ignore_patterns("vehicle"))
+    (root / "experiment.toml").write_text(TOML.replace("vehicle", "BTKi"))
+    return root
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers as threads of this process: nothing to start, nothing to compile again."""
@@ -168,12 +177,8 @@ def test_a_task_of_an_array_answers_for_its_own_position_only(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_script_for_slurm_runs(folder, tmp_path):
+def test_the_script_for_slurm_runs(few, tmp_path):
     """Its steps one after the other; the failed position is named in the report."""
-    few = tmp_path / "in"
-    shutil.copytree(folder, few, ignore=shutil.ignore_patterns("vehicle"))
-    (few / "experiment.toml").write_text(TOML.replace("vehicle", "BTKi"))
-
     out = tmp_path / "out"
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
@@ -206,16 +211,50 @@ def test_the_script_submits_an_array_and_a_report_after_it(folder, tmp_path):
     assert f"cicimage report '{tmp_path / 'out'}'" in report
 
 
-def test_snakemake_sees_the_positions(folder, tmp_path):
+SBATCH = """#!/usr/bin/env bash
+# Runs what it is given at once: each task of an array with its index, as SLURM sets it.
+array=0
+for argument in "$@"; do
+  case "$argument" in
+    --array=*) array="${argument#--array=}"; array="${array%%%*}";;
+    --wrap=*) command="${argument#--wrap=}";;
+  esac
+done
+for index in $(seq "${array%-*}" "${array#*-}"); do
+  SLURM_ARRAY_TASK_ID="$index" bash -c "$command" >> "$LOG" 2>&1
+done
+echo 77
+"""
 
+
+@pytest.mark.slow
+def test_the_array_runs_each_position_by_the_index_that_slurm_gives(few, tmp_path):
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(SBATCH)
+    sbatch.chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    out = tmp_path / "results of a run"
+    subprocess.run(
+        ["bash", str(EXAMPLES / "slurm.sh"), str(few), str(out)], check=True, capture_output=True,
+        env={**os.environ, "PATH": path, "LOG": str(tmp_path / "log")},
+    )  # fmt: skip
+    said = (tmp_path / "log").read_text()
+    assert "BTKi/A2_f1 failed" in said
+    assert "1 of 2 positions done" in said
+    assert "BTKi/A2_f1" in (out / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_snakemake_runs_the_positions_and_the_report(few, tmp_path):
     snakemake = shutil.which("snakemake")
     if snakemake is None:
-        pytest.skip("snakemake is not installed; pip install snakemake to check examples/Snakefile")
+        pytest.skip("snakemake is not installed; pip install snakemake to run examples/Snakefile")
+    out = tmp_path / "results of a run"
     done = subprocess.run(
-        [snakemake, "-s", str(EXAMPLES / "Snakefile"), "-n", "--cores", "1", "--config", f"experiment={folder}",
-         f"out={tmp_path}/o"],
+        [snakemake, "-s", str(EXAMPLES / "Snakefile"), "--cores", "1", "--config", f"experiment={few}", f"out={out}"],
         env={"PATH": f"{Path(sys.executable).parent}:{Path(snakemake).parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "position" in done.stdout + done.stderr
+    assert "1 of 2 positions done" in done.stdout + done.stderr
+    assert (out / "report.html").exists()
