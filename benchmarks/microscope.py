@@ -36,7 +36,7 @@ AXES: Final[dict[str, tuple[str, tuple[float, ...], float]]] = {
     "focus step, um": ("acquisition__um_per_z", (1.0, 2.0, 3.0), 1.0),
     "numerical aperture (dry)": ("acquisition__na", (0.5, 0.65, 0.8, 0.95), 0.95),
     "frame interval, min": ("acquisition__interval_min", (4.0, 8.0, 15.0), 4.0),
-    "one slice (NA 0.8), um above the glass": ("acquisition__first_slice_um", (1.5, 2.0, 2.5, 4.0), np.nan),
+    "one slice, um above the glass": ("acquisition__first_slice_um", (1.5, 2.0, 2.5, 4.0), np.nan),
 }
 SHOWN: Final = {"inside F1": ("inside", "f1"), "entry F1": ("entry", "f1"), "escape F1": ("escape", "f1")}
 
@@ -90,7 +90,7 @@ def measure(seeds: list[int], work: Path) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """One panel per axis."""
-    figure, panels = plt.subplots(1, len(AXES), figsize=(13, 2.9), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(AXES), figsize=(13, 3.2), sharey=True, layout="constrained")
     for panel, (axis, rows) in zip(panels, table.groupby("axis", sort=False), strict=True):
         for name in SHOWN:
             panel.plot(rows["value"], rows[name], marker="o", label=name)
@@ -101,7 +101,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         panel.set_xticks(rows["value"], [f"{v:g}" for v in rows["value"]])
         panel.minorticks_off()
     panels[0].set_ylabel("score or share")
-    panels[-1].legend(fontsize=7, loc="center left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
