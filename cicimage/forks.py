@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Final
@@ -29,7 +33,8 @@ def process_context() -> ForkServerContext | SpawnContext:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ |= ONE_THREAD
     try:
-        forkserver.ensure_running()
+        with interrupts_left_to_us():
+            forkserver.ensure_running()
     finally:
         for name, value in before.items():
             if value is None:
@@ -37,3 +42,19 @@ def process_context() -> ForkServerContext | SpawnContext:
             else:
                 os.environ[name] = value
     return context
+
+
+@contextmanager
+def interrupts_left_to_us() -> Iterator[None]:
+    """Processes started within ignore Ctrl-C, which a terminal sends to all of them: ours alone ends them.
+
+    Theirs would each die with a traceback on the screen, between two writes of ours.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

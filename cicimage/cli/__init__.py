@@ -28,6 +28,16 @@ COMMANDS: Final = {
     "methods": "segmenters, trackers, scorers found, with their options",
 }
 
+_GOES_ON: Final = "; finished positions are kept, run the same command again to go on"
+INTERRUPTED: Final = {
+    "run": _GOES_ON,
+    "demo": _GOES_ON,
+    "simulate": "; the folder is not complete, run the same command again to make it whole",
+    "review": "; every decision taken is in the log",
+    "report": "; tables of before and after may lie side by side, run the same command again",
+}
+"""What became of the work, by command; those that are not named leave nothing."""
+
 
 class _LazyGroup(click.Group):
     """Commands are imported when asked for: `cicimage --help` need not load the image libraries."""
@@ -69,11 +79,9 @@ def main(args: list[str] | None = None) -> Any:
     """Run the command line; the exit codes are documented in ``cicimage --help`` and the README."""
     try:
         code = cicimage.main(args=args, prog_name="cicimage", standalone_mode=False)
-    except click.exceptions.Abort:
-        _say("interrupted; finished positions are kept, run the same command again to go on")
-        sys.exit(130)
-    except KeyboardInterrupt:
-        _say("interrupted; finished positions are kept, run the same command again to go on")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        named = next((a for a in (sys.argv[1:] if args is None else args) if a in COMMANDS), "")
+        _say(f"interrupted{INTERRUPTED.get(named, '')}")
         sys.exit(130)
     except click.ClickException as error:
         error.show()

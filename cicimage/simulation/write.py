@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ConfigurationError
+from cicimage.forks import interrupts_left_to_us
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
@@ -109,13 +110,21 @@ def _run(
         for plan in plans:
             yield plan, write_field(scenario, plan, out, truth, seed, progress, suffix)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with interrupts_left_to_us():
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
         futures = [pool.submit(write_field, scenario, plan, out, truth, seed, None, suffix) for plan in plans]
+    try:
         for plan, future in zip(plans, futures, strict=True):
             counts = future.result()
             if progress is not None:
                 progress(plan.position, scenario.acquisition.frames, scenario.acquisition.frames)
             yield plan, counts
+    except BaseException:  # a field takes minutes: who interrupts does not want to wait for it
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
 
 
 def write_field(
