@@ -2,7 +2,8 @@
 
 Every killed run is started again until it ends; its tables, base and top level, must then have the bytes of an
 undisturbed run, no half-written file may be left, and the corrections of a reviewer, made before, must stand in them.
-``--minutes`` does a part and goes on with it the next time; ``--work`` is where it stands.
+``--minutes`` does a part and goes on with it the next time; ``--work`` is where it stands; ``--parts`` with nothing
+behind it writes the page anew from what is there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import fault_disk
 import fault_inputs
 import fault_kills
 
+WORK: Final = Path(__file__).parent / "work" / "faults"
 RESULTS: Final = Path(__file__).parent / "results" / "faults.md"
 PARTS: Final = ("local", "dask", "inputs", "disk")
 
@@ -42,20 +44,30 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
     return [*lines, *("| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows), ""]
 
 
-def page(work: Path, command: str) -> str:
+def page(work: Path, wanted: Mapping[str, int]) -> str:
+    """The page of results; a part that is not done, or not begun, says so.
+
+    Parameters
+    ----------
+    work : Path
+        Where the campaign stands.
+    wanted : mapping of str to int
+        Kills asked for, by engine.
+    """
     found = {p: json.loads((work / f"{p}.json").read_text()) for p in PARTS if (work / f"{p}.json").exists()}
     lines = [
         "# Faults",
         "",
         __doc__.strip(),
         "",
-        f"`{command}`, {time.strftime('%Y-%m-%d')}, {platform.platform()}",
+        f"`python benchmarks/faults.py`, {time.strftime('%Y-%m-%d')}, {platform.platform()}",
         "",
     ]
-    for engine in ("local", "dask"):
-        if engine in found:
-            lines += kills(engine, found[engine])
-    if "disk" in found:
+    for engine, asked in wanted.items():
+        lines += kills(engine, found[engine], asked) if engine in found else not_done(f"Killed, {engine} engine")
+    if "disk" not in found:
+        lines += not_done("A disk that runs full")
+    else:
         lines += [
             "## A disk that runs full",
             "",
@@ -63,7 +75,9 @@ def page(work: Path, command: str) -> str:
         ]
         head = ("size", "exit code", "positions kept", "then", "tables as undisturbed", "what was said")
         lines += ["", *table(head, found["disk"]["rows"]), *faults(found["disk"])]
-    if "inputs" in found:
+    if "inputs" not in found:
+        lines += not_done("Bad input")
+    else:
         one = found["inputs"]
         lines += [
             "## Bad input",
@@ -75,11 +89,15 @@ def page(work: Path, command: str) -> str:
     return "\n".join(lines)
 
 
-def kills(engine: str, one: dict[str, Any]) -> list[str]:
+def not_done(title: str) -> list[str]:
+    return [f"## {title}", "", "Not done yet.", ""]
+
+
+def kills(engine: str, one: dict[str, Any], asked: int) -> list[str]:
     lines = [f"## Killed, {engine} engine", ""]
-    lines += [
-        f"{one['kills']} kills in {one['runs']} runs of {fault_kills.POSITIONS} positions, {one['seconds']:.0f} s."
-    ]
+    part = "" if one["kills"] >= asked else f" A part of the {asked} asked for; the same command goes on with it."
+    done = f"{one['kills']} kills in {one['runs']} runs of {fault_kills.POSITIONS} positions, {one['seconds']:.0f} s."
+    lines += [done + part]
     lines += [
         "",
         *table(("killed", "times"), one["victims"].items()),
@@ -94,8 +112,8 @@ def faults(one: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--work", type=Path, default=WORK, help="Where a campaign stands [default: %(default)s].")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--worker-kills", type=int, default=50)
     parser.add_argument("--per-run", type=int, default=10)
@@ -106,7 +124,7 @@ def main() -> int:
     args.work.mkdir(parents=True, exist_ok=True)
     for part in args.parts:
         run_part(part, args)
-    args.out.write_text(page(args.work, "python benchmarks/faults.py --work FOLDER"))
+    args.out.write_text(page(args.work, {"local": args.kills, "dask": args.worker_kills}))
     return 0
 
 

@@ -28,6 +28,7 @@ import numpy as np
 import psutil
 from tiny_movies import EXPERIMENT, draw, experiment, write
 
+WORK: Final = Path(__file__).parent / "work" / "scaling"
 RESULTS: Final = Path(__file__).parent / "results" / "scaling.md"
 SOURCES: Final = 8
 
@@ -147,7 +148,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=WORK, help="Where folders are made [default: %(default)s].")
     parser.add_argument("--positions", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=12, help="Positions of the run with one and two workers.")
     parser.add_argument("--only", nargs="+", default=["scheduling", "folder", "workers"])
