@@ -25,7 +25,7 @@ from cicimage.simulation.spec import Scenario
 from cicimage.simulation.write import write_experiment
 
 OUT: Final = Path(__file__).parents[1] / "cicimage" / "events" / ONE_STAIN
-SEEDS: Final = (510, 511, 512, 513)
+SEEDS: Final = (510, 511, 512)
 FACES: Final = (-0.4, -0.15, 0.0, 0.15, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0)
 KNOTS: Final = {**DEEP, "cap_um": FACES, "floor_um": FACES}
 BLUR_UM: Final = combined_blur_um(2.35, 1.8)

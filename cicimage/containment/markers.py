@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.masks import FloatArray, Masks
 from cicimage.methods import Objects
 from cicimage.methods import noise_sd as estimate_noise
 
@@ -65,17 +65,31 @@ def measure_markers(
     background: float | None = None,
     um_per_z: float | None = None,
     threshold_sd: float = THRESHOLD_SD,
+    spread_from_px: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[F64, F64]]:
     """Death signal of each cell of several populations; a patch goes to the smallest cells that hold it.
 
     A host's stained nucleus under or over a guest reaches beyond the guest, so it is the host's; a dead guest's
-    stain lies within the guest although the host's mask holds it too, so it is the guest's.
+    stain lies within the guest although the host's mask holds it too, so it is the guest's. ``spread_from_px`` names
+    populations that are host and guest at once, and the area from which on their cells are hosts in this.
 
     Returns
     -------
     dict of str to (signal, fill)
         As :func:`measure_marker`, by population.
     """
+    if spread_from_px:
+        parts = {name: _by_size(populations[name], least) for name, least in spread_from_px.items()}
+        apart = {n: o for n, o in populations.items() if n not in parts}
+        for name, (_, small, large) in parts.items():
+            apart |= {f"{name}/small": small, f"{name}/large": large}
+        found = measure_markers(
+            death_image, apart, noise_sd=noise_sd, background=background, um_per_z=um_per_z, threshold_sd=threshold_sd
+        )
+        together = {n: found[n] for n in populations if n not in parts}
+        for name, (is_large, _, _) in parts.items():
+            together[name] = _merged(is_large, found[f"{name}/small"], found[f"{name}/large"])
+        return {name: together[name] for name in populations}
     flat = death_image[0] if death_image.shape[0] == 1 else death_image.max(axis=0)
     level = float(np.percentile(flat[::4, ::4], 20)) if background is None else background
     noise = max(estimate_noise(death_image) if noise_sd is None else noise_sd, 1e-6)
@@ -99,6 +113,26 @@ def measure_markers(
         out[name] = _fill(death_image, objects, patches, own, level, noise, um_per_z)
         taken |= own
     return {name: out[name] for name in populations}
+
+
+def _by_size(objects: Objects, least_px: float) -> tuple[npt.NDArray[np.bool_], Objects, Objects]:
+    """Whether each cell is a large one; the small ones; the large ones."""
+    large = np.array([m.area_px >= least_px for m in objects.masks], dtype=np.bool_)
+    parts = [
+        Objects(
+            Masks([m for m, w in zip(objects.masks, which, strict=True) if w], objects.masks.shape),
+            objects.z_um[which], objects.z_extent_um[which],
+        )
+        for which in (~large, large)
+    ]  # fmt: skip
+    return large, parts[0], parts[1]
+
+
+def _merged(is_large: npt.NDArray[np.bool_], small: tuple[F64, F64], large: tuple[F64, F64]) -> tuple[F64, F64]:
+    signal, fill = np.zeros(is_large.size), np.zeros(is_large.size)
+    for out, few, many in ((signal, small[0], large[0]), (fill, small[1], large[1])):
+        out[~is_large], out[is_large] = few, many
+    return signal, fill
 
 
 def _typical_area(objects: Objects) -> float:

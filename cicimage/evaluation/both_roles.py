@@ -16,6 +16,10 @@ from cicimage.evaluation.sides import F64
 DECOY: Final = "host"
 REACH: Final = 0.35
 """How far the centroid of a spread cell, parts of which others hide, may lie off: share of its diameter."""
+CUT_REACH: Final = 0.6
+"""The same of a cell that the border cuts: the centroid of its part in view lies off by up to that."""
+NUCLEUS_UM: Final = 2.0
+"""A nucleus shows where its centre is this far within the border."""
 TOUCHING: Final = 0.9
 """Two cells touch where their centres are nearer than this share of the sum of their radii."""
 
@@ -28,7 +32,7 @@ def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: floa
     guests : pandas.DataFrame
         ``guests.parquet`` of a truth folder: frame, guest_id, host_id, y_um, x_um, location, diameter_um ...
     hosts : pandas.DataFrame
-        ``hosts.parquet``: frame, host_id, y_um, x_um, area_um2, viability, parent_id.
+        ``hosts.parquet``: frame, host_id, y_um, x_um, nucleus_y_um, nucleus_x_um, area_um2, viability, parent_id.
     side_um : float
         Side of the field, um.
 
@@ -36,22 +40,29 @@ def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: floa
     -------
     pandas.DataFrame
         Hosts are ``free``, or ``attached`` (``lateral``) where a guest is attached to them or held by them or another
-        host touches them; ``decoy`` is ``host``; ``reach_um`` says how far off their centroid may be found.
+        host touches them; ``decoy`` is ``host``; ``reach_um`` says how far off their centroid may be found. Where the
+        nucleus, which a death marker fills, is not in view, viability is ``unknown``.
     """
     if not len(hosts):
         return guests
     radius = np.sqrt(hosts["area_um2"].to_numpy(np.float64) / np.pi)
     touched = _touched(guests, hosts, radius)
-    place = hosts[["y_um", "x_um"]].to_numpy(np.float64)
-    cut = np.minimum(place, side_um - place).min(axis=1) < radius
+    cut = _within(hosts[["y_um", "x_um"]].to_numpy(np.float64), side_um) < radius
+    hidden = _within(hosts[["nucleus_y_um", "nucleus_x_um"]].to_numpy(np.float64), side_um) < NUCLEUS_UM
     rows = hosts.assign(
         guest_id=hosts["host_id"], host_id=0, z_um=np.nan, diameter_um=2.0 * radius, decoy=DECOY,
         location=np.where(touched, "attached", "free"), contact=np.where(touched, "lateral", "none"),
-        touches_border=cut, reach_um=2.0 * REACH * radius,
+        viability=hosts["viability"].mask(hidden, "unknown"), touches_border=cut,
+        reach_um=np.where(cut, CUT_REACH, REACH) * 2.0 * radius,
     )  # fmt: skip
     shared = [c for c in guests.columns if c in rows]
     both = pd.concat([guests[shared], rows[shared]], ignore_index=True)
     return both.assign(reach_um=np.concatenate([np.full(len(guests), np.nan), rows["reach_um"].to_numpy()]))
+
+
+def _within(place_um: F64, side_um: float) -> F64:
+    """How far inside the field's border places (n, 2) lie, um; negative outside."""
+    return np.asarray(np.minimum(place_um, side_um - place_um).min(axis=1), dtype=np.float64)
 
 
 def _touched(guests: pd.DataFrame, hosts: pd.DataFrame, radius: F64) -> np.ndarray:

@@ -86,6 +86,8 @@ def detect(
     choices: Mapping[str, Choice],
     save_masks: Callable[[list[dict[str, Any]]], None],
     progress: Progress,
+    *,
+    look_ahead: bool = True,
 ) -> Detections:
     """Segment every frame and measure its evidence.
 
@@ -101,6 +103,8 @@ def detect(
         Given the mask rows of each frame in order.
     progress : callable
         Told ``("detect", frames done, frames)``.
+    look_ahead : bool
+        Read one frame ahead in a thread of its own, where a core is free for it; what is found is the same.
     """
     n_frames = recording.sizes["T"]
     tools = Tools.of(recording, setting, choices)
@@ -110,7 +114,8 @@ def detect(
     drift: list[tuple[int, float, float, float]] = []
     quality: list[tuple[int, pd.DataFrame]] = []
     missing: dict[int, str] = {}
-    for t, frame in enumerate(_ahead(_Reader(recording, tools, _drift(choices)), n_frames)):
+    reader = _Reader(recording, tools, _drift(choices))
+    for t, frame in enumerate(_ahead(reader, n_frames) if look_ahead else map(reader, range(n_frames))):
         drift.append((t, *frame.shift_um, frame.trust))
         if frame.image is None:
             missing[t] = frame.fault
@@ -290,7 +295,11 @@ def _deaths(
     if setting.death_marker is None:
         return {}
     slot = setting.slot(setting.death_marker)
-    return measure_markers(image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z)
+    per_px = setting.optics.um_per_px**2
+    return measure_markers(
+        image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z,
+        spread_from_px={n: a / per_px for n, a in setting.spread_from_um2.items()},
+    )  # fmt: skip
 
 
 def _evidence(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:

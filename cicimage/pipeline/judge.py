@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,14 @@ import pandas as pd
 from cicimage.containment.input_faults import PLANE_UM, input_faults
 from cicimage.containment.optics import OpticsVerdict, judge_optics
 from cicimage.events.episodes import find_events
+from cicimage.events.fates import host_deaths
 from cicimage.events.person_time import guest_histories, host_histories
 from cicimage.methods import USABLE, Choice, Observations, Scorer, build
 from cicimage.pipeline.setting import Setting
 from cicimage.tables import FRAMES, PAIRS, conform, empty
+
+P_DEAD_AS_HOST: Final = 0.95
+"""Probability given to a death that two stained frames of a host tell."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ def judge(
     observations = replace(observations, separable=verdict.separable)
     scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
     frames = conform(FRAMES, scorer.score(observations)) if len(observations.frames) else empty(FRAMES)
+    if guest == host and len(frames):
+        frames = _dead_as_hosts(frames, observations, setting.spread_from_um2.get(host, np.inf))
     events = find_events(frames, observations)
     return Judgement(
         cells=cells,
@@ -166,6 +172,20 @@ def observe(
         death_marker=marker.kind if marker else None,
         death_reaches_inside=marker.reaches_inside if marker else False,
         host_stain=_stain(setting, guest, host),
+    )
+
+
+def _dead_as_hosts(frames: pd.DataFrame, seen: Observations, spread_um2: float) -> pd.DataFrame:
+    """Spread cells of a population in both roles are dead as guests where they are dead as hosts.
+
+    Stain fills the nucleus, a small share of a spread body: the rule for hosts tells, not that for round cells.
+    """
+    widest = seen.hosts.groupby("host_id")["area_um2"].max()
+    died = {c: f for c, f in host_deaths(seen.hosts).items() if widest[c] >= spread_um2}
+    since = frames["guest_id"].map(died)
+    dead = (frames["frame"] >= since) & (frames["viability"] != "dead")
+    return frames.assign(
+        viability=frames["viability"].mask(dead, "dead"), p_dead=frames["p_dead"].mask(dead, P_DEAD_AS_HOST)
     )
 
 

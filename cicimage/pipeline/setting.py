@@ -71,6 +71,12 @@ class Setting:
         return next(n for n, p in self.populations.items() if role in p.roles)
 
     @property
+    def spread_from_um2(self) -> dict[str, float]:
+        """Area from which a cell counts as spread, for populations that are host and guest at once, um2."""
+        both = {n: p for n, p in self.populations.items() if {"host", "guest"} <= set(p.roles)}
+        return {n: float(np.pi / 4.0 * p.diameter_um[0] * p.diameter_um[1]) for n, p in both.items() if p.diameter_um}
+
+    @property
     def death_marker(self) -> str | None:
         """Name of the death marker, where there is one."""
         return next(iter(self.markers), None)

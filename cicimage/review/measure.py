@@ -173,8 +173,9 @@ def _measured(
     if setting.death_marker is not None:
         at = setting.slot(setting.death_marker)
         deaths = measure_markers(
-            image[at], objects, noise_sd=float(footage.prepared.noise_sd[at]), um_per_z=setting.optics.um_per_z
-        )
+            image[at], objects, noise_sd=float(footage.prepared.noise_sd[at]), um_per_z=setting.optics.um_per_z,
+            spread_from_px={n: a / um**2 for n, a in setting.spread_from_um2.items()},
+        )  # fmt: skip
         signal, fill = deaths.get(population, (np.nan, np.nan))
         rows = rows.assign(death_signal=signal, death_fill=fill)
     else:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cicimage.containment.markers import measure_marker, measure_markers
-from cicimage.masks import Masks
+from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
 
 # g guest, h host around it, n host nucleus, N nucleus and guest in one place; digits are further guests
@@ -63,3 +63,23 @@ def test_no_cells() -> None:
     none = Objects(Masks([], (20, 20)), np.zeros(0), np.zeros(0))
     signal, fill = measure_marker(np.zeros((1, 20, 20), np.float32), none)
     assert signal.shape == fill.shape == (0,)
+
+
+def test_in_one_population_a_spread_cell_keeps_the_stain_of_its_nucleus():
+    """A round cell lies over the edge of a dead spread cell's nucleus: the stain reaches beyond it."""
+    pixels = np.zeros((2, 60, 60), bool)
+    pixels[0, 5:55, 5:55] = True
+    pixels[1, 20:32, 20:32] = True
+    masks = Masks([Mask(i, 0, 0, p) for i, p in enumerate(pixels, start=1)], (60, 60))
+    cells = Objects(masks, np.full(2, np.nan), np.full(2, np.nan))
+    image = np.full((1, 60, 60), 100.0, np.float32)
+    image[0, 26:42, 26:42] = 400.0
+    fills = {}
+    for name, spread in (("by size", {"tumour": 1000.0}), ("all alike", None)):
+        _, fill = measure_markers(
+            image, {"tumour": cells}, noise_sd=2.0, background=100.0, spread_from_px=spread
+        )["tumour"]  # fmt: skip
+        fills[name] = fill
+    assert fills["by size"][1] == 0.0
+    assert 0.05 < fills["by size"][0] < 0.3
+    assert fills["all alike"][1] > 0.2
