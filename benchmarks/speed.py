@@ -25,7 +25,7 @@ SIZE, FRAMES, GUESTS, HOSTS = 1024, 60, 300, 40
 UM = 0.65
 
 
-def movie(path: Path, seed: int = 1) -> None:
+def movie(path: Path, seed: int = 1, frames: int = FRAMES) -> None:
     """Spread hosts that hardly move, round guests that walk, photon and read noise; not for accuracy."""
     rng = np.random.default_rng(seed)
     yy, xx = np.mgrid[:SIZE, :SIZE].astype(np.float32)
@@ -44,7 +44,7 @@ def movie(path: Path, seed: int = 1) -> None:
 
         def planes():  # type: ignore[no-untyped-def]
             nonlocal place
-            for _ in range(FRAMES):
+            for _ in range(frames):
                 guests = np.zeros((SIZE + 24, SIZE + 24), np.float32)
                 for (y, x), level, r in zip(place, bright, radius, strict=True):
                     iy, ix = int(y), int(x)
@@ -56,7 +56,7 @@ def movie(path: Path, seed: int = 1) -> None:
                     yield np.clip(noisy, 0, 65535).astype(np.uint16)
 
         tif.write(
-            planes(), shape=(FRAMES, 3, SIZE, SIZE), dtype=np.uint16, compression="zlib", photometric="minisblack",
+            planes(), shape=(frames, 3, SIZE, SIZE), dtype=np.uint16, compression="zlib", photometric="minisblack",
             metadata={
                 "axes": "TCYX", "Channel": {"Name": ["Host", "Guest", "Death"]}, "PhysicalSizeX": UM,
                 "PhysicalSizeY": UM, "TimeIncrement": 240.0, "TimeIncrementUnit": "s",

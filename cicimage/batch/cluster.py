@@ -176,7 +176,7 @@ def run_task(job: Job, version: str) -> dict[str, Any]:
     with _ONE_AT_A_TIME:
         try:
             with lock(job.folder / ".lock", f"position {job.position.position!r}", patience_s=PATIENCE_S):
-                receipt = run_position(job, lambda *_: None)
+                receipt = run_position(job, lambda *_: None, look_ahead=False)  # a task is given one core
         except ResultsError:
             if state_of(job) == "done":
                 return {"outcome": "done"}

@@ -110,7 +110,9 @@ def run_batch(
     try:
         while (waiting and not disk_full) or running:
             while waiting and not disk_full and len(running) < workers and _fits(waiting[0], running):
-                running.append(_start(context, waiting.popleft()))
+                at_a_time = min(workers, len(running) + len(waiting))
+                # two threads on one core only wait for each other
+                running.append(_start(context, waiting.popleft(), look_ahead=usable_cores() >= 2 * at_a_time))
             disk_full |= _wait(running, held, report, timeout_s)
     except BaseException:
         for r in running:
@@ -129,15 +131,15 @@ def _fits(job: Job, running: list[_Running]) -> bool:
     return bool(memory_need(job) + promised < 0.9 * psutil.virtual_memory().available)
 
 
-def _start(context: Context, job: Job) -> _Running:
+def _start(context: Context, job: Job, *, look_ahead: bool) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, theirs), name=job.key, daemon=True)
+    process = context.Process(target=_work, args=(job, theirs, look_ahead), name=job.key, daemon=True)
     process.start()
     theirs.close()
     return _Running(job, process, ours, time.monotonic(), memory_need(job))
 
 
-def _work(job: Job, messages: Connection) -> None:
+def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
     """Body of a position's process: run, and leave the outcome in the receipt."""
     import cv2
 
@@ -160,7 +162,7 @@ def _work(job: Job, messages: Connection) -> None:
         messages.send(("end", "failed", "disk_full"))
         return
     with held:
-        receipt = run_position(job, tell)
+        receipt = run_position(job, tell, look_ahead=look_ahead)
     messages.send(("end", receipt["outcome"], receipt.get("kind", "")))
     messages.close()
 

@@ -50,11 +50,20 @@ except ImportError:  # Windows counts elsewhere
 Progress = Callable[[str, int, int], None]
 
 
-def run_position(job: Job, progress: Progress) -> dict[str, Any]:
+def run_position(job: Job, progress: Progress, *, look_ahead: bool = True) -> dict[str, Any]:
     """Run what is not yet done of a position and write its receipt last.
 
     This is the one place that catches everything: a fault is recorded with its sentence, and the other positions
     go on.
+
+    Parameters
+    ----------
+    job : Job
+        What is to be run.
+    progress : callable
+        Told of stages and frames.
+    look_ahead : bool
+        Whether there is a core to find guests a frame ahead.
 
     Returns
     -------
@@ -62,12 +71,12 @@ def run_position(job: Job, progress: Progress) -> dict[str, Any]:
         The receipt: outcome ``done`` or ``failed``, error, timings, peak memory, stage keys.
     """
     try:
-        return _run_logged(job, progress)
+        return _run_logged(job, progress, look_ahead)
     except DiskFullError as error:  # nothing more can be written, not even that
         return {"outcome": "failed", "kind": "disk_full", "error": str(error)}
 
 
-def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
+def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
     sweep(folder.root)
@@ -79,7 +88,7 @@ def _run_logged(job: Job, progress: Progress) -> dict[str, Any]:
             if done == list(STAGES) and receipt.get("outcome") == "done":
                 return receipt
             folder.receipt.unlink(missing_ok=True)
-            facts = _run_stages(job, folder, keys, done, log, progress)
+            facts = _run_stages(job, folder, keys, done, log, progress, look_ahead)
         except DiskFullError:
             raise
         except RecordingError as error:
@@ -132,7 +141,13 @@ def _finished_stages(folder: PositionFolder, keys: Mapping[str, str]) -> list[st
 
 
 def _run_stages(
-    job: Job, folder: PositionFolder, keys: Mapping[str, str], done: list[str], log: _Log, progress: Progress
+    job: Job,
+    folder: PositionFolder,
+    keys: Mapping[str, str],
+    done: list[str],
+    log: _Log,
+    progress: Progress,
+    look_ahead: bool,
 ) -> dict[str, Any]:
     choices = job.file.choices()
     finished = {stage: keys[stage] for stage in done}
@@ -156,7 +171,7 @@ def _run_stages(
         write_json(folder.root / "setting.json", setting.as_dict())
         if "detect" not in done:
             since = time.perf_counter()
-            _save_detections(folder, recording, setting, choices, progress)
+            _save_detections(folder, recording, setting, choices, progress, look_ahead=look_ahead)
             finish("detect", since)
         drift = read_table(folder.table("drift"))
         if "link" not in done:
@@ -182,11 +197,17 @@ def _run_stages(
 
 
 def _save_detections(
-    folder: PositionFolder, recording: Recording, setting: Setting, choices: Mapping[str, Choice], progress: Progress
+    folder: PositionFolder,
+    recording: Recording,
+    setting: Setting,
+    choices: Mapping[str, Choice],
+    progress: Progress,
+    *,
+    look_ahead: bool,
 ) -> None:
     shape = (recording.sizes["Y"], recording.sizes["X"])
     with mask_writer(folder.masks, shape) as save_masks:
-        found: Detections = detect(recording, setting, choices, save_masks, progress)
+        found: Detections = detect(recording, setting, choices, save_masks, progress, look_ahead=look_ahead)
     key = folder.root.name
     write_table(folder.table("detections"), found.cells)
     write_table(folder.table("evidence"), found.evidence)
