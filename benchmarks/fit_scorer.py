@@ -21,9 +21,10 @@ import pandas as pd
 from scorer_data import FIRST_SEED, REGIMES, collect, draw_scenario
 
 from cicimage.events.chain import Chain
-from cicimage.events.emissions import CLASSES
+from cicimage.events.emissions import CLASSES, DEPTHS
 from cicimage.events.fitting import fit_emissions
 from cicimage.events.parameters import (
+    PHASES,
     STATE_CLASSES,
     Regime,
     ScorerParameters,
@@ -68,25 +69,59 @@ SEEDS: Final = {
 """One simulated movie each."""
 
 # per hour; entry and durations from the ranges of live recordings, entries rare
-RATES: Final[Mapping[str, Mapping[str, float]]] = {
+OUTSIDE: Final[Mapping[str, Mapping[str, float]]] = {
     "free": {"lateral": 0.5, "on_top": 0.5, "under": 0.15},
-    "lateral": {"free": 0.5, "on_top": 0.6, "under": 0.4, "entering_top": 0.02, "entering_under": 0.02},
-    "on_top": {"free": 0.2, "lateral": 0.4, "between": 0.05, "under": 0.02, "entering_top": 0.12},
-    "under": {"free": 0.05, "lateral": 0.3, "between": 0.15, "on_top": 0.02, "entering_under": 0.12},
-    "between": {"on_top": 0.15, "under": 0.2, "lateral": 0.1, "entering_top": 0.06, "entering_under": 0.06},
-    "entering_top": {"entering_top_late": 8.0, "on_top": 0.8, "between": 0.1},
-    "entering_top_late": {"inside_short": 2.0, "inside_long": 5.0, "on_top": 0.8, "between": 0.1},
-    "entering_under": {"entering_under_late": 8.0, "under": 0.8, "between": 0.1},
-    "entering_under_late": {"inside_short": 2.0, "inside_long": 5.0, "under": 0.8, "between": 0.1},
-    "inside_short": {"leaving": 5.0},
-    "inside_long": {"leaving": 0.1},
-    "leaving": {"on_top": 3.0, "under": 3.0, "free": 0.5, "lateral": 0.5, "between": 0.3},
+    "lateral": {"free": 0.5, "on_top": 0.6, "under": 0.4},
+    "on_top": {"free": 0.2, "lateral": 0.4, "between": 0.05, "under": 0.02},
+    "under": {"free": 0.05, "lateral": 0.3, "between": 0.15, "on_top": 0.02},
+    "between": {"on_top": 0.15, "under": 0.2, "lateral": 0.1},
+    "inside_short": {"leaving_2": 5.0},
+    "inside_long": {"leaving_2": 0.1},
+    "leaving_2": {"leaving_1": 12.0},
+    "leaving_1": {"on_top": 4.9, "under": 4.9, "free": 0.85, "lateral": 0.85, "between": 0.5},
 }
-START: Final = {
-    "free": 0.2, "lateral": 0.12, "on_top": 0.3, "under": 0.25, "between": 0.04, "entering_top": 0.01,
-    "entering_top_late": 0.01, "entering_under": 0.01, "entering_under_late": 0.01, "inside_short": 0.01,
-    "inside_long": 0.05, "leaving": 0.01,
+ENTRIES: Final[Mapping[str, Mapping[str, float]]] = {
+    "lateral": {"top": 0.02, "under": 0.02}, "on_top": {"top": 0.12}, "under": {"under": 0.12},
+    "between": {"top": 0.06, "under": 0.06},
 }  # fmt: skip
+"""Entries begun per hour, from where and by which way."""
+ENTRY_MIN: Final = 21.0
+"""Time in which a host closes around a guest that passes every phase: the mean over the scenarios of the fits."""
+QUICK, QUICK_FROM = 0.3, 3
+"""Share of entries that are quick, and the phase they begin with."""
+ABORTED: Final = 0.15
+"""Share of the begun entries that ebb, in the phases about 0.3 to 0.85 of the way."""
+EBBS_FROM: Final = (2, 3, 4, 5, 6)
+SHORT_STAYS: Final = 0.3
+START: Final = {
+    "free": 0.2, "lateral": 0.12, "on_top": 0.3, "under": 0.25, "between": 0.04, "inside_short": 0.01,
+    "inside_long": 0.05,
+}  # fmt: skip
+START_ELSEWHERE: Final = 0.04
+"""Share of guests first seen entering, ebbing or leaving."""
+
+
+def rates_per_h() -> dict[str, dict[str, float]]:
+    """All rates of the chain: those above, and an entry's phases in a row."""
+    rates = {origin: dict(targets) for origin, targets in OUTSIDE.items()}
+    pace = 60.0 * PHASES / ENTRY_MIN
+    ebbs = 1.0 - (1.0 - ABORTED) ** (1.0 / len(EBBS_FROM))
+    for origin, ways in ENTRIES.items():
+        for route, rate in ways.items():
+            rates[origin] |= {f"entering_{route}_1": rate * (1.0 - QUICK)}
+            rates[origin] |= {f"entering_{route}_{QUICK_FROM}": rate * QUICK}
+    for route, home in (("top", "on_top"), ("under", "under")):
+        for k in range(1, PHASES + 1):
+            turns = ebbs if k in EBBS_FROM else 0.0
+            done = {"inside_short": SHORT_STAYS, "inside_long": 1.0 - SHORT_STAYS}
+            onward = {f"entering_{route}_{k + 1}": 1.0} if k < PHASES else done
+            rates[f"entering_{route}_{k}"] = {s: pace * (1.0 - turns) * share for s, share in onward.items()}
+            if turns:
+                rates[f"entering_{route}_{k}"][f"ebbing_{route}_{min(k, PHASES - 1)}"] = pace * turns
+        for k in range(2, PHASES):
+            rates[f"ebbing_{route}_{k}"] = {f"ebbing_{route}_{k - 1}": pace}
+        rates[f"ebbing_{route}_1"] = {home: 0.85 * pace, "between": 0.1 * pace, "lateral": 0.05 * pace}
+    return rates
 
 
 def classes_of(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -94,7 +129,11 @@ def classes_of(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
     location, contact = rows["t_location"].to_numpy(object), rows["t_contact"].to_numpy(object)
     named = np.where(location == "free", "free", np.where(location == "inside", "inside", contact))
     cup = {"on_top": "cup_top", "under": "cup_under"}
-    named = np.array([cup.get(c, "") if a == "entering" else c for a, c in zip(location, named, strict=True)], object)
+    deep = np.array(DEPTHS)[np.minimum((rows["t_engulfed"].to_numpy(float) * len(DEPTHS)).astype(int), len(DEPTHS) - 1)]
+    named = np.array(
+        [f"{cup.get(c, '')}_{d}" if a == "entering" else c for a, c, d in zip(location, named, deep, strict=True)],
+        object,
+    )
     out = np.array([CLASSES.index(c) if c in CLASSES else -1 for c in named])
     leaving = (location == "attached") & (rows["t_engulfed"].to_numpy(float) > 0)
     fold = rows["t_decoy"].to_numpy(object) == "fold"
@@ -113,11 +152,11 @@ def default_chain() -> Chain:
     """Rates and starts from the tables above."""
     states = tuple(STATE_CLASSES)
     generator = np.zeros((len(states), len(states)))
-    for origin, targets in RATES.items():
+    for origin, targets in rates_per_h().items():
         for target, rate in targets.items():
             generator[states.index(origin), states.index(target)] = rate
     np.fill_diagonal(generator, -generator.sum(axis=1))
-    start = np.array([START[s] for s in states])
+    start = np.array([START.get(s, START_ELSEWHERE / (len(states) - len(START))) for s in states])
     return Chain(states, generator, start / start.sum())
 
 

@@ -17,8 +17,13 @@ import pandas as pd
 
 F64 = npt.NDArray[np.float64]
 
-CLASSES: Final = ("free", "lateral", "on_top", "under", "between", "cup_top", "cup_under", "inside")
-"""What one frame can show; a cup is a host half closed around a guest, from above (``cup_top``) or from below."""
+CLASSES: Final = (
+    "free", "lateral", "on_top", "under", "between", "cup_top_shallow", "cup_top_half", "cup_top_deep",
+    "cup_under_shallow", "cup_under_half", "cup_under_deep", "inside",
+)  # fmt: skip
+"""What one frame can show; a cup is a host closed in part around a guest that came from above (``cup_top_...``) or from
+below: up to a third, two thirds, or more."""
+DEPTHS: Final = ("shallow", "half", "deep")
 ERROR_OF: Final[Mapping[str, str]] = {"cap_um": "cap_um_se", "floor_um": "floor_um_se", "void": "void_se"}
 SPEED_FLOOR: Final = 0.02
 """Slower than this, in um/min, is no motion."""
@@ -34,7 +39,7 @@ class EvidenceTable:
         Column it reads.
     knots : (B,) float64
         Values of the evidence, ascending.
-    log_odds : (B, 8) float64
+    log_odds : (B, C) float64
         Per knot and class.
     error_scale : float
         Standard error at which the evidence counts half.
@@ -50,7 +55,7 @@ class EvidenceTable:
     repeats_min: float = 5.0
 
     def __call__(self, value: F64, error: F64 | None) -> F64:
-        """Log-odds (N, 8) of values (N,) with their standard errors."""
+        """Log-odds (N, C) of values (N,) with their standard errors."""
         weight = self.weight(value, error)
         return self.basis(value) @ self.log_odds * weight[:, None]
 
@@ -88,7 +93,7 @@ def hat_basis(value: F64, knots: F64) -> F64:
 
 @dataclass(frozen=True, eq=False)
 class EmissionModel:
-    """All tables of one kind of optics; ``offset`` (8,) is the log-odds of a class before any evidence."""
+    """All tables of one kind of optics; ``offset`` (C,) is the log-odds of a class before any evidence."""
 
     offset: F64
     tables: tuple[EvidenceTable, ...]
@@ -105,7 +110,7 @@ class EmissionModel:
 
         Returns
         -------
-        (N, 8) float64
+        (N, C) float64
         """
         total = np.tile(self.offset, (len(evidence), 1))
         for table in self.tables:

@@ -15,6 +15,9 @@ from cicimage.methods import Observations
 
 PERSISTENCE_MIN: Final = 10.0
 PERSISTENCE_FRAMES: Final = 2
+TIMED_WITHIN_H: Final = 12.0 / 60.0
+"""A watched entry is believed as far as it lies within this of the time given, or within one frame where that is
+longer."""
 COLUMNS: Final = (
     "guest_id", "host_id", "start_frame", "entry_frame", "entry_after_frame", "end_frame", "end_reason", "score",
     "excluded_reason", "outcome_known", "p", "y_um", "x_um", "prevalent", "brief", "reviewed", "onset", "divided",
@@ -39,6 +42,7 @@ class _Track:
     p_entering: F64
     y: F64
     x: F64
+    reviewed: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,13 @@ def _empty() -> pd.DataFrame:
 
 
 def _track(part: pd.DataFrame) -> _Track:
+    reviewed = part["reviewed"].eq(True).to_numpy(bool) if "reviewed" in part else np.zeros(len(part), bool)
     entering = part["p_entering"] if "p_entering" in part else part["location"].eq("entering").astype(float) * 0.6
     return _Track(
         part["frame"].to_numpy(np.int64), part["time_h"].to_numpy(np.float64), part["observed"].to_numpy(bool),
         part["location"].to_numpy(object), part["viability"].to_numpy(object), part["host_id"].to_numpy(np.int64),
         part["p_inside"].to_numpy(np.float64), np.asarray(entering, dtype=np.float64),
-        part["y_um"].to_numpy(np.float64), part["x_um"].to_numpy(np.float64),
+        part["y_um"].to_numpy(np.float64), part["x_um"].to_numpy(np.float64), reviewed,
     )  # fmt: skip
 
 
@@ -198,11 +203,12 @@ def _completed(guest: int, track: _Track, start: int, a: int, b: int, world: _Wo
     divided = reason == "division"
     score = "" if dead_before else "dying" if reason == "death" else "surviving"
     inside = (track.location[a : b + 1] == "inside") & (np.arange(a, b + 1) <= last)
+    p = _presence(track.p_inside[a : b + 1][inside])
     return _row(
         guest, host, track, start, a, entry_frame=float(track.frame[a]), entry_after_frame=after, end_frame=end,
         end_reason="track_lost" if divided else reason, score=score, outcome_known=known, divided=divided,
         excluded_reason="dead_before_entry" if dead_before else "", onset=onset, prevalent=not watched,
-        brief=short and watched, p=_presence(track.p_inside[a : b + 1][inside]),
+        brief=short and watched, p=min(p, _timed(track, a)) if watched and not track.reviewed[a] else p,
     )  # fmt: skip
 
 
@@ -264,6 +270,18 @@ def _onset(guest: int, track: _Track, start: int, a: int, world: _World) -> str:
         return "watched"
     reason = world.guests[guest].start_reason
     return {"movie_start": "movie_start", "division": "division"}.get(reason, "appeared")
+
+
+def _timed(track: _Track, a: int) -> float:
+    """Probability that a guest went in about where row ``a`` is the first inside: what p_inside rises by around it.
+
+    Where the optics cannot tell a closing host from a closed one, the rise is slow.
+    """
+    before = track.time_h[max(a - 1, 0)]
+    at, reach = 0.5 * (before + track.time_h[a]), max(TIMED_WITHIN_H, track.time_h[a] - before) + 1e-9
+    after = track.p_inside[(track.time_h >= at) & (track.time_h <= at + reach)]
+    earlier = track.p_inside[track.time_h < at - reach]
+    return float(max(np.max(after, initial=0.0) - (earlier[-1] if len(earlier) else 0.0), 0.0))
 
 
 def _presence(p: F64) -> float:

@@ -219,7 +219,7 @@ def refit(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Reviewed frames: log-odds of the classes (N, 8), the answer (N,) and what each frame counts (N,)."""
+    """Reviewed frames: log-odds of the classes (N, C), the answer (N,) and what each frame counts (N,)."""
 
     logit: F64
     inside: npt.NDArray[np.bool_]
@@ -230,7 +230,7 @@ class _Sample:
 
 
 def _weights(inside: npt.NDArray[np.bool_], weight: F64) -> F64:
-    """Weights in which inside counts as the likelihoods have it, one class of eight.
+    """Weights in which inside counts as the likelihoods have it, one class of all.
 
     What is reviewed is no sample of all frames: how often reviewers saw "inside" says nothing of how likely it is.
     """

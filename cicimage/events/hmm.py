@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from cicimage.events.chain import Smoothed, sample_paths, smooth
+from cicimage.events.chain import Chain, Smoothed, sample_paths, smooth
 from cicimage.events.emissions import CLASSES, derive
 from cicimage.events.parameters import HELD, STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
 from cicimage.events.timeline import Timeline, lasts, leave_open, runs, timelines
@@ -25,14 +25,16 @@ Text = npt.NDArray[np.object_]
 
 STATES: Final = tuple(STATE_CLASSES)
 INSIDE: Final = tuple(i for i, s in enumerate(STATES) if s.startswith("inside"))
-ENTERING: Final = tuple(i for i, s in enumerate(STATES) if s.startswith("entering"))
-ATTACHED: Final = tuple(STATES.index(s) for s in ("lateral", "on_top", "under", "between", "leaving"))
+ENTERING: Final = tuple(i for i, s in enumerate(STATES) if s.startswith(("entering", "ebbing")))
+ATTACHED: Final = tuple(
+    i for i, s in enumerate(STATES) if s in ("lateral", "on_top", "under", "between") or s.startswith("leaving")
+)
 FREE: Final = STATES.index("free")
-ALONE: Final = np.array([0.0, -2.0, -7.0, -7.0, -7.0, -7.0, -7.0, -9.0])
+ALONE: Final = np.array([{"free": 0.0, "lateral": -2.0, "inside": -9.0}.get(c, -7.0) for c in CLASSES])
 """Log-likelihood of each class where no host is near."""
 TOLD: Final = 0.7
 """Log-odds from which a frame's evidence says something (a factor of two)."""
-BATCH_CELLS: Final = 50_000
+BATCH_CELLS: Final = 30_000
 """Guests times frames that are judged at a time: a long crowded movie must not be held whole for every state."""
 BEYOND: Final = 1.6
 """Axial blur over that of the coarsest optics learned, from which the tables say nothing."""
@@ -69,7 +71,7 @@ class MarkovScorer(Scorer):
     the frames are ``unresolved``.
     """
 
-    stage_version: ClassVar[int] = 4
+    stage_version: ClassVar[int] = 5
 
     parameters: Path | None = None
     """A re-fitted parameter file (`cicimage fit`), beside the experiment file or by its full path; empty for the
@@ -102,10 +104,11 @@ class MarkovScorer(Scorer):
 
     def _fill(self, filled: dict[str, Any], observations: Observations) -> None:
         """Judge all guests, some at a time; what is needed on the way is let go before the table is made."""
-        lines = list(timelines(observations))
-        lysed = dye_losses(observations, lines)
-        for batch in _batches(lines, _parents(observations, lines), observations.n_frames):
-            posterior = self.locate(observations, batch)
+        lines = list(timelines(observations, grids=False))
+        lysed, parent_of = dye_losses(observations, lines), _parents(observations)
+        learned = self._learned(observations)
+        for batch in _batches(lines, parent_of, observations.n_frames):
+            posterior = _locate(observations, batch, parent_of, learned)
             for g, line in enumerate(batch):
                 for name, column in self._judge(g, line, posterior, observations, lysed.get(line.guest_id)).items():
                     filled[name][line.rows] = column
@@ -125,25 +128,18 @@ class MarkovScorer(Scorer):
         left: dict[str, Any] = {"location": "unresolved", "contact": "unresolved", "p_inside": 0.5, "p_entering": 0.0}
         return frames.assign(**{name: np.where(open_, value, frames[name]) for name, value in left.items()})
 
-    def locate(self, observations: Observations, lines: list[Timeline] | None = None) -> LocationPosterior:
-        """Posterior over the hidden states of every guest and frame, or of some guests (with their parents)."""
-        lines = list(timelines(observations)) if lines is None else lines
-        loaded = load_parameters(str(self.parameters or ""))
-        regime = loaded.regime_for(
-            recording_blur_um(observations), observations.host_stain, sections=observations.optics.sections
-        )
-        shape = (len(lines), max(1, observations.n_frames))
-        log_class, host = _evidence(observations, lines, regime, shape)
-        told = np.abs(_for_inside(log_class)) > TOLD
-        log_state = _states_from_classes(log_class)
-        first = np.array([int(line.frame[0]) for line in lines], np.int64)
-        last = np.array([int(line.frame[-1]) for line in lines], np.int64)
-        row_of = {line.guest_id: g for g, line in enumerate(lines)}
-        parent = np.array([row_of.get(p, -1) for p in _parents(observations, lines)], np.int64)
-        smoothed = smooth(log_state, first, last, observations.time_h, self._chain(loaded), parent)
-        return LocationPosterior(lines, smoothed, host, told)
+    def locate(self, observations: Observations) -> LocationPosterior:
+        """Posterior over the hidden states of every guest and frame."""
+        lines = list(timelines(observations, grids=False))
+        return _locate(observations, lines, _parents(observations), self._learned(observations))
 
-    def _chain(self, loaded: ScorerParameters) -> Any:
+    def _learned(self, observations: Observations) -> tuple[Regime, Chain]:
+        """Tables for this recording's optics, and the chain."""
+        loaded = load_parameters(str(self.parameters or ""))
+        blur, optics = recording_blur_um(observations), observations.optics
+        return loaded.regime_for(blur, observations.host_stain, sections=optics.sections), self._chain(loaded)
+
+    def _chain(self, loaded: ScorerParameters) -> Chain:
         if self.entry_odds == 1.0:
             return loaded.chain
         generator = loaded.chain.generator.copy()
@@ -151,7 +147,7 @@ class MarkovScorer(Scorer):
         outside = [i for i in range(len(STATES)) if i not in (*ENTERING, *INSIDE)]
         generator[np.ix_(outside, ENTERING)] *= self.entry_odds
         np.fill_diagonal(generator, -generator.sum(axis=1))
-        return type(loaded.chain)(loaded.chain.states, generator, loaded.chain.start)
+        return Chain(loaded.chain.states, generator, loaded.chain.start)
 
     def _judge(
         self, g: int, line: Timeline, posterior: LocationPosterior, observations: Observations, lysed: int | None
@@ -226,7 +222,7 @@ def _for_inside(log_class: F64) -> F64:
 def _location_of(state: str) -> str:
     if state.startswith("inside"):
         return "inside"
-    if state.startswith("entering"):
+    if state.startswith(("entering", "ebbing")):
         return "entering"
     return "free" if state == "free" else "attached"
 
@@ -240,13 +236,28 @@ def recording_blur_um(observations: Observations) -> float | None:
     return combined_blur_um(float(fwhm) if np.isfinite(fwhm) else 2.0, step)
 
 
-def _batches(lines: list[Timeline], parents: list[int], n_frames: int) -> Iterator[list[Timeline]]:
+def _locate(
+    observations: Observations, lines: list[Timeline], parent_of: Mapping[int, int], learned: tuple[Regime, Chain]
+) -> LocationPosterior:
+    """Posterior of some guests; their parents must be among them."""
+    regime, chain = learned
+    log_class, host = _evidence(observations, lines, regime, (len(lines), max(1, observations.n_frames)))
+    told = np.abs(_for_inside(log_class)) > TOLD
+    first = np.array([int(line.frame[0]) for line in lines], np.int64)
+    last = np.array([int(line.frame[-1]) for line in lines], np.int64)
+    row_of = {line.guest_id: g for g, line in enumerate(lines)}
+    parent = np.array([row_of.get(parent_of.get(line.guest_id, 0), -1) for line in lines], np.int64)
+    smoothed = smooth(_states_from_classes(log_class), first, last, observations.time_h, chain, parent)
+    return LocationPosterior(lines, smoothed, host, told)
+
+
+def _batches(lines: list[Timeline], parent_of: Mapping[int, int], n_frames: int) -> Iterator[list[Timeline]]:
     """Guests in groups whose posterior fits in little memory; families stay together."""
-    parent_of = {line.guest_id: parent for line, parent in zip(lines, parents, strict=True)}
+    known = {line.guest_id for line in lines}
     families: dict[int, list[Timeline]] = {}
     for line in lines:
         root = line.guest_id
-        while parent_of.get(root, 0) in parent_of and parent_of[root] != root:
+        while parent_of.get(root, 0) in known and parent_of[root] != root:
             root = parent_of[root]
         families.setdefault(root, []).append(line)
     most = max(1, BATCH_CELLS // max(1, n_frames))
@@ -260,17 +271,18 @@ def _batches(lines: list[Timeline], parents: list[int], n_frames: int) -> Iterat
         yield batch
 
 
-def _parents(observations: Observations, lines: list[Timeline]) -> list[int]:
+def _parents(observations: Observations) -> dict[int, int]:
+    """Parent of each guest that has one."""
     if "parent_id" not in observations.frames:
-        return [0] * len(lines)
-    by_guest = observations.frames.groupby("guest_id")["parent_id"].max()
-    return [int(by_guest.get(line.guest_id, 0)) for line in lines]
+        return {}
+    rows = observations.frames.loc[observations.frames["parent_id"].to_numpy() > 0, ["guest_id", "parent_id"]]
+    return {int(g): int(p) for g, p in zip(rows["guest_id"], rows["parent_id"], strict=True)}
 
 
 def _evidence(
     observations: Observations, lines: list[Timeline], regime: Regime, shape: tuple[int, int]
 ) -> tuple[F64, I64]:
-    """Log-likelihood of the classes (G, T, 8) against the host that speaks loudest, and that host (G, T)."""
+    """Log-likelihood of the classes (G, T, C) against the host that speaks loudest, and that host (G, T)."""
     log_class = np.zeros((*shape, len(CLASSES)))
     host = np.zeros(shape, np.int64)
     row_of = np.full(int(max((line.guest_id for line in lines), default=0)) + 1, -1)
@@ -333,8 +345,8 @@ def _contacts(p: F64, location: Text, *, told: bool) -> Text:
     """Name the contact of attached and entering guests; unresolved where the optics cannot tell under from on top."""
     kinds = ("lateral", "on_top", "under", "between")
     top = p[:, [STATES.index(k) for k in kinds]].copy()
-    for column, route in ((1, "entering_top"), (2, "entering_under")):
-        top[:, column] += p[:, [i for i, s in enumerate(STATES) if s.startswith(route)]].sum(axis=1)
+    for column, route in ((1, "_top_"), (2, "_under_")):
+        top[:, column] += p[:, [i for i in ENTERING if route in STATES[i]]].sum(axis=1)
     best = np.array(kinds, object)[top.argmax(axis=1)]
     share = top.max(axis=1) / np.maximum(top.sum(axis=1), 1e-9)
     out = np.full(len(p), "none", object)

@@ -15,25 +15,40 @@ import numpy.typing as npt
 
 from cicimage.errors import ConfigurationError, nearest
 from cicimage.events.chain import Chain
-from cicimage.events.emissions import CLASSES, EmissionModel, EvidenceTable
+from cicimage.events.emissions import CLASSES, DEPTHS, EmissionModel, EvidenceTable
 
 F64 = npt.NDArray[np.float64]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUILT_IN: Final = "parameters.toml"
 ONE_STAIN: Final = "one_stain.toml"
 """Regimes of populations that are guest and host in one stain: fitted apart, since little of them is known yet."""
 SHARED: Final = "shared "
 """Before a stain: guests wear it as well as hosts."""
-STATE_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
-    "free": ("free",), "lateral": ("lateral",), "on_top": ("on_top",), "under": ("under",), "between": ("between",),
-    "entering_top": ("cup_top",), "entering_top_late": ("cup_top",), "entering_under": ("cup_under",),
-    "entering_under_late": ("cup_under",), "inside_short": ("inside",), "inside_long": ("inside",),
-    "leaving": ("cup_top", "cup_under"),
-}  # fmt: skip
-"""What each hidden state looks like: equal shares of these classes of evidence. An entry passes two states, so that
-its duration is neither nil nor endless; a stay is short or long."""
-HELD: Final = ("cup_top", "cup_under", "inside")
+PHASES: Final = 6
+"""Steps in which a host closes around a guest: so many make an entry's duration neither nil nor endless, and what a
+cup looks like as it deepens tells how far the entry is."""
+ROUTES: Final = ("top", "under")
+
+
+def _state_classes() -> dict[str, tuple[str, ...]]:
+    def cup(route: str, phase: int, of: int) -> str:
+        return f"cup_{route}_{DEPTHS[min(int((phase - 0.5) / of * len(DEPTHS)), len(DEPTHS) - 1)]}"
+
+    phases = range(1, PHASES + 1)
+    return {
+        **{name: (name,) for name in ("free", "lateral", "on_top", "under", "between")},
+        **{f"entering_{r}_{k}": (cup(r, k, PHASES),) for r in ROUTES for k in phases},
+        **{f"ebbing_{r}_{k}": (cup(r, k, PHASES),) for r in ROUTES for k in reversed(phases[:-1])},
+        "inside_short": ("inside",), "inside_long": ("inside",),
+        **{f"leaving_{k}": tuple(cup(r, k, 2) for r in ROUTES) for k in (2, 1)},
+    }  # fmt: skip
+
+
+STATE_CLASSES: Final[Mapping[str, tuple[str, ...]]] = _state_classes()
+"""What each hidden state looks like: equal shares of these classes of evidence. An entry passes its phases one after
+the other, or ebbs before it is complete; a stay is short or long."""
+HELD: Final = tuple(c for c in CLASSES if c.startswith("cup") or c == "inside")
 """Classes in which a host holds the guest: which of them is a finer question than whether."""
 
 
@@ -123,6 +138,7 @@ def parse_parameters(text: str, source: str) -> ScorerParameters:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"scorer parameters {source}: not valid TOML: {error}; write it anew") from None
+    data = _migrated(data)
     if data.get("schema_version") != SCHEMA_VERSION:
         raise ConfigurationError(
             f"scorer parameters {source}: schema_version must be {SCHEMA_VERSION}, is {data.get('schema_version')}; "
@@ -132,6 +148,26 @@ def parse_parameters(text: str, source: str) -> ScorerParameters:
     if not regimes:
         raise ConfigurationError(f"scorer parameters {source}: needs at least one [regime.<name>], has none; re-fit")
     return ScorerParameters(_chain(data.get("chain", {}), source), regimes, data.get("provenance", {}))
+
+
+def _migrated(data: dict[str, Any]) -> dict[str, Any]:
+    """A file of schema 1, which knew one depth of cup: each depth looks like it, and the chain is the built-in one."""
+    if data.get("schema_version") != 1:
+        return data
+
+    def split(values: Mapping[str, Any]) -> dict[str, Any]:
+        old = {c: next((o for o in ("cup_top", "cup_under") if c.startswith(o)), c) for c in CLASSES}
+        return {c: values[o] for c, o in old.items() if o in values}
+
+    regimes = {
+        name: {
+            **part, "offset": split(part["offset"]),
+            "evidence": {k: {**t, "log_odds": split(t["log_odds"])} for k, t in part.get("evidence", {}).items()},
+        }
+        for name, part in data.get("regime", {}).items()
+    }  # fmt: skip
+    built_in = tomllib.loads(files("cicimage.events").joinpath(BUILT_IN).read_text(encoding="utf-8"))
+    return {**data, "schema_version": SCHEMA_VERSION, "regime": regimes, "chain": built_in["chain"]}
 
 
 def _chain(part: Mapping[str, Any], source: str) -> Chain:

@@ -83,8 +83,8 @@ class Timeline:
         return float(np.median(np.diff(self.time_h))) if len(self) > 1 else 0.0
 
 
-def timelines(observations: Observations) -> Iterator[Timeline]:
-    """Yield every guest's timeline, ascending by id."""
+def timelines(observations: Observations, *, grids: bool = True) -> Iterator[Timeline]:
+    """Yield every guest's timeline, ascending by id; without ``grids`` the evidence by host is left empty."""
     frames = observations.frames.reset_index(drop=True)
     if not len(frames):
         return
@@ -99,12 +99,12 @@ def timelines(observations: Observations) -> Iterator[Timeline]:
     pairs = observations.pairs
     pair_order = np.argsort(pairs["guest_id"].to_numpy(), kind="stable")
     pair_guest = pairs["guest_id"].to_numpy()[pair_order]
-    pair_values = {name: _column(pairs, name)[pair_order] for name in EVIDENCE}
+    pair_values = {name: _column(pairs, name)[pair_order] for name in EVIDENCE} if grids else {}
     pair_frame = pairs["frame"].to_numpy(np.int64)[pair_order]
     pair_host = pairs["host_id"].to_numpy(np.int64)[pair_order]
     for guest in np.unique(guest_of):
         a, b = np.searchsorted(guest_of, [guest, guest + 1])
-        pa, pb = np.searchsorted(pair_guest, [guest, guest + 1])
+        pa, pb = np.searchsorted(pair_guest, [guest, guest + 1]) if grids else (0, 0)
         one = slice(a, b)
         grid = _grid(
             frame[one], pair_frame[pa:pb], pair_host[pa:pb], {name: v[pa:pb] for name, v in pair_values.items()}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from cicimage.errors import ConfigurationError
-from cicimage.events.emissions import CLASSES, EmissionModel, EvidenceTable, derive, hat_basis
-from cicimage.events.parameters import load_parameters, parse_parameters, write_parameters
+from cicimage.events.emissions import CLASSES, DEPTHS, EmissionModel, EvidenceTable, derive, hat_basis
+from cicimage.events.parameters import STATE_CLASSES, load_parameters, parse_parameters, write_parameters
 from cicimage.methods import Optics
 
 
@@ -74,17 +74,45 @@ def test_a_confocal_slice_has_tables_of_its_own_and_an_unknown_microscope_counts
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("schema_version = 9", "schema_version must be 1, is 9"),
-        ("schema_version = 1", r"needs at least one \[regime"),
+        ("schema_version = 9", "schema_version must be 2, is 9"),
+        ("schema_version = 2", r"needs at least one \[regime"),
         ("nonsense", "not valid TOML"),
-        ("schema_version = 1\n[chain.start]\nfre = 1\n[regime.a.offset]\n" + "\n".join(f"{c} = 0" for c in CLASSES),
+        ("schema_version = 2\n[chain.start]\nfre = 1\n[regime.a.offset]\n" + "\n".join(f"{c} = 0" for c in CLASSES),
          "did you mean 'free'"),
-        ("schema_version = 1\n[chain.start]\nfree = 1\n[regime.a.offset]\nfree = 0", "class 'lateral' is missing"),
+        ("schema_version = 2\n[chain.start]\nfree = 1\n[regime.a.offset]\nfree = 0", "class 'lateral' is missing"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_the_remedy(text: str, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         parse_parameters(text, "mine.toml")
+
+
+def test_a_file_that_knew_one_depth_of_cup_still_reads() -> None:
+    odds = {"free": 0, "lateral": 0, "on_top": 0, "under": 0, "between": 0, "cup_top": 1, "cup_under": 2, "inside": 3}
+    table = "\n".join(f"log_odds.{c} = [0, {v}]" for c, v in odds.items())
+    text = (
+        "schema_version = 1\n[chain.start]\nentering_top_late = 1\n[regime.a.offset]\n"
+        + "\n".join(f"{c} = 0" for c in odds) + f"\n[regime.a.evidence.void]\nknots = [0, 1]\n{table}\n"
+    )  # fmt: skip
+    read = parse_parameters(text, "mine.toml")
+    last = dict(zip(CLASSES, read.regimes[0].emissions.tables[0].log_odds[1], strict=True))
+    assert [last[f"cup_top_{d}"] for d in DEPTHS] == [1, 1, 1]
+    assert [last[f"cup_under_{d}"] for d in DEPTHS] == [2, 2, 2]
+    assert last["inside"] == 3
+    assert read.chain.states == load_parameters().chain.states
+    assert np.array_equal(read.chain.generator, load_parameters().chain.generator)
+
+
+def test_an_entry_deepens_phase_by_phase_and_takes_its_time() -> None:
+    chain = load_parameters().chain
+    looks = [STATE_CLASSES[f"entering_under_{k}"][0] for k in range(1, 7)]
+    assert looks == [f"cup_under_{d}" for d in DEPTHS for _ in range(2)]
+    inside = [s.startswith("inside") for s in chain.states]
+    start = chain.states.index("entering_under_1")
+    by_5, by_20, by_60 = (chain.transition(m / 60)[start][inside].sum() for m in (5, 20, 60))
+    assert by_5 < 0.02
+    assert 0.3 < by_20 < 0.6
+    assert by_60 > 0.5, "all but those that ebbed, and short stays that are over"
 
 
 def test_knots_and_values_must_agree() -> None:

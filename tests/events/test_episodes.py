@@ -141,3 +141,16 @@ def test_events_do_not_depend_on_time_zero_or_ids(shift: float) -> None:
     again = find_events(moved, other)
     again["guest_id"] -= 40
     pd.testing.assert_frame_equal(plain, again)
+
+
+def test_an_entry_is_believed_as_far_as_its_time_is_told() -> None:
+    frames, observations = watched(rows_of("aaaa" + "i" * 12))
+    sharp = frames.assign(p_inside=np.where(frames["location"] == "inside", 0.99, 0.01))
+    assert find_events(sharp, observations)["p"].tolist() == pytest.approx([0.98], abs=0.02)
+    # an hour in which nobody could say whether the host had closed: inside from where it is more likely than not
+    slow = frames.assign(p_inside=[0.2, 0.3, 0.38, 0.45, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1, 1, 1])
+    events = find_events(slow, observations)
+    assert events["entry_frame"].tolist() == [4]
+    assert events["p"].tolist() == pytest.approx([0.65 - 0.3], abs=0.11)
+    said = find_events(slow.assign(reviewed=frames["location"] == "inside"), observations)
+    assert said["p"].iloc[0] > 0.9, "what a reviewer saw is not doubted for the frames before"

@@ -44,7 +44,7 @@ def test_reviews_become_parameters_that_a_run_reads(tmp_path, capsys):
     made, built_in = load_parameters(str(file)), load_parameters()
     assert "corrections of anna" in made.provenance["refit_from"]
     assert "reviewed frames of" in made.provenance["refit_fine"]
-    assert tomllib.loads(file.read_text())["schema_version"] == 1
+    assert tomllib.loads(file.read_text())["schema_version"] == 2
     changed = {
         r.name for r, old in zip(made.regimes, built_in.regimes, strict=True) if (
             abs(r.emissions.offset - old.emissions.offset) > 1e-3
