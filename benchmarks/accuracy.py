@@ -1,6 +1,7 @@
 """Accuracy against known truth, with today's usual way and a competent one beside it.
 
     python benchmarks/accuracy.py [--presets cxcr4-blockade] [--work DIR]
+    python benchmarks/accuracy.py --presets homotypic --seeds 30 31 32 33 --scale 0.6 --frames 30 --to OWN.md
 
 Simulated experiments are run as a user would run them and held against their truth; the seed is used for nothing
 else. Beside every figure stand *hysteresis* (thresholds instead of the default scorer, on the same objects), *naive*
@@ -15,6 +16,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,12 +43,13 @@ ROWS: Final = (
 )
 
 
-def run(preset: str, seed: int, work: Path) -> dict[str, Evaluation]:
+def run(preset: str, seed: int, work: Path, smaller: Sequence[str] = ()) -> dict[str, Evaluation]:
     """Simulate (where it is not there yet), run as a user would, and evaluate beside the baselines."""
     folder, out = work / f"{preset}-{seed}", work / f"{preset}-{seed}_out"
     cli = [sys.executable, "-m", "cicimage"]
     if not (folder / "experiment.toml").exists():
-        subprocess.run([*cli, "simulate", preset, "-o", str(folder), "--seed", str(seed), "--workers", "2"], check=True)
+        command = [*cli, "simulate", preset, "-o", str(folder), "--seed", str(seed), "--workers", "2", *smaller]
+        subprocess.run(command, check=True)
     subprocess.run([*cli, "run", str(folder), "-o", str(out)], check=True, stdout=subprocess.DEVNULL)
     found = compare_methods(out, folder.with_name(folder.name + "_truth"))
     thresholds = evaluate(score_all([out], HYSTERESIS), load_truths([out]))
@@ -79,14 +82,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=None, help="keep simulated experiments and results here")
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--scale", help="as of cicimage simulate: smaller fields")
+    parser.add_argument("--frames", help="as of cicimage simulate: shorter movies")
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "results" / "accuracy.md")
     args = parser.parse_args()
+    smaller = [text for name in ("scale", "frames") if (v := getattr(args, name)) for text in (f"--{name}", v)]
     parts = []
     with tempfile.TemporaryDirectory() as scratch:
         work = args.work or Path(scratch)
         for preset in args.presets:
             total = 0
             for seed in args.seeds:
-                evaluations = run(preset, seed, work)
+                evaluations = run(preset, seed, work, smaller)
                 n = int(
                     evaluations["cicimage"].score("entry", "found") + evaluations["cicimage"].score("entry", "missed")
                 )
@@ -97,9 +104,8 @@ def main() -> None:
                 )
                 print(parts[-1], flush=True)
             parts.append(f"{preset}: {total} true entries over seeds {', '.join(map(str, args.seeds))}.\n")
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "accuracy.md").write_text(f"# Accuracy\n\n{__doc__}\n" + "\n".join(parts))
+    args.to.parent.mkdir(exist_ok=True)
+    args.to.write_text(f"# Accuracy\n\n{__doc__}\n" + "\n".join(parts))
 
 
 if __name__ == "__main__":

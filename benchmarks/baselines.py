@@ -27,6 +27,7 @@ from cicimage.evaluation.load import load_results, load_truth
 from cicimage.evaluation.page import shown
 from cicimage.evaluation.sides import EVENT_COLUMNS, Measured, Truth
 from cicimage.masks import Mask
+from cicimage.pipeline.setting import Setting
 from cicimage.recording import Recording, open_recording
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.rates import compute_rates
@@ -83,22 +84,28 @@ def _link(spots: pd.DataFrame, search_px: float) -> pd.DataFrame:
 
 
 def competent(
-    recording: Recording, results: Results, key: str, host: int, um_per_px: float, um_per_z: float
-) -> pd.DataFrame:
-    """Good masks and tracks; inside is a z-centroid between the host's bottom and top over its footprint."""
+    recording: Recording, results: Results, key: str, host: int, um_per_px: float, um_per_z: float,
+    names: tuple[str, str] = ("guest", "host"),
+) -> pd.DataFrame:  # fmt: skip
+    """Good masks and tracks; inside is a z-centroid between the host's bottom and top over its footprint.
+
+    ``host`` is the hosts' channel, ``names`` are the populations of guests and hosts.
+    """
     cells = read_table(results.position(key).table("cells"))
     file = MaskFile(results.position(key).masks)
     rows = []
     seen = cells[cells["observed"]]
-    names = {"guest": seen[seen["population"] == "guest"], "host": seen[seen["population"] == "host"]}
-    for t, guests in names["guest"].groupby("frame"):
+    guest_name, host_name = names
+    holders = seen[seen["population"] == host_name]
+    for t, guests in seen[seen["population"] == guest_name].groupby("frame"):
         t = int(t)
         stack = cv2_smooth(recording.frame(t, [host])[0].astype(np.float32))
-        hosts = list(file.masks(t, "host"))
-        ids = names["host"].loc[names["host"]["frame"] == t].set_index("label")["cell_id"].to_dict()
-        masks = {m.label: m for m in file.masks(t, "guest")}
+        hosts = list(file.masks(t, host_name))
+        ids = holders.loc[holders["frame"] == t].set_index("label")["cell_id"].to_dict()
+        masks = {m.label: m for m in file.masks(t, guest_name)}
         for guest in guests.itertuples():
-            held, share = _holder(masks[guest.label], hosts)
+            others = [h for h in hosts if guest_name != host_name or h.label != guest.label]
+            held, share = _holder(masks[guest.label], others)
             between = False
             if held is not None and share >= 0.5 and np.isfinite(guest.z_um):
                 bottom, top = _host_range_um(stack, masks[guest.label], um_per_z)
@@ -192,13 +199,18 @@ def compare_methods(out: Path, truth_folder: Path) -> dict[str, Evaluation]:
     calls: dict[str, dict[str, pd.DataFrame]] = {"naive": {}, "competent": {}}
     for position in measured.layout["position"]:
         with open_recording(run["design"][position]["path"]) as recording:
-            names = list(recording.metadata.channel_names or ())
-            host, guest = names.index("Host"), names.index("Guest")
+            key = run["positions"][position]
+            setting = Setting.from_dict(read_json(results.position(key).root / "setting.json"))
+            host, guest = setting.with_role("host"), setting.with_role("guest")
             um, um_z = float(recording.metadata.um_per_px or 1), float(recording.metadata.um_per_z or 1)
-            calls["naive"][position] = naive(recording, host, guest, um)
+            # Where guests wear the hosts' stain, who uses trackpy locates nuclei.
+            spots = setting.channel_of.get(f"{guest}/nucleus", setting.channel_of[guest])
+            spots = spots if guest == host else setting.channel_of[guest]
+            calls["naive"][position] = naive(recording, setting.channel_of[host], spots, um)
             if recording.sizes["Z"] > 1:
-                key = run["positions"][position]
-                calls["competent"][position] = competent(recording, results, key, host, um, um_z)
+                calls["competent"][position] = competent(
+                    recording, results, key, setting.channel_of[host], um, um_z, (guest, host)
+                )
     evaluations = {"cicimage": evaluate(measured, truth)}
     for name, made in calls.items():
         if made:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cicimage.evaluation.sides import F64
@@ -22,6 +23,8 @@ NUCLEUS_UM: Final = 2.0
 """A nucleus shows where its centre is this far within the border."""
 TOUCHING: Final = 0.9
 """Two cells touch where their centres are nearer than this share of the sum of their radii."""
+LARGER: Final = 1.25
+"""A cell can hold another from this many times its ground on."""
 
 
 def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: float) -> pd.DataFrame:
@@ -39,25 +42,27 @@ def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: floa
     Returns
     -------
     pandas.DataFrame
-        Hosts are ``free``, or ``attached`` (``lateral``) where a guest is attached to them or held by them or another
-        host touches them; ``decoy`` is ``host``; ``reach_um`` says how far off their centroid may be found. Where the
-        nucleus, which a death marker fills, is not in view, viability is ``unknown``.
+        Hosts are ``free``, or ``attached`` (``lateral``) where they touch a host that is large enough to hold them;
+        ``decoy`` is ``host``; ``reach_um`` says how far off their centroid may be found; ``beyond`` that it lies out
+        of view, where a part of the cell may be seen and need not be. Where the nucleus, which a death marker fills,
+        is not in view, viability is ``unknown``.
     """
     if not len(hosts):
         return guests
     radius = np.sqrt(hosts["area_um2"].to_numpy(np.float64) / np.pi)
-    touched = _touched(guests, hosts, radius)
-    cut = _within(hosts[["y_um", "x_um"]].to_numpy(np.float64), side_um) < radius
+    touched = _touched(hosts, radius)
+    inward = _within(hosts[["y_um", "x_um"]].to_numpy(np.float64), side_um)
+    cut = inward < radius
     hidden = _within(hosts[["nucleus_y_um", "nucleus_x_um"]].to_numpy(np.float64), side_um) < NUCLEUS_UM
     rows = hosts.assign(
         guest_id=hosts["host_id"], host_id=0, z_um=np.nan, diameter_um=2.0 * radius, decoy=DECOY,
         location=np.where(touched, "attached", "free"), contact=np.where(touched, "lateral", "none"),
-        viability=hosts["viability"].mask(hidden, "unknown"), touches_border=cut,
+        beyond=inward < 0.0, viability=hosts["viability"].mask(hidden, "unknown"), touches_border=cut,
         reach_um=np.where(cut, CUT_REACH, REACH) * 2.0 * radius,
     )  # fmt: skip
     shared = [c for c in guests.columns if c in rows]
-    both = pd.concat([guests[shared], rows[shared]], ignore_index=True)
-    return both.assign(reach_um=np.concatenate([np.full(len(guests), np.nan), rows["reach_um"].to_numpy()]))
+    own = guests[shared].assign(reach_um=np.nan, beyond=False)
+    return pd.concat([own, rows[[*shared, "reach_um", "beyond"]]], ignore_index=True)
 
 
 def _within(place_um: F64, side_um: float) -> F64:
@@ -65,15 +70,13 @@ def _within(place_um: F64, side_um: float) -> F64:
     return np.asarray(np.minimum(place_um, side_um - place_um).min(axis=1), dtype=np.float64)
 
 
-def _touched(guests: pd.DataFrame, hosts: pd.DataFrame, radius: F64) -> np.ndarray:
-    """Whether a guest or another host touches each host in its frame."""
-    holding = guests[guests["location"].isin(["attached", "entering", "inside"])]
-    held = pd.MultiIndex.from_frame(holding[["frame", "host_id"]])
-    touched = np.asarray(pd.MultiIndex.from_frame(hosts[["frame", "host_id"]]).isin(held))
+def _touched(hosts: pd.DataFrame, radius: F64) -> npt.NDArray[np.bool_]:
+    """Whether each host touches another in its frame that could hold it."""
+    touched = np.zeros(len(hosts), dtype=np.bool_)
     y, x = hosts["y_um"].to_numpy(np.float64), hosts["x_um"].to_numpy(np.float64)
     for rows in hosts.reset_index(drop=True).groupby("frame").indices.values():
         apart = np.hypot(y[rows, None] - y[rows], x[rows, None] - x[rows])
         near = apart < TOUCHING * (radius[rows, None] + radius[rows])
-        np.fill_diagonal(near, val=False)
-        touched[rows] |= near.any(axis=1)
+        near &= radius[rows] ** 2 >= LARGER * radius[rows, None] ** 2
+        touched[rows] = near.any(axis=1)
     return touched

@@ -45,6 +45,8 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
     """
     design = layout.set_index("position")[["condition", "replicate", "donor"]]
     frames = truth.frames[truth.frames["position"].isin(design.index)].reset_index(drop=True)
+    if "beyond" in frames:  # of what lies out of view nobody counts the hours
+        frames = frames[frames["beyond"] != True].reset_index(drop=True)  # noqa: E712 - unknown where it is not asked
     if not len(frames):
         nothing = {"frames": empty(FRAMES), "events": empty(EVENTS), "guests": empty(GUESTS), "hosts": empty(HOSTS)}
         return _with_rates(nothing, layout)

@@ -175,6 +175,7 @@ def _only(truth: Truth, measured: Measured, positions: list[str]) -> tuple[Truth
 
 def _states(measured: Measured, truth: Truth, asked: Parameters) -> pd.DataFrame:
     compared = compare_frames(measured.tables["frames"], truth.frames, asked.max_distance_um)
+    compared = compared[~compared["beyond_true"] | (compared["guest_id"] > 0)].reset_index(drop=True)
     compared["condition"] = compared["position"].map(measured.condition_of)
     compared["hour"] = frame_hours(compared["position"], compared["frame"], truth.clock_h)
     return label_states(compared)

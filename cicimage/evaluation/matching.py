@@ -15,7 +15,7 @@ MAX_DISTANCE_UM: Final = 5.0
 _Z_WEIGHT: Final = 0.25
 _CARRIED: Final = (
     "guest_id", "host_id", "y_um", "x_um", "location", "contact", "viability", "decoy", "touches_border", "observed",
-    "p_inside", "p_dead", "parent_id",
+    "p_inside", "p_dead", "parent_id", "beyond",
 )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def compare_frames(
     table = pd.concat(parts, ignore_index=True) if parts else both
     for name in ("guest_id", "guest_id_true", "host_id", "host_id_true", "parent_id", "parent_id_true"):
         table[name] = table[name].fillna(0).astype(np.int64)
-    for name in ("touches_border", "touches_border_true", "observed", "observed_true"):
+    for name in ("touches_border", "touches_border_true", "observed", "observed_true", "beyond_true"):
         table[name] = table[name].notna() & (table[name] == True)  # noqa: E712 - object column with holes
     for name in ("location", "contact", "viability", "decoy"):
         for column in (name, f"{name}_true"):

@@ -29,7 +29,7 @@ def test_every_host_becomes_a_cell_of_its_own():
     both = with_hosts_as_cells(GUESTS, hosts(holder=(50.0, 50.0), alone=(90.0, 150.0), cut=(5.0, 190.0)), 200.0)
     assert both["guest_id"].tolist() == [5, 6, 1, 2, 3]
     cells = both.set_index("guest_id")
-    assert cells.loc[[1, 2, 3], "location"].tolist() == ["attached", "free", "free"]
+    assert cells.loc[[1, 2, 3], "location"].eq("free").all()  # no guest could hold what holds it
     assert cells.loc[[1, 2, 3], "decoy"].eq("host").all()
     assert cells["touches_border"].tolist() == [False, False, False, False, True]
     assert cells["reach_um"].isna().tolist() == [True, True, False, False, False]
@@ -41,9 +41,16 @@ def test_nobody_can_tell_the_death_of_a_cell_whose_nucleus_is_out_of_view():
     assert both["viability"].tolist() == ["dead", "unknown"]
 
 
-def test_hosts_that_touch_each_other_are_attached():
-    both = with_hosts_as_cells(GUESTS.iloc[:0], hosts(a=(50.0, 50.0), b=(50.0, 74.0), c=(50.0, 120.0)), 200.0)
-    assert both["location"].tolist() == ["attached", "attached", "free"]
+def test_a_host_is_attached_where_it_touches_a_larger_one():
+    places = hosts(a=(50.0, 50.0), b=(50.0, 74.0), c=(50.0, 120.0))
+    places.loc[1, "area_um2"] = np.pi * 18.0**2
+    both = with_hosts_as_cells(GUESTS.iloc[:0], places, 200.0)
+    assert both["location"].tolist() == ["attached", "free", "free"]
+
+
+def test_what_lies_out_of_view_need_not_be_seen():
+    both = with_hosts_as_cells(GUESTS, hosts(out=(-3.0, 90.0), cut=(3.0, 150.0)), 200.0)
+    assert both["beyond"].tolist() == [False, False, True, False]
 
 
 def test_without_hosts_nothing_changes():
