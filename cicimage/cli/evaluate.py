@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.option("--truth", type=click.Path(path_type=Path), help="FOLDER_truth of a simulation, or reviewed results.")
 @click.option(
-    "--truth", required=True, type=click.Path(path_type=Path), help="FOLDER_truth of a simulation, or reviewed results."
-)
-@click.option(
-    "--between", nargs=2, metavar="A B", type=click.Path(path_type=Path), help="Compare two results folders instead."
-)
+    "--between", nargs=2, metavar="A B", type=click.Path(path_type=Path),
+    help="Compare two results folders side by side; without --truth, B is held against A.",
+)  # fmt: skip
 @click.option("-o", "--to", type=click.Path(path_type=Path), help="Where tables and page go [default: OUT/evaluation].")
 @click.option(
     "--max-distance-um", type=click.FloatRange(0.1), default=5.0, show_default=True,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     help="True entries per guest-hour to re-weight precision to; may be given again.",
 )  # fmt: skip
 def evaluate(
-    out: Path | None, truth: Path, between: tuple[Path, Path] | None, to: Path | None, max_distance_um: float,
+    out: Path | None, truth: Path | None, between: tuple[Path, Path] | None, to: Path | None, max_distance_um: float,
     tolerance_min: float, prevalence: tuple[float, ...], entry_rate: tuple[float, ...],
 ) -> None:  # fmt: skip
     """Hold the results in OUT against the truth: tables as CSV, a page with plots, and the faults by name."""
@@ -50,9 +49,14 @@ def evaluate(
 
     if (out is None) == (between is None):
         raise click.UsageError("give either one results folder OUT, or --between A B")
+    if truth is None and between is None:
+        raise click.UsageError("give --truth: FOLDER_truth of a simulation, or a reviewed results folder")
     asked = Parameters(max_distance_um, tolerance_min, prevalence, entry_rate)
-    true = load_truth(truth)
     folders = [out] if out is not None else list(between or ())
+    stand_in = folders.pop(0) if truth is None else truth
+    true = load_truth(stand_in)
+    if truth is None:
+        click.echo(f"{folders[0]} held against {stand_in}, whose calls stand for the truth")
     names = _names(folders)
     evaluations = {}
     for folder, name in zip(folders, names, strict=True):
@@ -62,7 +66,7 @@ def evaluate(
         _write(evaluations[name], target, measured.reference)
         _say_scores(evaluations[name], name)
         click.echo(f"tables and page: {target / 'evaluation.html'}")
-    if between is not None:
+    if len(folders) > 1:
         _say_between(side_by_side(evaluations), (to or Path("evaluation")) / "between.csv", names)
 
 

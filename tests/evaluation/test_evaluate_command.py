@@ -121,6 +121,18 @@ def test_between_two_runs(folders, tmp_path):
     assert (tmp_path / "both" / "out" / "evaluation.html").exists()
 
 
+def test_two_runs_without_truth_one_against_the_other(folders, tmp_path):
+    out, _ = folders
+    said = run("--between", out, out, "-o", tmp_path / "both")
+    assert "whose calls stand for the truth" in said
+    scores = pd.read_csv(tmp_path / "both" / "scores.csv").set_index(["group", "metric", "condition"])["value"]
+    assert scores["detection", "f1", "all"] == 1.0
+    assert scores["inside", "f1", "all"] == 1.0
+    without = CliRunner().invoke(command, [str(out)])
+    assert without.exit_code == 2
+    assert "give --truth" in without.output
+
+
 def test_reviewed_results_are_a_truth_too(folders):
     out, _ = folders
     found = evaluate(load_results(out), load_truth(out))
