@@ -15,7 +15,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         said = _one_line(error)
-        raise ResultsError(f"{path}: must be JSON written by this program ({said}); delete it and run again") from None
+        raise ResultsError(f"{path}: must be JSON written by this program ({said}); {_remedy(path)}") from None
 
 
 def _one_line(text: object) -> str:
@@ -136,48 +136,19 @@ def _telling_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise ResultsError(f"{path}: is missing; run the same command again to make it") from None
+        raise ResultsError(f"{path}: is missing; {_remedy(path)}") from None
     except DAMAGE as error:
         said = _one_line(error) or type(error).__name__
-        raise ResultsError(f"{path}: is damaged ({said}); delete it and run again") from None
+        raise ResultsError(f"{path}: is damaged ({said}); {_remedy(path)}") from None
 
 
-def digest(value: Any) -> str:
-    """Short hash of a JSON-like value, the same for the same content."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def fingerprint(path: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
-    """Size and hash of an input: whole for small files, head, middle and tail of large ones.
-
-    A movie of 12 GB is not read twice for its hash; its size and three blocks tell a swapped file. Of many files that
-    are one recording all names and sizes count, and the content of the first, the middle and the last one.
-
-    Parameters
-    ----------
-    path : Path
-        File or folder.
-    files : sequence of Path, optional
-        The files it consists of, where these are several.
-    """
-    if len(files) > 1:
-        sizes = [(os.path.relpath(p, path.parent), p.stat().st_size) for p in files]
-        ends = [fingerprint(files[i])["sha256"] for i in (0, len(files) // 2, -1)]
-        return {"size": sum(s for _, s in sizes), "sha256": digest([sizes, ends])}
-    path = files[0] if files else path
-    if path.is_dir():
-        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        sizes = [(n, (path / n).stat().st_size) for n in names]
-        return {"size": sum(s for _, s in sizes), "sha256": digest(sizes)}
-    size, block = path.stat().st_size, 1 << 20
-    h = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        starts = range(0, size, block) if size <= 8 * block else (0, size // 2, size - block)
-        for start in starts:
-            file.seek(start)
-            h.update(file.read(block))
-    return {"size": size, "sha256": h.hexdigest()}
+def _remedy(path: Path) -> str:
+    """What makes a damaged or missing file of results whole again."""
+    if path.parent.parent.name == "positions":
+        return f"delete the folder {path.parent} and run the same command again"
+    if path.name == "run.json":
+        return "delete it and run the same command with --force, which keeps finished positions"
+    return "run `cicimage report` on the folder to make it again"
 
 
 # ---------------------------------------------------------------- tables

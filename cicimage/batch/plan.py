@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.experiment import Experiment, ExperimentFile
+from cicimage.fingerprints import digest
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
 from cicimage.receipts import read_receipt
-from cicimage.store import PositionFolder, Results, assign_keys, digest, write_json
+from cicimage.store import PositionFolder, Results, assign_keys, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]
@@ -88,6 +89,7 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write:
         The folder holds something else, or results of other recordings.
     """
     check_methods(experiment.file)
+    check_primary(experiment.file)
     results = Results(Path(out))
     names = [p.position for p in experiment.positions]
     known = _known_positions(results, names, force=force)
@@ -122,6 +124,24 @@ def check_methods(file: ExperimentFile) -> None:
     for step in file.methods:
         if chosen[step].method != "none":
             build(step, chosen[step].method, chosen[step].options)
+
+
+def check_primary(file: ExperimentFile) -> None:
+    """Refuse a primary estimand that there is none of: the report's verdict would be about nothing.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the nearest one.
+    """
+    name = file.experiment.primary
+    if name == ExperimentFile().experiment.primary:
+        return  # the estimators take a while to load
+    from cicimage.statistics.tallies import ESTIMANDS
+
+    known = {e.name for e in ESTIMANDS} | {"death_hazard_inside_vs_outside"}
+    if name not in known:
+        raise ConfigurationError(f"experiment.primary: no estimand {name!r}; {nearest(name, known)}")
 
 
 def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:

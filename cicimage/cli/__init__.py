@@ -89,6 +89,11 @@ def main(args: list[str] | None = None) -> Any:
     except CicimageError as error:
         _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:  # not of a file: a fault of ours, to be seen whole
+            raise
+        _say(f"{error.filename}: cannot be used ({error.strerror}); check the path and that you may read and write it")
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

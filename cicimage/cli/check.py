@@ -9,16 +9,17 @@ from typing import Any, Final
 import click
 import psutil
 
-from cicimage.batch.plan import check_methods
+from cicimage.batch.plan import check_methods, check_primary
 from cicimage.batch.supervisor import usable_cores
 from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.experiment.design import LAYOUT_COLUMNS
+from cicimage.fingerprints import fingerprint
 from cicimage.pipeline.job import Job, memory_need
-from cicimage.pipeline.setting import resolve
+from cicimage.pipeline.plausible import differences, doubts
+from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
-from cicimage.store import fingerprint
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
@@ -43,6 +44,7 @@ class _Sum:
     memory: int = 0
     faults: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    settings: dict[str, Setting] = field(default_factory=dict)
 
 
 @click.command()
@@ -61,12 +63,14 @@ def check(experiment: Path, **options: Any) -> int:
         },
     )  # fmt: skip
     check_methods(loaded.file)
+    check_primary(loaded.file)
     total = _Sum()
     for position in loaded.positions:
         _look(loaded, position, total)
     _say_design(loaded)
     for sentence in loaded.unread:
         click.echo(f"warning: {sentence}")
+    total.lines += [f"warning: {sentence}" for sentence in differences(total.settings)]
     total.lines += _copies(loaded) + _spacing(loaded)
     for line in total.lines:
         click.echo(line)
@@ -108,6 +112,8 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
         f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
     )
     total.lines += [f"note: {position.position}: {note}" for note in recording.metadata.notes]
+    total.lines += [f"warning: {position.position}: {doubt}" for doubt in doubts(setting, s)]
+    total.settings[position.position] = setting
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
 
 

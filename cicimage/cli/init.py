@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import click
 
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
-from cicimage.experiment.design import LAYOUT_COLUMNS, refuse_twins, survey
+from cicimage.experiment.design import LAYOUT_COLUMNS, refuse_twins, refuse_unprintable, survey
 from cicimage.experiment.discovery import SUFFIXES, WELL_FIELD, Found, find_recordings
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import Recording, open_recording
@@ -62,6 +63,7 @@ def init(folder: Path, out: Path | None, force: bool) -> None:
                 f"{path}: is there already and may hold your work; use -o or --force to write over it"
             )
     seen = _survey(folder)
+    refuse_unprintable(seen.positions)
     recording, facts = _look(seen.positions)
     root = "." if out.parent.resolve() == folder.resolve() else str(folder.resolve())
     write_text(out, _toml(folder.name, root, seen, recording, facts))
@@ -171,7 +173,7 @@ def _toml(name: str, root: str, found: _Seen, seen: Recording | None, facts: Ite
 
 
 def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _channels(seen: Recording | None) -> list[str]:

@@ -135,6 +135,7 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
             "sort them as <condition>/<well>_f<field>.tif or set files.pattern (`cicimage init` proposes one)"
             + "".join(f"; {sentence}" for sentence in left)
         )
+    refuse_unprintable(positions)
     refuse_twins(positions)
     reference = file.experiment.reference
     conditions = {p.condition for p in positions}
@@ -161,6 +162,8 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: must be UTF-8 text, byte {error.start} is not; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); it must be a text file") from None
 
 
 def _set_fields(file: ExperimentFile) -> list[str]:
@@ -307,6 +310,16 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile(out)
 
 
+def refuse_unprintable(positions: list[Position]) -> None:
+    """Raise ConfigurationError where a name would break the lines and tables it is written into."""
+    for p in positions:
+        if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in p.position):
+            raise ConfigurationError(
+                f"{p.position!a}: names of folders and files must be plain text, this one has a line break, a tab "
+                "or bytes that are no UTF-8; rename it"
+            )
+
+
 def refuse_twins(positions: list[Position]) -> None:
     """Raise ConfigurationError where names of positions differ in case, accents or endings of files only."""
 
@@ -334,7 +347,10 @@ def apply_layout(positions: list[Position], path: Path) -> list[Position]:
         raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
     heading = text.partition("\n")[0]
     separator = ";" if ";" in heading and "," not in heading else ","  # spreadsheets in half of Europe write semicolons
-    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
+    try:
+        rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}: cannot be read as a table ({error}); save it as CSV (UTF-8)") from None
     if not rows or "position" not in rows[0]:
         raise ConfigurationError(f"{path}: must have a column 'position' and a row per recording; add them")
     by_name = {unicodedata.normalize("NFC", p.position): p for p in positions}

@@ -22,6 +22,7 @@ FOREIGN: Final = (
 )  # fmt: skip
 """Endings of pictures and movies that are no recordings for this program: named, so that nobody misses them."""
 
+_FILES: Final = tuple(s for s in SUFFIXES if not s.endswith("zarr"))
 _INDEX: Final = ("index.idx.xml", "index.xml", "index.ref.xml", "index.flex.xml")
 _TIME_POINT: Final = re.compile(r"TimePoint_\d+", re.IGNORECASE)
 _ROW_COLUMN: Final = re.compile(r"r(\d{1,2})c(\d{1,2})/(\w+)")
@@ -123,8 +124,13 @@ def _containers(root: Path) -> Iterator[Path]:
         series = [strip_suffix(n) for n in names if n.lower().endswith(".nd")]
         for name in names:
             part = any(re.match(re.escape(s) + r"_[wst]\w*.*\.(stk|tiff?)$", name, re.IGNORECASE) for s in series)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not part:
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not part and _is_file(here / name):
                 yield here / name
+
+
+def _is_file(path: Path) -> bool:
+    """A file, or a link that leads nowhere, which its position will say; a pipe would be waited for for ever."""
+    return path.is_file() or not path.exists()
 
 
 def is_export(folder: Path) -> bool:
@@ -166,8 +172,8 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
     foreign, links = _strangers(root)
     if foreign:
         said.append(
-            f"not read: {counted(len(foreign), 'file')} of a kind that is no recording ({_few(foreign)}); "
-            "export them as OME-TIFF if they are meant"
+            f"not read: {counted(len(foreign), 'file or folder', 'files and folders')} of a kind that is no recording "
+            f"({_few(foreign)}); export them as OME-TIFF if they are meant"
         )
     if links:
         said.append(
@@ -185,6 +191,8 @@ def _strangers(root: Path) -> tuple[list[str], list[str]]:
         if is_export(here) or is_export(here / "Images") or _is_results(here):
             below.clear()
             continue
+        foreign += [(here / d).relative_to(root).as_posix() + "/" for d in below if d.lower().endswith(_FILES)]
+        foreign += [(here / n).relative_to(root).as_posix() for n in names if not _is_file(here / n)]
         links += [(here / d).relative_to(root).as_posix() for d in below if (here / d).is_symlink()]
         below[:] = [d for d in below if not d.startswith(".") and not d.lower().endswith(".zarr")]
         series = any(n.lower().endswith(".nd") for n in names)

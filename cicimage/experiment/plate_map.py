@@ -56,7 +56,10 @@ def read_plate_map(path: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: must be UTF-8 text, byte {error.start} is not; save it as UTF-8") from None
     heading = text.partition("\n")[0]
-    rows = list(csv.reader(text.splitlines(), delimiter=";" if ";" in heading and "," not in heading else ","))
+    try:
+        rows = list(csv.reader(text.splitlines(), delimiter=";" if ";" in heading and "," not in heading else ","))
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}: cannot be read as a table ({error}); save it as CSV (UTF-8)") from None
     columns = [c.strip() for c in rows[0][1:]] if rows else []
     if not columns or not all(c.isascii() and c.isdigit() for c in columns):
         raise ConfigurationError(

@@ -62,6 +62,13 @@ class FilesSection(_Section):
     slice: Annotated[int, Field(ge=0)] | None = None
     """Read this slice of a stack alone, 0-based, as one focal plane: for stacks that cannot tell depth."""
 
+    @field_validator("root", "pattern", "plate_map")
+    @classmethod
+    def _a_path(cls, value: str | None) -> str | None:
+        if value is not None and "\0" in value:
+            raise ValueError("must not hold a NUL character")
+        return value
+
     @field_validator("axes")
     @classmethod
     def _known_axes(cls, value: str | None) -> str | None:

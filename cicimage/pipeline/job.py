@@ -11,9 +11,10 @@ from typing import Any, Final
 from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import ExperimentFile, Position
+from cicimage.fingerprints import digest, fingerprint
 from cicimage.methods import Choice, available
 from cicimage.recording import Recording, is_there, open_recording, recording_files
-from cicimage.store import PositionFolder, digest, fingerprint, write_json
+from cicimage.store import PositionFolder, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -24,6 +24,7 @@ from cicimage.pipeline.detect import Detections, detect
 from cicimage.pipeline.job import STAGES, Job, stage_keys, write_failure
 from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
+from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt
 from cicimage.recording import Recording, is_there, preflight
@@ -264,7 +265,7 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
-        "notes": list(recording.metadata.notes),
+        "notes": [*recording.metadata.notes, *doubts(setting, recording.sizes)],
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
             "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,

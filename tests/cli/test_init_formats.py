@@ -130,6 +130,6 @@ def test_init_says_which_files_are_one_position_and_which_are_not_read(tmp_path,
     said = capfd.readouterr().out
     assert "warning: two recordings are one position 'a/w1_f1'" in said
     assert "warning: not read: 1 recording that does not fit '{condition}/{well}_f{field}' (a/deep/w3_f1)" in said
-    assert "1 file of a kind that is no recording (a/w4.vsi)" in said
+    assert "1 file or folder of a kind that is no recording (a/w4.vsi)" in said
     _, rows = proposed(tmp_path)
     assert [r["position"] for r in rows] == ["a/w1_f1", "a/w2_f1"]

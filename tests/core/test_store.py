@@ -9,6 +9,7 @@ import pytest
 
 from cicimage import store
 from cicimage.errors import ResultsError
+from cicimage.fingerprints import fingerprint
 from cicimage.locks import lock
 from cicimage.masks import Masks
 from cicimage.store import (
@@ -16,7 +17,6 @@ from cicimage.store import (
     MaskFile,
     assign_keys,
     atomic,
-    fingerprint,
     mask_writer,
     masks_to_rows,
     read_arrays,
@@ -60,7 +60,7 @@ def test_a_flipped_bit_in_a_table_is_noticed(tmp_path):
 
 
 def test_a_missing_table_and_a_foreign_one_are_said(tmp_path):
-    with pytest.raises(ResultsError, match="is missing; run the same command again"):
+    with pytest.raises(ResultsError, match="is missing; run `cicimage report` on the folder"):
         read_table(tmp_path / "none.parquet")
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "foreign.parquet")
     with pytest.raises(ResultsError, match=r"schema_version must be 1, is \?"):

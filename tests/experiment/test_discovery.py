@@ -143,7 +143,7 @@ def test_what_is_not_read_is_said_and_why(tmp_path):
     assert [p.position for p in loaded.positions] == ["a/w1_f1"]
     said = "\n".join(loaded.unread)
     assert "2 recordings that do not fit '{condition}/{well}_f{field}' (a/deep/er/w2_f1, top_f1)" in said
-    assert "2 files of a kind that is no recording (a/movie.avi, a/w9.vsi)" in said
+    assert "2 files and folders of a kind that is no recording (a/movie.avi, a/w9.vsi)" in said
     assert "2 links to another folder (a/loop, b)" in said
 
 

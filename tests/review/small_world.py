@@ -14,13 +14,13 @@ import tifffile
 
 from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import MarkerSection, PopulationSection
+from cicimage.fingerprints import fingerprint
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Optics
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.setting import Setting
 from cicimage.store import (
     Results,
-    fingerprint,
     mask_writer,
     masks_to_rows,
     read_json,
