@@ -249,8 +249,8 @@ _RATE_BODY = (
     _f("estimate", "the estimate in `unit`"),
     _f("ci_low", "lower 95 % limit"),
     _f("ci_high", "upper 95 % limit"),
-    _f("bound_low", "estimate with all unresolved person-time outside"),
-    _f("bound_high", "estimate with all unresolved person-time inside"),
+    _f("bound_low", "estimate with all unresolved person-time outside, of events only those beyond doubt"),
+    _f("bound_high", "estimate with all unresolved person-time inside, and all events that are not ruled out"),
     _s("unit", "unit of the estimate"),
     _f("events", "events counted (p >= 0.5)"),
     _f("events_p", "sum of the events' probabilities"),
@@ -265,7 +265,11 @@ _RATE_BODY = (
 )
 RATES = Table(
     "rates",
-    (_s("estimand", "what was estimated"), _s("condition", "treatment"), *_RATE_BODY),
+    (
+        _s("estimand", "what was estimated"), _s("condition", "treatment"), *_RATE_BODY,
+        _f("doubt_low", "lower 95 % limit with the doubt about single events; entry rates only"),
+        _f("doubt_high", "upper 95 % limit with the doubt about single events; entry rates only"),
+    ),
     ("estimand", "condition"),
 )  # fmt: skip
 RATES_BY_REPLICATE = Table(

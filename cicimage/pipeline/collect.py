@@ -18,6 +18,7 @@ from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.tallies import death_left_out
+from cicimage.statistics.time_zero import since_time_zero
 from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
@@ -140,7 +141,8 @@ def answers(
         else empty(TABLES["comparisons"])
     )
     if known:
-        comparisons = with_doubt(comparisons, events, by_replicate, str(reference), layout)
+        counted = since_time_zero(events, guests, frames)[0]
+        comparisons = with_doubt(comparisons, counted, by_replicate, str(reference), layout)
     dosed = dict.fromkeys((ENTRY_RATE, *((primary,) if primary in RATES_OF_DOSE else ())))
     points, fits = dose_tables(by_replicate, layout, estimands=tuple(dosed))
     return {

@@ -251,7 +251,7 @@ def _disagreement(comparisons: pd.DataFrame) -> list[str]:
 
 
 def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
-    """Unresolved time that could move an estimate by more than a fifth."""
+    """Unresolved time and doubtful events that could move an estimate by more than a fifth."""
     wide = rates[(rates["bound_high"] > 1.2 * rates["estimate"]) | (rates["bound_low"] < 0.8 * rates["estimate"])]
     if wide.empty:
         return []
@@ -261,7 +261,7 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
         for r in records(wide)
     ]
     return [
-        f"The optics left part of the time open. Were all of it outside, or all of it inside, the "
+        f"The optics left part open. With open time and doubtful events taken all one way or all the other, the "
         f"{words.title.lower()} would lie within ({words.unit}): {listed(each)}."
     ]
 

@@ -50,9 +50,9 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         words = wording(name, str(rows["unit"].iloc[0]))
         view = View(
             f"{words.title}: {words.unit}",
-            ("Condition", "Estimate", "95 % interval", "Bounds from the optics",
+            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds from the optics",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
-            (False, True, True, True, True, True, True, True, True, False),
+            (False, True, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
         )  # fmt: skip
         views.append(view.without())
@@ -61,13 +61,15 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
 
 def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
+    doubt = {k: row.get(k, np.nan) * scale for k in ("doubt_low", "doubt_high")}
     bounds = (
         # all open time inside gives the lower rate of death inside: the reader wants the smaller number first
         " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
         if np.isfinite([scaled["bound_low"], scaled["bound_high"]]).all() else "–"
     )  # fmt: skip
     return (
-        row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), bounds,
+        row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), _doubt(doubt),
+        bounds,
         count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip

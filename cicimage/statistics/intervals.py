@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.statistics.quantiles import beta_quantile, gamma_quantile, t_quantile, t_two_sided
+from cicimage.statistics.quantiles import (
+    beta_quantile,
+    gamma_quantile,
+    normal_below,
+    normal_quantile,
+    t_quantile,
+    t_two_sided,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -142,3 +149,28 @@ def logit_t_interval(shares: npt.ArrayLike, level: float = 0.95) -> Interval:
     mean, low, high, _ = t_interval(np.log(x / (1 - x)), level)
     back = [float(1 / (1 + np.exp(-v))) for v in (mean, low, high)]
     return Interval(back[0], back[1], back[2], f"t on logit of {len(x)} units")
+
+
+def mixed_limit(ratio: FloatArray, limit: FloatArray, alpha: float, side: float) -> float:
+    """Where the mean over draws of the confidence beyond a limit falls to ``alpha``.
+
+    Confidence beyond x falls off normally in log x from the ratio so that ``alpha`` of it lies beyond the draw's own
+    limit; exponentially in x where the ratio is 0, as it does for a count of zero. Equal draws give their own limit.
+    """
+    if not (np.isfinite(limit).all() and np.isfinite(ratio).all()) or (side < 0 and (limit <= 0).any()):
+        return 0.0 if side < 0 else np.inf
+    zero = ratio <= 0
+    centre = np.log(np.where(zero, limit, ratio))
+    reach = np.maximum(side * (np.log(limit) - centre), 1e-9)
+    z = float(normal_quantile(1 - alpha))
+
+    def beyond(log_x: float) -> float:
+        normal = normal_below(-z * side * (log_x - centre) / reach)
+        return float(np.where(zero, alpha ** np.exp(log_x - np.log(limit)), normal).mean())
+
+    near, far = float(np.log(limit).min()) - 1.0, float(np.log(limit).max()) + 1.0
+    for _ in range(60):
+        middle = 0.5 * (near + far)
+        outside = beyond(middle) < alpha
+        near, far = (near, middle) if outside == (side > 0) else (middle, far)
+    return float(np.exp(0.5 * (near + far)))

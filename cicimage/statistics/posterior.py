@@ -13,7 +13,8 @@ import pandas as pd
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.design import Unit, complete_layout, unit_of_replication
-from cicimage.statistics.quantiles import normal_below, normal_quantile, t_quantile, t_two_sided
+from cicimage.statistics.intervals import mixed_limit
+from cicimage.statistics.quantiles import t_quantile, t_two_sided
 from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.statistics.tallies import counted_events
 
@@ -101,7 +102,7 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
     by_t = all(c.method.startswith("t on") and c.n_pairs == n for c in comparisons)
     if not (by_t and n > 1 and np.isfinite(np.log(ratio)).all()):
         alpha = (1 - level) / 2
-        limits = _mixed_limit(ratio, low, alpha, -1.0), _mixed_limit(ratio, high, alpha, 1.0)
+        limits = mixed_limit(ratio, low, alpha, -1.0), mixed_limit(ratio, high, alpha, 1.0)
         method = f"mean confidence distribution of {m} draws"
         return PooledRatio(float(np.median(ratio)), *limits, np.nan, np.nan, m, method)
     t = t_quantile(0.5 + level / 2, n - 1)
@@ -118,31 +119,6 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
         float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)), p, share, m,
         f"Rubin's rules over {m} draws, t({df:.1f})",
     )  # fmt: skip
-
-
-def _mixed_limit(ratio: FloatArray, limit: FloatArray, alpha: float, side: float) -> float:
-    """Where the mean over draws of the confidence beyond a limit falls to ``alpha``.
-
-    Confidence beyond x falls off normally in log x from the ratio so that ``alpha`` of it lies beyond the draw's own
-    limit; exponentially in x where the ratio is 0, as it does for a count of zero. Equal draws give their own limit.
-    """
-    if not (np.isfinite(limit).all() and np.isfinite(ratio).all()) or (side < 0 and (limit <= 0).any()):
-        return 0.0 if side < 0 else np.inf
-    zero = ratio <= 0
-    centre = np.log(np.where(zero, limit, ratio))
-    reach = np.maximum(side * (np.log(limit) - centre), 1e-9)
-    z = float(normal_quantile(1 - alpha))
-
-    def beyond(log_x: float) -> float:
-        normal = normal_below(-z * side * (log_x - centre) / reach)
-        return float(np.where(zero, alpha ** np.exp(log_x - np.log(limit)), normal).mean())
-
-    near, far = float(np.log(limit).min()) - 1.0, float(np.log(limit).max()) + 1.0
-    for _ in range(60):
-        middle = 0.5 * (near + far)
-        outside = beyond(middle) < alpha
-        near, far = (near, middle) if outside == (side > 0) else (middle, far)
-    return float(np.exp(0.5 * (near + far)))
 
 
 def compare_over_draws(

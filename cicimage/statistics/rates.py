@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import counted
-from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.design import (
     Unit,
     complete_layout,
@@ -21,11 +20,11 @@ from cicimage.statistics.first_entry import Incidence, cumulative_incidence, fir
 from cicimage.statistics.intervals import (
     Interval,
     binomial_interval,
-    log_t_interval,
     logit_t_interval,
     poisson_interval,
     t_interval,
 )
+from cicimage.statistics.rate_doubt import DRAWN, doubt_limits, drawn_counts, in_doubt, rate_over_units
 from cicimage.statistics.tallies import COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
@@ -76,7 +75,7 @@ def compute_rates(
     study = _Study(layout, counts, first, first_bound, horizon, level)
     warnings = marker_notes(frames, guests, layout)
     by_replicate = pd.DataFrame(list(study.replicates()))
-    rates = pd.DataFrame(list(study.conditions(warnings)))
+    rates = study.with_doubt(pd.DataFrame(list(study.conditions(warnings))), events)
     return conform(RATES, rates), conform(RATES_BY_REPLICATE, by_replicate)
 
 
@@ -191,6 +190,24 @@ class _Study:
                     "note": note,
                 }  # fmt: skip
 
+    def with_doubt(self, rates: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+        """Entry rates with limits that hold the doubt about single events: never within those of the counts."""
+        out = rates.assign(doubt_low=np.nan, doubt_high=np.nan)
+        positions, doubtful = pd.Index(self.layout["position"].astype(object)), in_doubt(events)
+        drawn = {b: list(drawn_counts(events, positions, brief=b)) for b in (False, True)} if doubtful else {}
+        for i, row in out.iterrows():
+            name = str(row["estimand"])
+            if name not in DRAWN or name not in self.counts or not np.isfinite(row["ci_low"]):
+                continue
+            low, high = float(row["ci_low"]), float(row["ci_high"])
+            if doubtful:
+                at = self.layout.index[self.layout["condition"] == row["condition"]].to_numpy(np.int64)
+                size = self.counts[name][at, COLUMNS.index("denominator")]
+                found = doubt_limits([d[at] for d in drawn[DRAWN[name]]], size, self.unit_of[at], self.level)
+                low, high = float(np.fmin(low, found.low)), float(np.fmax(high, found.high))
+            out.loc[i, ["doubt_low", "doubt_high"]] = low, high
+        return out
+
     def _donor_level(self, estimand: Estimand, part: _Part, units: npt.NDArray[np.object_]) -> tuple[Interval, str]:
         """Estimate over independent units by the stated rule, or pooled counts where there are none."""
         if not part["denominator"] > 0:
@@ -217,13 +234,11 @@ class _Study:
                 return replace(found, method=f"mean of {n} {of} on the logit scale, t"), note
             pooled = _exact(estimand, part, self.level)
             return pooled, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
-        if (events > 0).all():
-            found = log_t_interval(events / size, self.level)
+        found, rule = rate_over_units(events, size, self.level)
+        if rule == "t":
             return replace(found, method=f"geometric mean of {n} {of}, t on logs"), note
-        fit = profile_rate(events, size, self.level)
         zero = f"{int((events == 0).sum())} of {len(events)} {self.unit}s without events"
-        method = f"count model over {fit.n} {self.unit}s, profile likelihood"
-        return Interval(fit.estimate, fit.low, fit.high, method), join_notes(note, zero)
+        return replace(found, method=f"count model over {n} {of}, profile likelihood"), join_notes(note, zero)
 
     def _too_few(self, n: int) -> str:
         if self.unit == "none":
@@ -336,7 +351,7 @@ def _sizes(wells: pd.DataFrame) -> dict[str, int]:
 def _bounds_note(row: dict[str, object]) -> str:
     low, high, events = (float(str(row[k])) for k in ("bound_low", "bound_high", "events"))
     if events > 0 and np.isfinite(low) and np.isfinite(high) and low > 0 and not 0.8 < high / low < 1.25:
-        return "unresolved person-time moves the estimate by a factor of " + f"{max(high / low, low / high):.2g}"
+        return "what stayed open or in doubt moves the estimate by a factor of " + f"{max(high / low, low / high):.2g}"
     if np.isnan(high) and np.isfinite(low) and events > 0:
         return "no resolved person-time"
     return ""

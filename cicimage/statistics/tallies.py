@@ -18,6 +18,9 @@ from cicimage.statistics.spells import contact_onsets, last_states, possible_ent
 Kind = Literal["rate", "share", "mean", "incidence"]
 OUTSIDE: Final = ("free", "attached", "entering")
 MIN_P: Final = 0.5
+DOUBT: Final = 0.1
+"""Events are in doubt that are more than this from certain, either way: one bound leaves them out, the other takes
+them in."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,11 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def counted_events(events: pd.DataFrame, *, brief: bool = False, prevalent: bool = False) -> pd.DataFrame:
+def counted_events(
+    events: pd.DataFrame, *, brief: bool = False, prevalent: bool = False, min_p: float = MIN_P
+) -> pd.DataFrame:
     """Events that count: believed (p >= 0.5), not excluded, completed; brief and prevalent ones only where asked."""
-    keep = (events["p"] >= MIN_P) & (events["excluded_reason"].fillna("") == "") & events["entry_frame"].notna()
+    keep = (events["p"] >= min_p) & (events["excluded_reason"].fillna("") == "") & events["entry_frame"].notna()
     if not brief:
         keep &= ~events["brief"].astype(bool)
     if not prevalent:
@@ -151,38 +156,49 @@ class _Counter:
 def _entries(
     count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, hosts: pd.DataFrame, frames: pd.DataFrame
 ) -> None:
-    entries, with_brief = counted_events(events), counted_events(events, brief=True)
-    n, p = count.number(entries), count.number(entries, "p")
     # a dying guest no longer enters: the events step tells these hours apart from all living hours outside
     at_risk = "hours_at_risk_entry" if "hours_at_risk_entry" in guests else "hours_outside_alive"
     outside = count.number(guests, at_risk)
     contact = count.number(guests, "hours_contact")
     unresolved = count.number(guests, "hours_unresolved")
-    possible = count.number(possible_entries(frames, entries))
-    possible_brief = count.number(possible_entries(frames, with_brief))
+    n, least, most, p = _entry_counts(count, events, frames, brief=False)
     seen = count.number(guests[guests["hours_outside_alive"] + guests["hours_unresolved"] > 0])
     touching = count.number(guests[guests["hours_contact"] > 0])
     host_hours, n_hosts = count.number(hosts, "hours"), count.number(hosts)
     count.add(
         "entry_rate_per_guest_h", n, outside, events_p=p, n_guests=seen,
-        outside=(n, outside + unresolved), inside=(n + possible, outside),
+        outside=(least, outside + unresolved), inside=(most, outside),
     )  # fmt: skip
-    m = count.number(with_brief)
+    m, least_brief, most_brief, p_brief = _entry_counts(count, events, frames, brief=True)
     count.add(
-        "entry_rate_incl_brief_per_guest_h", m, outside, events_p=count.number(with_brief, "p"), n_guests=seen,
-        outside=(m, outside + unresolved), inside=(m + possible_brief, outside),
+        "entry_rate_incl_brief_per_guest_h", m, outside, events_p=p_brief, n_guests=seen,
+        outside=(least_brief, outside + unresolved), inside=(most_brief, outside),
     )  # fmt: skip
     count.add(
         "entry_rate_per_contact_h", n, contact, events_p=p, n_guests=touching,
-        outside=(n, contact), inside=(n + possible, contact - unresolved),
+        outside=(least, contact), inside=(most, contact - unresolved),
     )  # fmt: skip
     count.add(
         "entry_rate_per_host_h", n, host_hours, events_p=p, n_guests=seen, n_hosts=n_hosts,
-        outside=(n, host_hours), inside=(n + possible, host_hours),
+        outside=(least, host_hours), inside=(most, host_hours),
     )  # fmt: skip
     onsets = count.number(contact_onsets(frames))
     free = (count.number(guests, "hours_outside_alive") - (contact - unresolved)).clip(lower=0)
     count.add("contact_rate_per_guest_h", onsets, free, n_guests=seen)
+
+
+def _entry_counts(
+    count: _Counter, events: pd.DataFrame, frames: pd.DataFrame, *, brief: bool
+) -> tuple[pd.Series, pd.Series, pd.Series, pd.Series]:
+    """Entries per position: counted, at least, at most, and the sum of their p.
+
+    At least those beyond doubt; at most those not ruled out, and what may hide in unresolved frames.
+    """
+    counted = counted_events(events, brief=brief)
+    all_ = counted_events(events, brief=brief, min_p=DOUBT)
+    least = count.number(counted_events(events, brief=brief, min_p=1.0 - DOUBT))
+    most = count.number(all_) + count.number(possible_entries(frames, all_))
+    return count.number(counted), least, most, count.number(counted, "p")
 
 
 def _stays(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:

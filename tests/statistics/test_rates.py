@@ -54,6 +54,52 @@ def test_every_estimand_of_the_contract_is_there_with_its_unit():
     assert all(units[row.estimand] == row.unit for row in rates.itertuples())
 
 
+FOUR = {"p": ["..aIIII....", "...aIIIII..", "....aIIIII.", "..IIIIII..."]}
+
+
+def _with_p(*p):
+    return lambda events, guests: (events.assign(p=list(p)), guests)
+
+
+def test_a_guest_that_may_have_entered_widens_the_interval_and_certain_ones_leave_it():
+    sure, doubtful = (
+        _row(_rates(FOUR, {"p": ("v", "")}, change=_with_p(*p))[0], "entry_rate_per_guest_h")
+        for p in ((1.0, 1.0, 1.0, 1.0), (1.0, 1.0, 1.0, 0.5))
+    )
+    assert (sure["doubt_low"], sure["doubt_high"]) == (sure["ci_low"], sure["ci_high"])
+    assert doubtful["events"] == 4
+    assert (doubtful["ci_low"], doubtful["ci_high"]) == (sure["ci_low"], sure["ci_high"])
+    # half of the draws count three entries: the limit lies between that of three and that of four
+    hours = doubtful["exposure_h"]
+    three, four = (poisson_interval(k, hours) for k in (3, 4))
+    assert three.low < doubtful["doubt_low"] < four.low
+    assert doubtful["doubt_high"] == doubtful["ci_high"] == pytest.approx(four.high)
+
+
+def test_an_unlikely_entry_raises_the_upper_limit_alone():
+    row = _row(_rates(FOUR, {"p": ("v", "")}, change=_with_p(1.0, 1.0, 1.0, 0.4))[0], "entry_rate_per_guest_h")
+    assert row["events"] == 3
+    assert row["doubt_low"] == row["ci_low"]
+    assert row["doubt_high"] > row["ci_high"]
+
+
+def test_doubt_over_donors_takes_the_donors_rule():
+    pictures = dict.fromkeys(("p", "q", "r"), FOUR["p"])
+    design = {"p": ("v", "D1"), "q": ("v", "D2"), "r": ("v", "D3")}
+    sure = _row(_rates(pictures, design, change=_with_p(*[1.0] * 12))[0], "entry_rate_per_host_h")
+    assert (sure["doubt_low"], sure["doubt_high"]) == (sure["ci_low"], sure["ci_high"])
+    vague = _row(_rates(pictures, design, change=_with_p(*[1.0, 1.0, 0.6, 0.6] * 3))[0], "entry_rate_per_host_h")
+    assert vague["doubt_low"] < vague["ci_low"]
+    assert vague["doubt_high"] >= vague["ci_high"]
+
+
+def test_bounds_leave_out_and_take_in_what_is_in_doubt():
+    row = _row(_rates(FOUR, {"p": ("v", "")}, change=_with_p(1.0, 0.7, 0.3, 0.05))[0], "entry_rate_per_guest_h")
+    assert row["events"] == 2
+    assert row["bound_low"] == pytest.approx(1 / row["exposure_h"])
+    assert row["bound_high"] == pytest.approx(3 / row["exposure_h"]), "what is ruled out (p < 0.1) is in no bound"
+
+
 def test_entries_and_hours_by_hand():
     rates, _ = _rates(ONE, {"p": ("v", "")})
     row = _row(rates, "entry_rate_per_guest_h")
@@ -113,7 +159,7 @@ def test_bounds_hold_unresolved_time_on_either_side():
     assert row["bound_low"] == pytest.approx(1 / (outside + 6))
     assert row["bound_high"] == pytest.approx(2 / outside)
     assert row["bound_low"] < row["estimate"] <= row["bound_high"]
-    assert "unresolved person-time moves the estimate" in row["note"]
+    assert "what stayed open or in doubt moves the estimate" in row["note"]
     share = _row(rates, "inside_occupancy_end")
     assert (share["bound_low"], share["bound_high"]) == (0.5, 0.5)
 
