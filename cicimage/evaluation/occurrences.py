@@ -36,8 +36,8 @@ def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = Non
     Returns
     -------
     pandas.DataFrame
-        position, guest_id, time_h and since_h (movie's clock; a death takes from the first sign to full staining,
-        all else has no length), counts, p (1), note (why it does not count).
+        position, guest_id, time_h and since_h (movie's clock; a death, of a guest or of the host that holds it, takes
+        from the first sign to full staining, all else has no length), counts, p (1), note (why it does not count).
     """
     if kind == "death":
         return _true_deaths(truth)
@@ -50,7 +50,22 @@ def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = Non
         rows = events[(events["end_reason"] == "aborted") & events["entry_h"].isna()]
         return _rows(rows, rows["end_h"], rows["n_entering"] >= 2, "seen entering in fewer than two frames")
     rows = events[(events["end_reason"] == kind) & (events["entry_h"].notna() | events["prevalent"].astype(bool))]
-    return _rows(rows, rows["end_h"], rows["lasting"] & rows["seen_after"], "stay shorter than asked, or end unseen")
+    since = _host_signs(truth, rows) if kind == "host_death" else None
+    counts = rows["lasting"] & rows["seen_after"]
+    return _rows(rows, rows["end_h"], counts, "stay shorter than asked, or end unseen", since_h=since)
+
+
+def _host_signs(truth: Truth, events: pd.DataFrame) -> F64:
+    """Hour at which the host of each stay was first seen dying or dead, at the latest the stay's end."""
+    key = ["position", "host_id"]
+    ill = truth.hosts[truth.hosts["viability"].isin(["dying", "dead"])]
+    first = ill.sort_values("frame", kind="stable").drop_duplicates(key)
+    hours = pd.Series(
+        frame_hours(first["position"], first["frame"], truth.clock_h), pd.MultiIndex.from_frame(first[key])
+    )
+    seen = hours.reindex(pd.MultiIndex.from_frame(events[key])).to_numpy(np.float64)
+    end: F64 = events["end_h"].to_numpy(np.float64)
+    return np.fmin(seen, end)
 
 
 def measured_occurrences(measured: Measured, clock_h: Mapping[str, F64], kind: str) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from stories import perfect, planted, truth_of
 
 from cicimage.evaluation.both_roles import with_hosts_as_cells
+from cicimage.evaluation.evaluate import evaluate
 from cicimage.evaluation.matching import match_guests
 
 GUESTS = pd.DataFrame(
@@ -71,3 +73,16 @@ def test_large_cells_take_what_the_small_ones_leave(found, expected):
     result = pd.DataFrame(found, columns=["y_um", "x_um"]).assign(position="p", frame=0)
     pairs = match_guests(result, truth)
     assert dict(zip(pairs["row_result"], pairs["row_truth"], strict=True)) == expected
+
+
+@pytest.mark.parametrize(("dying_from", "outcome"), [(7, "found"), (14, "missed_shifted")])
+def test_a_hosts_death_lasts_from_its_first_sign_to_its_end(dying_from, outcome):
+    """The guest is let go at frame 15; the results end the stay at frame 8, when the stain first shows."""
+    truth = truth_of({"p": {"released": "ffoeeiiiiiiiiiioooooo"}})
+    truth.events["end_reason"] = "host_death"
+    truth.hosts.loc[truth.hosts["frame"] >= dying_from, "viability"] = "dying"
+    measured = perfect(truth)
+    events = measured.tables["events"].assign(end_frame=8)
+    found = evaluate(planted(measured, events=events), truth).tables["occurrences"]
+    deaths = found[found["kind"] == "host_death"]
+    assert outcome in deaths["outcome"].tolist()
