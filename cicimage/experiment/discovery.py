@@ -12,13 +12,14 @@ from typing import Final
 from cicimage.errors import RecordingError, counted
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import series_names
+from cicimage.recording.bioio_recording import ENDINGS as BIOIO_ENDINGS
+from cicimage.recording.bioio_recording import is_bioio
 
 SUFFIXES: Final = (
     ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8", ".ome.zarr", ".zarr", ".nd2", ".lif", ".czi", ".nd",
 )  # fmt: skip
 FOREIGN: Final = (
-    ".avi", ".dv", ".gif", ".ims", ".jpeg", ".jpg", ".lsm", ".mov", ".mp4", ".mrc", ".oib", ".oif", ".oir", ".png",
-    ".sld", ".stk", ".vsi", ".xdce", ".zvi",
+    ".avi", ".gif", ".jpeg", ".jpg", ".mov", ".mp4", ".mrc", ".png", ".stk", ".xdce", *BIOIO_ENDINGS,
 )  # fmt: skip
 """Endings of pictures and movies that are no recordings for this program: named, so that nobody misses them."""
 
@@ -74,7 +75,7 @@ def find_recordings(root: Path, files: FilesSection) -> list[Found]:
 def strip_suffix(name: str) -> str:
     """A name without the ending of a recording."""
     lower = name.lower()
-    return next((name[: -len(s)] for s in SUFFIXES if lower.endswith(s)), name)
+    return next((name[: -len(s)] for s in (*SUFFIXES, *BIOIO_ENDINGS) if lower.endswith(s)), name)
 
 
 def field_name(series: str) -> str:
@@ -109,6 +110,7 @@ def _fields(path: Path) -> list[str]:
 
 def _containers(root: Path) -> Iterator[Path]:
     """Files and folders that hold recordings; what belongs to one of them is not looked at by itself."""
+    known = (*SUFFIXES, *BIOIO_ENDINGS) if is_bioio() else SUFFIXES
     for folder, below, names in os.walk(root):
         here = Path(folder)
         if is_export(here) or is_export(here / "Images"):
@@ -124,7 +126,7 @@ def _containers(root: Path) -> Iterator[Path]:
         series = [strip_suffix(n) for n in names if n.lower().endswith(".nd")]
         for name in names:
             part = any(re.match(re.escape(s) + r"_[wst]\w*.*\.(stk|tiff?)$", name, re.IGNORECASE) for s in series)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not part and _is_file(here / name):
+            if name.lower().endswith(known) and not name.startswith(".") and not part and _is_file(here / name):
                 yield here / name
 
 
@@ -173,7 +175,7 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
     if foreign:
         said.append(
             f"not read: {counted(len(foreign), 'file or folder', 'files and folders')} of a kind that is no recording "
-            f"({_few(foreign)}); export them as OME-TIFF if they are meant"
+            f"({_few(foreign)}); export them as OME-TIFF if they are meant, or install bioio with the plugin for them"
         )
     if links:
         said.append(
@@ -185,7 +187,8 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
 
 def _strangers(root: Path) -> tuple[list[str], list[str]]:
     """Pictures without a reader, and links to folders, below a folder."""
-    foreign, links = [], []
+    foreign, links = list[str](), list[str]()
+    strange = tuple(set(FOREIGN) - set(BIOIO_ENDINGS)) if is_bioio() else FOREIGN
     for folder, below, names in os.walk(root):
         here = Path(folder)
         if is_export(here) or is_export(here / "Images") or _is_results(here):
@@ -199,7 +202,7 @@ def _strangers(root: Path) -> tuple[list[str], list[str]]:
         foreign += [
             (here / n).relative_to(root).as_posix()
             for n in names
-            if n.lower().endswith(FOREIGN) and not n.startswith(".") and not (series and n.lower().endswith(".stk"))
+            if n.lower().endswith(strange) and not n.startswith(".") and not (series and n.lower().endswith(".stk"))
         ]
     return sorted(foreign), sorted(links)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cicimage.errors import RecordingError
+from cicimage.recording.bioio_recording import bioio_series, open_bioio, takes
 from cicimage.recording.czi_directory import is_czi
 from cicimage.recording.czi_recording import czi_series, open_czi
 from cicimage.recording.ifd import is_tiff
@@ -84,6 +85,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series, imagexpress_files
     ),
+    Format("bioio", lambda path, _: takes(path), open_bioio, bioio_series),
 )
 _SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
 
