@@ -58,6 +58,27 @@ def test_real_nd2_agrees_with_its_library_plane_by_plane(real_data):
     assert np.array_equal(mine, np.moveaxis(other, 1, 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("example-cerevisiae.nd2", ("DIC", "FITC BP")),
+        ("example-multichannel.nd2", ("Mono", "DAPI", "FITC BP", "TRITC BP")),
+        ("example-pbmc.nd2", ("Mono", "DAPI", "FITC BP", "TRITC BP")),
+        ("example-timelapse.nd2", ("GFP 488 nm",)),
+        ("example-zstack.nd2", ("FITC BP",)),
+        ("pims_cluster.nd2", ("5-FAM/pH 9.0", "FM 4-64/2% CHAPS")),
+    ],
+)
+def test_names_and_pixel_sums_of_every_real_nd2(real_data, name, channels):
+    import nd2
+
+    path = real_data / "nd2_arcadia" / name
+    with open_recording(path) as recording:
+        assert recording.metadata.channel_names == channels
+        total = sum(int(recording.frame(t).sum()) for t in range(recording.sizes["T"]))
+    assert total == int(nd2.imread(path).astype(np.uint64).sum())
+
+
 def test_cut_nd2(real_data, tmp_path):
     sound = (real_data / "nd2_arcadia" / "example-zstack.nd2").read_bytes()
     for share in (0.1, 0.5, 0.99):
