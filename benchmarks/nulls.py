@@ -206,11 +206,11 @@ def doubt(rows: pd.DataFrame) -> str:
     least = 100 * (1 - 0.025 ** (1 / max(len(own), 1)))
     width = float(np.exp(np.log(own["ci_high"] / own["ci_low"].where(own["ci_low"] > 0)).median() / 2))
     return (
-        f"What stays open: {len(own)} comparisons have a p value. Were none of them under 0.05, a type I error of up to "
-        f"{least:.0f} % would still not be excluded. The experiments are small and their intervals wide (half of them "
-        f"reach further than a factor of {width:.0f} to either side), so that holding 1 says little; what tells most is "
-        "how near the measured ratios lie to those of the true counts. Type I error and coverage to the per cent are in "
-        "[statistics.md](statistics.md), on tables drawn by the thousand."
+        f"What stays open: {len(own)} comparisons have a p value. Were none of them under 0.05, a type I error of up "
+        f"to {least:.0f} % would still not be excluded. The experiments are small and their intervals wide (half of "
+        f"them reach further than a factor of {width:.0f} to either side), so that holding 1 says little; what tells "
+        "most is how near the measured ratios lie to those of the true counts. Type I error and coverage to the per "
+        "cent are in [statistics.md](statistics.md), on tables drawn by the thousand."
     )
 
 
