@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import pandas as pd
 
-from cicimage.methods import GuestSegmenter, Scene, build
+from cicimage.methods import GuestSegmenter, HostSegmenter, Scene, build
 from cicimage.pipeline.job import Job
 from cicimage.pipeline.setting import resolve
 from cicimage.recording import open_recording
@@ -31,14 +32,21 @@ def guest_spacing(job: Job, n_frames: int) -> Spacing | None:
     file, path = job.file, job.position.path
     with open_recording(path, **job.reading()) as recording:
         setting = resolve(recording, file, path)
-        name, choice = setting.with_role("guest"), file.choices()["segment_guest"]
-        segmenter = cast(GuestSegmenter, build("segment_guest", choice.method, choice.options))
+        name = setting.with_role("guest")
         population, um = setting.populations[name], setting.optics.um_per_px
+        both = "host" in population.roles
+        step = "segment_host" if both else "segment_guest"
+        choice = file.choices()[step]
+        segmenter = cast(GuestSegmenter | HostSegmenter, build(step, choice.method, choice.options))
+        channels = [setting.channel_of[n] for n in (name, f"{name}/nucleus") if n in setting.channel_of]
         rows = []
         for t in range(min(n_frames, recording.sizes["T"])):
-            image = recording.frame(t, [setting.channel_of[name]])[0].astype("float32")
+            image = recording.frame(t, channels).astype("float32")
             diameter = cast(tuple[float, float], population.diameter_um)
-            found = segmenter.segment(Scene(image, um, setting.optics.um_per_z, diameter, population.stain))
+            scene = Scene(image[0], um, setting.optics.um_per_z, diameter, population.stain)
+            if both:  # as the run finds them
+                scene = replace(scene, nuclei=image[1] if len(channels) > 1 else None, both_roles=True)
+            found = segmenter.segment(scene)
             rows += [(t, y * um, x * um) for y, x in (m.centroid_px() for m in found.masks)]
     cells = pd.DataFrame(rows, columns=["frame", "y_um", "x_um"])
     return compare_spacing(cells) if cells["frame"].nunique() > 1 else None
