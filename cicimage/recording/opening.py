@@ -85,7 +85,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         "ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series, imagexpress_files
     ),
-    Format("bioio", lambda path, _: takes(path), open_bioio, bioio_series),
+    Format("whatever bioio reads, if installed", lambda path, _: takes(path), open_bioio, bioio_series),
 )
 _SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
 

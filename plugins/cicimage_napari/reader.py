@@ -35,7 +35,11 @@ def read_recording(path: Path) -> list[Layer]:
     """
     from cicimage.recording import open_recording
 
-    recording = open_recording(path)
+    return channels_of(open_recording(path))
+
+
+def channels_of(recording: Any) -> list[Layer]:
+    """One image layer per channel of an open recording."""
     sizes, meta = recording.sizes, recording.metadata
     names = meta.channel_names or tuple(f"channel {c}" for c in range(sizes["C"]))
     um, um_z = meta.um_per_px or 1.0, meta.um_per_z or 1.0
@@ -80,7 +84,7 @@ def read_results(root: Path, key: str | None = None) -> list[Layer]:
     """
     from cicimage.errors import CicimageError
     from cicimage.review.base import load_base
-    from cicimage.review.footage import recording_path
+    from cicimage.review.footage import open_footage
     from cicimage.review.session import position_names
     from cicimage.store import Results
 
@@ -88,8 +92,8 @@ def read_results(root: Path, key: str | None = None) -> list[Layer]:
     names = position_names(results)
     base = load_base(results, names[key or next(iter(names))])
     try:
-        layers = [(data, {**options, "name": f"signal {n}"}, kind)
-                  for n, (data, options, kind) in enumerate(read_recording(recording_path(results, base)))]  # fmt: skip
+        channels = enumerate(channels_of(open_footage(results, base).recording))
+        layers = [(data, {**options, "name": f"signal {n}"}, kind) for n, (data, options, kind) in channels]
     except CicimageError:  # moved or damaged: the masks are shown all the same
         layers = []
     optics = base.setting.optics

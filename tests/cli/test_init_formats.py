@@ -2,12 +2,15 @@
 
 import csv
 import tomllib
+from contextlib import closing
 
 import numpy as np
 import pytest
 import tifffile
 
 from cicimage.cli import main
+from cicimage.review.base import load_base
+from cicimage.review.footage import open_footage
 from cicimage.store import Results, read_json, read_table
 from tests.conftest import draw_movie
 from tests.experiment.test_discovery import image, plate
@@ -92,6 +95,8 @@ def test_a_plate_from_init_to_results_and_only_the_changed_well_again(tmp_path, 
     assert guests.groupby("position")["condition"].first().to_dict() == {"p1/B02_f0": "vehicle", "p1/B03_f0": "BTKi"}
     key = read_json(out / "run.json")["positions"]["p1/B03_f0"]
     before = read_json(Results(out).position(key).receipt)["input"]
+    with closing(open_footage(Results(out), load_base(Results(out), "p1/B03_f0"))) as footage:
+        assert np.array_equal(footage.recording.frame(1), small(1)[1]), "the review shows this well and no other"
     image(root / "p1.zarr" / "B" / "3" / "0", np.concatenate([small(5), small(6)]))
     capfd.readouterr()
     assert call("run", root, "-o", out, "--workers", "1") == 0
