@@ -12,7 +12,6 @@ from cicimage.pipeline.position import run_position
 from cicimage.simulation.scenarios import HOMOTYPIC
 from cicimage.simulation.write import write_experiment
 
-
 pytestmark = pytest.mark.slow
 
 
