@@ -49,7 +49,7 @@ ORDER: Final = (
     Benchmark("fuzz", "100,000 damaged files: only sentences escape", "half an hour", ("--cases", "1200")),
     Benchmark(
         "scaling", "1,000 positions, and two workers against one; wants a quiet machine", "half an hour",
-        ("--positions", "40", "--pairs", "4"),
+        ("--positions", "80", "--pairs", "2", "--rounds", "1"),
     ),
     Benchmark(
         "faults", "200 kills of local runs, 50 of dask workers, bad input, full disks; goes on where it stopped",
