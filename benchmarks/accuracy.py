@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from baselines import compare_methods
-from scorer_sides import HYSTERESIS, load_truths, score_all
+from scorer_sides import HYSTERESIS, hand_written, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 
@@ -105,7 +105,8 @@ def main() -> None:
                 print(parts[-1], flush=True)
             parts.append(f"{preset}: {total} true entries over seeds {', '.join(map(str, args.seeds))}.\n")
     args.to.parent.mkdir(exist_ok=True)
-    args.to.write_text(f"# Accuracy\n\n{__doc__}\n" + "\n".join(parts))
+    notes = hand_written("accuracy") if args.presets == list(PRESETS) else ""
+    args.to.write_text(f"# Accuracy\n\n{__doc__}\n" + "\n".join(parts) + f"\n{notes}")
 
 
 if __name__ == "__main__":
