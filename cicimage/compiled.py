@@ -10,33 +10,27 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar, cast
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core import caching
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DAMAGED: Final = (
-    EOFError, ValueError, TypeError, AttributeError, ImportError, LookupError, MemoryError, OverflowError,
-    RuntimeError, AssertionError,
+    caching.pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError, LookupError,
+    MemoryError, OverflowError, RuntimeError, AssertionError,
 )  # fmt: skip
-"""What reading half a cache file was seen to raise, beside the reader's own error, which is told by its name."""
+"""What reading half a cache file was seen to raise."""
 
 
-class MendingCache(FunctionCache):  # type: ignore[misc]
+class MendingCache(caching.FunctionCache):  # type: ignore[misc]
     """numba's cache of one function, which is emptied where it cannot be read."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was compiled for a signature; None where there is nothing, or nothing that can be read."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:
-            if not _is_damage(error):
-                raise
+        except DAMAGED:
             self.flush()
             return None
-
-
-def _is_damage(error: Exception) -> bool:
-    return isinstance(error, DAMAGED) or type(error).__name__ == "UnpicklingError"
 
 
 def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[[F], F]:

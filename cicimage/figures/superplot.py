@@ -77,7 +77,7 @@ def superplot(
         f"{first.title} per condition" if len(names) == 1 else "Rates per condition",
         "Each large shape is one donor (the same shape in every condition, joined by a line), each dot one well. "
         "The bar is the estimate over all donors with its 95 % interval; a pale band shows where it would lie if "
-        "everything the optics left open had been outside or inside.",
+        "everything left open or in doubt were taken one way or the other.",
         superplot_alt(source, names),
     )
 

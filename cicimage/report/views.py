@@ -50,7 +50,7 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         words = wording(name, str(rows["unit"].iloc[0]))
         view = View(
             f"{words.title}: {words.unit}",
-            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds from the optics",
+            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
             (False, True, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
