@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from baselines import compare_methods
-from scorer_sides import HYSTERESIS, hand_written, load_truths, score_all
+from prose import hand_written
+from scorer_sides import HYSTERESIS, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 

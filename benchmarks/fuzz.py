@@ -17,6 +17,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from prose import hand_written
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.fuzz.fuzz_targets import TARGETS
 
@@ -60,7 +62,7 @@ def main() -> int:
     lines += [f"`{command}`, {time.strftime('%Y-%m-%d')}, {platform.platform()}", ""]
     lines += ["| what | cases | refused with a sentence | read | escaped | seconds |", "|---|---|---|---|---|---|"]
     lines += [f"| {n} | {c} | {r} | {o} | {e} | {s:.0f} |" for n, c, r, o, e, s in rows]
-    args.out.write_text("\n".join(lines) + "\n")
+    args.out.write_text("\n".join([*lines, "", hand_written("fuzz")]))
     return bool(bad)
 
 

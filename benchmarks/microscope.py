@@ -21,8 +21,9 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from prose import hand_written
 from scorer_fields import KEPT, MECHANISMS, Experiment, make
-from scorer_sides import MARKOV, hand_written, load_truths, score_all
+from scorer_sides import MARKOV, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Parameters, evaluate
 from cicimage.simulation.scenarios import NULL_UNDER

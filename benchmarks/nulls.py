@@ -29,6 +29,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from baselines import compare_methods
+from prose import hand_written
 from scipy.stats import binomtest
 
 from cicimage.evaluation.estimates import truth_tables
@@ -197,7 +198,7 @@ def main() -> None:
         "exact binomial 95 % intervals; experiments whose counts give no interval or no p are left out of them. *Over "
         "that of the true counts*: geometric mean of measured over true ratio, and its standard error as a factor."
     )
-    RESULTS.write_text(f"# Nulls\n\n{__doc__}\n{about}\n\n{table(rows)}\n\n{doubt(rows)}\n")
+    RESULTS.write_text(f"# Nulls\n\n{__doc__}\n{about}\n\n{table(rows)}\n\n{hand_written('nulls')}\n{doubt(rows)}\n")
 
 
 def doubt(rows: pd.DataFrame) -> str:

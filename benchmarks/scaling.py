@@ -28,6 +28,7 @@ from typing import Final
 
 import numpy as np
 import psutil
+from prose import hand_written
 from tiny_movies import EXPERIMENT, experiment
 from two_workers import workers
 
@@ -166,7 +167,7 @@ def main() -> None:
     if "workers" in found:
         head = ("what", "s, median", "rounds", "processor, s", "load of the machine")
         lines += ["## Workers", "", *table(head, found["workers"])]
-    args.out.write_text("\n".join(lines))
+    args.out.write_text("\n".join([*lines, hand_written("scaling")]))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import Final
 import cv2
 import numpy as np
 import pandas as pd
+from prose import hand_written
 from scorer_data import observations_of, position_folders
 from scorer_fields import FRAMES, GUESTS, KEPT, MODALITIES, SIDE_PX, Experiment, experiments, make
 from scorer_sides import (
@@ -33,7 +34,6 @@ from scorer_sides import (
     baseline,
     by_floor,
     crawl_episodes,
-    hand_written,
     load_truths,
     null_errors,
     score_all,

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from prose import hand_written
 from scorer_fields import KEPT, MODALITIES
-from scorer_sides import hand_written, load_truths, score_all
+from scorer_sides import load_truths, score_all
 
 from cicimage.evaluation.evaluate import evaluate
 from cicimage.events.chain import Chain

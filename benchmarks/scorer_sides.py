@@ -111,12 +111,6 @@ def _with_ids(rows: pd.DataFrame, name: str, position: str, _own: str) -> pd.Dat
 # ---------------------------------------------------------------- further measures
 
 
-def hand_written(page: str) -> str:
-    """What people wrote about a page of results: ``results/<page>_notes.md``, which no re-run takes away."""
-    path = Path(__file__).parent / "results" / f"{page}_notes.md"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
 def crawl_episodes(truth: Truth, shortest_min: float = 10.0) -> int:
     """Stretches of at least two frames and ten minutes in which a living guest lies under a host."""
     rows = truth.frames.sort_values(["position", "guest_id", "frame"], kind="stable")
