@@ -57,7 +57,7 @@ def record(root: Path) -> None:
 def review_by_keys(results: Results, reviewer: str) -> None:
     """Verdicts, times and states as the keys of the viewer give them; undo and redo."""
     desk = Desk.open(results, reviewer)
-    rng = random.Random(reviewer)
+    rng = random.Random(reviewer)  # noqa: S311
     for n in range(len(desk.queue)):
         item = desk.current.id
         if n == 1:
