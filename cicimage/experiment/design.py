@@ -17,6 +17,7 @@ import pandas as pd
 from cicimage.errors import ConfigurationError, RecordingError, nearest
 from cicimage.experiment.discovery import SUFFIXES, Found, find_recordings, unread
 from cicimage.experiment.plate_map import apply_plate_map
+from cicimage.experiment.position import Position
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
 from cicimage.methods import STEPS, available
 from cicimage.recording.name_pattern import find_fields, is_template
@@ -24,27 +25,6 @@ from cicimage.recording.name_pattern import find_fields, is_template
 LAYOUT_COLUMNS: Final = (
     "position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Position:
-    """One recording and its place in the design; empty text where nobody said.
-
-    ``path`` is a file, a folder, or a name with placeholders that stands for many files; ``series`` is the one of the
-    path's recordings, None where the experiment file says it or there is just one.
-    """
-
-    position: str
-    path: Path
-    condition: str
-    replicate: str
-    series: int | None = None
-    donor: str = ""
-    host_donor: str = ""
-    experiment: str = ""
-    plate: str = ""
-    time_zero_h: float = 0.0
-    factors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

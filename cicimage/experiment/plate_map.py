@@ -7,12 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cicimage.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from cicimage.experiment.design import Position
+from cicimage.experiment.position import Position
 
 
 def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]:

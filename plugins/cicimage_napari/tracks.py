@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
 
@@ -24,10 +24,29 @@ from cicimage.review.edits import (
     SplitTrack,
     SwapTracks,
 )
+from cicimage.review.pictures import Pictures
 from cicimage_napari.buttons import plain_button
+from cicimage_napari.stage import Stage
 
-if TYPE_CHECKING:
-    from cicimage_napari.review_panel import ReviewPanel
+
+class EditingPanel(Protocol):
+    """What the tools need of the widget they stand in; also the parent of their dialogs."""
+
+    desk: Desk | None
+    stage: Stage | None
+    pictures: Pictures | None
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+
+    def attempt(self, do: Callable[[], Any]) -> None:
+        """Call, and show the sentence of an error."""
+
+    def paint(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
+        """Record masks that were drawn."""
+
+    def hear(self, what: str) -> None:
+        """React to a change of the desk."""
 
 
 class TrackTools:
@@ -35,11 +54,11 @@ class TrackTools:
 
     Parameters
     ----------
-    panel : ReviewPanel
-        Whose desk it works on.
+    panel : EditingPanel
+        The widget whose desk the tools work on.
     """
 
-    def __init__(self, panel: ReviewPanel) -> None:
+    def __init__(self, panel: EditingPanel) -> None:
         self._panel = panel
 
     # ------------------------------------------------------------ tracks
