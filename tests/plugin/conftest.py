@@ -23,7 +23,7 @@ def why_not() -> str:
     if missing:
         return f'{", ".join(missing)} not installed; pip install ".[napari]"'
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY") and shutil.which("Xvfb") is None:
-        return "no DISPLAY and no Xvfb; apt-get install the packages listed in docs/development.md"
+        return "no DISPLAY and no Xvfb; install the packages listed in .ci/system-packages"
     return ""
 
 

@@ -1,0 +1,139 @@
+"""Measures of the source code: lines of code, import circles, missing parameter sections."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"cicimage": ROOT / "cicimage", "cicimage_napari": ROOT / "plugins" / "cicimage_napari"}
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """Dotted name and path of every module of the core and the plugin."""
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            name = ".".join((package, *(p for p in parts if p != "__init__")))
+            yield name, path
+
+
+def code_lines(text: str) -> int:
+    """Lines that hold code: no blank lines, comments, docstrings or imports."""
+    tree = ast.parse(text)
+    left_out: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            left_out |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            for statement in body:
+                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                    value = statement.value
+                    if isinstance(value.value, str):
+                        left_out |= set(range(value.lineno, (value.end_lineno or value.lineno) + 1))
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in layout:
+            held |= set(range(token.start[0], token.end[0] + 1))
+    return len(held - left_out)
+
+
+def imports_of(name: str, path: Path, known: set[str]) -> set[str]:
+    """Modules of this project that a module imports anywhere, for types alone too."""
+    found: set[str] = set()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                found.add(inner if inner in known else base)
+    return {module for module in found if module in known and module != name}
+
+
+def import_circles() -> list[list[str]]:
+    """Groups of modules that import each other, directly or through others (strongly connected components)."""
+    modules = dict(sources())
+    graph = {name: imports_of(name, path, set(modules)) for name, path in modules.items()}
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(start: str, edges: dict[str, set[str]], out: list[str]) -> None:
+        stack = [(start, iter(sorted(edges[start])))]
+        seen.add(start)
+        while stack:
+            node, rest = stack[-1]
+            following = next((n for n in rest if n not in seen), None)
+            if following is None:
+                stack.pop()
+                out.append(node)
+            else:
+                seen.add(following)
+                stack.append((following, iter(sorted(edges[following]))))
+
+    for name in sorted(graph):
+        if name not in seen:
+            visit(name, graph, order)
+    reverse: dict[str, set[str]] = {name: set() for name in graph}
+    for name, targets in graph.items():
+        for target in targets:
+            reverse[target].add(name)
+    seen.clear()
+    circles = []
+    for name in reversed(order):
+        if name not in seen:
+            group: list[str] = []
+            visit(name, reverse, group)
+            if len(group) > 1:
+                circles.append(sorted(group))
+    return sorted(circles)
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, bool]]:
+    """Every function with whether it is public: neither it nor what it stands in has a leading underscore."""
+
+    def inside(node: ast.AST, public: bool) -> Iterator[tuple[ast.FunctionDef, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef):
+                yield child, public and not child.name.startswith("_")
+                yield from inside(child, False)
+            elif isinstance(child, ast.ClassDef):
+                yield from inside(child, public and not child.name.startswith("_"))
+            else:
+                yield from inside(child, public)
+
+    return inside(tree, True)
+
+
+def parameters_undocumented() -> list[str]:
+    """Public functions with two or more parameters (self not counted) and no Parameters section."""
+    found = []
+    for name, path in sources():
+        for function, public in functions(ast.parse(path.read_text(encoding="utf-8"))):
+            arguments = function.args
+            named = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+            if public and len([a for a in named if a not in {"self", "cls"}]) >= 2:
+                text = ast.get_docstring(function) or ""
+                if "Parameters\n---" not in text:
+                    found.append(f"{name}.{function.name}")
+    return found
+
+
+def long_functions_without_docstring(most_lines: int) -> list[str]:
+    """Functions over a number of lines that say nothing of themselves."""
+    return [
+        f"{name}.{function.name}"
+        for name, path in sources()
+        for function, _ in functions(ast.parse(path.read_text(encoding="utf-8")))
+        if (function.end_lineno or 0) - function.lineno + 1 > most_lines and not ast.get_docstring(function)
+    ]
