@@ -8,6 +8,10 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"cicimage": ROOT / "cicimage", "cicimage_napari": ROOT / "plugins" / "cicimage_napari"}
 
@@ -64,39 +68,14 @@ def imports_of(name: str, path: Path, known: set[str]) -> set[str]:
 def import_circles() -> list[list[str]]:
     """Groups of modules that import each other, directly or through others (strongly connected components)."""
     modules = dict(sources())
-    graph = {name: imports_of(name, path, set(modules)) for name, path in modules.items()}
-    order: list[str] = []
-    seen: set[str] = set()
-
-    def visit(start: str, edges: dict[str, set[str]], out: list[str]) -> None:
-        stack = [(start, iter(sorted(edges[start])))]
-        seen.add(start)
-        while stack:
-            node, rest = stack[-1]
-            following = next((n for n in rest if n not in seen), None)
-            if following is None:
-                stack.pop()
-                out.append(node)
-            else:
-                seen.add(following)
-                stack.append((following, iter(sorted(edges[following]))))
-
-    for name in sorted(graph):
-        if name not in seen:
-            visit(name, graph, order)
-    reverse: dict[str, set[str]] = {name: set() for name in graph}
-    for name, targets in graph.items():
-        for target in targets:
-            reverse[target].add(name)
-    seen.clear()
-    circles = []
-    for name in reversed(order):
-        if name not in seen:
-            group: list[str] = []
-            visit(name, reverse, group)
-            if len(group) > 1:
-                circles.append(sorted(group))
-    return sorted(circles)
+    names = sorted(modules)
+    imports = np.zeros((len(names), len(names)), bool)
+    for row, name in enumerate(names):
+        for target in imports_of(name, modules[name], set(names)):
+            imports[row, names.index(target)] = True
+    count, group = connected_components(csr_matrix(imports), directed=True, connection="strong")
+    groups = [[name for name, g in zip(names, group, strict=True) if g == n] for n in range(count)]
+    return sorted(members for members in groups if len(members) > 1)
 
 
 def functions(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, bool]]:
