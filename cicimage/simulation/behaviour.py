@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from cicimage.simulation.cells import NEVER, Guest
-
-if TYPE_CHECKING:
-    from cicimage.simulation.world import World
+from cicimage.simulation.world import World
 
 RENEWAL_H: Final = 2.0
 """Encounter dynamics: a guest in contact decides again after this long."""
@@ -57,7 +55,7 @@ class HazardBehaviour(Behaviour):
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
         """Run the entry clock down."""
-        return self.world.rings(guest, "enter", self.entry_hazard(guest), start_h, step_h)
+        return self.world.event_time(guest, "enter", self.entry_hazard(guest), start_h, step_h)
 
     def pace(self, engulfed: float) -> float:
         """Constant."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from cicimage.simulation.behaviour import Behaviour
 from cicimage.simulation.cells import NEVER, OVERCLOSE, Attempt, Guest
-
-if TYPE_CHECKING:
-    from cicimage.simulation.world import World
+from cicimage.simulation.world import World
 
 
 def stay_h(world: World) -> float:
@@ -20,7 +17,7 @@ def stay_h(world: World) -> float:
     return float(rng.exponential(rates.stay_h) / max(world.condition.escape, 1e-9))
 
 
-def step(world: World, i: int, guest: Guest, start_h: float, step_h: float) -> None:
+def step(world: World, behaviour: Behaviour, i: int, guest: Guest, start_h: float, step_h: float) -> None:
     """Begin an engulfment where one is due, or carry on with it."""
     alive = start_h < guest.dying_h
     if guest.level == "engulfed":
@@ -31,7 +28,7 @@ def step(world: World, i: int, guest: Guest, start_h: float, step_h: float) -> N
             guest.route = "top"
             let_go(guest, start_h)
         elif guest.route != "fold":
-            _draw(world, guest, start_h, step_h)
+            _draw(world, behaviour, guest, start_h, step_h)
         return
     host = world.reachable(i)
     if host < 0:
@@ -40,39 +37,39 @@ def step(world: World, i: int, guest: Guest, start_h: float, step_h: float) -> N
     _take_up_dye(world, guest, step_h)
     if alive:
         world.contact_hours += step_h
-        at = world.behaviour.enters(i, guest, start_h, step_h)
+        at = behaviour.enters(i, guest, start_h, step_h)
     else:
-        at = world.rings(guest, "eaten", world.scenario.rates.eaten_per_contact_h, start_h, step_h)
+        at = world.event_time(guest, "eaten", world.scenario.rates.eaten_per_contact_h, start_h, step_h)
     if at is not None:
-        _begin(world, i, guest, host, at, start_h + step_h, alive=alive)
+        _begin(world, i, guest, host, at, alive=alive)
+        guest.engulfed = guest.pace_per_h * behaviour.pace(0.0) * (start_h + step_h - at)
 
 
 def _take_up_dye(world: World, guest: Guest, step_h: float) -> None:
     guest.dye += world.scenario.nuisances.dye_transfer * (1.0 - guest.dye / 0.4) * step_h
 
 
-def _begin(world: World, i: int, guest: Guest, host: int, at: float, end_h: float, *, alive: bool) -> None:
-    """Begin at ``at`` and go on to the step's end."""
+def _begin(world: World, i: int, guest: Guest, host: int, at: float, *, alive: bool) -> None:
+    """Begin an engulfment at hour ``at``; whether it will be aborted is drawn now."""
     rates, rng = world.scenario.rates, world.rng
     guest.route = "under" if guest.level == "under" else "top"
     guest.level, guest.host = "engulfed", host
     minutes = float(np.clip(rates.entry_min * np.exp(rng.normal(0, 0.6)), 5.0, 60.0))
     guest.pace_per_h = 60.0 / minutes
-    guest.engulfed = guest.pace_per_h * world.behaviour.pace(0.0) * (end_h - at)
     aborted = alive and rng.random() < rates.abort_share
     guest.peak = rng.uniform(0.3, 0.85) if aborted else OVERCLOSE
     guest.was_inside, guest.leave_h, guest.event = False, NEVER, len(world.attempts)
     world.attempts.append(Attempt(i, host, guest.contact_h, at))
 
 
-def _draw(world: World, guest: Guest, start_h: float, step_h: float) -> None:
+def _draw(world: World, behaviour: Behaviour, guest: Guest, start_h: float, step_h: float) -> None:
     """The host draws the guest in, holds it, or lets it go."""
     end_h = start_h + step_h
     if guest.leave_h <= end_h and guest.pace_per_h >= 0 and start_h < guest.dying_h:
         guest.pace_per_h = -60.0 / world.rng.uniform(5, 15)
         guest.route = str(world.rng.choice(["top", "under"]))
     before = guest.engulfed
-    pace = guest.pace_per_h * world.behaviour.pace(before)
+    pace = guest.pace_per_h * behaviour.pace(before)
     guest.engulfed = min(before + pace * step_h, guest.peak)
     if before < 1.0 <= guest.engulfed:
         at = start_h + (1.0 - before) / pace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from cicimage.simulation import engulfment
 from cicimage.simulation.bodies import Array
 from cicimage.simulation.cells import DYING_H, NEVER, Attempt, Guest, Host
 from cicimage.simulation.population import make_host, new_clocks
-
-if TYPE_CHECKING:
-    from cicimage.simulation.world import World
+from cicimage.simulation.world import World
 
 BREATH_H: Final = 3.0
 PERSISTENCE_H: Final = 0.5
@@ -60,12 +58,12 @@ def host_fates(world: World, start_h: float, step_h: float) -> None:
         host = world.hosts[i]
         if host.dying_h == NEVER and host.divides_h == NEVER:
             hazard = spec.death_per_h * world.condition.host_death + _killing(world, i)
-            at = _host_rings(world, i, "death", hazard, start_h, step_h)
+            at = _host_event_time(world, i, "death", hazard, start_h, step_h)
             if at is not None:
                 host.dying_h = at
                 host.release_h = at + DYING_H + float(world.rng.exponential(spec.release_h))
                 host.gone_h, host.gone_reason = host.release_h + float(world.rng.uniform(2.0, 8.0)), "death"
-            elif (at := _host_rings(world, i, "divide", spec.divisions_per_h, start_h, step_h)) is not None:
+            elif (at := _host_event_time(world, i, "divide", spec.divisions_per_h, start_h, step_h)) is not None:
                 host.divides_h = at + ROUNDING_H
         if host.divides_h <= start_h + step_h:
             _divide_host(world, i, host.divides_h)
@@ -74,7 +72,7 @@ def host_fates(world: World, start_h: float, step_h: float) -> None:
     spread_out(world, start_h)
 
 
-def _host_rings(world: World, i: int, kind: str, hazard: float, start_h: float, step_h: float) -> float | None:
+def _host_event_time(world: World, i: int, kind: str, hazard: float, start_h: float, step_h: float) -> float | None:
     if hazard <= 0:
         return None
     left = world.host_clocks.setdefault((i, kind), float(world.rng.exponential()))
@@ -156,7 +154,7 @@ def guest_fates(world: World, i: int, guest: Guest, start_h: float, step_h: floa
     hazard = rates.death_per_h * world.condition.death * guest.frailty * (rates.death_ratio_inside if inside else 1.0)
     if guest.level == "surface":
         hazard += _attack(world, guest)
-    at = world.rings(guest, "death", hazard, start_h, step_h)
+    at = world.event_time(guest, "death", hazard, start_h, step_h)
     if at is not None:
         guest.dying_h, guest.speed = at, 0.02 * guest.speed
         if guest.event >= 0 and guest.was_inside:
@@ -164,7 +162,7 @@ def guest_fates(world: World, i: int, guest: Guest, start_h: float, step_h: floa
         return
     divisions = world.scenario.guests.divisions_per_h * (0.5 if inside else 1.0)
     if divisions and (guest.level != "engulfed" or inside):
-        at = world.rings(guest, "divide", divisions, start_h, step_h)
+        at = world.event_time(guest, "divide", divisions, start_h, step_h)
         if at is not None:
             _divide_guest(world, i, guest, at)
 

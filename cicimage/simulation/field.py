@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -12,102 +11,35 @@ import pandas as pd
 
 from cicimage.masks import Masks
 from cicimage.simulation import truth
-from cicimage.simulation.bodies import Array, GuestPose
-from cicimage.simulation.camera import bleaching, bleed_matrix, expose, flicker, focus_drift, stage_drift, vignette
-from cicimage.simulation.cells import History
+from cicimage.simulation.camera import bleaching, bleed_matrix, expose, flicker, vignette
+from cicimage.simulation.geometry import FieldGeometry
 from cicimage.simulation.optics import make_psf
-from cicimage.simulation.population import MARGIN_UM
-from cicimage.simulation.render import PAD, Renderer
+from cicimage.simulation.render import Renderer
 from cicimage.simulation.spec import Scenario
-from cicimage.simulation.surfaces import Body, Grid, Layers, lay_out
-from cicimage.simulation.world import live
 
 
-class SimulatedField:
+class SimulatedField(FieldGeometry):
     """A field of view with known truth; frames are rendered when asked for, in any order.
 
     Parameters
     ----------
-    scenario : Scenario
-        What to simulate.
-    seed : tuple of int
-        Entropy of this field; the same gives the same pixels and tables.
-    condition : str
-        Name of one of the scenario's conditions.
-    log_effect : float
-        Random effects of donor, donor x condition and well on the log entry rate.
-    position : str
-        Goes into the tables.
-
-    Attributes
-    ----------
-    history : History
-        All that happened, in continuous time.
-    drift_um : (T, 2) float64
-        How far the content of each frame lies from where it lay in frame 0.
-    focus_um : (T,) float64
-        Focus offset of each frame.
-    defocused : (T,) bool
-        Frames that lost the focus.
+    scenario, seed, condition, log_effect, position
+        As :class:`cicimage.simulation.geometry.FieldGeometry` takes them.
     """
 
     def __init__(
         self, scenario: Scenario, seed: tuple[int, ...], condition: str, log_effect: float = 0.0, position: str = ""
     ) -> None:
-        self.scenario, self.position, self.log_effect = scenario, position, log_effect
-        self.condition = scenario.condition(condition)
-        self._seed = seed
-        acquisition, nuisances = scenario.acquisition, scenario.nuisances
-        self.history: History = live(scenario, self.condition, log_effect, self._rng(0))
-        self.drift_um = stage_drift(acquisition, nuisances, self._rng(1))
-        self.focus_um, self.defocused = focus_drift(acquisition, nuisances, self._rng(2))
+        super().__init__(scenario, seed, condition, log_effect, position)
         self.channels = tuple(c.name for c in scenario.channels)
-        self._flicker = flicker(acquisition, nuisances, len(self.channels), self._rng(4))
-        self._psf = make_psf(acquisition)
-        self._cache: tuple[int, Layers] | None = None
-
-    def _rng(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence((*self._seed, *stream)))
-
-    @property
-    def n_frames(self) -> int:
-        """Frames in the movie."""
-        return self.scenario.acquisition.frames
+        self._flicker = flicker(scenario.acquisition, scenario.nuisances, len(self.channels), self._rng(4))
+        self._psf = make_psf(scenario.acquisition)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Channels, slices, rows and columns of a frame."""
         a = self.scenario.acquisition
         return len(self.channels), a.slices, a.size_px, a.size_px
-
-    def time_h(self, frame: int) -> float:
-        """Hours since the movie's start."""
-        return frame * self.scenario.acquisition.interval_min / 60.0
-
-    def slices_um(self, frame: int) -> Array:
-        """True heights of the focus slices above the glass in a frame."""
-        a = self.scenario.acquisition
-        out: Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
-        return out
-
-    def grid(self, frame: int) -> Grid:
-        """Columns of a frame, PAD beyond it on every side."""
-        a = self.scenario.acquisition
-        dy, dx = self.drift_um[frame]
-        origin, n = MARGIN_UM - PAD * a.um_per_px, a.size_px + 2 * PAD
-        return Grid(origin - dy, origin - dx, a.um_per_px, (n, n))
-
-    def raw_um(self, frame: int, y: float, x: float) -> tuple[float, float]:
-        """World coordinates in the raw frame, um."""
-        dy, dx = self.drift_um[frame]
-        return y - MARGIN_UM + float(dy), x - MARGIN_UM + float(dx)
-
-    def layers(self, frame: int) -> Layers:
-        """The geometry of a frame."""
-        if self._cache is None or self._cache[0] != frame:
-            moment = self.history.moments[frame]
-            self._cache = (frame, lay_out(moment.hosts, moment.guests, self.grid(frame)))
-        return self._cache[1]
 
     def frame(self, frame: int) -> npt.NDArray[np.uint16]:
         """Render one frame, (C, Z, Y, X) uint16."""
@@ -120,24 +52,6 @@ class SimulatedField:
         mixed = np.tensordot(bleed_matrix(light.shape[0], nuisances).astype(np.float32), light, axes=1)
         mixed *= vignette(a, nuisances)
         return expose(mixed, a, self._rng(3, frame))
-
-    def debris(self, frame: int) -> Iterator[Body]:
-        """Debris particles of a frame as bodies on or above what is below them."""
-        layers = self.layers(frame)
-        for n, (y, x, radius, height, brightness) in enumerate(self.history.debris):
-            window = layers.grid.window(y, x, radius + layers.grid.um_per_px)
-            if window is None:
-                continue
-            ground = 0.0
-            for sheet in layers.sheets:
-                depth = sheet.pose.depth(y, x)
-                if depth > 0:
-                    ground = max(ground, float(sheet.pose.thickness(np.array(y), np.array(x), depth)))
-            pose = GuestPose(
-                -1 - n, y, x, radius, 1.0 + 0.3 * (n % 3), n, "surface", -1, "top", 0.0, 0.0, 0.0, height, brightness,
-                kind="debris",
-            )  # fmt: skip
-            yield Body(pose, ground + height + pose.axes[2], window)
 
     # ------------------------------------------------------------ truth
 

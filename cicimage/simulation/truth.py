@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,8 @@ from cicimage.masks import Mask, Masks
 from cicimage.simulation.bodies import GuestPose
 from cicimage.simulation.cells import DYING_H
 from cicimage.simulation.contact import Place, place
+from cicimage.simulation.geometry import FieldGeometry
 from cicimage.simulation.render import PAD
-
-if TYPE_CHECKING:
-    from cicimage.simulation.field import SimulatedField
 
 EVENT_COLUMNS: Final = (
     "guest_id", "host_id", "contact_h", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
@@ -34,17 +32,17 @@ def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def _inset(field: SimulatedField, y: float, x: float) -> float:
+def _inset(field: FieldGeometry, y: float, x: float) -> float:
     """Distance of a point from the nearest border of the frame, um, negative outside."""
     px, n = field.scenario.acquisition.um_per_px, field.scenario.acquisition.size_px
     return min(y, x, (n - 1) * px - y, (n - 1) * px - x) + 0.5 * px
 
 
-def _host_id(field: SimulatedField, index: int) -> int:
+def _host_id(field: FieldGeometry, index: int) -> int:
     return field.history.hosts[index].cell_id if index >= 0 else 0
 
 
-def guests(field: SimulatedField, frame: int) -> pd.DataFrame:
+def guests(field: FieldGeometry, frame: int) -> pd.DataFrame:
     """Guests of one frame.
 
     Returns
@@ -84,7 +82,7 @@ def viability(dead: float) -> str:
     return "alive" if dead == 0 else "dying" if dead < 1 else "dead"
 
 
-def _decoy(field: SimulatedField, frame: int, pose: GuestPose, where: Place) -> str:
+def _decoy(field: FieldGeometry, frame: int, pose: GuestPose, where: Place) -> str:
     """Name what makes a guest easy to take for one that is alive inside a host.
 
     dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the stained
@@ -108,14 +106,14 @@ def _decoy(field: SimulatedField, frame: int, pose: GuestPose, where: Place) -> 
     return "cluster" if cell.cluster else ""
 
 
-def _eaten(field: SimulatedField, guest: int) -> bool:
+def _eaten(field: FieldGeometry, guest: int) -> bool:
     """It was dead before it was closed in."""
     dying_h = field.history.guests[guest].dying_h
     own = [a for a in field.history.attempts if a.guest == guest and (np.isfinite(a.entry_h) or a.prevalent)]
     return bool(own) and not own[-1].prevalent and dying_h < own[-1].entry_h
 
 
-def hosts(field: SimulatedField, frame: int) -> pd.DataFrame:
+def hosts(field: FieldGeometry, frame: int) -> pd.DataFrame:
     """Hosts of one frame: centre, area in the frame, mean thickness, how far spread, viability, parent."""
     rows = []
     px = field.scenario.acquisition.um_per_px
@@ -135,7 +133,7 @@ def hosts(field: SimulatedField, frame: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def host_fates(field: SimulatedField) -> pd.DataFrame:
+def host_fates(field: FieldGeometry) -> pd.DataFrame:
     """Hosts that died or divided, or were born in a division, in continuous time.
 
     ``dying_h`` when it began to die, ``dead_h`` when it was fully stained, ``release_h`` when its membranes gave way
@@ -152,7 +150,7 @@ def host_fates(field: SimulatedField) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def decoys(field: SimulatedField, frame: int) -> pd.DataFrame:
+def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
     """What is no guest: vacuoles and droplets (voids in a host), debris, effectors.
 
     ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` of a void its host, of an
@@ -186,7 +184,7 @@ def decoys(field: SimulatedField, frame: int) -> pd.DataFrame:
     return table.iloc[inside].fillna({"contact": ""}).reset_index(drop=True) if len(table) else table
 
 
-def masks(field: SimulatedField, frame: int) -> dict[str, Masks]:
+def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
     """True projected masks by population (host, guest, effector); labels are cell ids."""
     n = field.scenario.acquisition.size_px
     layers, history = field.layers(frame), field.history
@@ -215,7 +213,7 @@ def _crop(label: int, window: tuple[slice, slice], inside: npt.NDArray[np.bool_]
     return Mask(label, y0 + int(rows[0]), x0 + int(columns[0]), tight)
 
 
-def events(field: SimulatedField) -> pd.DataFrame:
+def events(field: FieldGeometry) -> pd.DataFrame:
     """Engulfments in continuous time, hours since the movie's start.
 
     ``start_h`` is when the host began to draw the guest in, ``entry_h`` when it had closed around it (empty if
@@ -245,7 +243,7 @@ def events(field: SimulatedField) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
 
 
-def _in_view(field: SimulatedField, guest: int, time_h: float) -> bool:
+def _in_view(field: FieldGeometry, guest: int, time_h: float) -> bool:
     interval = field.scenario.acquisition.interval_min / 60.0
     nearest = int(np.clip(round(max(0.0, time_h) / interval), 0, field.n_frames - 1))
     for frame in (nearest, max(nearest - 1, 0), min(nearest + 1, field.n_frames - 1)):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.simulation.behaviour import Behaviour
 from cicimage.simulation.bodies import Array
 from cicimage.simulation.cells import Guest
-
-if TYPE_CHECKING:
-    from cicimage.simulation.world import World
+from cicimage.simulation.world import World
 
 UNDER_SPEED: Final = 0.6
 EDGE_ROOM: Final = 1.15
@@ -27,12 +26,12 @@ def ride(world: World, i: int, guest: Guest, shifts: Array) -> None:
         guest.y, guest.x = guest.y + shifts[carrier, 0], guest.x + shifts[carrier, 1]
 
 
-def walk(world: World, present: list[int], start_h: float, step_h: float) -> None:
+def walk(world: World, behaviour: Behaviour, present: list[int], start_h: float, step_h: float) -> None:
     """Move everyone one step on, minding edges and each other."""
     if not present:
         return
     minutes = step_h * 60.0
-    strides = np.array([world.behaviour.stride(i, world.guests[i], start_h, minutes) for i in present])
+    strides = np.array([behaviour.stride(i, world.guests[i], start_h, minutes) for i in present])
     strides *= np.array([_speed_factor(world, i) for i in present])[:, None]
     now = np.array([(g.y, g.x) for g in world.guests])
     ahead = now.copy()

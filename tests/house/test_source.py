@@ -14,7 +14,7 @@ from source_measures import (
 )
 
 MOST_CODE_LINES = 28_200
-MOST_CIRCLES = 3
+MOST_CIRCLES = 1
 MOST_UNDOCUMENTED = 407
 MOST_COMPLEX = 36
 """Functions over a cyclomatic complexity of 15."""
