@@ -49,7 +49,7 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
         frames = frames[frames["beyond"] != True].reset_index(drop=True)  # noqa: E712 - unknown where it is not asked
     if not len(frames):
         nothing = {"frames": empty(FRAMES), "events": empty(EVENTS), "guests": empty(GUESTS), "hosts": empty(HOSTS)}
-        return _with_rates(nothing, layout)
+        return _with_rates(nothing, layout, truth)
     hours = frame_hours(frames["position"], frames["frame"], truth.clock_h)
     inside = (frames["location"] == "inside").astype(float)
     frames = frames.assign(
@@ -64,11 +64,16 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
         "frames": conform(FRAMES, kept), "events": conform(EVENTS, events) if len(events) else empty(EVENTS),
         "guests": conform(GUESTS, guests), "hosts": conform(HOSTS, hosts) if len(hosts) else empty(HOSTS),
     }  # fmt: skip
-    return _with_rates(tables, layout)
+    return _with_rates(tables, layout, truth)
 
 
-def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    rates, by_replicate = compute_rates(tables["events"], tables["guests"], tables["hosts"], tables["frames"], layout)
+def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame, truth: Truth) -> dict[str, pd.DataFrame]:
+    clock = pd.concat(
+        [pd.DataFrame({"position": p, "frame": np.arange(len(h)), "time_h": h}) for p, h in truth.clock_h.items()]
+    )
+    rates, by_replicate = compute_rates(
+        tables["events"], tables["guests"], tables["hosts"], tables["frames"], layout, clock=clock
+    )
     return {**tables, "rates": rates, "rates_by_replicate": by_replicate}
 
 
