@@ -132,7 +132,7 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
         if receipt["outcome"] != "done":
             peak = receipt.get("peak_memory_bytes") or 0
             why = f"{receipt['error']} (peak memory {peak / 2**20:.0f} MiB)"
-            remedy = "Mend the file or its settings and run the same command with --retry-failed."
+            remedy = "Mend the file or its settings and run `cicimage run` again with --retry-failed."
             found.append(Exclusion(position, "failed", why, remedy))
     found += [
         Exclusion(position, "excluded", "has not been run yet", "Run the same command again.")
