@@ -299,7 +299,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {k: file[k] for k in file.files}
 
 
-# ---------------------------------------------------------------- folders and locks
+# ---------------------------------------------------------------- folders
 
 
 _KEY: Final = re.compile(r"p\d{4,9}")

@@ -75,7 +75,7 @@ class Collected:
     Attributes
     ----------
     tables : mapping of str to pandas.DataFrame
-        All of CONTRACT's tables.
+        Every table of :data:`cicimage.tables.TABLES`.
     layout : pandas.DataFrame
         The design, one row a position that finished.
     receipts : mapping of str to dict
