@@ -18,7 +18,7 @@ from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.tallies import death_left_out
-from cicimage.statistics.time_zero import clock_of, first_frames, since_time_zero
+from cicimage.statistics.time_zero import Watched, clock_of, first_frames, since_time_zero
 from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
@@ -134,6 +134,18 @@ def _deaths_before_time_zero(base: Mapping[str, pd.DataFrame]) -> dict[str, pd.D
     return {n: base[n].assign(death_left_out=death_left_out(base[n], begins)) for n in ("guests", "hosts")}
 
 
+def counted_tables(base: Mapping[str, pd.DataFrame]) -> Watched:
+    """Events, guests, hosts and frames as the rates count them: from time zero on.
+
+    Parameters
+    ----------
+    base : mapping of str to pandas.DataFrame
+        Tables ``events``, ``guests``, ``hosts``, ``frames``, and those of :data:`CLOCKED` that there are.
+    """
+    clock = clock_of(*(base[n] for n in CLOCKED if n in base))
+    return since_time_zero(base["events"], base["guests"], base["hosts"], base["frames"], clock)
+
+
 def answers(
     base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str | None
 ) -> dict[str, pd.DataFrame]:
@@ -142,9 +154,7 @@ def answers(
         names = ("rates", "rates_by_replicate", "comparisons", "curves", "dose_response", "dose_fits")
         return {n: empty(TABLES[n]) for n in names}
     clock = clock_of(*(base[n] for n in CLOCKED if n in base))
-    events, guests, hosts, frames = since_time_zero(
-        base["events"], base["guests"], base["hosts"], base["frames"], clock
-    )
+    events, guests, hosts, frames = counted_tables(base)
     rates, by_replicate = compute_rates(events, guests, hosts, frames, layout, clock=clock)
     # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
     primary = primary if primary in set(rates["estimand"]) else None

@@ -13,6 +13,8 @@ from cicimage.batch import open_batch, run_batch
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
 from cicimage.locks import lock
+from cicimage.pipeline.collect import collect
+from cicimage.report.assemble import report_data
 from cicimage.store import MaskFile, Results, read_json, read_table
 from tests.conftest import draw_movie, write_movie
 
@@ -212,6 +214,11 @@ def test_time_zero_moves_the_clock_only(folder, finished, tmp_path):
     found = rates.loc[rates["estimand"] == "entry_rate_per_host_h", "exposure_h"].sum()
     assert found == pytest.approx(watched.sum())
     assert found < hosts["hours"].sum()
+    results = Results(tmp_path / "out")
+    shown = report_data(results, collect(results)).tables["guests"]
+    at_risk = rates.loc[rates["estimand"] == "entry_rate_per_guest_h", "exposure_h"].sum()
+    assert shown["hours_at_risk_entry"].sum() == pytest.approx(at_risk)
+    assert at_risk < after["guests"]["hours_at_risk_entry"].sum()
 
 
 def test_settings_put_back_after_a_kill_do_not_meet_half_of_the_other_ones(folder, tmp_path, monkeypatch):
