@@ -2,7 +2,7 @@
 
 Each step has a base class here that states its contract; an implementation subclasses it, adds its options as
 fields and is found by an entry point in the group ``cicimage.methods`` named ``<step>.<method>``, e.g.
-``segment_guest.log = "cicimage.segmentation.log_guests:LogGuestSegmenter"``. The core knows the steps and no
+``segment_guest.log = "cicimage.segmentation.guests:LogGuestSegmenter"``. The core knows the steps and no
 method by name. Steps are pure functions of their inputs: no disk, no clock, no global state.
 """
 
@@ -241,7 +241,7 @@ class Tracker(Method):
 
     ``cells`` has one row per object: frame, time_h, label, y_um, x_um (drift removed), z_um (NaN in 2D),
     area_um2, intensity. ``masks_of(frame)`` gives the frame's masks and ``shift_px(frame)`` the drift (dy, dx)
-    for methods that link by overlap. ``stages.track`` returns ``cells[["frame", "label"]]`` with ``cell_id``
+    for methods that link by overlap. :meth:`track` returns ``cells[["frame", "label"]]`` with ``cell_id``
     (1 and up, unique in this population) and ``parent_id`` (cell it divided from, 0 = none), one row per object.
     """
 

@@ -147,7 +147,7 @@ def _remedy(path: Path) -> str:
     if path.parent.parent.name == "positions":
         return f"delete the folder {path.parent} and run the same command again"
     if path.name == "run.json":
-        return "delete it and run the same command with --force, which keeps finished positions"
+        return "delete it and run `cicimage run` again with --force, which keeps finished positions"
     return "run `cicimage report` on the folder to make it again"
 
 
@@ -299,7 +299,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {k: file[k] for k in file.files}
 
 
-# ---------------------------------------------------------------- folders and locks
+# ---------------------------------------------------------------- folders
 
 
 _KEY: Final = re.compile(r"p\d{4,9}")

@@ -185,7 +185,8 @@ GUESTS = Table(
         Column("death_frame", "float64", "first frame dead; empty if alive", nullable=True),
         _s("death_location", "inside | outside | unresolved; empty if alive"),
         _s(
-            "death_left_out", "why no rate has its death: dead_when_first_seen, place_unresolved (in bounds only)",
+            "death_left_out",
+            "why no rate has its death: dead_when_first_seen, before_time_zero, place_unresolved (in bounds only)",
             nullable=True,
         ),
         _i("n_events", "cell-in-cell events of this guest"),
@@ -209,7 +210,7 @@ HOSTS = Table(
         _s("end_reason", "movie_end | edge | division | track_lost | death"),
         _f("hours", "hours watched", nullable=False),
         Column("death_frame", "float64", "first frame dead; empty if alive", nullable=True),
-        _s("death_left_out", "why its death is in no rate: dead_when_first_seen", nullable=True),
+        _s("death_left_out", "why its death is in no rate: dead_when_first_seen, before_time_zero", nullable=True),
         _i("n_guests_max", "most guests inside at once"),
         _i("n_entries", "completed entries"),
         _i("parent_id", "cell it divided from, 0 = none"),

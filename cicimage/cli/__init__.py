@@ -38,6 +38,17 @@ INTERRUPTED: Final = {
 }
 """What became of the work, by command; those that are not named leave nothing."""
 
+EXIT_CODES: Final = {
+    0: "all well",
+    1: "a fault of the program",
+    2: "usage or configuration",
+    3: "finished, some positions failed",
+    4: "no position succeeded",
+    5: "the folder is held by another run or belongs to other recordings",
+    6: "disk full",
+    130: "interrupted",
+}
+
 
 class _LazyGroup(click.Group):
     """Commands are imported when asked for: `cicimage --help` need not load the image libraries."""
@@ -68,6 +79,10 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="cicimage")
@@ -76,7 +91,7 @@ def cicimage() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line; the exit codes are documented in ``cicimage --help`` and the README."""
+    """Run the command line and end with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists."""
     try:
         code = cicimage.main(args=args, prog_name="cicimage", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

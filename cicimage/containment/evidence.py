@@ -105,8 +105,7 @@ def measure_frame(
         signal in the near ring at the guest's heights over the side reference), ``body`` (host signal at the
         guest's own place, relative), ``sharpness`` (how steeply the host's signal drops at the guest's rim),
         ``shared_share`` (share of the guest's core where further hosts lie too), local surfaces of host and guest
-        in um, ``layer_misfit`` (residual of the cap and floor fit in standard errors).
-        Heights, cap, floor are NaN in 2D.
+        in um. Heights, cap, floor are NaN in 2D.
 
     Notes
     -----

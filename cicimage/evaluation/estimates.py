@@ -34,7 +34,7 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
     truth : Truth
         Positions that are not in the layout are left out.
     layout : pandas.DataFrame
-        position, condition, replicate, donor.
+        position, condition, replicate, donor; ``time_zero_h`` where the runs have one.
     sampled : pandas.DataFrame, optional
         :func:`~cicimage.evaluation.occurrences.sampled_events` of the same truth, where it is at hand.
 
@@ -49,7 +49,7 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
         frames = frames[frames["beyond"] != True].reset_index(drop=True)  # noqa: E712 - unknown where it is not asked
     if not len(frames):
         nothing = {"frames": empty(FRAMES), "events": empty(EVENTS), "guests": empty(GUESTS), "hosts": empty(HOSTS)}
-        return _with_rates(nothing, layout)
+        return _with_rates(nothing, layout, truth)
     hours = frame_hours(frames["position"], frames["frame"], truth.clock_h)
     inside = (frames["location"] == "inside").astype(float)
     frames = frames.assign(
@@ -64,11 +64,29 @@ def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | Non
         "frames": conform(FRAMES, kept), "events": conform(EVENTS, events) if len(events) else empty(EVENTS),
         "guests": conform(GUESTS, guests), "hosts": conform(HOSTS, hosts) if len(hosts) else empty(HOSTS),
     }  # fmt: skip
-    return _with_rates(tables, layout)
+    return _with_rates(tables, layout, truth)
 
 
-def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    rates, by_replicate = compute_rates(tables["events"], tables["guests"], tables["hosts"], tables["frames"], layout)
+def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame, truth: Truth) -> dict[str, pd.DataFrame]:
+    """The tables with rates of what lies from the layout's time zero on, as a run counts them."""
+    clock = pd.concat(
+        [
+            pd.DataFrame({"position": p, "frame": np.arange(len(h)), "time_h": h}).astype({"position": object})
+            for p, h in truth.clock_h.items()
+        ]
+        or [pd.DataFrame({"position": [], "frame": [], "time_h": []})]
+    )
+    frames = tables["frames"]
+    if "time_zero_h" in layout and not truth.from_time_zero:
+        zero_h = layout.set_index("position")["time_zero_h"]
+        frames, clock = (
+            t.assign(time_h=t["time_h"] - t["position"].map(zero_h).fillna(0.0).astype(np.float64))
+            for t in (frames, clock)
+        )
+    tables = {**tables, "frames": frames}
+    rates, by_replicate = compute_rates(
+        tables["events"], tables["guests"], tables["hosts"], frames, layout, clock=clock
+    )
     return {**tables, "rates": rates, "rates_by_replicate": by_replicate}
 
 

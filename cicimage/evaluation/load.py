@@ -162,7 +162,7 @@ def _from_review(folder: Path) -> Truth:
         clock[str(position)] = np.interp(numbers, known["frame"].to_numpy(), known["time_h"].to_numpy(np.float64))
     return Truth(
         frames, events_in_hours(events, clock), pd.DataFrame({c: [] for c in _EMPTY_HOSTS}),
-        pd.DataFrame({c: [] for c in _EMPTY_DECOYS}), clock, f"{folder} (reviewed results)",
+        pd.DataFrame({c: [] for c in _EMPTY_DECOYS}), clock, f"{folder} (reviewed results)", from_time_zero=True,
     )  # fmt: skip
 
 

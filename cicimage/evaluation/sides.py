@@ -36,6 +36,8 @@ class Truth:
         Hours of every frame by position.
     source : str
         Where it comes from.
+    from_time_zero : bool
+        The clock counts from time zero, as that of a run does, and not from the start of the movie.
     """
 
     frames: pd.DataFrame
@@ -44,6 +46,7 @@ class Truth:
     decoys: pd.DataFrame
     clock_h: Mapping[str, F64]
     source: str = ""
+    from_time_zero: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cicimage.errors import ConfigurationError, nearest
+from cicimage.errors import ConfigurationError, RecordingError, nearest
 from cicimage.methods import STEPS, Choice
 
 SCHEMA_VERSION: Final = 1
@@ -54,7 +54,7 @@ class FilesSection(_Section):
     one recording; {any} is text that says nothing.
     """
     axes: str | None = None
-    """Axes of files that do not say, such as TCYX or TZCYX."""
+    """Axes of files that do not say, slowest first, such as TCYX; TC2YX gives a length, TCYX! overrules the file."""
     series: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
     """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is one."""
     plate_map: str | None = None
@@ -72,8 +72,13 @@ class FilesSection(_Section):
     @field_validator("axes")
     @classmethod
     def _known_axes(cls, value: str | None) -> str | None:
-        if value is not None and (set(value) - set("TCZYX") or len(set(value)) != len(value) or value[-2:] != "YX"):
-            raise ValueError("must be letters of TCZYX, each once, ending in YX, e.g. 'TCYX'")
+        from cicimage.recording.axes import parse_axes  # the readers' own rule; they load image libraries
+
+        try:
+            if value is not None:
+                parse_axes(value)
+        except RecordingError as error:
+            raise ValueError(str(error)) from None
         return value
 
     def reading(self, series: int | None = None) -> _Reading:

@@ -18,7 +18,7 @@ from cicimage.statistics.misclassification import error_corrected
 from cicimage.statistics.posterior import with_doubt
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.tallies import death_left_out
-from cicimage.statistics.time_zero import since_time_zero
+from cicimage.statistics.time_zero import Watched, clock_of, first_frames, since_time_zero
 from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
@@ -30,6 +30,8 @@ RATES_OF_DOSE: Final = (
 )  # fmt: skip
 """Rates that a dose-response curve is fitted to where they are the primary endpoint; entries always are."""
 DESIGNED: Final = ("events", "guests", "hosts")
+CLOCKED: Final = ("qc", "cells", "frames")
+"""Tables that know the hours of frames: what was read, and what lies in gaps of it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Collected:
     Attributes
     ----------
     tables : mapping of str to pandas.DataFrame
-        All of CONTRACT's tables.
+        Every table of :data:`cicimage.tables.TABLES`.
     layout : pandas.DataFrame
         The design, one row a position that finished.
     receipts : mapping of str to dict
@@ -113,6 +115,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
     layout = layout_of(run, finished)
     base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}
+    base |= _deaths_before_time_zero(base)
     reference = reference or run["configuration"]["experiment"]["reference"]
     tables = {
         **base,
@@ -123,15 +126,36 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     return Collected(tables, layout, receipts, run, corrections)
 
 
+def _deaths_before_time_zero(base: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Guests and hosts with column ``death_left_out`` as it is with time zero; none where nothing lies before it."""
+    begins = first_frames(clock_of(*(base[n] for n in CLOCKED)))
+    if begins.empty:
+        return {}
+    return {n: base[n].assign(death_left_out=death_left_out(base[n], begins)) for n in ("guests", "hosts")}
+
+
+def counted_tables(base: Mapping[str, pd.DataFrame]) -> Watched:
+    """Events, guests, hosts and frames as the rates count them: from time zero on.
+
+    Parameters
+    ----------
+    base : mapping of str to pandas.DataFrame
+        Tables ``events``, ``guests``, ``hosts``, ``frames``, and those of :data:`CLOCKED` that there are.
+    """
+    clock = clock_of(*(base[n] for n in CLOCKED if n in base))
+    return since_time_zero(base["events"], base["guests"], base["hosts"], base["frames"], clock)
+
+
 def answers(
     base: Mapping[str, pd.DataFrame], layout: pd.DataFrame, reference: str | None, primary: str | None
 ) -> dict[str, pd.DataFrame]:
-    """Rates, comparisons and curves; empty ones where no position finished."""
+    """Rates, comparisons and curves of what was seen from time zero on; empty ones where no position finished."""
     if not len(layout):
         names = ("rates", "rates_by_replicate", "comparisons", "curves", "dose_response", "dose_fits")
         return {n: empty(TABLES[n]) for n in names}
-    events, guests, hosts, frames = (base[n] for n in ("events", "guests", "hosts", "frames"))
-    rates, by_replicate = compute_rates(events, guests, hosts, frames, layout)
+    clock = clock_of(*(base[n] for n in CLOCKED if n in base))
+    events, guests, hosts, frames = counted_tables(base)
+    rates, by_replicate = compute_rates(events, guests, hosts, frames, layout, clock=clock)
     # a reference whose recordings all failed leaves nothing to compare with; the report lists them as failed
     primary = primary if primary in set(rates["estimand"]) else None
     known = reference is not None and reference in set(layout["condition"])
@@ -141,8 +165,7 @@ def answers(
         else empty(TABLES["comparisons"])
     )
     if known:
-        counted = since_time_zero(events, guests, frames)[0]
-        comparisons = with_doubt(comparisons, counted, by_replicate, str(reference), layout)
+        comparisons = with_doubt(comparisons, events, by_replicate, str(reference), layout)
     dosed = dict.fromkeys((ENTRY_RATE, *((primary,) if primary in RATES_OF_DOSE else ())))
     points, fits = dose_tables(by_replicate, layout, estimands=tuple(dosed))
     return {
@@ -167,10 +190,10 @@ def _with_corrected(
     if corrections.sample is None or corrections.sample.empty or not len(layout):
         return rates
     finished = list(layout["position"])
-    found = {
-        n: _joined(results, run, finished, layout, n, NO_CORRECTIONS) for n in ("events", "guests", "hosts", "frames")
-    }
-    as_called, _ = compute_rates(found["events"], found["guests"], found["hosts"], found["frames"], layout)
+    names = ("events", "guests", "hosts", *CLOCKED)
+    found = {n: _joined(results, run, finished, layout, n, NO_CORRECTIONS) for n in names}
+    clock = clock_of(*(found[n] for n in CLOCKED))
+    as_called, _ = compute_rates(found["events"], found["guests"], found["hosts"], found["frames"], layout, clock=clock)
     added = error_corrected(as_called, corrections.sample, reference)
     return conform(TABLES["rates"], pd.concat([rates, added], ignore_index=True)) if len(added) else rates
 

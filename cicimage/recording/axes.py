@@ -62,8 +62,8 @@ def parse_axes(text: str) -> Axes:
     sized_plane = any(n for a, n in found if a in "YXS")
     if spelled != body or not stem.endswith("YX") or len(set(letters)) != len(letters) or "S" in stem or sized_plane:
         raise RecordingError(
-            f"axes {text!r} must be T, C, Z in the order of the planes and end in YX, e.g. 'TCYX' or 'TC2YX'; "
-            "mend axes in [files] of the experiment file"
+            f"axes {text!r} must be T, C, Z in the order of the planes and end in YX, e.g. 'TCYX' or 'TC2YX', "
+            "with ! behind to overrule the file; mend axes in [files] of the experiment file"
         )
     stack = tuple((a, int(n) if n else None) for a, n in found if a in "TCZ")
     if any(n == 0 for _, n in stack):
@@ -107,7 +107,7 @@ def share_out(axes: Axes, n_planes: int, known: Sequence[int], name: str) -> dic
     if None in lengths:
         raise RecordingError(
             f"{name}: axes {axes.text!r} leave open how its {n_planes} planes are shared out; "
-            "write the lengths of all axes but one, e.g. 'TC2YX'"
+            f"write the lengths of all axes but one, e.g. {_with_lengths(axes, n_planes)!r}"
         )
     whole = [n for n in lengths if n is not None]
     if math.prod(whole) != n_planes:
@@ -117,6 +117,14 @@ def share_out(axes: Axes, n_planes: int, known: Sequence[int], name: str) -> dic
             "mend axes in [files] of the experiment file"
         )
     return dict(zip(axes.letters, whole, strict=True))
+
+
+def _with_lengths(axes: Axes, n_planes: int) -> str:
+    """The same axes with lengths that fit: the first one open, the second as short as divides the planes."""
+    second = next((n for n in range(2, n_planes + 1) if n_planes % n == 0), 1)
+    lengths = ["", str(second), *["1"] * len(axes.stack)]
+    stack = "".join(a + n for a, n in zip(axes.letters, lengths, strict=False))
+    return f"{stack}YX{'!' if axes.overrules else ''}"
 
 
 def _of(known: Sequence[int]) -> str:

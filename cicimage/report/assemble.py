@@ -13,7 +13,7 @@ import pandas as pd
 
 from cicimage.experiment import ExperimentFile
 from cicimage.figures.words import plural
-from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect
+from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect, counted_tables
 from cicimage.report.build import build_report
 from cicimage.report.csv_export import write_csv
 from cicimage.report.data import Answer, Estimate, Exclusion, OpticsStatement, ReportData, Setting
@@ -65,7 +65,7 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
         return read_arrays(path) if path.exists() else None
 
     return ReportData(
-        tables=collected.tables,
+        tables={**collected.tables, **counted_tables(collected.tables)._asdict()},
         name=settings.experiment.name or str(run["source"]),
         reference=reference or settings.experiment.reference,
         primary=settings.experiment.primary,
@@ -132,7 +132,7 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
         if receipt["outcome"] != "done":
             peak = receipt.get("peak_memory_bytes") or 0
             why = f"{receipt['error']} (peak memory {peak / 2**20:.0f} MiB)"
-            remedy = "Mend the file or its settings and run the same command with --retry-failed."
+            remedy = "Mend the file or its settings and run `cicimage run` again with --retry-failed."
             found.append(Exclusion(position, "failed", why, remedy))
     found += [
         Exclusion(position, "excluded", "has not been run yet", "Run the same command again.")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cicimage.errors import ConfigurationError, ResultsError
-from cicimage.store import DiskFullError
+from cicimage.store import DiskFullError, atomic
 
 try:
     import fcntl
@@ -148,7 +148,7 @@ def read_log(path: Path) -> Reading:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ResultsError(f"{path}: is missing; `cicimage review` makes it, or name another reviewer") from None
+        raise ResultsError(_missing(path)) from None
     records: list[Record] = []
     lines = data.splitlines(keepends=True)
     start, previous = 0, _FIRST
@@ -185,24 +185,64 @@ def _check_header(path: Path, record: Record) -> None:
 
 
 def salvage(path: Path) -> tuple[int, Path]:
-    """Keep the whole lines at the start of a damaged log; the damaged file is set aside, not deleted.
+    """Keep the whole lines at the start of a damaged log; a copy of the damaged file is set aside first.
+
+    The log is cut where it stands, so that the reviewer's lock is held throughout and a process killed at any moment
+    leaves the damaged log or the whole lines of it, and nothing between.
+
+    Parameters
+    ----------
+    path : Path
+        From :func:`log_path`.
 
     Returns
     -------
     (int, Path)
-        Lines kept, and where the damaged file went.
+        Lines kept, and where the copy of the damaged file is.
+
+    Raises
+    ------
+    ResultsError
+        There is no log, another window has it open, or it cannot be written.
+    DiskFullError
+        No room for the copy; the log is as before.
     """
-    kept, n, previous = b"", 0, _FIRST
-    for line in path.read_bytes().splitlines(keepends=True):
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        raise ResultsError(_missing(path)) from None
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        _hold(file, path)
+        data = path.read_bytes()
+        whole, n = _whole_lines(data)
+        aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(3)}")
+        with atomic(aside) as copy:
+            copy.write(data)
+        os.ftruncate(file, whole)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return n, aside
+
+
+def _whole_lines(data: bytes) -> tuple[int, int]:
+    """Bytes and number of the lines at the start that follow one from another."""
+    size, n, previous = 0, 0, _FIRST
+    for line in data.splitlines(keepends=True):
         try:
+            if not line.endswith(b"\n"):
+                break
             previous = _parse(line, n, previous).hash
         except (ValueError, KeyError, TypeError):
             break
-        kept, n = kept + line, n + 1
-    aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(3)}")
-    os.replace(path, aside)
-    path.write_bytes(kept)
-    return n, aside
+        size, n = size + len(line), n + 1
+    return size, n
+
+
+def _missing(path: Path) -> str:
+    return f"{path}: is missing; `cicimage review` makes it, or name another reviewer"
 
 
 # ---------------------------------------------------------------- the open log

@@ -14,6 +14,7 @@ from cicimage.statistics.design import Unit, complete_layout, join_notes, shared
 from cicimage.statistics.inside_hazard import HazardRatio, inside_hazard, units_by_position
 from cicimage.statistics.interactions import factor_pairs, interactions
 from cicimage.statistics.ratios import Comparison, compare_counts
+from cicimage.statistics.time_zero import frames_since_time_zero
 from cicimage.tables import COMPARISONS, conform
 
 Row = dict[str, Any]
@@ -48,7 +49,7 @@ def compare(
         The design.
     frames : pandas.DataFrame, optional
         Table ``frames``: with it ``death_hazard_inside_vs_outside`` is a time-dependent Cox model, without it the ratio
-        of death rates per state-hour.
+        of death rates per state-hour. Frames from before time zero count nowhere.
     estimands : sequence of str, optional
         Which to compare; all where not given.
     primary : str, optional
@@ -97,7 +98,7 @@ def compare(
         rows += _adjusted(block, arms, reference, adjust)
         rows += [{"estimand": name} | r for r in interactions(arms, layout, reference, unit, level, pairs)]
     if frames is not None:
-        rows += list(_hazards(frames, layout, conditions, unit, level))
+        rows += list(_hazards(frames_since_time_zero(frames), layout, conditions, unit, level))
     else:
         rows += list(_rate_hazards(rates_by_replicate, conditions, unit, level))
     _say_where_denominators_disagree(rows)

@@ -3,7 +3,7 @@
 Two likelihoods share one random term ``u ~ N(0, tau^2)`` per donor:
 
 - one condition: ``y_d ~ Poisson(T_d exp(b + u_d))``, ``exp(b)`` the median donor's rate;
-- a pair of conditions: given its total ``n_d``, the treated count is ``y_d ~ Binomial(n_d, expit(o_d + b + u_d))``
+- a pair of conditions: given its total n_d, the treated count is ``y_d ~ Binomial(n_d, expit(o_d + b + u_d))``
   with ``o_d = log(T_treated / T_reference)``. Conditioning on the total removes the donor's own level, whatever its
   distribution (Cox & Hinkley 1974, Theoretical Statistics, example 2.17), so that ``exp(b)`` is the rate ratio
   within a donor and ``tau`` the donor x condition SD.

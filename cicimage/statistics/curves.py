@@ -19,7 +19,7 @@ from cicimage.statistics.residence import STATES as STAY_STATES
 from cicimage.statistics.residence import stays
 from cicimage.statistics.spells import in_order, spells
 from cicimage.statistics.time_zero import since_time_zero
-from cicimage.tables import CURVES, conform
+from cicimage.tables import CURVES, HOSTS, conform, empty
 
 FloatArray = npt.NDArray[np.float64]
 _EVERYWHERE: Final[Mapping[int, float]] = MappingProxyType({})
@@ -49,7 +49,7 @@ def compute_curves(
         have moved.
     """
     layout = complete_layout(layout)
-    events, guests, frames = since_time_zero(events, guests, frames)
+    events, guests, _, frames = since_time_zero(events, guests, empty(HOSTS), frames)
     unit = unit_of_replication(layout)
     tables = {
         "entry_cumulative_incidence": (_entry_rows(events, guests, frames), ENTRY_STATES, (1.0, 0.0, 0.0)),

@@ -41,6 +41,8 @@ def compute_rates(
     frames: pd.DataFrame,
     layout: pd.DataFrame,
     level: float = 0.95,
+    *,
+    clock: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Estimate every estimand of :data:`~cicimage.statistics.tallies.ESTIMANDS`.
 
@@ -53,6 +55,9 @@ def compute_rates(
         Conditions come from here; leave failed positions out of it.
     level : float
         Coverage of the intervals.
+    clock : pandas.DataFrame, optional
+        Hours of every frame, as :func:`cicimage.statistics.time_zero.clock_of` makes them; those of ``frames`` where
+        not given. Nothing from before time zero counts.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def compute_rates(
         the number that shares are of).
     """
     layout = complete_layout(layout)
-    events, guests, frames = since_time_zero(events, guests, frames)
+    events, guests, hosts, frames = since_time_zero(events, guests, hosts, frames, clock)
     counts = pd.concat([tally(events, guests, hosts, frames, layout), _seeded(events, layout)], ignore_index=True)
     first = first_entry_records(events, guests, frames)
     first_bound = first_entry_records(events, guests, frames, unresolved_enters=True)

@@ -241,21 +241,28 @@ def _seen_to_die(cells: pd.DataFrame) -> pd.Series:
     return cells["death_frame"].notna() & (cells["death_frame"] > cells["first_frame"])
 
 
-def death_left_out(cells: pd.DataFrame) -> pd.Series:
+def death_left_out(cells: pd.DataFrame, begins: pd.Series | None = None) -> pd.Series:
     """Why a death stands in a table of cells and in no rate; empty where it counts, or nobody died.
 
     Parameters
     ----------
     cells : pandas.DataFrame
         Table ``guests`` or ``hosts``.
+    begins : pandas.Series, optional
+        First frame from time zero on by position, of positions filmed before it
+        (:func:`cicimage.statistics.time_zero.first_frames`).
 
     Returns
     -------
     pandas.Series of str
-        ``dead_when_first_seen``: no time at risk; ``place_unresolved``: neither inside nor outside, in the bounds only.
+        ``dead_when_first_seen``: no time at risk; ``before_time_zero``: dead in the first frame from time zero on;
+        ``place_unresolved``: neither inside nor outside, in the bounds only.
     """
     died = cells["death_frame"].notna()
     why = pd.Series("", index=cells.index, dtype=object).mask(died & ~_seen_to_die(cells), "dead_when_first_seen")
+    if begins is not None:
+        by_then = cells["death_frame"] <= cells["position"].map(begins)
+        why = why.mask((why == "") & by_then, "before_time_zero")
     if "death_location" in cells:
         why = why.mask((why == "") & died & (cells["death_location"] == "unresolved"), "place_unresolved")
     return why

@@ -173,7 +173,9 @@ def test_what_makes_damaged_results_whole_is_what_is_said(root, tmp_path, capfd)
     (out / "run.json").write_text("")
     capfd.readouterr()
     assert call("run", root, "-o", out) == 5
-    assert "delete it and run the same command with --force, which keeps finished positions" in capfd.readouterr().err
+    assert (
+        "delete it and run `cicimage run` again with --force, which keeps finished positions" in capfd.readouterr().err
+    )
     (out / "run.json").unlink()
     assert call("run", root, "-o", out, "--force", "--workers", "1") == 0
     assert (out / "positions" / "p0001" / "receipt.json").read_bytes() == receipt

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from stories import ENTERS, STEP_H, VISITS, perfect, planted, truth_of, with_rates
+from stories import ENTERS, STEP_H, VISITS, layout_of, perfect, planted, truth_of, with_rates
 
+from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.evaluate import Evaluation, Parameters, evaluate
+from cicimage.evaluation.occurrences import sampled_events
 
 WORLD = {"p1": {**ENTERS, **VISITS}, "p2": {**ENTERS, **VISITS}}
 CONDITIONS = {"p1": "vehicle", "p2": "BTKi"}
@@ -255,3 +259,19 @@ def test_overconfident_probabilities_are_seen(truth, results):
     assert found.score("calibration", "ece_p_inside", "BTKi") == 0
     curve = found.tables["reliability"].query("what == 'p_inside' and condition == 'vehicle'")
     assert curve.loc[curve["p_low"].between(0.85, 0.95), "share_true"].iloc[0] < 1.0
+
+
+def test_the_truth_is_cut_at_the_time_zero_of_the_run():
+    """A movie of which the run counts the second half is held against the second half of its truth."""
+    lives = {"p": {"early": "ffeeiiiiiiiiiiiiiiii", "late": "fffffffffffffeeiiiii", "out": "ffffffffffffffffffff"}}
+    truth, layout = truth_of(lives), layout_of({"p": "vehicle"}).assign(time_zero_h=10 * STEP_H)
+    rates = truth_tables(truth, layout)["rates"].set_index("estimand")
+    assert rates.loc["entry_rate_per_host_h", ["events", "exposure_h"]].tolist() == pytest.approx([1, 9 * STEP_H])
+    # 4.5 steps until the late guest is inside (its first frame from time zero on is half a step), 9 of that outside
+    found = rates.loc["entry_rate_per_guest_h", ["events", "exposure_h"]].tolist()
+    assert found == pytest.approx([1, (4.5 + 9) * STEP_H])
+    whole = truth_tables(truth, layout.assign(time_zero_h=0.0))["rates"].set_index("estimand")
+    assert whole.loc["entry_rate_per_host_h", ["events", "exposure_h"]].tolist() == pytest.approx([2, 19 * STEP_H])
+    shifted = replace(truth, clock_h={"p": truth.clock_h["p"] - 10 * STEP_H}, from_time_zero=True)
+    again = truth_tables(shifted, layout, sampled_events(truth))["rates"].set_index("estimand")
+    assert again.loc["entry_rate_per_host_h", "exposure_h"] == pytest.approx(9 * STEP_H)

@@ -66,7 +66,7 @@ def test_the_long_form_holds_a_homotypic_population():
         ("[optics\nna = 1", "not valid TOML"),
         ("[methods.segment]\nmethod = 'x'", r"\[methods\] step 'segment' is not known; did you mean 'segment_"),
         ("[methods.score]\nmethod = 'none'", "score cannot be switched off"),
-        ("[files]\naxes = 'TCXY'", "must be letters of TCZYX"),
+        ("[files]\naxes = 'TCXY'", "must be T, C, Z in the order of the planes"),
         (LONG.replace('"host", ', ""), "exactly one with the role 'host', found 0"),
         (LONG + "[channels]\nhost = 'x'", "short form"),
         ("[channels]\nhost = 'GFP'\nguest = 'GFP'", "host and guest must be two channels, both are 'GFP'"),

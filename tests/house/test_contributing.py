@@ -1,36 +1,66 @@
-"""The example of CONTRIBUTING.md runs as it stands."""
+"""The example of CONTRIBUTING.md is built, installed and run as it stands."""
 
+import os
 import re
+import subprocess
 import sys
-from importlib.metadata import EntryPoint
+import textwrap
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from cicimage import methods
-from cicimage.experiment import parse
-from cicimage.methods import Scene, build
+from cicimage.store import read_table
+from tests.conftest import draw_movie, write_movie
 
-TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANNELS = '[channels]\nhost = "Host"\nguest = "Guest"\n'
 
 
 def fenced(language):
-    import textwrap
-
     return [textwrap.dedent(block) for block in re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)]
 
 
-def test_the_first_segmenter_works(tmp_path, monkeypatch):
-    (tmp_path / "bright_guests.py").write_text(fenced("python")[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    entry = EntryPoint("segment_guest.bright", "bright_guests:BrightGuests", methods.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(methods, "available", lambda _: {"bright": entry})
-    choice = parse(fenced("toml")[1]).choices()["segment_guest"]
-    segmenter = build("segment_guest", choice.method, choice.options)
-    image = np.random.default_rng(1).normal(100, 3, (1, 80, 80)).astype(np.float32)
-    yy, xx = np.mgrid[:80, :80]
-    for y, x in ((20, 20), (55, 60)):
-        image[0][(yy - y) ** 2 + (xx - x) ** 2 < 36] += 200
-    found = segmenter.segment(Scene(image, 1.0, None, (6.0, 12.0)))
-    assert len(found.masks) == 2
-    sys.modules.pop("bright_guests")
+def call(*command, **variables):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | variables
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder to which the example, built as a wheel, is installed; no network."""
+    package, target = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("target")
+    (package / "bright_guests.py").write_text(fenced("python")[0])
+    (package / "pyproject.toml").write_text(fenced("toml")[0])
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    wheels = ("wheel", "--no-build-isolation", "--no-index", "--no-deps", "--wheel-dir", str(target), str(package))
+    done = call(*pip, *wheels)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wheel = next(target.glob("*.whl"))
+    done = call(*pip, "install", "--no-index", "--no-deps", "--target", str(target), str(wheel))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+def test_the_first_segmenter_is_found_with_its_options(installed):
+    done = call(sys.executable, "-m", "cicimage", "methods", PYTHONPATH=str(installed))
+    assert done.returncode == 0, done.stderr
+    assert "\n  bright: Everything brighter than a percentile" in done.stdout
+    assert "percentile = 99.0: Percentile above which a pixel is a guest's." in done.stdout
+    assert "\n  bright:" not in call(sys.executable, "-m", "cicimage", "methods").stdout
+
+
+def test_the_first_segmenter_runs(installed, tmp_path):
+    movie = draw_movie([(60, 60, 40)], [(50, 50, 4), (75, 70, 4), (15, 60, 4)], frames=3)
+    write_movie(tmp_path / "in" / "vehicle" / "A1_f1.ome.tif", movie)
+    (tmp_path / "in" / "experiment.toml").write_text(CHANNELS + fenced("toml")[1])
+    out = tmp_path / "out"
+    command = (sys.executable, "-m", "cicimage", "run", str(tmp_path / "in"), "-o", str(out))
+    done = call(*command, PYTHONPATH=str(installed))
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = read_table(out / "cells.parquet")
+    seen = cells[(cells["population"] == "guest") & cells["observed"]]
+    assert seen.groupby("frame").size().tolist() == [3, 3, 3]
+    places = np.sort(seen.loc[seen["frame"] == 0, "y_um"].to_numpy())
+    assert np.allclose(places, [15, 50, 75], atol=1.0)

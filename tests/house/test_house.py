@@ -1,5 +1,6 @@
 """The house's own rules: imports go one way, the core knows no GUI, code is clean, examples in docs are true."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,18 +36,68 @@ def test_mypy_is_clean():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_core_knows_no_gui():
-    """Importing every module of the core loads neither napari nor Qt."""
-    program = (
-        "import pkgutil, importlib, sys, cicimage\n"
-        "for m in pkgutil.walk_packages(cicimage.__path__, 'cicimage.'):\n"
-        "    importlib.import_module(m.name)\n"
-        "gui = {'napari', 'qtpy', 'PySide6', 'PyQt6', 'PyQt5', 'vispy'}\n"
-        "bad = [m for m in sys.modules if m.split('.')[0] in gui]\n"
-        "print(bad); sys.exit(bool(bad))"
+GUI = ("napari", "qtpy", "PySide2", "PySide6", "PyQt5", "PyQt6", "vispy", "magicgui", "superqt", "tkinter")
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+def failed(name):
+    raise SystemExit(f"{name} cannot be imported")
+package = importlib.import_module(sys.argv[1])
+done = [package.__name__]
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=failed):
+    importlib.import_module(module.name)
+    done.append(module.name)
+with open(sys.argv[2], "w") as file:
+    json.dump({"imported": done, "loaded": sorted({m.split(".")[0] for m in sys.modules})}, file)
+"""
+
+
+def gui_of(package, folder, tmp_path):
+    """GUI packages that are loaded once every module of a package is; fails where a module was not imported."""
+    said = tmp_path / "imported.json"
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, package, said], cwd=folder, capture_output=True, text=True, check=False
     )
-    done = run(sys.executable, "-c", program)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert said.exists(), f"an import ended the program, so nothing was tested: {done.stdout}"
+    found = json.loads(said.read_text())
+    files = {p.relative_to(folder).with_suffix("") for p in (folder / package).rglob("*.py")}
+    names = {".".join(p.parts).removesuffix(".__init__") for p in files}
+    assert set(found["imported"]) == names
+    return sorted(set(GUI) & set(found["loaded"]))
+
+
+def test_the_core_knows_no_gui(tmp_path):
+    """Importing every module of the core loads neither napari nor Qt."""
+    assert gui_of("cicimage", ROOT, tmp_path) == []
+
+
+def made_up_package(folder, **modules):
+    for name, text in {"napari/__init__": "", "core/__init__": "", "core/rooms/__init__": "", **modules}.items():
+        path = folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "loaded"),
+    [("import napari", ["napari"]), ("from napari import *", ["napari"]), ("def show():\n    import napari", [])],
+)
+def test_a_gui_import_put_in_by_hand_is_found(tmp_path, line, loaded):
+    made_up_package(tmp_path, **{"core/rooms/one": line, "core/__main__": "print('help')"})
+    assert gui_of("core", tmp_path, tmp_path) == loaded
+
+
+@pytest.mark.parametrize("line", ["raise SystemExit(0)", "import not_there_at_all", "import os; os._exit(0)"])
+def test_a_module_that_ends_the_test_fails_it(tmp_path, line):
+    made_up_package(tmp_path, **{"core/__main__": line, "core/rooms/one": "import napari"})
+    with pytest.raises(AssertionError):
+        gui_of("core", tmp_path, tmp_path)
+
+
+def test_python_m_cicimage_is_the_command():
+    done = run(sys.executable, "-m", "cicimage", "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("cicimage, version")
 
 
 def test_help_is_quick_to_import():

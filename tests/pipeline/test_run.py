@@ -13,6 +13,8 @@ from cicimage.batch import open_batch, run_batch
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
 from cicimage.locks import lock
+from cicimage.pipeline.collect import collect
+from cicimage.report.assemble import report_data
 from cicimage.store import MaskFile, Results, read_json, read_table
 from tests.conftest import draw_movie, write_movie
 
@@ -202,6 +204,21 @@ def test_time_zero_moves_the_clock_only(folder, finished, tmp_path):
     a, b = tables(finished)["frames"], tables(tmp_path / "out")["frames"]
     assert np.allclose(a["time_h"] - 0.25, b["time_h"])
     assert (a["location"] == b["location"]).all()
+    after = tables(tmp_path / "out")
+    hosts = read_table(tmp_path / "out" / "hosts.parquet")
+    hours = read_table(tmp_path / "out" / "qc.parquet").drop_duplicates("frame").set_index("frame")["time_h"]
+    begin = hours.index[hours >= 0].min()
+    last = hosts["death_frame"].fillna(hosts["last_frame"]).clip(lower=begin)
+    watched = hours.loc[last].to_numpy() - hours.loc[hosts["first_frame"].clip(lower=begin)].to_numpy()
+    rates = after["rates"]
+    found = rates.loc[rates["estimand"] == "entry_rate_per_host_h", "exposure_h"].sum()
+    assert found == pytest.approx(watched.sum())
+    assert found < hosts["hours"].sum()
+    results = Results(tmp_path / "out")
+    shown = report_data(results, collect(results)).tables["guests"]
+    at_risk = rates.loc[rates["estimand"] == "entry_rate_per_guest_h", "exposure_h"].sum()
+    assert shown["hours_at_risk_entry"].sum() == pytest.approx(at_risk)
+    assert at_risk < after["guests"]["hours_at_risk_entry"].sum()
 
 
 def test_settings_put_back_after_a_kill_do_not_meet_half_of_the_other_ones(folder, tmp_path, monkeypatch):

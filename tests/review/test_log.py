@@ -180,3 +180,84 @@ def test_undo_and_redo_are_records(tmp_path):
         log.append("undo", {"of": a.n})
         with pytest.raises(ResultsError, match="undo must name the last edit"):
             history(log.records)
+
+
+def damaged(folder):
+    """A log whose third of four lines was altered."""
+    path = log_path(folder, "anna")
+    with ReviewLog.open(path, "anna") as log:
+        for _ in range(3):
+            log.append("shown", {"item": "x"})
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"x"', b'"y"')
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_a_log_that_another_window_has_open_is_not_salvaged(tmp_path):
+    path = log_path(tmp_path, "anna")
+    with ReviewLog.open(path, "anna") as log:
+        log.append("shown", {"item": "x"})
+        before = path.read_bytes()
+        with pytest.raises(ResultsError, match="another window has this reviewer's log open"):
+            salvage(path)
+        assert path.read_bytes() == before
+        log.append("shown", {"item": "y"})
+    assert [p.name for p in path.parent.iterdir()] == ["anna.jsonl"]
+    assert len(read_log(path).records) == 3
+
+
+def test_a_log_being_salvaged_is_opened_by_nobody(tmp_path, monkeypatch):
+    path = damaged(tmp_path)
+    cut = os.ftruncate
+
+    def meanwhile(file, size):
+        with pytest.raises(ResultsError, match="another window"):
+            ReviewLog.open(path, "anna")
+        cut(file, size)
+
+    monkeypatch.setattr("cicimage.review.log.os.ftruncate", meanwhile)
+    assert salvage(path)[0] == 2
+    monkeypatch.undo()
+    with ReviewLog.open(path, "anna") as log:
+        assert len(log.records) == 2
+
+
+@pytest.mark.parametrize("moment", ["cicimage.store.os.replace", "cicimage.review.log.os.ftruncate"])
+def test_a_kill_while_salvaging_leaves_the_log_as_it_was(tmp_path, monkeypatch, moment):
+    path = damaged(tmp_path)
+    before = path.read_bytes()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            salvage(path)
+    assert path.read_bytes() == before
+    assert salvage(path)[0] == 2
+    assert any(p.read_bytes() == before for p in path.parent.glob("anna.jsonl.damaged-*"))
+
+
+def test_no_room_to_set_the_damaged_log_aside_leaves_it(tmp_path, monkeypatch):
+    path = damaged(tmp_path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cicimage.store.os.fsync", full)
+    with pytest.raises(DiskFullError):
+        salvage(path)
+    assert path.read_bytes() == before
+
+
+def test_a_line_cut_short_is_not_kept_and_a_log_that_is_not_there_is_said(tmp_path):
+    path = damaged(tmp_path)
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(whole[0] + whole[1].rstrip(b"\n"))
+    assert salvage(path)[0] == 1
+    assert path.read_bytes() == whole[0]
+    with pytest.raises(ResultsError, match="is missing; `cicimage review` makes it"):
+        salvage(log_path(tmp_path, "ben"))
