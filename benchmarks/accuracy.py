@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from baselines import compare_methods
+from lib.baselines import compare_methods
 from prose import hand_written
 from scorer_sides import HYSTERESIS, load_truths, score_all
 

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from baselines import compare_methods
+from lib.baselines import compare_methods
 from prose import hand_written
 from scipy.stats import binomtest
 

@@ -35,7 +35,10 @@ class Benchmark:
 
 
 ORDER: Final = (
-    Benchmark("speed", "the whole job against decoding and one blur", "minutes"),
+    Benchmark(
+        "speed", "the whole job against decoding and one blur, four recordings, and peers", "half a day",
+        ("--reduced", "--runs", "1"),
+    ),
     Benchmark("memory", "peak memory of a 12.6 GB movie; needs 13 GB of disk", "ten minutes"),
     Benchmark("linking", "linking guests, against trackpy", "minutes"),
     Benchmark("segmentation", "hosts and guests against the simulator's outlines, and time a frame", "minutes"),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from baselines import as_measured
+from lib.baselines import as_measured
 from scorer_data import position_folders
 
 from cicimage.evaluation.load import load_truth

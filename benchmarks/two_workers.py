@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from speed import movie
+from lib.painter import movie
 
 SAMPLE: Final = Path(__file__).parents[1] / "sample_data" / "cxcr4_blockade"
 LARGE_FRAMES: Final = 10

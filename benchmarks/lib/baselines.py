@@ -59,7 +59,7 @@ def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.D
             spots = trackpy.locate(np.where(frame[1] > level, frame[1], 0), diameter)
         found.append(spots.assign(frame=t))
     spots = pd.concat(found, ignore_index=True)
-    linked = _link(spots, 15.0 / um_per_px)
+    linked = link_spots(spots, 15.0 / um_per_px)
     y, x = linked["y"].round().astype(int), linked["x"].round().astype(int)
     linked["touching"] = [covers[f][i, j] for f, i, j in zip(linked["frame"], y, x, strict=True)]
     return pd.DataFrame(
@@ -71,7 +71,7 @@ def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.D
     )  # fmt: skip
 
 
-def _link(spots: pd.DataFrame, search_px: float) -> pd.DataFrame:
+def link_spots(spots: pd.DataFrame, search_px: float) -> pd.DataFrame:
     """Link, with a smaller and smaller range where too many compete, as its users do."""
     import trackpy
 
