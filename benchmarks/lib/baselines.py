@@ -4,13 +4,10 @@
 guest that overlaps the host mask in three consecutive frames is inside. ``competent`` has good masks and tracks (those
 of a cicimage run) and the right idea: a guest whose footprint lies in a host and whose z-centroid lies between the
 host's bottom and top there is inside.
-
-    python benchmarks/baselines.py OUT --truth FOLDER_truth
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +21,6 @@ from skimage.filters import threshold_otsu
 from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 from cicimage.evaluation.load import load_results, load_truth
-from cicimage.evaluation.page import shown
 from cicimage.evaluation.sides import EVENT_COLUMNS, Measured, Truth
 from cicimage.masks import Mask
 from cicimage.pipeline.setting import Setting
@@ -36,11 +32,6 @@ from cicimage.store import MaskFile, Results, read_json, read_table
 PERSISTENCE_FRAMES = 3
 _HOST_LEVEL = 0.2
 """Share of the profile's range that is host: of 0.5, 0.35 and 0.2 the best for this baseline (seed 5)."""
-ROWS = (
-    ("detection", "f1"), ("tracks", "links_f1"), ("inside", "precision"), ("inside", "recall"), ("inside", "f1"),
-    ("inside", "unresolved_share"), ("entry", "precision"), ("entry", "recall"), ("entry", "f1"), ("escape", "f1"),
-    ("calibration", "ece_p_inside"),
-)  # fmt: skip
 
 
 def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.DataFrame:
@@ -216,27 +207,3 @@ def compare_methods(out: Path, truth_folder: Path) -> dict[str, Evaluation]:
         if made:
             evaluations[name] = evaluate(as_measured(made, measured, dict(truth.clock_h)), truth)
     return evaluations
-
-
-def table(evaluations: dict[str, Evaluation]) -> str:
-    """The main scores as a Markdown table, one column a method."""
-    lines = ["| | " + " | ".join(evaluations) + " | n |", "|---|" + "---:|" * (len(evaluations) + 1)]
-    scores = evaluations["cicimage"].tables["scores"].query("condition == 'all'").set_index(["group", "metric"])
-    for group, metric in ROWS:
-        cells = " | ".join(shown(e.score(group, metric)) for e in evaluations.values())
-        n = shown(float(scores.loc[(group, metric), "n"]))
-        lines.append(f"| {group} {metric.replace('_', ' ')} | {cells} | {n} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="results folder of cicimage run")
-    parser.add_argument("--truth", type=Path, required=True)
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    print(table(compare_methods(args.out, args.truth)))
-
-
-if __name__ == "__main__":
-    main()
