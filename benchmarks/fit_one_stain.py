@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from fit_scorer import DEEP, SPEED_REPEATS_MIN, classes_of, default_chain, one_row_per_guest
-from scorer_data import label_run, run_positions
+from lib.scorer_data import label_run, run_positions
 
 from cicimage.events.emissions import CLASSES
 from cicimage.events.fitting import fit_emissions

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scorer_data import FIRST_SEED, REGIMES, collect, draw_scenario
+from lib.scorer_data import FIRST_SEED, REGIMES, collect, draw_scenario
 
 from cicimage.events.chain import Chain
 from cicimage.events.emissions import CLASSES, DEPTHS
@@ -192,7 +192,7 @@ def main() -> None:
         print(name, len(rows), counted[name])
     provenance = {
         "made_by": "benchmarks/fit_scorer.py",
-        "emissions": "simulated scenarios, parameters drawn from the ranges in benchmarks/scorer_data.py, objects "
+        "emissions": "simulated scenarios, parameters drawn from the ranges in benchmarks/lib/scorer_data.py, objects "
         "found by the pipeline",
         **{f"seeds_{name}": _ranges(SEEDS[name]) for name in REGIMES},
         "chain": "rates set from published ranges of entry, residence and contact; not fitted",

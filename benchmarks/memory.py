@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from speed import FRAMES, UM, movie
+from lib.painter import FRAMES, UM, movie
 
 TARGET_GB = 1.5
 

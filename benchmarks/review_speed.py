@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import tifffile
-from review_page import measured_on, write_section
+from lib.review_page import measured_on, write_section
 
 from cicimage.batch import open_batch
 from cicimage.experiment import load_experiment

@@ -1,6 +1,9 @@
 """Run the benchmarks one after the other; each writes its page to benchmarks/results.
 
-    python benchmarks/run_all.py                 all of them (a night)
+Everything that can be run is listed here: short benchmarks lie in benchmarks/, long ones in benchmarks/campaigns/, and
+what they share in benchmarks/lib/, which is never run by itself.
+
+    python benchmarks/run_all.py                 all but those only by name (some nights)
     python benchmarks/run_all.py speed linking   these
     python benchmarks/run_all.py --list          what each is and how long it takes
     python benchmarks/run_all.py --short         a small part of the long campaigns, pages left as they are
@@ -26,16 +29,29 @@ TIMES: Final = HERE / "work" / "times.json"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One of them: what it tells, roughly how long it takes on two cores, and the arguments of a small part."""
+    """One of them: what it tells, roughly how long it takes on two cores, and the arguments of a small part.
+
+    Those that are ``asked_for`` run by name alone: they need more than this machine, or change the program.
+    """
 
     name: str
     about: str
     takes: str
     short: tuple[str, ...] = ()
+    asked_for: bool = False
+
+    @property
+    def script(self) -> Path:
+        """Its file, here or among the campaigns."""
+        here = HERE / f"{self.name}.py"
+        return here if here.exists() else HERE / "campaigns" / here.name
 
 
 ORDER: Final = (
-    Benchmark("speed", "the whole job against decoding and one blur", "minutes"),
+    Benchmark(
+        "speed", "the whole job against decoding and one blur, four recordings, and peers", "half a day",
+        ("--reduced", "--runs", "1"),
+    ),
     Benchmark("memory", "peak memory of a 12.6 GB movie; needs 13 GB of disk", "ten minutes"),
     Benchmark("linking", "linking guests, against trackpy", "minutes"),
     Benchmark("segmentation", "hosts and guests against the simulator's outlines, and time a frame", "minutes"),
@@ -55,6 +71,9 @@ ORDER: Final = (
         "faults", "200 kills of local runs, 50 of dask workers, bad input, full disks; goes on where it stopped",
         "an hour and a half", ("--kills", "2", "--worker-kills", "1"),
     ),
+    Benchmark("review_speed", "how fast a review is on a large field; needs a screen", "half an hour", asked_for=True),
+    Benchmark("fit_scorer", "fits cicimage/events/parameters.toml anew", "hours", asked_for=True),
+    Benchmark("fit_one_stain", "fits cicimage/events/one_stain.toml anew", "hours", asked_for=True),
 )  # fmt: skip
 
 
@@ -68,7 +87,9 @@ def main() -> int:
     names = [n.removesuffix(".py") for n in args.names]
     if wrong := [n for n in names if n not in known]:
         parser.error(f"no benchmark {wrong[0]!r}; there are {', '.join(known)}")
-    chosen = [known[n] for n in names] or [b for b in ORDER if b.short or not args.short]
+    chosen = [known[n] for n in names] or [
+        b for b in ORDER if args.list or (not b.asked_for and (b.short or not args.short))
+    ]
     if args.list:
         say(chosen)
         return 0
@@ -87,13 +108,14 @@ def say(chosen: list[Benchmark]) -> None:
     taken = times()
     for b in chosen:
         last = f"; {taken[b.name] / 60:.0f} min the last time" if b.name in taken else ""
-        print(f"{b.name:22s} {b.about} ({b.takes}{last}){' [--short]' if b.short else ''}")
+        marks = " [--short]" * bool(b.short) + " [only by name]" * b.asked_for
+        print(f"{b.name:22s} {b.about} ({b.takes}{last}){marks}")
 
 
 def run(benchmark: Benchmark, *, short: bool) -> int:
     """Run one; a short part leaves no page behind."""
     print(f"== {benchmark.name}", flush=True)
-    start, command = time.perf_counter(), [sys.executable, str(HERE / f"{benchmark.name}.py")]
+    start, command = time.perf_counter(), [sys.executable, str(benchmark.script)]
     with tempfile.TemporaryDirectory() as folder:
         if short and benchmark.short:
             command += [*benchmark.short, "--out", f"{folder}/page.md"]

@@ -28,9 +28,9 @@ from typing import Final
 
 import numpy as np
 import psutil
-from prose import hand_written
-from tiny_movies import EXPERIMENT, experiment
-from two_workers import workers
+from lib.prose import hand_written
+from lib.tiny_movies import EXPERIMENT, experiment
+from lib.two_workers import workers
 
 WORK: Final = Path(__file__).parent / "work" / "scaling"
 RESULTS: Final = Path(__file__).parent / "results" / "scaling.md"

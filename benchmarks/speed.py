@@ -1,8 +1,20 @@
 """Speed of the whole job as a ratio to the least any program must do: decode every plane and blur it once.
 
-A zlib OME-TIFF of 1024 x 1024 x 3 channels x 60 frames with about 300 guests. The floor is decoding every plane and
-one OpenCV Gaussian (sigma 2) per plane on one thread, measured in the same run on the same machine. Beside it: the
-whole command, the steady state (its stages, without start-up and report), and every stage.
+Every command is a fresh process with warm caches, as a user's second run is. The floor is decoding every plane and one
+OpenCV Gaussian (sigma 2) per plane on one thread; ratios are taken within a repetition, in which everything is measured
+once, one after the other; tables show medians, and ranges in parentheses. Steady state is the position's stages,
+without start-up and report. Start to the first frame ends when the progress bar shows it.
+
+Peers do less than the program (no depth, no states, no events, no doubt) on the same pixels and cores, and stand
+beside the part that does the same; their imports and compilation are left out, those of the program count. Their
+masks and spots are found on maximum projections, which in 3D spares them most of the pixels.
+
+    python benchmarks/speed.py                            all of it, half a day
+    python benchmarks/speed.py --recordings plain many    some of it; the rest of the page stays
+    python benchmarks/speed.py --resume                   go on where it was stopped
+    python benchmarks/speed.py --reduced --runs 1         miniatures, to see that everything goes through
+
+Recordings are made once, and kept with what was measured in benchmarks/work/speed.
 """
 
 from __future__ import annotations
@@ -10,112 +22,154 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
-import sys
-import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Final
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-import cv2
-import numpy as np
-import tifffile
+import psutil
+from lib.recordings import NAME, RECORDINGS, TimedRecording, make, reduced
+from lib.speed_page import page
+from lib.speed_parts import OF_A_RECORDING, OF_THE_PROGRAM, Runs, Site
 
-SIZE, FRAMES, GUESTS, HOSTS = 1024, 60, 300, 40
-UM = 0.65
-
-
-def movie(path: Path, seed: int = 1, frames: int = FRAMES) -> None:
-    """Spread hosts that hardly move, round guests that walk, photon and read noise; not for accuracy."""
-    rng = np.random.default_rng(seed)
-    yy, xx = np.mgrid[:SIZE, :SIZE].astype(np.float32)
-    hosts = np.zeros((SIZE, SIZE), np.float32)
-    for y, x in rng.uniform(0, SIZE, (HOSTS, 2)):
-        a, b, turn = rng.uniform(60, 110), rng.uniform(30, 60), rng.uniform(0, np.pi)
-        u = (yy - y) * np.cos(turn) + (xx - x) * np.sin(turn)
-        v = -(yy - y) * np.sin(turn) + (xx - x) * np.cos(turn)
-        hosts = np.maximum(hosts, 250 * np.exp(-(((u / a) ** 2 + (v / b) ** 2) ** 2)))
-    place = rng.uniform(0, SIZE, (GUESTS, 2))
-    bright = rng.uniform(150, 900, GUESTS)
-    radius = rng.uniform(5, 7, GUESTS)
-    box = np.arange(-12, 13, dtype=np.float32)
-    by, bx = np.meshgrid(box, box, indexing="ij")
-    with tifffile.TiffWriter(path, ome=True) as tif:
-
-        def planes():  # type: ignore[no-untyped-def]
-            nonlocal place
-            for _ in range(frames):
-                guests = np.zeros((SIZE + 24, SIZE + 24), np.float32)
-                for (y, x), level, r in zip(place, bright, radius, strict=True):
-                    iy, ix = int(y), int(x)
-                    d = np.hypot(by - (y - iy), bx - (x - ix))
-                    guests[iy : iy + 25, ix : ix + 25] += level / (1 + np.exp((d - r) * 2))
-                place = np.clip(place + rng.normal(0, 3, place.shape), 0, SIZE - 1)
-                for clean in (hosts, guests[12:-12, 12:-12], np.zeros_like(hosts)):
-                    noisy = rng.poisson(clean + 20) + rng.normal(100, 2, clean.shape)
-                    yield np.clip(noisy, 0, 65535).astype(np.uint16)
-
-        tif.write(
-            planes(), shape=(frames, 3, SIZE, SIZE), dtype=np.uint16, compression="zlib", photometric="minisblack",
-            metadata={
-                "axes": "TCYX", "Channel": {"Name": ["Host", "Guest", "Death"]}, "PhysicalSizeX": UM,
-                "PhysicalSizeY": UM, "TimeIncrement": 240.0, "TimeIncrementUnit": "s",
-            },
-        )  # fmt: skip
+HERE: Final = Path(__file__).parent
+WORK: Final = HERE / "work" / "speed"
+RESULTS: Final = HERE / "results" / "speed.md"
+PROGRAM: Final = "program"
+LIBRARIES: Final = (
+    "cicimage",
+    "numpy",
+    "scipy",
+    "pandas",
+    "opencv-python-headless",
+    "numba",
+    "tifffile",
+    "scikit-image",
+    "trackpy",
+)
 
 
-def floor(path: Path) -> float:
-    """Seconds to decode every plane and blur it once, one thread."""
-    cv2.setNumThreads(1)
-    start = time.perf_counter()
-    with tifffile.TiffFile(path) as tif:
-        for page in tif.pages:
-            cv2.GaussianBlur(page.asarray(maxworkers=1).astype(np.float32), (0, 0), 2)
-    return time.perf_counter() - start
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "in" / "vehicle").mkdir(parents=True)
-        movie(root / "in" / "vehicle" / "A1_f1.ome.tif")
-        (root / "in" / "experiment.toml").write_text(
-            'schema_version = 1\n[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n'
-        )
-        rows = [measure(root, i) for i in range(runs + 1)][1:]
-    write(rows)
-
-
-def measure(root: Path, i: int) -> dict[str, float]:
-    """One pair: the floor and the command, one after the other."""
-    least = floor(root / "in" / "vehicle" / "A1_f1.ome.tif")
-    out = root / f"out{i}"
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "cicimage", "run", str(root / "in"), "-o", str(out), "--workers", "1"]
-    subprocess.run(command, check=True, capture_output=True)
-    whole = time.perf_counter() - start
-    receipt = json.loads(next(out.glob("positions/*/receipt.json")).read_text())
-    stages = receipt["stage_seconds"]
-    steady = stages["detect"] + stages["link"] + stages["judge"]
-    return {"floor": least, "whole command": whole, "steady state": steady, **stages}
-
-
-def write(rows: list[dict[str, float]]) -> None:
-    """Print and keep the table, medians over the runs."""
-    lines = ["| part | seconds | over the floor | target |", "|---|---|---|---|"]
-    target = {"whole command": "10", "steady state": "6"}
-    for part in rows[0]:
-        seconds = float(np.median([r[part] for r in rows]))
-        ratio = float(np.median([r[part] / r["floor"] for r in rows]))
-        lines.append(f"| {part} | {seconds:.2f} | {ratio:.2f} | {target.get(part, '')} |")
-    text = "\n".join(lines) + "\n"
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--recordings", nargs="+", choices=[PROGRAM, *RECORDINGS], default=[PROGRAM, *RECORDINGS],
+        help="Which ones; program is what depends on no recording.",
+    )  # fmt: skip
+    parser.add_argument("--parts", nargs="+", choices=list(OF_A_RECORDING), help="Parts of a recording [default: all].")
+    parser.add_argument("--runs", type=int, default=3, help="Repetitions [default: %(default)s].")
+    parser.add_argument("--resume", action="store_true", help="Keep what was measured of this commit, and go on.")
+    parser.add_argument("--reduced", action="store_true", help="Miniatures of the recordings.")
+    parser.add_argument("--work", type=Path, default=WORK, help="Recordings and measurements [default: %(default)s].")
+    parser.add_argument("--out", type=Path, help="The page [default: benchmarks/results/speed.md; none of miniatures].")
+    args = parser.parse_args(arguments)
+    kept = Kept(args.work / ("reduced.json" if args.reduced else "measured.json"))
+    chosen = {n: p for n, p in OF_A_RECORDING.items() if not args.parts or n in {"floor", "run", *args.parts}}
+    for name in args.recordings:
+        if name == PROGRAM:
+            kept.begin(name, _facts("Commands whose time does not depend on pixels."), resume=args.resume)
+            site, parts, warm_up = Site(Path(), Path(), Path(), args.work / "out" / name), OF_THE_PROGRAM, None
+        else:
+            recording = reduced(RECORDINGS[name]) if args.reduced else RECORDINGS[name]
+            kept.begin(name, _facts(recording.about) | _shape(recording), resume=args.resume)
+            print(f"{name}: {recording.shape}", flush=True)
+            one, two = make(recording, args.work / "recordings")
+            site = Site(one, two, one / "vehicle" / NAME, args.work / "out" / name)
+            parts, warm_up = chosen, "run"
+        measure(kept, name, site, parts, args.runs, warm_up)
+    text = page(kept.sections, __doc__)
+    out = args.out or (None if args.reduced else RESULTS)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
     print(text)
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "speed.md").write_text(f"# Speed\n\n{__doc__}\nMedian of {len(rows)} runs after one warm-up.\n\n{text}")
+
+
+class Kept:
+    """What was measured, by section and repetition, written after every part.
+
+    Attributes
+    ----------
+    sections : dict
+        By name: what was measured where, and ``repetitions``, each with numbers by part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.sections: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def begin(self, name: str, facts: Mapping[str, Any], *, resume: bool) -> None:
+        """Begin a section anew, or go on with it where it is of the same commit and shape."""
+        before = self.sections.get(name, {})
+        same = all(before.get(k) == facts[k] for k in ("commit", "about", "machine", "versions"))
+        repetitions = before["repetitions"] if resume and same else []
+        if resume and before and not same:
+            print(f"{name}: measured of another commit or machine before; begun anew", flush=True)
+        self.sections[name] = {**facts, "repetitions": repetitions}
+
+    def repetition(self, name: str, i: int) -> dict[str, Any]:
+        """Numbers by part of one repetition."""
+        done: list[dict[str, Any]] = self.sections[name]["repetitions"]
+        while len(done) <= i:
+            done.append({})
+        return done[i]
+
+    def save(self) -> None:
+        """Write everything; a kill leaves the file as it was before."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".part")
+        temporary.write_text(json.dumps(self.sections, indent=1))
+        temporary.replace(self._path)
+
+
+def measure(kept: Kept, name: str, site: Site, parts: Runs, runs: int, warm_up: str | None) -> None:
+    """Measure what is missing of some repetitions, after one warm-up."""
+    if all(part in kept.repetition(name, i) for i in range(runs) for part in parts):
+        return
+    for part in [warm_up] if warm_up else parts:
+        parts[part](site)
+    for i in range(runs):
+        found = kept.repetition(name, i)
+        for part, measured in parts.items():
+            if part not in found:
+                found[part] = measured(site)
+                print(f"{name} {i + 1}/{runs} {part}: {found[part]['wall']:.2f} s", flush=True)
+                kept.save()
+
+
+def _shape(recording: TimedRecording) -> dict[str, Any]:
+    return {"shape": recording.shape, "wanted": asdict(recording.wanted)}
+
+
+def _facts(about: str) -> dict[str, Any]:
+    """What a section was measured of, where and when."""
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return {
+        "about": about, "commit": _commit(), "date": time.strftime("%Y-%m-%d"), "machine": _machine(),
+        "versions": f"Python {platform.python_version()}, {versions}.",
+    }  # fmt: skip
+
+
+def _commit() -> str:
+    """The commit, and whether the program's own files differ from it."""
+    git = ["git", "-C", str(HERE.parent)]
+    commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--", "cicimage"], capture_output=True, text=True, check=False
+    )
+    return (commit.stdout.strip() or "unknown") + (" with changes" if changed.stdout.strip() else "")
+
+
+def _machine() -> str:
+    """Processor, cores, memory, system."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = psutil.virtual_memory().total / 2**30
+    model = models[0] if models else platform.processor()
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}."
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is fuzzed: files a user or an accident may have changed, and the readers they go through.
 
 A target makes sound files once and tries a changed one; only the errors that users are told in a sentence may escape.
-``benchmarks/fuzz.py`` runs the same targets over many more cases.
+``benchmarks/campaigns/fuzz.py`` runs the same targets over many more cases.
 """
 
 from __future__ import annotations

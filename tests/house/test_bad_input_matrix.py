@@ -2,7 +2,7 @@
 
 `MATRIX` is the list: what is wrong, what the user is to be told or to find, and where that is tested. A new kind of
 fault gets a row here and a test. What real runs of dozens of such kinds side by side say stands in
-benchmarks/results/faults.md (benchmarks/fault_inputs.py).
+benchmarks/results/faults.md (benchmarks/lib/fault_inputs.py).
 """
 
 import ast

@@ -14,7 +14,7 @@ import pandas as pd
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parents[1] / "results"
 PAGE: Final = RESULTS / "review.md"
 FIGURE: Final = "review_simulated.png"
 ORDER: Final = ("Speed", "A simulated reviewer")
@@ -91,9 +91,9 @@ def write_simulated(curves: pd.DataFrame) -> None:
         "finds in the whole queue, summed over conditions: what no review of calls can remove (guests missed, tracks "
         "lost) is listed apart.",
         "",
-        "    python benchmarks/review_simulated.py",
+        "    python benchmarks/campaigns/review_simulated.py",
         "",
-        f"{n} experiments of two fields with mechanisms held out of every fit (`benchmarks/scorer_fields.py`), "
+        f"{n} experiments of two fields with mechanisms held out of every fit (`benchmarks/lib/scorer_fields.py`), "
         f"{items.min()} to {items.max()} items each, {who} reviewers in each order; {measured_on()}. Intervals: 95 %, "
         "resampling experiments.",
         "",

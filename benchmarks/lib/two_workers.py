@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from speed import movie
+from lib.painter import movie
 
-SAMPLE: Final = Path(__file__).parents[1] / "sample_data" / "cxcr4_blockade"
+SAMPLE: Final = Path(__file__).parents[2] / "sample_data" / "cxcr4_blockade"
 LARGE_FRAMES: Final = 10
 SUBREAPER: Final = 36
 """Of prctl: orphans below this process become its children, so that the server of the positions is counted too."""
@@ -117,8 +117,3 @@ def rows(taken: Mapping[str, Sequence[Taken]], what: str) -> list[tuple[str, ...
         each = ", ".join(f"{r:.2f}" for r in ratios)
         out.append((f"two workers over {name}", f"{median[name] / two:.2f}", each, "", ""))
     return out
-
-
-if __name__ == "__main__":
-    for row in workers(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])):
-        print(" | ".join(row))

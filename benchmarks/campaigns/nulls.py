@@ -1,6 +1,6 @@
 """Drugs that do not do what is asked about, and whether an effect is reported all the same.
 
-    python benchmarks/nulls.py [--experiments 8] [--side 160] [--work DIR] [--minutes 50]
+    python benchmarks/campaigns/nulls.py [--experiments 8] [--side 160] [--work DIR] [--minutes 50]
 
 Every null preset of the simulator is simulated again and again in small fields, three donors in both conditions, run as
 a user would, and the table of comparisons the program itself writes is read: ratio, 95 % interval, p. Two truths stand
@@ -16,20 +16,23 @@ Finished experiments are kept in ``--work`` as one CSV each; what was cut off go
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from baselines import compare_methods
-from prose import hand_written
+from lib.baselines import compare_methods
+from lib.prose import hand_written
 from scipy.stats import binomtest
 
 from cicimage.evaluation.estimates import truth_tables
@@ -44,7 +47,7 @@ ENTRY_RATE: Final = "entry_rate_per_guest_h"
 HAZARD: Final = "death_hazard_inside_vs_outside"
 WAYS: Final = {"truth": "true counts", "cicimage": "cicimage", "competent": "competent", "naive": "naive"}
 FIRST_SEED: Final = 40
-RESULTS: Final = Path(__file__).parent / "results" / "nulls.md"
+RESULTS: Final = Path(__file__).parents[1] / "results" / "nulls.md"
 KEPT: Final = ("ratio", "ci_low", "ci_high", "p_value", "p_adjusted", "method")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import psutil
-from tiny_movies import experiment
+from lib.tiny_movies import experiment
 
 from cicimage.batch import open_batch
 from cicimage.experiment import load_experiment

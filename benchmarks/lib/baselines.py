@@ -4,13 +4,10 @@
 guest that overlaps the host mask in three consecutive frames is inside. ``competent`` has good masks and tracks (those
 of a cicimage run) and the right idea: a guest whose footprint lies in a host and whose z-centroid lies between the
 host's bottom and top there is inside.
-
-    python benchmarks/baselines.py OUT --truth FOLDER_truth
 """
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +21,6 @@ from skimage.filters import threshold_otsu
 from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 from cicimage.evaluation.load import load_results, load_truth
-from cicimage.evaluation.page import shown
 from cicimage.evaluation.sides import EVENT_COLUMNS, Measured, Truth
 from cicimage.masks import Mask
 from cicimage.pipeline.setting import Setting
@@ -36,11 +32,6 @@ from cicimage.store import MaskFile, Results, read_json, read_table
 PERSISTENCE_FRAMES = 3
 _HOST_LEVEL = 0.2
 """Share of the profile's range that is host: of 0.5, 0.35 and 0.2 the best for this baseline (seed 5)."""
-ROWS = (
-    ("detection", "f1"), ("tracks", "links_f1"), ("inside", "precision"), ("inside", "recall"), ("inside", "f1"),
-    ("inside", "unresolved_share"), ("entry", "precision"), ("entry", "recall"), ("entry", "f1"), ("escape", "f1"),
-    ("calibration", "ece_p_inside"),
-)  # fmt: skip
 
 
 def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.DataFrame:
@@ -59,7 +50,7 @@ def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.D
             spots = trackpy.locate(np.where(frame[1] > level, frame[1], 0), diameter)
         found.append(spots.assign(frame=t))
     spots = pd.concat(found, ignore_index=True)
-    linked = _link(spots, 15.0 / um_per_px)
+    linked = link_spots(spots, 15.0 / um_per_px)
     y, x = linked["y"].round().astype(int), linked["x"].round().astype(int)
     linked["touching"] = [covers[f][i, j] for f, i, j in zip(linked["frame"], y, x, strict=True)]
     return pd.DataFrame(
@@ -71,7 +62,7 @@ def naive(recording: Recording, host: int, guest: int, um_per_px: float) -> pd.D
     )  # fmt: skip
 
 
-def _link(spots: pd.DataFrame, search_px: float) -> pd.DataFrame:
+def link_spots(spots: pd.DataFrame, search_px: float) -> pd.DataFrame:
     """Link, with a smaller and smaller range where too many compete, as its users do."""
     import trackpy
 
@@ -216,27 +207,3 @@ def compare_methods(out: Path, truth_folder: Path) -> dict[str, Evaluation]:
         if made:
             evaluations[name] = evaluate(as_measured(made, measured, dict(truth.clock_h)), truth)
     return evaluations
-
-
-def table(evaluations: dict[str, Evaluation]) -> str:
-    """The main scores as a Markdown table, one column a method."""
-    lines = ["| | " + " | ".join(evaluations) + " | n |", "|---|" + "---:|" * (len(evaluations) + 1)]
-    scores = evaluations["cicimage"].tables["scores"].query("condition == 'all'").set_index(["group", "metric"])
-    for group, metric in ROWS:
-        cells = " | ".join(shown(e.score(group, metric)) for e in evaluations.values())
-        n = shown(float(scores.loc[(group, metric), "n"]))
-        lines.append(f"| {group} {metric.replace('_', ' ')} | {cells} | {n} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="results folder of cicimage run")
-    parser.add_argument("--truth", type=Path, required=True)
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    print(table(compare_methods(args.out, args.truth)))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,23 +6,26 @@ reads them. Only the errors that users are told in a sentence may escape; the ca
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import json
 import platform
-import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from pathlib import Path
 from typing import Final
 
-from prose import hand_written
+from lib.prose import hand_written
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.fuzz.fuzz_targets import TARGETS
 
-RESULTS: Final = Path(__file__).parent / "results" / "fuzz.md"
+RESULTS: Final = Path(__file__).parents[1] / "results" / "fuzz.md"
 
 
 def main() -> int:
@@ -58,7 +61,7 @@ def main() -> int:
     if args.store is not None:
         args.store.write_text(json.dumps(rows))
     lines = ["# Fuzzing", "", str(__doc__).strip(), ""]
-    command = f"python benchmarks/fuzz.py --cases {sum(r[1] for r in rows)} --seed {args.seed}"
+    command = f"python benchmarks/campaigns/fuzz.py --cases {sum(r[1] for r in rows)} --seed {args.seed}"
     lines += [f"`{command}`, {time.strftime('%Y-%m-%d')}, {platform.platform()}", ""]
     lines += ["| what | cases | refused with a sentence | read | escaped | seconds |", "|---|---|---|---|---|---|"]
     lines += [f"| {n} | {c} | {r} | {o} | {e} | {s:.0f} |" for n, c, r, o, e, s in rows]

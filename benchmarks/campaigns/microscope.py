@@ -1,6 +1,6 @@
 """How to set the microscope: accuracy against signal, focus step, aperture and frame interval.
 
-    python benchmarks/microscope.py [--work DIR] [--seeds 60 61]
+    python benchmarks/campaigns/microscope.py [--work DIR] [--seeds 60 61]
 
 From one setting (confocal 40x/0.95, 1 um steps, every 4 min, 150 electrons at the brightest) one thing is changed at a
 time; each row is one field of about 40 guests, drawn anew. Point spread function by scalar diffraction, which no fit
@@ -10,20 +10,24 @@ simulations is not accuracy on real cells: with 12 to 25 true entries a row, 0.0
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prose import hand_written
-from scorer_fields import KEPT, MECHANISMS, Experiment, make
-from scorer_sides import MARKOV, load_truths, score_all
+from lib.prose import hand_written
+from lib.scorer_fields import KEPT, MECHANISMS, Experiment, make
+from lib.scorer_sides import MARKOV, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Parameters, evaluate
 from cicimage.simulation.scenarios import NULL_UNDER
@@ -129,7 +133,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     args.work.mkdir(parents=True, exist_ok=True)
     table = measure(args.seeds, args.work)
-    results = Path(__file__).parent / "results"
+    results = Path(__file__).parents[1] / "results"
     draw(table, results / "microscope.png")
     (results / "microscope.md").write_text(page(table, args.seeds), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Inside, under or on top: both scorers on fields kept out of every fit, in three kinds of optics.
 
-    python benchmarks/scorer.py [--work DIR] [--experiments 8 9 9]
+    python benchmarks/campaigns/scorer.py [--work DIR] [--experiments 8 9 9]
 
 Fields come from mechanisms that no fit has seen (point spread function by scalar diffraction, spindle-shaped hosts,
 entry decided at encounters, and all three at once), with usual parameters and with parameters beyond the ranges of the
@@ -13,22 +13,26 @@ masks and tracks, guest centroid between the host's bottom and top) and *naive* 
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import platform
 import time
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 import pandas as pd
-from prose import hand_written
-from scorer_data import observations_of, position_folders
-from scorer_fields import FRAMES, GUESTS, KEPT, MODALITIES, SIDE_PX, Experiment, experiments, make
-from scorer_sides import (
+from lib.prose import hand_written
+from lib.scorer_data import observations_of, position_folders
+from lib.scorer_fields import FRAMES, GUESTS, KEPT, MODALITIES, SIDE_PX, Experiment, experiments, make
+from lib.scorer_sides import (
     HYSTERESIS,
     MARKOV,
     baseline,
@@ -317,7 +321,7 @@ def main() -> None:
             make(experiment, args.work)
         page.append(section(Cell(modality, made, args.work)))
         print(page[-1], flush=True)
-    results = Path(__file__).parent / "results"
+    results = Path(__file__).parents[1] / "results"
     (results / "scorer.md").write_text("\n".join(page), encoding="utf-8")
 
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 import tifffile
 import zarr
-from tiny_movies import EXPERIMENT, draw, write
+from lib.tiny_movies import EXPERIMENT, draw, write
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.recording
 from cicimage.cli import main
 from cicimage.store import Results, read_json
 from tests.recording.tiff_maker import numbered, ome_xml, sparse_big_tiff, write_ome, write_pages
@@ -532,12 +532,3 @@ def campaign(work: Path) -> Found:
     files(work, found)
     found.seconds = time.perf_counter() - start
     return found
-
-
-if __name__ == "__main__":
-    result = campaign(Path(sys.argv[1]))
-    for row in result.rows:
-        print(" | ".join(row))
-    print(f"{result.kinds} kinds, {len(result.faults)} faults, {result.seconds:.0f} s")
-    for fault in result.faults:
-        print("FAULT", fault)

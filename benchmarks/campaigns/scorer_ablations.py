@@ -1,6 +1,6 @@
 """What carries the answer: the Markov scorer without each piece of evidence, and without memory.
 
-    python benchmarks/scorer_ablations.py [--work DIR]
+    python benchmarks/campaigns/scorer_ablations.py [--work DIR]
 
 On the kept fields of ``scorer.py``; nothing is simulated or run here. *Without X* leaves the table of that evidence out
 of the parameters as they are (not fitted anew); *without memory* lets the states change so fast that each frame stands
@@ -9,18 +9,22 @@ alone. Accuracy on simulations is not accuracy on real cells.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-from prose import hand_written
-from scorer_fields import KEPT, MODALITIES
-from scorer_sides import load_truths, score_all
+from lib.prose import hand_written
+from lib.scorer_fields import KEPT, MODALITIES
+from lib.scorer_sides import load_truths, score_all
 
 from cicimage.evaluation.evaluate import evaluate
 from cicimage.events.chain import Chain
@@ -97,7 +101,7 @@ def main() -> None:
         kept = sorted(p.parent for p in args.work.glob(f"{start}-*_out/kept.json"))
         outs = sorted(kept, key=lambda p: int(p.name.removesuffix("_out").rsplit("-", 1)[1]))[: args.experiments]
         page.append(f"## {modality}, {len(outs)} experiments\n\n{table(outs, flat=modality.startswith('2D'))}")
-    (Path(__file__).parent / "results" / "scorer_ablations.md").write_text("\n".join(page), encoding="utf-8")
+    (Path(__file__).parents[1] / "results" / "scorer_ablations.md").write_text("\n".join(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tiny_movies import experiment
+from lib.tiny_movies import experiment
 
 from cicimage.store import Results, read_json
 
@@ -86,11 +86,3 @@ def one(root: Path, disk: Path, size: int, expected: dict[str, str], found: Foun
             f"{second.stderr[-300:]}"
         )
     found.rows.append((f"{size} KiB", str(first.returncode), str(kept), str(second.returncode), str(same), said[:140]))
-
-
-if __name__ == "__main__":
-    result = campaign(Path(sys.argv[1]))
-    for row in result.rows:
-        print(" | ".join(row))
-    for fault in result.faults:
-        print("FAULT", fault)

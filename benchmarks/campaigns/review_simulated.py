@@ -1,6 +1,6 @@
 """How much of the error in the rates a reviewer removes, look by look: the queue's order against a random one.
 
-    python benchmarks/review_simulated.py [--work DIR] [--only NAME ...]
+    python benchmarks/campaigns/review_simulated.py [--work DIR] [--only NAME ...]
 
 Simulated experiments with mechanisms held out of every fit are run as a user would run them; a reviewer who answers
 from their truth, and errs, works through the queue. After each share of it the rates are computed as the report does.
@@ -9,19 +9,23 @@ Accuracy on simulations is not accuracy on real cells.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from review_page import write_simulated
-from scorer_fields import Experiment, experiments, make
-from truthful_reviewer import ERRS, ERRS_BLIND, Seen, answer, true_sight
+from lib.review_page import write_simulated
+from lib.scorer_fields import Experiment, experiments, make
+from lib.truthful_reviewer import ERRS, ERRS_BLIND, Seen, answer, true_sight
 
 from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.load import load_truth

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from baselines import as_measured
-from scorer_data import position_folders
+from lib.baselines import as_measured
+from lib.scorer_data import position_folders
 
 from cicimage.evaluation.load import load_truth
 from cicimage.evaluation.sides import Measured, Truth

@@ -8,21 +8,22 @@ behind it writes the page anew from what is there.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import json
 import platform
-import sys
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-import fault_disk
-import fault_inputs
-import fault_kills
+from lib import fault_disk, fault_inputs, fault_kills
 
-WORK: Final = Path(__file__).parent / "work" / "faults"
-RESULTS: Final = Path(__file__).parent / "results" / "faults.md"
+WORK: Final = Path(__file__).parents[1] / "work" / "faults"
+RESULTS: Final = Path(__file__).parents[1] / "results" / "faults.md"
 PARTS: Final = ("local", "dask", "inputs", "disk")
 
 
@@ -60,7 +61,7 @@ def page(work: Path, wanted: Mapping[str, int]) -> str:
         "",
         __doc__.strip(),
         "",
-        f"`python benchmarks/faults.py`, {time.strftime('%Y-%m-%d')}, {platform.platform()}",
+        f"`python benchmarks/campaigns/faults.py`, {time.strftime('%Y-%m-%d')}, {platform.platform()}",
         "",
     ]
     for engine, asked in wanted.items():

@@ -1,7 +1,7 @@
 """Accuracy against known truth, with today's usual way and a competent one beside it.
 
-    python benchmarks/accuracy.py [--presets cxcr4-blockade] [--work DIR]
-    python benchmarks/accuracy.py --presets homotypic --seeds 30 31 32 33 --scale 0.6 --frames 30 --to OWN.md
+    python benchmarks/campaigns/accuracy.py [--presets cxcr4-blockade] [--work DIR]
+    python benchmarks/campaigns/accuracy.py --presets homotypic --seeds 30 31 32 33 --scale 0.6 --frames 30 --to OWN.md
 
 Simulated experiments are run as a user would run them and held against their truth; the seed is used for nothing
 else. Beside every figure stand *hysteresis* (thresholds instead of the default scorer, on the same objects), *naive*
@@ -12,17 +12,20 @@ real cells.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/, where lib lies
+
 import argparse
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from baselines import compare_methods
-from prose import hand_written
-from scorer_sides import HYSTERESIS, load_truths, score_all
+from lib.baselines import compare_methods
+from lib.prose import hand_written
+from lib.scorer_sides import HYSTERESIS, load_truths, score_all
 
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 
@@ -85,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--scale", help="as of cicimage simulate: smaller fields")
     parser.add_argument("--frames", help="as of cicimage simulate: shorter movies")
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "results" / "accuracy.md")
+    parser.add_argument("--to", type=Path, default=Path(__file__).parents[1] / "results" / "accuracy.md")
     args = parser.parse_args()
     smaller = [text for name in ("scale", "frames") if (v := getattr(args, name)) for text in (f"--{name}", v)]
     parts = []

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from baselines import competent, naive
-from scorer_data import position_folders, run_positions
+from lib.baselines import competent, naive
+from lib.scorer_data import position_folders, run_positions
 
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
