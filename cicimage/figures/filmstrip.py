@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
 from cicimage.figures.lettering import RGB, width_px
-from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, bake, marks_svg
+from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS
 from cicimage.figures.words import LOCATIONS
 from cicimage.methods import noise_sd
@@ -48,10 +48,6 @@ class Strip:
     image: Image
     marks: tuple[Mark, ...]
     alt: str
-
-    def baked(self) -> Image:
-        """One picture with everything drawn in, to save or to show elsewhere."""
-        return bake(self.image, self.marks)
 
     def overlay(self) -> str:
         """The marks as inline SVG of the picture's size."""
