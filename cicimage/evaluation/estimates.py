@@ -222,29 +222,3 @@ def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) 
     both["error"] = both["ratio"] / both["truth"].where(both["truth"] != 0)
     both["covered"] = (both["ci_low"] <= both["truth"] + 1e-12) & (both["truth"] <= both["ci_high"] + 1e-12)
     return both[columns]
-
-
-def interval_coverage(rows: pd.DataFrame, truth: str = "truth") -> pd.DataFrame:
-    """Share of intervals that hold the truth, per estimand and condition, over many experiments.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        estimand, condition, ci_low, ci_high and the truth asked about, one row per experiment; ``p_value`` where
-        type I error is asked about.
-    truth : str
-        Column of the truth: realised in the same movies, or that of the scenario.
-
-    Returns
-    -------
-    pandas.DataFrame
-        estimand, condition, n (experiments with an interval), coverage, rejected (share with p below 0.05; NaN
-        without p-values).
-    """
-    known = rows[rows["ci_low"].notna() & rows["ci_high"].notna() & rows[truth].notna()]
-    inside = (known["ci_low"] <= known[truth]) & (known[truth] <= known["ci_high"])
-    p = known["p_value"] if "p_value" in known else pd.Series(np.nan, index=known.index)
-    table = known.assign(inside=inside.astype(float), rejected=(p < 0.05).astype(float).where(p.notna()))
-    return table.groupby(["estimand", "condition"], as_index=False).agg(
-        n=("inside", "size"), coverage=("inside", "mean"), rejected=("rejected", "mean")
-    )
