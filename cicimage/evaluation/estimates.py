@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.evaluation.occurrences import sampled_events
-from cicimage.evaluation.sides import F64, Measured, Truth, credited_hours, frame_hours
+from cicimage.evaluation.sides import Measured, Truth, credited_hours, frame_hours
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.rates import compute_rates
 from cicimage.tables import EVENTS, FRAMES, GUESTS, HOSTS, conform, empty
@@ -72,7 +73,7 @@ def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame) -> dict[s
     return {**tables, "rates": rates, "rates_by_replicate": by_replicate}
 
 
-def _guests(frames: pd.DataFrame, clock_h: Mapping[str, F64]) -> pd.DataFrame:
+def _guests(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array]) -> pd.DataFrame:
     rows = frames.sort_values(["position", "guest_id", "frame"], kind="stable").reset_index(drop=True)
     credit = credited_hours(rows, clock_h)
     living = (rows["viability"] != "dead").to_numpy()

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float32Array
 from cicimage.figures.lettering import RGB
 from cicimage.figures.words import printable
 
@@ -34,7 +35,7 @@ _ANCHORS: Final = {"left": "start", "middle": "middle", "right": "end"}
 class Line:
     """A line through (y, x) points in picture pixels; hosts' lines are dotted."""
 
-    points: npt.NDArray[np.float32]
+    points: Float32Array
     kind: LineKind
     closed: bool = False
 

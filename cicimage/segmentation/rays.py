@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
 
 RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
 
 
 @compiled()
-def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
+def _at(plane: Float32Array, y: float, x: float) -> float:
     """Bilinear sample; the caller keeps 0 <= y <= Y - 1 and 0 <= x <= X - 1."""
     i, j = int(y), int(x)
     height, width = plane.shape
@@ -27,7 +27,7 @@ def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
 
 
 @compiled()
-def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> float:
+def _core(plane: Float32Array, y: float, x: float, radius: float) -> float:
     """Mean over a small disc, cut by the image's border."""
     height, width = plane.shape
     total, count = 0.0, 0
@@ -42,9 +42,7 @@ def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> 
 
 
 @compiled()
-def _deeper_in_rival(
-    y: float, x: float, z: float, own: float, rivals: npt.NDArray[np.float64], near: npt.NDArray[np.int64]
-) -> bool:
+def _deeper_in_rival(y: float, x: float, z: float, own: float, rivals: Float64Array, near: Int64Array) -> bool:
     """Whether a point lies deeper in a rival's ball than it does in its own (``own``: distance over radius)."""
     for t in near:
         r = rivals[t, 2]
@@ -56,7 +54,7 @@ def _deeper_in_rival(
 
 @compiled()
 def _cast_ray(
-    plane: npt.NDArray[np.float32],
+    plane: Float32Array,
     y: float,
     x: float,
     z: float,
@@ -65,9 +63,9 @@ def _cast_ray(
     radius: float,
     reach: float,
     rise: float,
-    rivals: npt.NDArray[np.float64],
-    near: npt.NDArray[np.int64],
-    profile: npt.NDArray[np.float64],
+    rivals: Float64Array,
+    near: Int64Array,
+    profile: Float64Array,
 ) -> tuple[int, int, int]:
     """Sample a ray every half pixel until it climbs out of a valley by ``rise``, meets a rival or ends.
 
@@ -94,9 +92,7 @@ def _cast_ray(
 
 
 @compiled()
-def _sample(
-    plane: npt.NDArray[np.float32], y: float, x: float, dy: float, dx: float, n: int, profile: npt.NDArray[np.float64]
-) -> None:
+def _sample(plane: Float32Array, y: float, x: float, dy: float, dx: float, n: int, profile: Float64Array) -> None:
     """Sample a ray that stays clear of the image's border every half pixel: no branches, vector code."""
     flat, width = plane.ravel(), np.int32(plane.shape[1])
     right, down = np.uint32(1), np.uint32(width)
@@ -112,7 +108,7 @@ def _sample(
 
 
 @compiled()
-def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) -> tuple[int, int, int]:
+def _valley(profile: Float64Array, n: int, half: int, rise: float) -> tuple[int, int, int]:
     """Where a sampled ray ends, as :func:`_cast_ray` says it; the first ``half`` samples are the cell's own middle."""
     lowest = 0
     least = np.inf
@@ -126,7 +122,7 @@ def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) ->
 
 
 @compiled()
-def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
+def _fall(profile: Float64Array, n: int, level: float) -> float:
     """Distance along a ray at which it first falls below ``level``, pixels; -1 where it never does."""
     for k in range(n - 1):
         if profile[k] >= level and profile[k + 1] < level:
@@ -135,7 +131,7 @@ def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
 
 
 @compiled()
-def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
+def _median_of_five(edge: Float64Array, a: int) -> float:
     """Median of an element of a closed ring and its two neighbours on either side."""
     n = edge.size
     p, q, r, s, t = edge[a - 2], edge[a - 1], edge[a], edge[(a + 1) % n], edge[(a + 2) % n]
@@ -146,7 +142,7 @@ def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
 
 
 @compiled()
-def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
+def _ranked(values: Float64Array, n: int, rank: int) -> float:
     """The value of a rank among the first ``n``, which are put in order."""
     for a in range(1, n):
         value, b = values[a], a - 1
@@ -158,9 +154,7 @@ def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
 
 
 @compiled()
-def _centroid(
-    radii: npt.NDArray[np.float64], sin: npt.NDArray[np.float64], cos: npt.NDArray[np.float64]
-) -> tuple[float, float, float]:
+def _centroid(radii: Float64Array, sin: Float64Array, cos: Float64Array) -> tuple[float, float, float]:
     """Area of a star-shaped polygon and its centroid (y, x) from the rays' common start."""
     area, my, mx = 0.0, 0.0, 0.0
     for a in range(radii.size):
@@ -176,15 +170,15 @@ def _centroid(
 
 @compiled()
 def _outline(
-    profiles: npt.NDArray[np.float64],
-    length: npt.NDArray[np.int64],
-    lowest: npt.NDArray[np.int64],
-    ended: npt.NDArray[np.int64],
+    profiles: Float64Array,
+    length: Int64Array,
+    lowest: Int64Array,
+    ended: Int64Array,
     core: float,
     background: float,
     edge_fraction: float,
-    radii: npt.NDArray[np.float64],
-    stats: npt.NDArray[np.float64],
+    radii: Float64Array,
+    stats: Float64Array,
 ) -> None:
     """Radii of one cell from its rays' profiles, and what its edge is like."""
     n_rays = length.size
@@ -214,20 +208,20 @@ def _outline(
 
 @compiled()
 def trace_all(
-    volume: npt.NDArray[np.float32],
-    z: npt.NDArray[np.int64],
-    radius: npt.NDArray[np.float64],
+    volume: Float32Array,
+    z: Int64Array,
+    radius: Float64Array,
     reach: float,
     apart: float,
-    rivals: npt.NDArray[np.float64],
+    rivals: Float64Array,
     noise: float,
     dark: float,
     edge_fraction: float,
     climb: float,
-    radii: npt.NDArray[np.float64],
-    stats: npt.NDArray[np.float64],
-    sin: npt.NDArray[np.float64],
-    cos: npt.NDArray[np.float64],
+    radii: Float64Array,
+    stats: Float64Array,
+    sin: Float64Array,
+    cos: Float64Array,
 ) -> None:
     """Trace every seed, moving its centre to the outline's centroid up to twice.
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.masks import Masks
 from cicimage.simulation import truth
-from cicimage.simulation.bodies import Array, GuestPose
+from cicimage.simulation.bodies import GuestPose
 from cicimage.simulation.camera import bleaching, bleed_matrix, expose, flicker, focus_drift, stage_drift, vignette
 from cicimage.simulation.cells import History
 from cicimage.simulation.optics import make_psf
@@ -84,10 +85,10 @@ class SimulatedField:
         """Hours since the movie's start."""
         return frame * self.scenario.acquisition.interval_min / 60.0
 
-    def slices_um(self, frame: int) -> Array:
+    def slices_um(self, frame: int) -> Float64Array:
         """True heights of the focus slices above the glass in a frame."""
         a = self.scenario.acquisition
-        out: Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
+        out: Float64Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
         return out
 
     def grid(self, frame: int) -> Grid:

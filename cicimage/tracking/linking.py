@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.tracking.matching import IntArray, RealArray, assign
+from cicimage.tracking.matching import assign
 
 TAIL = 5.0
 """Degrees of freedom of the displacement's tail: most guests crawl a little, some run."""
@@ -21,8 +22,8 @@ _PRIOR_STEPS = 2.0
 
 @compiled(error_model="numpy")
 def _grid(
-    y: RealArray, x: RealArray, first: int, last: int, edge: float
-) -> tuple[float, float, float, int, int, IntArray, IntArray]:
+    y: Float64Array, x: Float64Array, first: int, last: int, edge: float
+) -> tuple[float, float, float, int, int, Int64Array, Int64Array]:
     """Sort objects first..last into squares, about one square per object.
 
     Returns origin (y, x), edge, squares along y and x, where each square's members start, and the members.
@@ -49,7 +50,7 @@ def _grid(
 
 
 @compiled(error_model="numpy")
-def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
+def likeness(looks: Float64Array, i: int, j: int, tells: Float64Array) -> float:
     """Log of how much likelier two appearances are for one cell than for two.
 
     ``tells`` has a column per look: what equal ones are worth, how fast that falls with the squared difference, and
@@ -65,21 +66,21 @@ def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
 
 @compiled(error_model="numpy")
 def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and their members
-    offsets: IntArray,
-    t_min: RealArray,
-    y: RealArray,
-    x: RealArray,
-    looks: RealArray,
+    offsets: Int64Array,
+    t_min: Float64Array,
+    y: Float64Array,
+    x: Float64Array,
+    looks: Float64Array,
     scale_um: float,
     step_min: float,
     damping: float,
     log_chance: float,
-    tells: RealArray,
+    tells: Float64Array,
     max_speed: float,
     slack_um: float,
     max_gap_min: float,
-    skipped: IntArray,
-) -> tuple[IntArray, RealArray]:
+    skipped: Int64Array,
+) -> tuple[Int64Array, Float64Array]:
     """Link every frame's objects to those of the frame before.
 
     Parameters
