@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from cicimage.arrays import Float64Array, Int64Array
-from cicimage.tracking.linking import link_frames
+from cicimage.tracking.linking import Points, Terms, link_frames
 from cicimage.tracking.sightings import Sightings
 
 _SAMPLE = 6_000
@@ -69,10 +69,23 @@ def link(
 ) -> tuple[Int64Array, Float64Array]:
     """Run :func:`~cicimage.tracking.linking.link_frames` on sightings; see there. Looks count by ``weight``, 0-1."""
     links: tuple[Int64Array, Float64Array] = link_frames(
-        seen.offsets, seen.t_min, seen.y, seen.x, seen.looks, motion.scale_um, motion.step_min, motion.damping,
-        motion.log_chance, motion.tells(weight), max_speed, 0.5 * seen.diameter_um, max_gap_min, seen.skipped,
+        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
+        seen.skipped,
     )  # fmt: skip
     return links
+
+
+def points_of(seen: Sightings) -> Points:
+    """Sightings as the kernels take them."""
+    return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.looks)
+
+
+def terms_of(seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float) -> Terms:
+    """What links are worth under a motion; looks count by ``weight``, 0-1."""
+    return Terms(
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.tells(weight), max_speed,
+        0.5 * seen.diameter_um, max_gap_min,
+    )  # fmt: skip
 
 
 def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, max_gap_min: float = 15.0) -> Motion:

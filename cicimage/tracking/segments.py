@@ -11,9 +11,9 @@ from scipy.spatial import cKDTree
 
 from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.tracking.linking import TAIL, likeness
+from cicimage.tracking.linking import TAIL, Points, Terms, likeness
 from cicimage.tracking.matching import assign
-from cicimage.tracking.motion import Motion
+from cicimage.tracking.motion import Motion, points_of, terms_of
 from cicimage.tracking.sightings import Sightings
 
 _VELOCITY_STEPS = 3
@@ -64,25 +64,11 @@ def _velocity(
 
 @compiled(error_model="numpy")
 def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
-    offsets: Int64Array,
-    frames: Int64Array,
-    t_min: Float64Array,
-    y: Float64Array,
-    x: Float64Array,
-    looks: Float64Array,
-    previous: Int64Array,
-    following: Int64Array,
-    scale_um: float,
-    step_min: float,
-    damping: float,
-    log_chance: float,
-    log_missed: float,
-    tells: Float64Array,
-    max_speed: float,
-    slack_um: float,
-    max_gap_min: float,
+    points: Points, terms: Terms, frames: Int64Array, previous: Int64Array, following: Int64Array, log_missed: float
 ) -> tuple[Int64Array, Int64Array, Float64Array]:
     """Every end, start and gain of a gap worth closing, in order of ends."""
+    offsets, t_min, y, x, looks = points
+    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
     time = np.repeat(t_min, offsets[1:] - offsets[:-1])
     of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
     bonus = tells[0].sum()
@@ -154,9 +140,8 @@ def close_gaps(
     """
     missed = float(np.log(np.clip(0.5 * motion.lost, 0.005, 0.2)))
     ends, starts, gains = _gap_links(
-        seen.offsets, seen.frames, seen.t_min, seen.y, seen.x, seen.looks, previous, successors(previous),
-        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, motion.tells(weight), max_speed,
-        0.5 * seen.diameter_um, max_gap_min,
+        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
+        seen.frames, previous, successors(previous), missed,
     )  # fmt: skip
     return _join(previous, ends, starts, gains)
 
