@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from cicimage.segmentation.rays import trace_all
+from cicimage.segmentation.rays import Rules, trace_all
 
 N_RAYS: Final = 32
 _ANGLES: Final = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
@@ -127,10 +127,10 @@ def trace(
     stats = np.zeros((n, 7))
     stats[:, 0], stats[:, 1] = np.clip(y, 0, volume.shape[1] - 1), np.clip(x, 0, volume.shape[2] - 1)
     known = np.zeros((0, 4)) if rivals is None else np.ascontiguousarray(rivals, dtype=np.float64)
-    trace_all(
-        volume, z.astype(np.int64), radius_px.astype(np.float64), float(reach_px), float(apart), known,
-        float(noise), float(dark), float(edge_fraction), float(climb), radii, stats, _SIN, _COS,
-    )  # fmt: skip
+    rules = Rules(
+        float(reach_px), float(apart), float(noise), float(dark), float(edge_fraction), float(climb), _SIN, _COS
+    )
+    trace_all(volume, z.astype(np.int64), radius_px.astype(np.float64), known, rules, radii, stats)
     ratio, rough = _shape(radii)
     return Contours(
         stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough, stats[:, 6]

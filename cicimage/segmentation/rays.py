@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
 
 RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
+
+
+class Rules(NamedTuple):
+    """How outlines are drawn, the same for every seed of an image.
+
+    Attributes
+    ----------
+    reach : float
+        Longest ray, pixels.
+    apart : float
+        Focus step in pixels, 0 in a plane.
+    noise, dark : float
+        Noise SD of the image and level of the empty field.
+    edge_fraction : float
+        Level of the outline between background (0) and core (1).
+    climb : float
+        A valley is where the signal rises again by this share of the cell's height.
+    sin, cos : (n_rays,) float64
+        Directions of the rays.
+    """
+
+    reach: float
+    apart: float
+    noise: float
+    dark: float
+    edge_fraction: float
+    climb: float
+    sin: Float64Array
+    cos: Float64Array
+
+
+class Ray(NamedTuple):
+    """A ray from a centre (y, x, z) in direction (dy, dx), pixels; ``radius`` is the cell's expected one."""
+
+    y: float
+    x: float
+    z: float
+    dy: float
+    dx: float
+    radius: float
+    reach: float
 
 
 @compiled()
@@ -54,23 +97,13 @@ def _deeper_in_rival(y: float, x: float, z: float, own: float, rivals: Float64Ar
 
 @compiled()
 def _cast_ray(
-    plane: Float32Array,
-    y: float,
-    x: float,
-    z: float,
-    dy: float,
-    dx: float,
-    radius: float,
-    reach: float,
-    rise: float,
-    rivals: Float64Array,
-    near: Int64Array,
-    profile: Float64Array,
+    plane: Float32Array, ray: Ray, rise: float, rivals: Float64Array, near: Int64Array, profile: Float64Array
 ) -> tuple[int, int, int]:
     """Sample a ray every half pixel until it climbs out of a valley by ``rise``, meets a rival or ends.
 
     Returns the number of samples, the index of the lowest one beyond half the radius, and how it ended.
     """
+    y, x, z, dy, dx, radius, reach = ray
     height, width = plane.shape
     n, lowest = 0, 0
     least = np.inf
@@ -211,22 +244,16 @@ def trace_all(
     volume: Float32Array,
     z: Int64Array,
     radius: Float64Array,
-    reach: float,
-    apart: float,
     rivals: Float64Array,
-    noise: float,
-    dark: float,
-    edge_fraction: float,
-    climb: float,
+    rules: Rules,
     radii: Float64Array,
     stats: Float64Array,
-    sin: Float64Array,
-    cos: Float64Array,
 ) -> None:
     """Trace every seed, moving its centre to the outline's centroid up to twice.
 
     ``stats`` holds y and x on entry, and y, x, core, background, drop, closed, cut on return.
     """
+    reach, apart, noise, dark, edge_fraction, climb, sin, cos = rules
     n_rays = sin.size
     profiles = np.zeros((n_rays, int(2.0 * reach) + 2))
     length, lowest, ended = np.zeros((3, n_rays), dtype=np.int64)
@@ -255,9 +282,8 @@ def trace_all(
                     _sample(plane, y, x, sin[a], cos[a], n_samples, profiles[a])
                     n, low, how = _valley(profiles[a], n_samples, half, rise)
                 else:
-                    n, low, how = _cast_ray(
-                        plane, y, x, zz, sin[a], cos[a], r0, reach, rise, rivals, near[:n_near], profiles[a]
-                    )  # fmt: skip
+                    ray = Ray(y, x, zz, sin[a], cos[a], r0, reach)
+                    n, low, how = _cast_ray(plane, ray, rise, rivals, near[:n_near], profiles[a])
                 length[a], lowest[a], ended[a] = n, low, how
                 if n > 0 and (how == RAN or 0.5 * n >= 0.8 * r0):
                     floors[n_floor] = profiles[a, low]
