@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +14,6 @@ import numpy.typing as npt
 from cicimage.errors import CicimageError
 from cicimage.masks import BoolArray
 
-ROLES: Final = ("host", "guest", "death", "effector", "other")
 Crop = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 GUEST, HOST, OTHER_GUEST = 0, 1, 2
 

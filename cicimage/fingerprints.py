@@ -30,7 +30,7 @@ def fingerprint(path: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
         The files it consists of, where these are several.
     """
     if len(files) > 1:
-        sizes = [(os.path.relpath(p, path.parent), p.stat().st_size) for p in files]
+        sizes = [(os.path.relpath(p, path.parent).replace(os.sep, "/"), p.stat().st_size) for p in files]
         ends = [fingerprint(files[i])["sha256"] for i in (0, len(files) // 2, -1)]
         return {"size": sum(s for _, s in sizes), "sha256": digest([sizes, ends])}
     path = files[0] if files else path

@@ -8,14 +8,19 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import Final
+from multiprocessing.context import SpawnContext
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # CPython defines it only where there is fork
+    from multiprocessing.context import ForkServerContext
 
 ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
 )
 """Environment of a position's process."""
+WAITED_FOR: Final = 61 if os.name == "nt" else None
+"""Number of processes or pipes that one process can wait for at once: 61 on Windows (limit of the standard library's
+process pool), None where there is no limit."""
 
 
 def process_context() -> ForkServerContext | SpawnContext:
@@ -28,6 +33,8 @@ def process_context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         os.environ |= ONE_THREAD
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cicimage.batch.preloaded"])
     before = {name: os.environ.get(name) for name in ONE_THREAD}
@@ -58,3 +65,8 @@ def interrupts_left_to_us() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def ignore_interrupts() -> None:
+    """Ignore Ctrl-C in this process; a process started by ``spawn`` does not always inherit that from its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Final
 
 from cicimage.errors import ResultsError
 from cicimage.store import telling_full_disk
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; one run at a time is then the user's care
+except ImportError:  # Windows
+    import msvcrt
+
     fcntl = None  # type: ignore[assignment]
 
+BYTE: Final = 0x7FFF0000
+"""Offset of the byte that Windows locks: nobody else may read a locked byte, so it lies behind every file's end."""
 
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock is ours now; without ``fcntl`` (Windows) there is none to take."""
+
+def take(file: int) -> bool:
+    """Take the exclusive lock of an open file, without waiting; closing the file gives it back.
+
+    Parameters
+    ----------
+    file : int
+        Descriptor, open for writing.
+
+    Returns
+    -------
+    bool
+        Whether the lock is ours now; False where another open descriptor holds it.
+    """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            os.lseek(file, BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
     except OSError:
         return False
     return True
@@ -47,14 +68,13 @@ def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     with telling_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    with path.open("a") as file:
-        if fcntl is not None:
-            deadline = time.monotonic() + patience_s
-            while not _taken(file):
-                if time.monotonic() < deadline:
-                    time.sleep(0.02)
-                    continue
-                raise ResultsError(
-                    f"{path.parent}: another run holds {what}; wait for it to end or choose another folder with -o"
-                )
+    with path.open("ab") as file:
+        deadline = time.monotonic() + patience_s
+        while not take(file.fileno()):
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            raise ResultsError(
+                f"{path.parent}: another run holds {what}; wait for it to end or choose another folder with -o"
+            )
         yield

@@ -16,23 +16,25 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
-from cicimage.forks import process_context
+from cicimage.forks import WAITED_FOR, ignore_interrupts, process_context
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need, write_failure
 from cicimage.receipts import read_receipt
 from cicimage.store import DiskFullError
 
-Context = ForkServerContext | SpawnContext
+if TYPE_CHECKING:  # CPython defines it only where there is fork
+    from multiprocessing.context import ForkServerContext
+
 Report = Callable[[str, str, int, int], None]
 """Called with position, stage, done, total while a position runs; stage ``done`` or ``failed`` at its end."""
 
@@ -131,7 +133,7 @@ def _fits(job: Job, running: list[_Running]) -> bool:
     return bool(memory_need(job) + promised < 0.9 * psutil.virtual_memory().available)
 
 
-def _start(context: Context, job: Job, *, look_ahead: bool) -> _Running:
+def _start(context: ForkServerContext | SpawnContext, job: Job, *, look_ahead: bool) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, theirs, look_ahead), name=job.key, daemon=True)
     process.start()
@@ -141,11 +143,10 @@ def _start(context: Context, job: Job, *, look_ahead: bool) -> _Running:
 
 def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
     """Body of a position's process: run, and leave the outcome in the receipt."""
-    import cv2
-
+    ignore_interrupts()
+    import cicimage.batch.preloaded  # noqa: F401 - a fork of the server has it; a fresh process loads it here
     from cicimage.pipeline.position import run_position
 
-    cv2.setNumThreads(1)
     Thread(target=_end_with_the_supervisor, daemon=True).start()
 
     def tell(stage: str, done: int, total: int) -> None:
@@ -182,7 +183,7 @@ def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: fl
     """Wait for news; take finished ones off the list. True when a disk is full."""
     disk_full = False
     sources: list[Any] = [r.messages for r in running] + [r.process.sentinel for r in running]
-    multiprocessing.connection.wait(sources, timeout=1.0)
+    multiprocessing.connection.wait(sources[:WAITED_FOR], timeout=1.0)  # all are looked at below in any case
     for r in list(running):
         _drain(r, report)
         if timeout_s is not None and time.monotonic() - r.started > timeout_s and r.process.is_alive():

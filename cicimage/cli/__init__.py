@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import sys
 from typing import Any, Final
 
@@ -92,6 +93,9 @@ def cicimage() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line and end with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a condition named in Greek must not end a run whose output goes to a file in the code page of Windows
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cicimage.main(args=args, prog_name="cicimage", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

@@ -73,7 +73,7 @@ def plan(
     target = folder or out
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-        write_text(target / "plan.csv", table.to_csv(index=False))
+        write_text(target / "plan.csv", table.to_csv(index=False, lineterminator="\n"))
         write_text(target / "plan.svg", power(table, ratio).svg())
         click.echo(f"table and figure: {target / 'plan.csv'}, {target / 'plan.svg'}")
 

@@ -86,7 +86,7 @@ def login_name() -> str:
     """The login name, made fit for a file name; ``reviewer`` where there is none."""
     try:
         name = getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # Windows without USERNAME: Python asks for pwd
         return "reviewer"
     return "".join(c if c.isalnum() and c.isascii() else "_" for c in name).strip("_") or "reviewer"
 

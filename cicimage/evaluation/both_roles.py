@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from cicimage.evaluation.sides import F64
+from cicimage.arrays import BoolArray, Float64Array
 
 DECOY: Final = "host"
 REACH: Final = 0.35
@@ -65,12 +64,12 @@ def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: floa
     return pd.concat([own, rows[[*shared, "reach_um", "beyond"]]], ignore_index=True)
 
 
-def _within(place_um: F64, side_um: float) -> F64:
+def _within(place_um: Float64Array, side_um: float) -> Float64Array:
     """How far inside the field's border places (n, 2) lie, um; negative outside."""
     return np.asarray(np.minimum(place_um, side_um - place_um).min(axis=1), dtype=np.float64)
 
 
-def _touched(hosts: pd.DataFrame, radius: F64) -> npt.NDArray[np.bool_]:
+def _touched(hosts: pd.DataFrame, radius: Float64Array) -> BoolArray:
     """Whether each host touches another in its frame that could hold it."""
     touched = np.zeros(len(hosts), dtype=np.bool_)
     y, x = hosts["y_um"].to_numpy(np.float64), hosts["x_um"].to_numpy(np.float64)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-F64 = npt.NDArray[np.float64]
+from cicimage.arrays import BoolArray, Float64Array
 
 
-def reliability(p: F64, is_so: npt.NDArray[np.bool_], bins: int = 10) -> pd.DataFrame:
+def reliability(p: Float64Array, is_so: BoolArray, bins: int = 10) -> pd.DataFrame:
     """Reliability curve: within bins of equal width, the mean probability said and the share that was so.
 
     Parameters
@@ -44,7 +43,7 @@ def reliability(p: F64, is_so: npt.NDArray[np.bool_], bins: int = 10) -> pd.Data
     )
 
 
-def brier(p: F64, is_so: npt.NDArray[np.bool_]) -> float:
+def brier(p: Float64Array, is_so: BoolArray) -> float:
     """Mean squared difference of probability and outcome: 0 is perfect, 0.25 is always saying one half.
 
     Examples
@@ -57,7 +56,7 @@ def brier(p: F64, is_so: npt.NDArray[np.bool_]) -> float:
     return float(np.mean((p[known] - is_so[known]) ** 2)) if known.any() else float("nan")
 
 
-def expected_calibration_error(p: F64, is_so: npt.NDArray[np.bool_], bins: int = 10) -> float:
+def expected_calibration_error(p: Float64Array, is_so: BoolArray, bins: int = 10) -> float:
     """Mean distance of what was said from what was so over the bins of :func:`reliability`, weighted by their size."""
     curve = reliability(p, is_so, bins)
     if curve.empty:

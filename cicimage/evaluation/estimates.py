@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.evaluation.occurrences import sampled_events
-from cicimage.evaluation.sides import F64, Measured, Truth, credited_hours, frame_hours
+from cicimage.evaluation.sides import Measured, Truth, credited_hours, frame_hours
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.rates import compute_rates
 from cicimage.tables import EVENTS, FRAMES, GUESTS, HOSTS, conform, empty
@@ -90,7 +91,7 @@ def _with_rates(tables: dict[str, pd.DataFrame], layout: pd.DataFrame, truth: Tr
     return {**tables, "rates": rates, "rates_by_replicate": by_replicate}
 
 
-def _guests(frames: pd.DataFrame, clock_h: Mapping[str, F64]) -> pd.DataFrame:
+def _guests(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array]) -> pd.DataFrame:
     rows = frames.sort_values(["position", "guest_id", "frame"], kind="stable").reset_index(drop=True)
     credit = credited_hours(rows, clock_h)
     living = (rows["viability"] != "dead").to_numpy()
@@ -240,29 +241,3 @@ def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) 
     both["error"] = both["ratio"] / both["truth"].where(both["truth"] != 0)
     both["covered"] = (both["ci_low"] <= both["truth"] + 1e-12) & (both["truth"] <= both["ci_high"] + 1e-12)
     return both[columns]
-
-
-def interval_coverage(rows: pd.DataFrame, truth: str = "truth") -> pd.DataFrame:
-    """Share of intervals that hold the truth, per estimand and condition, over many experiments.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        estimand, condition, ci_low, ci_high and the truth asked about, one row per experiment; ``p_value`` where
-        type I error is asked about.
-    truth : str
-        Column of the truth: realised in the same movies, or that of the scenario.
-
-    Returns
-    -------
-    pandas.DataFrame
-        estimand, condition, n (experiments with an interval), coverage, rejected (share with p below 0.05; NaN
-        without p-values).
-    """
-    known = rows[rows["ci_low"].notna() & rows["ci_high"].notna() & rows[truth].notna()]
-    inside = (known["ci_low"] <= known[truth]) & (known[truth] <= known["ci_high"])
-    p = known["p_value"] if "p_value" in known else pd.Series(np.nan, index=known.index)
-    table = known.assign(inside=inside.astype(float), rejected=(p < 0.05).astype(float).where(p.notna()))
-    return table.groupby(["estimand", "condition"], as_index=False).agg(
-        n=("inside", "size"), coverage=("inside", "mean"), rejected=("rejected", "mean")
-    )

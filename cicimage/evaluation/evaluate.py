@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage import __version__
+from cicimage.arrays import Int64Array
 from cicimage.evaluation.calibration import brier, expected_calibration_error, reliability
 from cicimage.evaluation.estimates import compare_rates, compare_ratios, person_time, truth_tables
 from cicimage.evaluation.events import event_scores, match_occurrences, ppv_at_rate
@@ -29,7 +30,7 @@ from cicimage.evaluation.states import (
     risk_coverage,
     unresolved,
 )
-from cicimage.evaluation.tracks import I64, Tracks, chota, count_links, identity_switches, tra, tracks_of
+from cicimage.evaluation.tracks import Tracks, chota, count_links, identity_switches, tra, tracks_of
 
 
 @dataclass(frozen=True)
@@ -181,12 +182,12 @@ def _states(measured: Measured, truth: Truth, asked: Parameters) -> pd.DataFrame
     return label_states(compared)
 
 
-def _sides(states: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, I64]:
+def _sides(states: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, Int64Array]:
     """Sightings of the truth, of the results, and the pairs of row numbers among them."""
     true, found = states["guest_id_true"] > 0, states["guest_id"] > 0
     row_true, row_found = true.cumsum() - 1, found.cumsum() - 1
     both = states["both"]
-    pairs: I64 = np.stack([row_true[both].to_numpy(np.int64), row_found[both].to_numpy(np.int64)], axis=1)
+    pairs: Int64Array = np.stack([row_true[both].to_numpy(np.int64), row_found[both].to_numpy(np.int64)], axis=1)
     return states[true], states[found], pairs
 
 

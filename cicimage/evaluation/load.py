@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import ResultsError
 from cicimage.evaluation.both_roles import with_hosts_as_cells
-from cicimage.evaluation.sides import EVENT_COLUMNS, F64, Measured, Truth
+from cicimage.evaluation.sides import EVENT_COLUMNS, Measured, Truth
 from cicimage.pipeline.collect import collect, layout_of
 from cicimage.store import existing_results, read_table
 
@@ -125,14 +126,14 @@ def _together(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFra
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame({c: [] for c in columns})
 
 
-def _clock(folder: Path, tables: dict[str, pd.DataFrame]) -> F64:
+def _clock(folder: Path, tables: dict[str, pd.DataFrame]) -> Float64Array:
     """Hours of every frame, from the frames that held anything; even steps where none did."""
     known = pd.concat([t[["frame", "time_h"]] for t in tables.values() if "time_h" in t])
     by_frame = known.drop_duplicates("frame").sort_values("frame")
     n = int(max([*known["frame"], *tables["drift"].get("frame", [])])) + 1
     if not len(by_frame):
         raise ResultsError(f"{folder}: truth has no frame with anything in it, so no clock; simulate it again")
-    hours: F64 = np.interp(np.arange(n), by_frame["frame"].to_numpy(), by_frame["time_h"].to_numpy(np.float64))
+    hours: Float64Array = np.interp(np.arange(n), by_frame["frame"].to_numpy(), by_frame["time_h"].to_numpy(np.float64))
     last = by_frame["frame"].to_numpy()[-1]
     if last < n - 1 and len(by_frame) > 1:
         step = (hours[last] - hours[0]) / max(last, 1)
@@ -166,11 +167,11 @@ def _from_review(folder: Path) -> Truth:
     )  # fmt: skip
 
 
-def events_in_hours(events: pd.DataFrame, clock_h: dict[str, F64]) -> pd.DataFrame:
+def events_in_hours(events: pd.DataFrame, clock_h: dict[str, Float64Array]) -> pd.DataFrame:
     """Table ``events`` with frames turned to hours, believed ones only; an entry lies midway in its interval."""
     rows = events[events["p"] >= 0.5].reset_index(drop=True)
 
-    def hours(column: str) -> F64:
+    def hours(column: str) -> Float64Array:
         clock = [clock_h.get(str(p), np.zeros(1)) for p in rows["position"]]
         frames = rows[column].to_numpy(np.float64)
         return np.array(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from cicimage.evaluation.sides import F64
+from cicimage.arrays import Float64Array
 from cicimage.tracking.matching import assign
 
 MAX_DISTANCE_UM: Final = 5.0
@@ -76,13 +76,13 @@ def _by_frame(frames: pd.DataFrame) -> list[tuple[tuple[str, int], np.ndarray[An
     return [((str(p), int(f)), np.asarray(rows, np.int64)) for (p, f), rows in grouped.items()]
 
 
-def _places(frames: pd.DataFrame) -> F64:
+def _places(frames: pd.DataFrame) -> Float64Array:
     """(n, 3) y, x, z in um; z is NaN where unknown."""
     z = frames["z_um"].to_numpy(np.float64) if "z_um" in frames else np.full(len(frames), np.nan)
     return np.column_stack([frames[["y_um", "x_um"]].to_numpy(np.float64), z])
 
 
-def _match_frame(a: F64, b: F64, max_um: F64) -> list[tuple[int, int, float]]:
+def _match_frame(a: Float64Array, b: Float64Array, max_um: Float64Array) -> list[tuple[int, int, float]]:
     """Most pairs, then the closest, of places no further apart than each of ``b`` allows."""
     near: Any = cKDTree(b[:, :2]).query_ball_point(a[:, :2], float(max_um.max()), return_sorted=True)
     rows = np.repeat(np.arange(len(a)), [len(n) for n in near])

@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from cicimage.evaluation.sides import F64, Measured, Truth, frame_hours
+from cicimage.arrays import Float64Array
+from cicimage.evaluation.sides import Measured, Truth, frame_hours
 from cicimage.events.timeline import lasts
 
 KINDS: Final = ("entry", "escape", "abort", "death", "host_death")
@@ -55,7 +56,7 @@ def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = Non
     return _rows(rows, rows["end_h"], counts, "stay shorter than asked, or end unseen", since_h=since)
 
 
-def _host_signs(truth: Truth, events: pd.DataFrame) -> F64:
+def _host_signs(truth: Truth, events: pd.DataFrame) -> Float64Array:
     """Hour at which the host of each stay was first seen dying or dead, at the latest the stay's end."""
     key = ["position", "host_id"]
     ill = truth.hosts[truth.hosts["viability"].isin(["dying", "dead"])]
@@ -64,11 +65,11 @@ def _host_signs(truth: Truth, events: pd.DataFrame) -> F64:
         frame_hours(first["position"], first["frame"], truth.clock_h), pd.MultiIndex.from_frame(first[key])
     )
     seen = hours.reindex(pd.MultiIndex.from_frame(events[key])).to_numpy(np.float64)
-    end: F64 = events["end_h"].to_numpy(np.float64)
+    end: Float64Array = events["end_h"].to_numpy(np.float64)
     return np.fmin(seen, end)
 
 
-def measured_occurrences(measured: Measured, clock_h: Mapping[str, F64], kind: str) -> pd.DataFrame:
+def measured_occurrences(measured: Measured, clock_h: Mapping[str, Float64Array], kind: str) -> pd.DataFrame:
     """The same of the results; an entry's time lies midway between the frames that hold it, p is the event's."""
     if kind == "death":
         guests = measured.tables["guests"]

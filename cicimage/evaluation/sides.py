@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-F64 = npt.NDArray[np.float64]
+from cicimage.arrays import Float64Array
 
 EVENT_COLUMNS = (
     "position", "guest_id", "host_id", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
@@ -44,7 +43,7 @@ class Truth:
     events: pd.DataFrame
     hosts: pd.DataFrame
     decoys: pd.DataFrame
-    clock_h: Mapping[str, F64]
+    clock_h: Mapping[str, Float64Array]
     source: str = ""
     from_time_zero: bool = False
 
@@ -79,7 +78,7 @@ class Measured:
         return dict(zip(self.layout["position"], self.layout["condition"], strict=True))
 
 
-def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, F64], cell: str = "guest_id") -> F64:
+def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], cell: str = "guest_id") -> Float64Array:
     """Hours each row stands for: half of the step before it and half of that after, within one cell's rows.
 
     A cell that went out of view for a while is credited with nothing for it beyond the frames around.
@@ -97,7 +96,7 @@ def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, F64], cell: str =
     return out
 
 
-def frame_hours(positions: pd.Series, frames: pd.Series, clock_h: Mapping[str, F64]) -> F64:
+def frame_hours(positions: pd.Series, frames: pd.Series, clock_h: Mapping[str, Float64Array]) -> Float64Array:
     """Hours on the movie's clock of each (position, frame); NaN where the frame is missing."""
     out = np.full(len(frames), np.nan)
     place, number = positions.to_numpy(object), frames.to_numpy(np.float64)

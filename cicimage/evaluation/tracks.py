@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-I64 = npt.NDArray[np.int64]
+from cicimage.arrays import BoolArray, Int64Array
 
 # Costs of repairing a graph by hand (Matula et al., PLoS ONE 10(12): e0144959, 2015, as the Cell Tracking Challenge
 # uses them): split a node, add a node, delete a node, delete an edge, add an edge, change an edge's meaning.
@@ -30,16 +29,16 @@ class Tracks:
         Cell each divided from, -1 for none.
     """
 
-    frame: I64
-    cell: I64
-    parent: I64
+    frame: Int64Array
+    cell: Int64Array
+    parent: Int64Array
 
     @property
     def size(self) -> int:
         """Number of sightings."""
         return int(self.frame.size)
 
-    def edges(self) -> tuple[I64, npt.NDArray[np.bool_]]:
+    def edges(self) -> tuple[Int64Array, BoolArray]:
         """(m, 2) sightings linked: each cell's consecutive ones, then mothers' last to daughters' first (True)."""
         order = np.lexsort((self.frame, self.cell))
         same = self.cell[order][1:] == self.cell[order][:-1]
@@ -116,7 +115,7 @@ class LinkCounts:
         return 2 * self.found / total if total else float("nan")
 
 
-def count_links(truth: Tracks, result: Tracks, pairs: I64) -> LinkCounts:
+def count_links(truth: Tracks, result: Tracks, pairs: Int64Array) -> LinkCounts:
     """Compare links of two sets of tracks.
 
     Parameters
@@ -134,7 +133,7 @@ def count_links(truth: Tracks, result: Tracks, pairs: I64) -> LinkCounts:
     return LinkCounts(found, len(wanted) - found, len(made) - found)
 
 
-def tra(truth: Tracks, result: Tracks, pairs: I64) -> float:
+def tra(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
     """One minus the cost of repairing the result over that of drawing the truth from nothing; NaN without truth.
 
     Parameters
@@ -164,7 +163,7 @@ def tra(truth: Tracks, result: Tracks, pairs: I64) -> float:
     return 1.0 - min(cost, nothing) / nothing if nothing else float("nan")
 
 
-def chota(truth: Tracks, result: Tracks, pairs: I64) -> float:
+def chota(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
     """Cell higher-order tracking accuracy: how well matched sightings agree about their whole lineage.
 
     For a matched sighting, its cell with all ancestors and descendants on one side is held against the same on the
@@ -189,7 +188,7 @@ def chota(truth: Tracks, result: Tracks, pairs: I64) -> float:
     return float(np.sqrt(agreement / (len(pairs) + missed.sum() + false.sum())))
 
 
-def _kin(parent: I64) -> sparse.csr_array:
+def _kin(parent: Int64Array) -> sparse.csr_array:
     """(n, n) 1 where a cell is the other, an ancestor or a descendant of it."""
     rows, cols = list(range(parent.size)), list(range(parent.size))
     for cell in range(parent.size):
@@ -203,7 +202,7 @@ def _kin(parent: I64) -> sparse.csr_array:
     return kin
 
 
-def identity_switches(truth: Tracks, result: Tracks, pairs: I64) -> pd.DataFrame:
+def identity_switches(truth: Tracks, result: Tracks, pairs: Int64Array) -> pd.DataFrame:
     """Where a cell of the truth is followed by another cell of the result than before.
 
     Returns
@@ -227,7 +226,7 @@ def identity_switches(truth: Tracks, result: Tracks, pairs: I64) -> pd.DataFrame
     return switch[["sighting", "before", "after", "swapped"]].reset_index(drop=True)
 
 
-def _is_in(edges: I64, among: I64, size: int) -> npt.NDArray[np.bool_]:
+def _is_in(edges: Int64Array, among: Int64Array, size: int) -> BoolArray:
     """Which (m, 2) pairs occur among others; negative ends never do."""
     codes = edges[:, 0] * (size + 1) + edges[:, 1]
     known = (edges >= 0).all(axis=1)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import zarr
 
 from cicimage import __version__
+from cicimage.arrays import BoolArray
 from cicimage.export.graph import lineages, links, tracklets
 from cicimage.export.tracked import Tracked
 
@@ -49,7 +50,7 @@ def write_geff(tracked: Tracked, path: Path) -> Path:
     properties: dict[str, npt.NDArray[Any]] = {
         **axes, "tracklet": tracklets(len(cells), edges), "lineage": lineages(len(cells), edges)
     }  # fmt: skip
-    missing: dict[str, npt.NDArray[np.bool_]] = {}
+    missing: dict[str, BoolArray] = {}
     for name in COLUMNS:
         empty = cells[name].isna().to_numpy(bool)
         if not empty.all() or name in ("population", "observed"):
@@ -72,7 +73,7 @@ def write_geff(tracked: Tracked, path: Path) -> Path:
     return target
 
 
-def _plain(values: npt.NDArray[Any], empty: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+def _plain(values: npt.NDArray[Any], empty: BoolArray) -> npt.NDArray[Any]:
     """Values as a plain array of numbers, booleans or text, with 0 or nothing where they are missing."""
     kept = values[~empty]
     if kept.dtype == object and all(isinstance(v, str) for v in kept):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-I64 = npt.NDArray[np.int64]
+from cicimage.arrays import Int64Array
 
 
-def links(cells: pd.DataFrame) -> I64:
+def links(cells: pd.DataFrame) -> Int64Array:
     """Edges between rows: along each cell, and from a parent's last row to its child's first.
 
     A parent that is still seen when its child begins is linked from its last row before that.
@@ -39,18 +38,18 @@ def links(cells: pd.DataFrame) -> I64:
     return np.concatenate([along, np.array(births, np.int64).reshape(-1, 2)]).astype(np.int64)
 
 
-def lineages(n: int, edges: I64) -> I64:
+def lineages(n: int, edges: Int64Array) -> Int64Array:
     """Number of the family of every row, 1 and up."""
     return _components(n, edges)
 
 
-def tracklets(n: int, edges: I64) -> I64:
+def tracklets(n: int, edges: Int64Array) -> Int64Array:
     """Number of the unbranched piece of every row, 1 and up: families cut at divisions."""
     out, into = np.bincount(edges[:, 0], minlength=n), np.bincount(edges[:, 1], minlength=n)
     return _components(n, edges[(out[edges[:, 0]] == 1) & (into[edges[:, 1]] == 1)])
 
 
-def _components(n: int, edges: I64) -> I64:
+def _components(n: int, edges: Int64Array) -> Int64Array:
     if n == 0:
         return np.empty(0, np.int64)
     graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(n, n))

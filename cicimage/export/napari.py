@@ -40,6 +40,6 @@ def write_napari(tracked: Tracked, path: Path) -> list[Path]:
         stem = f"{path.name}_{population}"
         written += [path.with_name(f"{stem}_tracks.csv"), path.with_name(f"{stem}_graph.json")]
         with atomic(written[-2]) as file:
-            table.to_csv(file, index=False)
+            table.to_csv(file, index=False, lineterminator="\n")
         write_json(written[-1], {str(c): [int(p)] for c, p in zip(born["cell_id"], born["parent_id"], strict=True)})
     return written

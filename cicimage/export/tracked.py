@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import ResultsError
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
@@ -55,7 +54,7 @@ class Tracked:
     sizes: Mapping[str, int]
     um_per_px: float
     um_per_z: float | None
-    time_s: npt.NDArray[np.float64]
+    time_s: Float64Array
     path: Path
     masks: Callable[[int, str], Sequence[Mask]]
 

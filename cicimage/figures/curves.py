@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from cicimage.arrays import Float64Array
 from cicimage.figures.style import INK, MUTED, Dash, dress, plain
 
 
@@ -46,7 +46,7 @@ def steps(ax: Axes, rows: pd.DataFrame, *, colour: str, dash: Dash = "-", label:
 def risk_table(
     ax: Axes,
     rows_of: dict[str, pd.DataFrame],
-    times_h: npt.NDArray[np.float64],
+    times_h: Float64Array,
     title: str = "Guests under observation",
 ) -> None:
     """Write how many were still watched at each time, one line per condition, aligned with the axes above."""
@@ -74,7 +74,7 @@ def _still_watched(rows: pd.DataFrame, time_h: float) -> float:
     return float("nan")
 
 
-def whole_hours(end_h: float, most: int = 7) -> npt.NDArray[np.float64]:
+def whole_hours(end_h: float, most: int = 7) -> Float64Array:
     """Round times for ticks and the table, from 0.
 
     Examples

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.arrays import Float64Array
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_of, table_or_empty
 from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty
@@ -48,7 +48,7 @@ def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-re
     )
 
 
-def _axis_doses(doses: pd.Series) -> tuple[npt.NDArray[np.float64], float]:
+def _axis_doses(doses: pd.Series) -> tuple[Float64Array, float]:
     """Positive doses in order, and the place left of them where dose 0 is drawn on the log axis."""
     positive = np.unique(doses[doses > 0].to_numpy(dtype=float))
     return positive, (float(positive[0]) / 4 if positive.size else 1.0)

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float32Array, Int64Array
 from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
 from cicimage.figures.lettering import RGB, width_px
-from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, bake, marks_svg
+from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS
 from cicimage.figures.words import LOCATIONS
 from cicimage.methods import noise_sd
@@ -48,10 +49,6 @@ class Strip:
     image: Image
     marks: tuple[Mark, ...]
     alt: str
-
-    def baked(self) -> Image:
-        """One picture with everything drawn in, to save or to show elsewhere."""
-        return bake(self.image, self.marks)
 
     def overlay(self) -> str:
         """The marks as inline SVG of the picture's size."""
@@ -181,9 +178,9 @@ def _limits(crops: EventCrops, channel: int) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def _grey(plane: npt.NDArray[np.generic], limits: tuple[float, float]) -> npt.NDArray[np.float32]:
+def _grey(plane: npt.NDArray[np.generic], limits: tuple[float, float]) -> Float32Array:
     low, high = limits
-    scaled: npt.NDArray[np.float32] = np.clip((plane.astype(np.float32) - low) / (high - low), 0, 1)
+    scaled: Float32Array = np.clip((plane.astype(np.float32) - low) / (high - low), 0, 1)
     return scaled
 
 
@@ -228,7 +225,7 @@ def _outlines(crops: EventCrops, panel: int, who: int) -> list[Outline]:
 
 
 def _lines(
-    crops: EventCrops, panel: int, who: int, zoom: float, shift: npt.NDArray[np.float32], from_y: int, height: int
+    crops: EventCrops, panel: int, who: int, zoom: float, shift: Float32Array, from_y: int, height: int
 ) -> list[Line]:
     lines = []
     last = np.asarray(crops.xy.shape[2:], np.float32) - 1
@@ -244,7 +241,7 @@ def _lines(
     return lines
 
 
-def _off_border(points: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) -> list[npt.NDArray[np.int64]] | None:
+def _off_border(points: Float32Array, last: Float32Array) -> list[Int64Array] | None:
     """Pieces of a closed outline that do not run along the crop's border, as point numbers; None for all of it.
 
     Where a mask is cut by the crop its outline follows the border, which is no edge of the cell.
@@ -253,7 +250,7 @@ def _off_border(points: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) 
         return None
     following = np.roll(points, -1, axis=0)
     along = ((points <= 0) & (following <= 0)) | ((points >= last) & (following >= last))
-    cut: npt.NDArray[np.bool_] = np.logical_or(along[:, 0], along[:, 1])
+    cut: BoolArray = np.logical_or(along[:, 0], along[:, 1])
     if not cut.any():
         return None
     n = len(points)
@@ -267,9 +264,7 @@ def _off_border(points: npt.NDArray[np.float32], last: npt.NDArray[np.float32]) 
     return [np.asarray(p) for p in pieces if len(p) > 1]
 
 
-def _cut_ticks(
-    crops: EventCrops, panel: int, zoom: float, shift: npt.NDArray[np.float32], size: tuple[int, int]
-) -> list[Line]:
+def _cut_ticks(crops: EventCrops, panel: int, zoom: float, shift: Float32Array, size: tuple[int, int]) -> list[Line]:
     h, w = size
     y, x = (h / 2, w / 2) if crops.cut_px is None else (crops.cut_px[panel] + 0.5) * zoom
     if not (0 <= y < h and 0 <= x < w):
@@ -279,7 +274,7 @@ def _cut_ticks(
 
 
 def _brackets(
-    crops: EventCrops, panel: int, name: str, zoom: float, shift: npt.NDArray[np.float32], size: tuple[int, int]
+    crops: EventCrops, panel: int, name: str, zoom: float, shift: Float32Array, size: tuple[int, int]
 ) -> list[Line]:
     """Corners of the guest's box in an axial cut: its outline's width, its measured height in z."""
     own, cut = _outlines(crops, panel, GUEST), crops.xz if name == "xz" else crops.yz
@@ -311,7 +306,7 @@ def scale_bar_um(width_um: float) -> float:
     return max(f * power for f in (1.0, 2.0, 5.0) if f * power <= room)
 
 
-def _scale_bar(um_per_tile_px: float, shift: npt.NDArray[np.float32], size: tuple[int, int]) -> list[Mark]:
+def _scale_bar(um_per_tile_px: float, shift: Float32Array, size: tuple[int, int]) -> list[Mark]:
     h, w = size
     length_um = scale_bar_um(w * um_per_tile_px)
     top, left = float(shift[0]), float(shift[1])

@@ -10,13 +10,10 @@ import io
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
-
-FloatArray = npt.NDArray[np.float64]
 
 _LEAST_PX = 20.0  # panels narrower than this are left where they are: no figure can be that small on purpose
 

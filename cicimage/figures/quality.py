@@ -72,14 +72,6 @@ def focus_share(qc: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby(["position", "frame", "time_h"])["focus"].median().reset_index()
 
 
-def count_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells seen per position, frame and population: table ``counts`` from table ``cells``."""
-    seen = cells[cells["observed"].astype(bool)]
-    return (
-        seen.groupby(["position", "frame", "time_h", "population"], as_index=False).size().rename(columns={"size": "n"})
-    )
-
-
 def quality_summary(source: Source, guests: str = "guest", hosts: str = "host") -> pd.DataFrame:
     """One row per position with the numbers the limits are held against.
 

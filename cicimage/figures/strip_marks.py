@@ -1,4 +1,4 @@
-"""What is drawn over a filmstrip's pictures, and its two ways onto the page: baked into pixels, or as SVG.
+"""What is drawn over a filmstrip's pictures, as SVG.
 
 The SVG costs a fifth of the bytes that lines and letters cost a JPEG, stays sharp, and can be switched off to look at
 what the microscope really saw.
@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.figures.lettering import RGB, write
+from cicimage.arrays import Float32Array
+from cicimage.figures.lettering import RGB
 from cicimage.figures.words import printable
 
 Image = npt.NDArray[np.uint8]
@@ -34,7 +35,7 @@ _ANCHORS: Final = {"left": "start", "middle": "middle", "right": "end"}
 class Line:
     """A line through (y, x) points in picture pixels; hosts' lines are dotted."""
 
-    points: npt.NDArray[np.float32]
+    points: Float32Array
     kind: LineKind
     closed: bool = False
 
@@ -65,44 +66,6 @@ class Box:
 
 
 Mark = Line | Letters | Box
-
-
-def bake(image: Image, marks: Iterable[Mark]) -> Image:
-    """Draw marks into a copy of the picture."""
-    out = image.copy()
-    for mark in marks:
-        if isinstance(mark, Box):
-            _bake_box(out, mark)
-        elif isinstance(mark, Letters):
-            y, x = round(mark.y), round(mark.x)
-            if mark.shadow:
-                write(out, mark.text, y + 1, x + 1, size_px=mark.size_px, colour=(0, 0, 0), anchor=mark.anchor)
-            write(out, mark.text, y, x, size_px=mark.size_px, colour=mark.colour, anchor=mark.anchor)
-        elif mark.kind == "host":
-            _bake_dots(out, mark)
-        else:
-            fixed = np.round(mark.points[:, ::-1] * 8).astype(np.int32)
-            cv2.polylines(out, [fixed], mark.closed, LINE_COLOURS[mark.kind], 1, cv2.LINE_AA, shift=3)
-    return out
-
-
-def _bake_box(image: Image, box: Box) -> None:
-    y, x, h, w = (round(v) for v in (box.y, box.x, box.h, box.w))
-    cell = image[y : y + h, x : x + w]
-    cell[:] = box.colour
-    if box.hatch:
-        ys, xs = np.mgrid[0 : cell.shape[0], 0 : cell.shape[1]]
-        cell[(ys + xs) % 7 == 0] = (190, 196, 201)
-
-
-def _bake_dots(image: Image, line: Line, step_px: float = 4.0) -> None:
-    """Dots at even distance along the line."""
-    points = np.vstack([line.points, line.points[:1]]) if line.closed else line.points
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    at = np.arange(0.0, along[-1], step_px)
-    ys, xs = (np.round(np.interp(at, along, points[:, k])).astype(int) for k in (0, 1))
-    seen = (ys >= 0) & (ys < image.shape[0]) & (xs >= 0) & (xs < image.shape[1])
-    image[ys[seen], xs[seen]] = LINE_COLOURS[line.kind]
 
 
 def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:

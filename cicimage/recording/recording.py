@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 
-AXES: Final = "TCZYX"
 DEFAULT_BUDGET_BYTES: Final = 2 * 1024**3
 
 

@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from cicimage.errors import ConfigurationError, ResultsError
+from cicimage.locks import take
 from cicimage.store import DiskFullError, atomic
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; one window per reviewer is then the user's care
-    fcntl = None  # type: ignore[assignment]
 
 LOG_VERSION: Final = 1
 ADJUDICATED: Final = "adjudicated"
 """Name of the log that settles what reviewers saw differently."""
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+"""Windows would write CR LF for LF without it: the log would be longer than what was written."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FIRST: Final = "0" * 64
 
@@ -208,7 +206,7 @@ def salvage(path: Path) -> tuple[int, Path]:
         No room for the copy; the log is as before.
     """
     try:
-        file = os.open(path, os.O_RDWR)
+        file = os.open(path, os.O_RDWR | _BINARY)
     except FileNotFoundError:
         raise ResultsError(_missing(path)) from None
     except OSError as error:
@@ -281,7 +279,7 @@ class ReviewLog:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
         except OSError as error:
             raise _cannot_write(path, error) from None
         try:
@@ -353,14 +351,10 @@ class ReviewLog:
 
 
 def _hold(file: int, path: Path) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not take(file):
         raise ResultsError(
             f"{path}: another window has this reviewer's log open; close it, or review under another name (--reviewer)"
-        ) from None
+        )
 
 
 def _cannot_write(path: Path, error: OSError) -> DiskFullError | ResultsError:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.compiled import compiled
-from cicimage.masks import FloatArray
-
-Float = npt.NDArray[np.float64]
 
 CORE: Final = 0.5
 CHORD: Final = 2.0 / 3.0 * (1.0 - (1.0 - CORE**2) ** 1.5) / CORE**2
@@ -19,12 +16,12 @@ CHORD: Final = 2.0 / 3.0 * (1.0 - (1.0 - CORE**2) ** 1.5) / CORE**2
 
 @compiled()
 def axial_profiles(
-    volume: npt.NDArray[np.float32],
-    y: npt.NDArray[np.float64],
-    x: npt.NDArray[np.float64],
-    radius: npt.NDArray[np.float64],
-    taken: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.float64]:
+    volume: Float32Array,
+    y: Float64Array,
+    x: Float64Array,
+    radius: Float64Array,
+    taken: BoolArray,
+) -> Float64Array:
     """Signal of each cell's middle over its surroundings, slice by slice, (n, Z).
 
     The middle is a disc of ``CORE`` of the radius, the surroundings a ring of 1.3-1.9 of it, leaving out pixels
@@ -71,7 +68,7 @@ class Hump(NamedTuple):
     high: float
 
 
-def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> Hump:
+def locate(profile: Float64Array, near: float, reach: float, foot: float = 0.3) -> Hump:
     """Find the hump of a profile next to slice ``near``.
 
     Only what stands above ``foot`` of the hump's height counts for its centroid, as far as it hangs together, the
@@ -96,7 +93,7 @@ def locate(profile: Float, near: float, reach: float, foot: float = 0.3) -> Hump
     return Hump(float((fine * weight).sum() / total) if total > 0 else float(k), ends[0], ends[1])
 
 
-def _crossing(profile: Float, k: int, step: int, level: float) -> float:
+def _crossing(profile: Float64Array, k: int, step: int, level: float) -> float:
     """Where the profile falls below ``level`` going from slice k by ``step``, linear between slices; NaN if never.
 
     It ends before that where the profile rises by 15 % of its height from its lowest point so far: there the next
@@ -116,7 +113,7 @@ def _crossing(profile: Float, k: int, step: int, level: float) -> float:
     return float("nan")
 
 
-def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArray]:
+def axial_kernels(depth: int, sigma_slices: float) -> tuple[Float32Array, Float32Array]:
     """Gaussian smoothing and negative scale-normalised second derivative along z as two (Z, Z) matrices.
 
     The stack goes on beyond its ends as its end slices do, so that a cell cut by an end keeps its peak there.
@@ -135,8 +132,8 @@ def axial_kernels(depth: int, sigma_slices: float) -> tuple[FloatArray, FloatArr
     return smooth.astype(np.float32), bend.astype(np.float32)
 
 
-def along_z(matrix: FloatArray, volume: FloatArray) -> FloatArray:
+def along_z(matrix: Float32Array, volume: Float32Array) -> Float32Array:
     """Apply a (Z, Z) matrix along the first axis of a (Z, Y, X) volume."""
     depth = volume.shape[0]
-    out: FloatArray = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
+    out: Float32Array = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
     return out

@@ -11,17 +11,14 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import FloatArray
-from cicimage.segmentation.rays import trace_all
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from cicimage.segmentation.rays import Rules, trace_all
 
 N_RAYS: Final = 32
 _ANGLES: Final = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
 _SIN: Final = np.sin(_ANGLES)
 _COS: Final = np.cos(_ANGLES)
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,19 +47,19 @@ class Contours:
         Share of rays that end at the image's border.
     """
 
-    y: Float
-    x: Float
-    radii: Float
-    core: Float
-    background: Float
-    drop: Float
-    closed: Float
-    axis_ratio: Float
-    roughness: Float
-    cut: Float
+    y: Float64Array
+    x: Float64Array
+    radii: Float64Array
+    core: Float64Array
+    background: Float64Array
+    drop: Float64Array
+    closed: Float64Array
+    axis_ratio: Float64Array
+    roughness: Float64Array
+    cut: Float64Array
 
     @property
-    def area_px(self) -> Float:
+    def area_px(self) -> Float64Array:
         """Area of every outline, pixels."""
         after = np.roll(self.radii, -1, axis=1)
         return np.asarray(0.5 * np.sin(2.0 * np.pi / N_RAYS) * (self.radii * after).sum(axis=1))
@@ -71,7 +68,7 @@ class Contours:
         return int(self.y.size)
 
     @property
-    def score(self) -> Float:
+    def score(self) -> Float64Array:
         """How much an outline looks like one whole round cell, 0-1."""
         return np.asarray(self.drop * self.axis_ratio * np.maximum(1.0 - 2.0 * self.roughness, 0.0))
 
@@ -79,24 +76,24 @@ class Contours:
         """These and then the others."""
         return Contours(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
-    def pick(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Contours:
+    def pick(self, which: Int64Array | BoolArray) -> Contours:
         """Keep some of them."""
         return Contours(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
 def trace(
-    volume: FloatArray,
-    z: npt.NDArray[np.int64],
-    y: Float,
-    x: Float,
-    radius_px: Float,
+    volume: Float32Array,
+    z: Int64Array,
+    y: Float64Array,
+    x: Float64Array,
+    radius_px: Float64Array,
     *,
     reach_px: float,
     noise: float,
     dark: float,
     edge_fraction: float = 0.5,
     climb: float = 0.06,
-    rivals: Float | None = None,
+    rivals: Float64Array | None = None,
     apart: float = 0.0,
 ) -> Contours:
     """Draw the outline around every seed.
@@ -130,17 +127,17 @@ def trace(
     stats = np.zeros((n, 7))
     stats[:, 0], stats[:, 1] = np.clip(y, 0, volume.shape[1] - 1), np.clip(x, 0, volume.shape[2] - 1)
     known = np.zeros((0, 4)) if rivals is None else np.ascontiguousarray(rivals, dtype=np.float64)
-    trace_all(
-        volume, z.astype(np.int64), radius_px.astype(np.float64), float(reach_px), float(apart), known,
-        float(noise), float(dark), float(edge_fraction), float(climb), radii, stats, _SIN, _COS,
-    )  # fmt: skip
+    rules = Rules(
+        float(reach_px), float(apart), float(noise), float(dark), float(edge_fraction), float(climb), _SIN, _COS
+    )
+    trace_all(volume, z.astype(np.int64), radius_px.astype(np.float64), known, rules, radii, stats)
     ratio, rough = _shape(radii)
     return Contours(
         stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough, stats[:, 6]
     )
 
 
-def _shape(radii: Float) -> tuple[Float, Float]:
+def _shape(radii: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Axis ratio and roughness from the outline's harmonics."""
     mean = np.maximum(radii.mean(axis=1), 1e-9)
     waves = np.abs(np.fft.rfft(radii / mean[:, None], axis=1)) / N_RAYS * 2.0

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.segmentation.kernels import fill_pits
 
 
@@ -30,7 +29,7 @@ class Grid:
         Width of a grid pixel, um.
     """
 
-    volume: FloatArray
+    volume: Float32Array
     factor: int
     um_per_px: float
 
@@ -39,12 +38,12 @@ class Grid:
         """Where the centre of grid pixel 0 lies in frame pixels."""
         return (self.factor - 1) / 2.0
 
-    def to_frame(self, position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def to_frame(self, position: Float64Array) -> Float64Array:
         """Turn grid pixels into frame pixels."""
         return position * self.factor + self.offset_px
 
 
-def shrink(image: FloatArray, um_per_px: float, coarsest_um: float) -> Grid:
+def shrink(image: Float32Array, um_per_px: float, coarsest_um: float) -> Grid:
     """Average blocks so that a pixel is as wide as possible without exceeding ``coarsest_um``."""
     factor = max(1, int(coarsest_um / um_per_px + 1e-9))
     if factor == 1:
@@ -62,7 +61,7 @@ def shrink(image: FloatArray, um_per_px: float, coarsest_um: float) -> Grid:
     return Grid(volume, factor, um_per_px * factor)
 
 
-def finite(image: FloatArray) -> FloatArray:
+def finite(image: Float32Array) -> Float32Array:
     """Put the median in place of pixels that are not finite; an image without any finite pixel becomes zero."""
     if np.isfinite(image.sum()):
         return image
@@ -71,7 +70,7 @@ def finite(image: FloatArray) -> FloatArray:
     return np.where(good, image, np.float32(level)).astype(np.float32)
 
 
-def noise_of(volume: FloatArray, most: int = 20_000) -> float:
+def noise_of(volume: Float32Array, most: int = 20_000) -> float:
     """Noise SD per pixel of a (Z, Y, X) volume, from mixed differences of neighbours in evenly spaced strips."""
     depth, height, width = volume.shape
     if height < 2 or width < 2:
@@ -85,7 +84,7 @@ def noise_of(volume: FloatArray, most: int = 20_000) -> float:
     return float(np.median(mixed) / 0.6745 / 2.0)
 
 
-def dark_level(volume: FloatArray, noise: float, most: int = 16_000) -> float:
+def dark_level(volume: Float32Array, noise: float, most: int = 16_000) -> float:
     """Level of the darkest population of pixels: the background, also where cells cover most of the field.
 
     The mode of all pixels is no background in a confluent field. The lowest percent of the pixels is one tail of
@@ -98,7 +97,7 @@ def dark_level(volume: FloatArray, noise: float, most: int = 16_000) -> float:
     return float(np.median(near)) if near.size else low
 
 
-def without_pits(volume: FloatArray, n_levels: int = 1024) -> FloatArray:
+def without_pits(volume: Float32Array, n_levels: int = 1024) -> Float32Array:
     """Fill what is dark and enclosed by brighter ground, plane by plane, up to the lowest way out.
 
     A cell whose rim alone is stained becomes as bright in its middle as its rim is at its weakest.

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from cicimage.masks import FloatArray, Mask, Masks
+from cicimage.arrays import BoolArray, Float32Array, Float64Array
+from cicimage.masks import Mask, Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
 from cicimage.segmentation.axial import CHORD, along_z, axial_kernels, axial_profiles, locate
 from cicimage.segmentation.contours import Contours, trace
@@ -19,8 +19,6 @@ from cicimage.segmentation.outlines import draw
 from cicimage.segmentation.seeds import Seeds, find_seeds
 from cicimage.segmentation.selection import beside, choose, dip_between, pairs_in_touch
 from cicimage.segmentation.texture import local_contrast
-
-Float = npt.NDArray[np.float64]
 
 
 class LogGuestSegmenter(GuestSegmenter):
@@ -78,14 +76,14 @@ class LogGuestSegmenter(GuestSegmenter):
     def _trace(
         self,
         smooth: _Smooth,
-        z: Float,
-        y: Float,
-        x: Float,
-        radius_px: Float,
+        z: Float64Array,
+        y: Float64Array,
+        x: Float64Array,
+        radius_px: Float64Array,
         scene: Scene,
         *,
         climb: float = 0.06,
-        rivals: Float | None = None,
+        rivals: Float64Array | None = None,
     ) -> Contours:
         return trace(
             smooth.volume, np.clip(np.rint(z), 0, smooth.volume.shape[0] - 1).astype(np.int64), y, x, radius_px,
@@ -96,13 +94,13 @@ class LogGuestSegmenter(GuestSegmenter):
     def _with_neighbours(
         self,
         found: Contours,
-        z_slice: Float,
-        answer: Float,
+        z_slice: Float64Array,
+        answer: Float64Array,
         seeds: Seeds,
-        at_px: tuple[Float, Float],
+        at_px: tuple[Float64Array, Float64Array],
         smooth: _Smooth,
         scene: Scene,
-    ) -> tuple[Contours, Float, Float]:
+    ) -> tuple[Contours, Float64Array, Float64Array]:
         """Ask the seeds beside cells found so far again, with those cells' ground closed to their rays.
 
         A dim cell's outline otherwise runs over into its bright neighbour and is dropped for covering it.
@@ -125,8 +123,8 @@ class LogGuestSegmenter(GuestSegmenter):
         return all_found.pick(chosen), all_z[chosen], all_answers[chosen]
 
     def _with_unions(
-        self, found: Contours, z_slice: Float, answer: Float, smooth: _Smooth, scene: Scene
-    ) -> tuple[Contours, Float]:
+        self, found: Contours, z_slice: Float64Array, answer: Float64Array, smooth: _Smooth, scene: Scene
+    ) -> tuple[Contours, Float64Array]:
         """Put a cell together that was found in pieces: granules, or halves of a thing too large to be a guest.
 
         Two outlines in touch become one where the outline around both, valleys between them ignored, looks more
@@ -152,7 +150,7 @@ class LogGuestSegmenter(GuestSegmenter):
         chosen = choose(both, z_both, answers, smooth.volume, smooth.apart)
         return both.pick(chosen), z_both[chosen]
 
-    def _seeds(self, image: FloatArray, scene: Scene) -> Seeds:
+    def _seeds(self, image: Float32Array, scene: Scene) -> Seeds:
         smallest, largest = scene.diameter_um
         scales = np.geomspace(0.8 * smallest, 0.95 * largest, 4)
         coarse, noise = _solid(shrink(image, scene.um_per_px, smallest / 4.5), scene)
@@ -160,10 +158,10 @@ class LogGuestSegmenter(GuestSegmenter):
         return find_seeds(coarse, um_per_z, scales, least=self.min_snr * noise)
 
     @staticmethod
-    def _diameter_um(found: Contours, smooth: _Smooth) -> Float:
+    def _diameter_um(found: Contours, smooth: _Smooth) -> Float64Array:
         return np.asarray(2.0 * np.sqrt(np.maximum(found.area_px, 0.0) / np.pi) * smooth.um_per_px)
 
-    def _whole(self, found: Contours, smooth: _Smooth, scene: Scene) -> npt.NDArray[np.bool_]:
+    def _whole(self, found: Contours, smooth: _Smooth, scene: Scene) -> BoolArray:
         """Which outlines are round, not too small, and have an edge."""
         height = found.core - found.background
         floor = np.maximum(found.background - smooth.dark, 0.0)
@@ -185,7 +183,7 @@ class LogGuestSegmenter(GuestSegmenter):
             & (height > np.maximum(4.0 * smooth.noise, self.min_contrast * floor))
         )
 
-    def _bright_enough(self, found: Contours) -> npt.NDArray[np.bool_]:
+    def _bright_enough(self, found: Contours) -> BoolArray:
         return np.asarray(found.core - found.background >= self.min_relative * self._typical(found))
 
     @staticmethod
@@ -194,7 +192,7 @@ class LogGuestSegmenter(GuestSegmenter):
         sure = found.score >= 0.7
         return float(np.median((found.core - found.background)[sure])) if sure.any() else 0.0
 
-    def _objects(self, found: Contours, z_slice: Float, fine: Grid, scene: Scene) -> Objects:
+    def _objects(self, found: Contours, z_slice: Float64Array, fine: Grid, scene: Scene) -> Objects:
         order = np.lexsort((found.x, found.y))
         found, z_slice = found.pick(order), z_slice[order]
         shape = (scene.image.shape[1], scene.image.shape[2])
@@ -213,7 +211,7 @@ class _Smooth:
     ``grain`` is the noise SD per pixel before smoothing, ``apart`` is the focus step in pixels, 0 in a plane.
     """
 
-    volume: FloatArray
+    volume: Float32Array
     noise: float
     grain: float
     dark: float
@@ -256,7 +254,7 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, apart)
 
 
-def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tuple[Float, Float]:
+def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
     """Centroid and thickness along z of every guest, um.
 
     A guest cut off by the stack's end has its centre half a thickness from the end that is seen; how thick the
@@ -282,6 +280,6 @@ def _heights(found: Contours, z_slice: Float, fine: Grid, um_per_z: float) -> tu
     return centre, thickness
 
 
-def _none(image: FloatArray) -> Objects:
+def _none(image: Float32Array) -> Objects:
     empty: list[Mask] = []
     return Objects(Masks(empty, (image.shape[1], image.shape[2])), np.zeros(0), np.zeros(0))

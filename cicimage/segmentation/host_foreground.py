@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import BoolArray, FloatArray, Masks
+from cicimage.arrays import BoolArray, Float32Array, Int32Array
+from cicimage.masks import Masks
 from cicimage.segmentation.grid import Grid, dark_level, noise_of
 
 
-def project(volume: FloatArray) -> FloatArray:
+def project(volume: Float32Array) -> Float32Array:
     """Brightest slice of each pixel after averaging over neighbouring slices, (Y, X).
 
     A lamella is one or two slices thick: a mean over the stack would drown it in empty slices' noise, a plain
@@ -23,14 +23,14 @@ def project(volume: FloatArray) -> FloatArray:
     return np.asarray(smooth.max(axis=0), dtype=np.float32)
 
 
-def summed(volume: FloatArray) -> FloatArray:
+def summed(volume: Float32Array) -> Float32Array:
     """Mean over z above the background, (Y, X): thickness times dye, where hosts overlap that of both."""
     mean = volume.mean(axis=0)
     dark = dark_level(mean[None], noise_of(mean[None]))
     return np.asarray(np.maximum(mean - np.float32(dark), 0.0), dtype=np.float32)
 
 
-def bridge(signal: FloatArray, inside: BoolArray, guests: npt.NDArray[np.int32], um_per_px: float) -> FloatArray:
+def bridge(signal: Float32Array, inside: BoolArray, guests: Int32Array, um_per_px: float) -> Float32Array:
     """Carry the hosts' signal over guests, that neither their hole nor the host heaped up around them is a hill.
 
     A guest and 3 um about it are filled with the mean of what is around.
@@ -48,7 +48,7 @@ def bridge(signal: FloatArray, inside: BoolArray, guests: npt.NDArray[np.int32],
 
 
 def foreground(
-    projection: FloatArray,
+    projection: Float32Array,
     um_per_px: float,
     *,
     noise_factor: float,
@@ -122,7 +122,7 @@ def fill_holes(pixels: BoolArray, max_area_px: float) -> BoolArray:
     return np.asarray(pixels | hole[labels])
 
 
-def on_grid(masks: Masks, grid: Grid) -> npt.NDArray[np.int32]:
+def on_grid(masks: Masks, grid: Grid) -> Int32Array:
     """Label image (1..n in the masks' order) of frame masks on a coarse grid; a grid pixel takes its middle's label."""
     rows, columns = grid.volume.shape[1:]
     f, middle = grid.factor, grid.factor // 2
@@ -137,7 +137,7 @@ def on_grid(masks: Masks, grid: Grid) -> npt.NDArray[np.int32]:
     return labels
 
 
-def fill_guests(pixels: BoolArray, guests: npt.NDArray[np.int32], um_per_px: float, *, least_ring: float) -> BoolArray:
+def fill_guests(pixels: BoolArray, guests: Int32Array, um_per_px: float, *, least_ring: float) -> BoolArray:
     """Give the ground of every guest to the hosts that surround it.
 
     A guest in or under a host leaves a dark hole in its dye. Where at least ``least_ring`` of the rim of 2 um

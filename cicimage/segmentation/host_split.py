@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import BoolArray, FloatArray
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int32Array
 from cicimage.segmentation.grid import Grid, shrink
 from cicimage.segmentation.kernels import persistent_basins, spread
 
-Labels = npt.NDArray[np.int32]
-
 
 def by_thickness(
-    signal: FloatArray, inside: BoolArray, um_per_px: float, *, scale_um: float, min_depth: float
-) -> Labels:
+    signal: Float32Array, inside: BoolArray, um_per_px: float, *, scale_um: float, min_depth: float
+) -> Int32Array:
     """One label per hill of thickness.
 
     The dye is brighter where a cell is thicker, at its nucleus, and a cell is narrow where two only touch: the
@@ -54,13 +51,13 @@ def by_thickness(
     return flood(relief, inside, min_depth)
 
 
-def enlarged(labels: Labels, factor: int, inside: BoolArray) -> Labels:
+def enlarged(labels: Int32Array, factor: int, inside: BoolArray) -> Int32Array:
     """Labels of a coarser grid on the pixels inside; those without one take the nearest."""
     big = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)[: inside.shape[0], : inside.shape[1]]
     return np.where(inside, nearest(np.where(inside, big, 0)), 0).astype(np.int32)
 
 
-def nearest(labels: Labels) -> Labels:
+def nearest(labels: Int32Array) -> Int32Array:
     """Give every pixel without a label that of the nearest one that has."""
     known = labels > 0
     if not known.any():
@@ -73,7 +70,7 @@ def nearest(labels: Labels) -> Labels:
     return np.asarray(names[index])
 
 
-def flood(relief: FloatArray, inside: BoolArray, min_depth: float) -> Labels:
+def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Array:
     """Basins of a relief, see :func:`cicimage.segmentation.kernels.persistent_basins`."""
     places = np.flatnonzero(inside)
     heights = relief.ravel()[places]
@@ -85,7 +82,7 @@ def flood(relief: FloatArray, inside: BoolArray, min_depth: float) -> Labels:
     return np.asarray(persistent_basins(relief, inside, order, min_depth))
 
 
-def by_rim(signal: FloatArray, inside: BoolArray, um_per_px: float, *, min_depth: float) -> Labels:
+def by_rim(signal: Float32Array, inside: BoolArray, um_per_px: float, *, min_depth: float) -> Int32Array:
     """Split cells whose rim is stained: hills of the distance to the nearest rim or edge.
 
     A rim is where the signal, smoothed over 1 um, exceeds its mean over 5 um by 15 %.
@@ -100,8 +97,8 @@ def by_rim(signal: FloatArray, inside: BoolArray, um_per_px: float, *, min_depth
 
 
 def by_markers(
-    signal: FloatArray, inside: BoolArray, markers: Labels, um_per_px: float, *, rim_stained: bool = False
-) -> Labels:
+    signal: Float32Array, inside: BoolArray, markers: Int32Array, um_per_px: float, *, rim_stained: bool = False
+) -> Int32Array:
     """Grow markers over the foreground; foreground that no marker reaches keeps a label of its own.
 
     A step costs more the darker its ground is against its surroundings of 15 um, so that fronts from two nuclei
@@ -127,14 +124,14 @@ def by_markers(
 
 
 def around_nuclei(
-    signal: FloatArray,
+    signal: Float32Array,
     inside: BoolArray,
-    nuclei_px: npt.NDArray[np.float64],
+    nuclei_px: Float64Array,
     grid: Grid,
     *,
     radius_um: float,
     least_um2: float,
-) -> Labels:
+) -> Int32Array:
     """Split cells whose rim is stained at known nuclei, on a grid.
 
     A patch without a nucleus, which may be hidden by a round cell above it, is a cell from twice ``least_um2`` on; one
@@ -167,7 +164,7 @@ def around_nuclei(
     return np.where(lost[labels], 0, labels).astype(np.int32)
 
 
-def smooth_within(signal: FloatArray, inside: BoolArray, sigma: float) -> FloatArray:
+def smooth_within(signal: Float32Array, inside: BoolArray, sigma: float) -> Float32Array:
     """Gaussian mean over the pixels inside only, so that the dark outside does not pull the rim down."""
     mask = inside.astype(np.float32)
     weight = cv2.GaussianBlur(mask, (0, 0), sigma)

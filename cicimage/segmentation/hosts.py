@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from cicimage.masks import BoolArray, FloatArray, Mask, Masks
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int32Array
+from cicimage.masks import Mask, Masks
 from cicimage.methods import HostSegmenter, Objects, Scene
 from cicimage.segmentation.axial import locate
 from cicimage.segmentation.grid import Grid, finite, shrink
@@ -20,8 +20,6 @@ from cicimage.segmentation.nuclei import nucleus_markers
 from cicimage.segmentation.overlap import Piece, shared_ground, without_lenses
 from cicimage.segmentation.round_cells import find_round_cells, without_round_cells
 from cicimage.segmentation.texture import local_contrast, textured
-
-Labels = npt.NDArray[np.int32]
 
 
 class ThresholdHostSegmenter(HostSegmenter):
@@ -85,7 +83,7 @@ class ThresholdHostSegmenter(HostSegmenter):
             np.concatenate([spread.z_extent_um, found.cells.z_extent_um]),
         )
 
-    def _hosts(self, scene: Scene, nuclei_px: npt.NDArray[np.float64] | None = None) -> Objects:
+    def _hosts(self, scene: Scene, nuclei_px: Float64Array | None = None) -> Objects:
         """Hosts; with ``nuclei_px`` those around these nuclei and what the frame's border cuts from its own."""
         grid = shrink(finite(scene.image), scene.um_per_px, self.grid_um)
         guests = on_grid(scene.inner, grid) if scene.inner is not None else np.zeros(grid.volume.shape[1:], np.int32)
@@ -110,7 +108,7 @@ class ThresholdHostSegmenter(HostSegmenter):
             )  # fmt: skip
         return _objects(labels, extra, grid, scene)
 
-    def _ground(self, scene: Scene, grid: Grid, guests: Labels) -> tuple[BoolArray, FloatArray]:
+    def _ground(self, scene: Scene, grid: Grid, guests: Int32Array) -> tuple[BoolArray, Float32Array]:
         """Foreground with holes filled, and the signal summed over z with the holes bridged."""
         um = grid.um_per_px
         if scene.stain == "none":
@@ -132,7 +130,9 @@ class ThresholdHostSegmenter(HostSegmenter):
         inside = fill_guests(inside, guests, um, least_ring=self.guest_ring)
         return inside, bridge(signal, inside, guests, um)
 
-    def _split(self, scene: Scene, grid: Grid, guests: Labels, inside: BoolArray, signal: FloatArray) -> Labels:
+    def _split(
+        self, scene: Scene, grid: Grid, guests: Int32Array, inside: BoolArray, signal: Float32Array
+    ) -> Int32Array:
         um = grid.um_per_px
         if scene.stain == "nucleus" or scene.nuclei is not None:
             image = project(grid.volume)
@@ -159,7 +159,7 @@ def _grown(pixels: BoolArray, radius_px: float) -> BoolArray:
     return np.asarray(away <= radius_px)
 
 
-def _only_large(labels: Labels, least_px: float) -> Labels:
+def _only_large(labels: Int32Array, least_px: float) -> Int32Array:
     """Drop small labels and number the others 1..n."""
     area = np.bincount(labels.ravel())
     keep = area >= least_px
@@ -168,7 +168,7 @@ def _only_large(labels: Labels, least_px: float) -> Labels:
     return np.asarray(names[labels])
 
 
-def _objects(labels: Labels, extra: dict[int, list[Piece]], grid: Grid, scene: Scene) -> Objects:
+def _objects(labels: Int32Array, extra: dict[int, list[Piece]], grid: Grid, scene: Scene) -> Objects:
     """Grid labels, and the ground shared with neighbours, as masks on the frame."""
     shape = (scene.image.shape[1], scene.image.shape[2])
     found: list[tuple[Mask, float, float]] = []
@@ -189,7 +189,7 @@ def _objects(labels: Labels, extra: dict[int, list[Piece]], grid: Grid, scene: S
     return Objects(masks, np.array([f[1] for f in found], float), np.array([f[2] for f in found], float))
 
 
-def _profiles(labels: Labels, volume: FloatArray) -> npt.NDArray[np.float64]:
+def _profiles(labels: Int32Array, volume: Float32Array) -> Float64Array:
     """Mean of every slice over each label less that over the background, (n + 1, Z)."""
     count = np.maximum(np.bincount(labels.ravel()), 1)
     means = np.stack([np.bincount(labels.ravel(), weights=plane.ravel()) / count for plane in volume], axis=1)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 from cicimage.compiled import compiled
 
 
 @compiled()
 def strongest(
-    order: npt.NDArray[np.int64],
-    z: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    x: npt.NDArray[np.float64],
-    size: npt.NDArray[np.float64],
+    order: Int64Array,
+    z: Float64Array,
+    y: Float64Array,
+    x: Float64Array,
+    size: Float64Array,
     near: float,
-) -> npt.NDArray[np.int64]:
+) -> Int64Array:
     """Of points in ``order`` (best first), those that lie near no better one of like size.
 
     Near is within one slice in z and within ``near`` of the smaller size in the plane; like is up to 1.5 times.
@@ -41,7 +42,7 @@ def strongest(
 
 
 @compiled()
-def _root(parent: npt.NDArray[np.int32], b: int) -> int:
+def _root(parent: Int32Array, b: int) -> int:
     """Follow a basin to the one it was merged into, shortening the way for the next."""
     while parent[b] != b:
         parent[b] = parent[parent[b]]
@@ -51,13 +52,13 @@ def _root(parent: npt.NDArray[np.int32], b: int) -> int:
 
 @compiled()
 def _basins_around(
-    basin: npt.NDArray[np.int32],
-    parent: npt.NDArray[np.int32],
-    flat: npt.NDArray[np.float32],
+    basin: Int32Array,
+    parent: Int32Array,
+    flat: Float32Array,
     p: int,
     height: int,
     width: int,
-    touching: npt.NDArray[np.int64],
+    touching: Int64Array,
 ) -> int:
     """Write the different basins among the eight neighbours of flat pixel ``p`` to ``touching``; return how many.
 
@@ -84,9 +85,7 @@ def _basins_around(
 
 
 @compiled()
-def persistent_basins(
-    relief: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], order: npt.NDArray[np.int64], min_depth: float
-) -> npt.NDArray[np.int32]:
+def persistent_basins(relief: Float32Array, inside: BoolArray, order: Int64Array, min_depth: float) -> Int32Array:
     """Split ``inside`` into one basin per hill of ``relief`` that stands out.
 
     Pixels are flooded from the highest down, each joining the hill of its highest neighbour. Where two hills meet,
@@ -146,11 +145,11 @@ def _relax(
     p: int,
     now: int,
     cost: npt.NDArray[np.uint8],
-    inside: npt.NDArray[np.bool_],
-    labels: npt.NDArray[np.int32],
-    best: npt.NDArray[np.int32],
-    first: npt.NDArray[np.int32],
-    entries: npt.NDArray[np.int32],
+    inside: BoolArray,
+    labels: Int32Array,
+    best: Int32Array,
+    first: Int32Array,
+    entries: Int32Array,
     used: int,
     waiting: int,
 ) -> tuple[int, int]:
@@ -171,9 +170,7 @@ def _relax(
 
 
 @compiled()
-def spread(
-    cost: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], markers: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int32]:
+def spread(cost: npt.NDArray[np.uint8], inside: BoolArray, markers: Int32Array) -> Int32Array:
     """Give every pixel inside to the marker it is reached from at the least cost (Dijkstra on a ring of buckets).
 
     Parameters
@@ -222,7 +219,7 @@ def spread(
 
 
 @compiled()
-def fill_pits(levels: npt.NDArray[np.int32], n_levels: int) -> npt.NDArray[np.int32]:
+def fill_pits(levels: Int32Array, n_levels: int) -> Int32Array:
     """Raise every pit of a (Y, X) relief to its lowest way out to the border (flooding by buckets).
 
     Parameters

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import BoolArray, Float32Array, Int32Array
 from cicimage.segmentation.grid import Grid, dark_level, noise_of
 from cicimage.segmentation.seeds import Seeds, find_seeds
 from cicimage.segmentation.selection import dip_on_line
 
-Labels = npt.NDArray[np.int32]
-
 
 def nucleus_markers(
-    image: FloatArray, um_per_px: float, diameter_um: tuple[float, float], guests: Labels, *, min_share: float = 0.25
-) -> Labels:
+    image: Float32Array,
+    um_per_px: float,
+    diameter_um: tuple[float, float],
+    guests: Int32Array,
+    *,
+    min_share: float = 0.25,
+) -> Int32Array:
     """Mark nuclei by discs of half a small nucleus' width, labels 1..n.
 
     Chromatin has grain, so each place is asked at the scale of a whole nucleus, not of its parts; a long nucleus
@@ -53,7 +55,7 @@ def nucleus_markers(
     return markers
 
 
-def _parted(grid: Grid, seeds: Seeds, own: npt.NDArray[np.bool_], reach_px: float) -> npt.NDArray[np.bool_]:
+def _parted(grid: Grid, seeds: Seeds, own: BoolArray, reach_px: float) -> BoolArray:
     """Which seeds are parted from every stronger one within reach by a valley of 15 % of their height."""
     smooth = cv2.GaussianBlur(grid.volume[0], (0, 0), max(0.5, 1.5 / grid.um_per_px))[None]
     dark = dark_level(smooth, noise_of(grid.volume))

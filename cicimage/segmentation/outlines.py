@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float64Array, Int64Array
 from cicimage.compiled import compiled
 from cicimage.masks import Mask, Masks
 from cicimage.segmentation.contours import N_RAYS, Contours
 from cicimage.segmentation.grid import Grid
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
 
-
-def draw(found: Contours, z_um: Float, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, Int]:
+def draw(found: Contours, z_um: Float64Array, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, Int64Array]:
     """Fill every outline.
 
     Where two outlines at like height overlap, a pixel goes to the one in which it lies deeper (distance from
@@ -44,7 +41,9 @@ def draw(found: Contours, z_um: Float, grid: Grid, shape: tuple[int, int]) -> tu
     return Masks(masks, shape), np.array(kept, dtype=np.int64)
 
 
-def _boxes(y: Float, x: Float, radii: Float, shape: tuple[int, int]) -> tuple[Int, Int]:
+def _boxes(
+    y: Float64Array, x: Float64Array, radii: Float64Array, shape: tuple[int, int]
+) -> tuple[Int64Array, Int64Array]:
     """Box (y0, x0, y1, x1) of every outline within the frame, and where its pixels start in a common buffer."""
     angles = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
     ys, xs = y[:, None] + radii * np.sin(angles), x[:, None] + radii * np.cos(angles)
@@ -59,7 +58,7 @@ def _boxes(y: Float, x: Float, radii: Float, shape: tuple[int, int]) -> tuple[In
 
 
 @compiled()
-def _depth(dy: float, dx: float, radii: npt.NDArray[np.float64]) -> float:
+def _depth(dy: float, dx: float, radii: Float64Array) -> float:
     """Distance from the centre over the outline's radius in that direction: 0 at the centre, 1 on the outline."""
     turn = np.arctan2(dy, dx) * (radii.size / (2.0 * np.pi))
     if turn < 0.0:
@@ -75,11 +74,11 @@ def _lost(
     s: int,
     i: int,
     j: int,
-    y: npt.NDArray[np.float64],
-    x: npt.NDArray[np.float64],
-    radii: npt.NDArray[np.float64],
-    longest: npt.NDArray[np.float64],
-    rivals: npt.NDArray[np.int64],
+    y: Float64Array,
+    x: Float64Array,
+    radii: Float64Array,
+    longest: Float64Array,
+    rivals: Int64Array,
     count: int,
 ) -> bool:
     """Whether pixel (i, j) of outline s lies deeper in one of the first ``count`` rivals."""
@@ -97,13 +96,13 @@ def _lost(
 
 @compiled()
 def _fill(
-    y: npt.NDArray[np.float64],
-    x: npt.NDArray[np.float64],
-    z: npt.NDArray[np.float64],
-    radii: npt.NDArray[np.float64],
-    boxes: npt.NDArray[np.int64],
-    start: npt.NDArray[np.int64],
-    pixels: npt.NDArray[np.bool_],
+    y: Float64Array,
+    x: Float64Array,
+    z: Float64Array,
+    radii: Float64Array,
+    boxes: Int64Array,
+    start: Int64Array,
+    pixels: BoolArray,
 ) -> None:
     n = y.size
     longest = np.zeros(n)

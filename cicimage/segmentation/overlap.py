@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import BoolArray, FloatArray, Masks
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int32Array
+from cicimage.masks import Masks
 from cicimage.segmentation.host_split import nearest
 
-Labels = npt.NDArray[np.int32]
 Piece = tuple[slice, slice, BoolArray]
 
 _CROSS: Final = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -24,7 +24,7 @@ MIN_AREA_UM2: Final = 30.0
 
 
 def shared_ground(
-    labels: Labels, signal: FloatArray, um_per_px: float, *, reach_um: float, added: float, sharpness: float
+    labels: Int32Array, signal: Float32Array, um_per_px: float, *, reach_um: float, added: float, sharpness: float
 ) -> dict[int, list[Piece]]:
     """Find the lenses that two hosts share.
 
@@ -73,7 +73,7 @@ def shared_ground(
     return gained
 
 
-def without_lenses(labels: Labels, signal: FloatArray, um_per_px: float, *, reach_um: float) -> Labels:
+def without_lenses(labels: Int32Array, signal: Float32Array, um_per_px: float, *, reach_um: float) -> Int32Array:
     """Give the ground of lenses that a partition took for hosts back to the two hosts that make them.
 
     A label is a lens between its two longest neighbours where the bright patch about its top is flat (its highest
@@ -108,7 +108,7 @@ def without_lenses(labels: Labels, signal: FloatArray, um_per_px: float, *, reac
 
 
 def _makers(
-    labels: Labels, signal: FloatArray, label: int, beside: list[int], reach: int, step: npt.NDArray[np.uint8]
+    labels: Int32Array, signal: Float32Array, label: int, beside: list[int], reach: int, step: npt.NDArray[np.uint8]
 ) -> tuple[int, int] | None:
     """The two hosts that make ``label`` a lens, or None where it is a host."""
     inside = labels == label
@@ -146,9 +146,9 @@ def _grown(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:
     return np.asarray(cv2.dilate(pixels.astype(np.uint8), kernel) > 0)
 
 
-def _borders(labels: Labels, signal: FloatArray) -> list[tuple[int, int, tuple[int, int, int, int], float]]:
+def _borders(labels: Int32Array, signal: Float32Array) -> list[tuple[int, int, tuple[int, int, int, int], float]]:
     """Every pair of labels in touch, the box (y0, y1, x0, x1) of their border, and the highest signal on it."""
-    found: list[npt.NDArray[np.float64]] = []
+    found: list[Float64Array] = []
     for one, other, dy, dx in ((labels[:-1], labels[1:], 1, 0), (labels[:, :-1], labels[:, 1:], 0, 1)):
         y, x = np.nonzero(one != other)
         p, q = one[y, x], other[y, x]
@@ -170,7 +170,7 @@ def _borders(labels: Labels, signal: FloatArray) -> list[tuple[int, int, tuple[i
     ]
 
 
-def _levels(labels: Labels, signal: FloatArray) -> npt.NDArray[np.float64]:
+def _levels(labels: Int32Array, signal: Float32Array) -> Float64Array:
     """Lower 30th percentile of the signal within each label, (n + 1,)."""
     level = np.zeros(int(labels.max(initial=0)) + 1)
     for mask in Masks.from_labels(labels):
@@ -178,7 +178,7 @@ def _levels(labels: Labels, signal: FloatArray) -> npt.NDArray[np.float64]:
     return level
 
 
-def _quantile(values: FloatArray, share: float) -> float:
+def _quantile(values: Float32Array, share: float) -> float:
     """The value below which a share of the values lies, without interpolation."""
     k = min(values.size - 1, int(share * values.size))
     return float(np.partition(values, k)[k])
@@ -192,7 +192,7 @@ def _within(pixels: BoolArray, radius: float) -> BoolArray:
 def _lens(
     in_a: BoolArray,
     in_b: BoolArray,
-    signal: FloatArray,
+    signal: Float32Array,
     reach: int,
     step: npt.NDArray[np.uint8],
     added: float,

@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
+import numpy as np
+
+from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
 
 RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
 
 
+class Rules(NamedTuple):
+    """How outlines are drawn, the same for every seed of an image.
+
+    Attributes
+    ----------
+    reach : float
+        Longest ray, pixels.
+    apart : float
+        Focus step in pixels, 0 in a plane.
+    noise, dark : float
+        Noise SD of the image and level of the empty field.
+    edge_fraction : float
+        Level of the outline between background (0) and core (1).
+    climb : float
+        A valley is where the signal rises again by this share of the cell's height.
+    sin, cos : (n_rays,) float64
+        Directions of the rays.
+    """
+
+    reach: float
+    apart: float
+    noise: float
+    dark: float
+    edge_fraction: float
+    climb: float
+    sin: Float64Array
+    cos: Float64Array
+
+
+class Ray(NamedTuple):
+    """A ray from a centre (y, x, z) in direction (dy, dx), pixels; ``radius`` is the cell's expected one."""
+
+    y: float
+    x: float
+    z: float
+    dy: float
+    dx: float
+    radius: float
+    reach: float
+
+
 @compiled()
-def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
+def _at(plane: Float32Array, y: float, x: float) -> float:
     """Bilinear sample; the caller keeps 0 <= y <= Y - 1 and 0 <= x <= X - 1."""
     i, j = int(y), int(x)
     height, width = plane.shape
@@ -27,7 +70,7 @@ def _at(plane: npt.NDArray[np.float32], y: float, x: float) -> float:
 
 
 @compiled()
-def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> float:
+def _core(plane: Float32Array, y: float, x: float, radius: float) -> float:
     """Mean over a small disc, cut by the image's border."""
     height, width = plane.shape
     total, count = 0.0, 0
@@ -42,9 +85,7 @@ def _core(plane: npt.NDArray[np.float32], y: float, x: float, radius: float) -> 
 
 
 @compiled()
-def _deeper_in_rival(
-    y: float, x: float, z: float, own: float, rivals: npt.NDArray[np.float64], near: npt.NDArray[np.int64]
-) -> bool:
+def _deeper_in_rival(y: float, x: float, z: float, own: float, rivals: Float64Array, near: Int64Array) -> bool:
     """Whether a point lies deeper in a rival's ball than it does in its own (``own``: distance over radius)."""
     for t in near:
         r = rivals[t, 2]
@@ -56,23 +97,13 @@ def _deeper_in_rival(
 
 @compiled()
 def _cast_ray(
-    plane: npt.NDArray[np.float32],
-    y: float,
-    x: float,
-    z: float,
-    dy: float,
-    dx: float,
-    radius: float,
-    reach: float,
-    rise: float,
-    rivals: npt.NDArray[np.float64],
-    near: npt.NDArray[np.int64],
-    profile: npt.NDArray[np.float64],
+    plane: Float32Array, ray: Ray, rise: float, rivals: Float64Array, near: Int64Array, profile: Float64Array
 ) -> tuple[int, int, int]:
     """Sample a ray every half pixel until it climbs out of a valley by ``rise``, meets a rival or ends.
 
     Returns the number of samples, the index of the lowest one beyond half the radius, and how it ended.
     """
+    y, x, z, dy, dx, radius, reach = ray
     height, width = plane.shape
     n, lowest = 0, 0
     least = np.inf
@@ -94,9 +125,7 @@ def _cast_ray(
 
 
 @compiled()
-def _sample(
-    plane: npt.NDArray[np.float32], y: float, x: float, dy: float, dx: float, n: int, profile: npt.NDArray[np.float64]
-) -> None:
+def _sample(plane: Float32Array, y: float, x: float, dy: float, dx: float, n: int, profile: Float64Array) -> None:
     """Sample a ray that stays clear of the image's border every half pixel: no branches, vector code."""
     flat, width = plane.ravel(), np.int32(plane.shape[1])
     right, down = np.uint32(1), np.uint32(width)
@@ -112,7 +141,7 @@ def _sample(
 
 
 @compiled()
-def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) -> tuple[int, int, int]:
+def _valley(profile: Float64Array, n: int, half: int, rise: float) -> tuple[int, int, int]:
     """Where a sampled ray ends, as :func:`_cast_ray` says it; the first ``half`` samples are the cell's own middle."""
     lowest = 0
     least = np.inf
@@ -126,7 +155,7 @@ def _valley(profile: npt.NDArray[np.float64], n: int, half: int, rise: float) ->
 
 
 @compiled()
-def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
+def _fall(profile: Float64Array, n: int, level: float) -> float:
     """Distance along a ray at which it first falls below ``level``, pixels; -1 where it never does."""
     for k in range(n - 1):
         if profile[k] >= level and profile[k + 1] < level:
@@ -135,7 +164,7 @@ def _fall(profile: npt.NDArray[np.float64], n: int, level: float) -> float:
 
 
 @compiled()
-def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
+def _median_of_five(edge: Float64Array, a: int) -> float:
     """Median of an element of a closed ring and its two neighbours on either side."""
     n = edge.size
     p, q, r, s, t = edge[a - 2], edge[a - 1], edge[a], edge[(a + 1) % n], edge[(a + 2) % n]
@@ -146,7 +175,7 @@ def _median_of_five(edge: npt.NDArray[np.float64], a: int) -> float:
 
 
 @compiled()
-def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
+def _ranked(values: Float64Array, n: int, rank: int) -> float:
     """The value of a rank among the first ``n``, which are put in order."""
     for a in range(1, n):
         value, b = values[a], a - 1
@@ -158,9 +187,7 @@ def _ranked(values: npt.NDArray[np.float64], n: int, rank: int) -> float:
 
 
 @compiled()
-def _centroid(
-    radii: npt.NDArray[np.float64], sin: npt.NDArray[np.float64], cos: npt.NDArray[np.float64]
-) -> tuple[float, float, float]:
+def _centroid(radii: Float64Array, sin: Float64Array, cos: Float64Array) -> tuple[float, float, float]:
     """Area of a star-shaped polygon and its centroid (y, x) from the rays' common start."""
     area, my, mx = 0.0, 0.0, 0.0
     for a in range(radii.size):
@@ -176,15 +203,15 @@ def _centroid(
 
 @compiled()
 def _outline(
-    profiles: npt.NDArray[np.float64],
-    length: npt.NDArray[np.int64],
-    lowest: npt.NDArray[np.int64],
-    ended: npt.NDArray[np.int64],
+    profiles: Float64Array,
+    length: Int64Array,
+    lowest: Int64Array,
+    ended: Int64Array,
     core: float,
     background: float,
     edge_fraction: float,
-    radii: npt.NDArray[np.float64],
-    stats: npt.NDArray[np.float64],
+    radii: Float64Array,
+    stats: Float64Array,
 ) -> None:
     """Radii of one cell from its rays' profiles, and what its edge is like."""
     n_rays = length.size
@@ -214,25 +241,19 @@ def _outline(
 
 @compiled()
 def trace_all(
-    volume: npt.NDArray[np.float32],
-    z: npt.NDArray[np.int64],
-    radius: npt.NDArray[np.float64],
-    reach: float,
-    apart: float,
-    rivals: npt.NDArray[np.float64],
-    noise: float,
-    dark: float,
-    edge_fraction: float,
-    climb: float,
-    radii: npt.NDArray[np.float64],
-    stats: npt.NDArray[np.float64],
-    sin: npt.NDArray[np.float64],
-    cos: npt.NDArray[np.float64],
+    volume: Float32Array,
+    z: Int64Array,
+    radius: Float64Array,
+    rivals: Float64Array,
+    rules: Rules,
+    radii: Float64Array,
+    stats: Float64Array,
 ) -> None:
     """Trace every seed, moving its centre to the outline's centroid up to twice.
 
     ``stats`` holds y and x on entry, and y, x, core, background, drop, closed, cut on return.
     """
+    reach, apart, noise, dark, edge_fraction, climb, sin, cos = rules
     n_rays = sin.size
     profiles = np.zeros((n_rays, int(2.0 * reach) + 2))
     length, lowest, ended = np.zeros((3, n_rays), dtype=np.int64)
@@ -261,9 +282,8 @@ def trace_all(
                     _sample(plane, y, x, sin[a], cos[a], n_samples, profiles[a])
                     n, low, how = _valley(profiles[a], n_samples, half, rise)
                 else:
-                    n, low, how = _cast_ray(
-                        plane, y, x, zz, sin[a], cos[a], r0, reach, rise, rivals, near[:n_near], profiles[a]
-                    )  # fmt: skip
+                    ray = Ray(y, x, zz, sin[a], cos[a], r0, reach)
+                    n, low, how = _cast_ray(plane, ray, rise, rivals, near[:n_near], profiles[a])
                 length[a], lowest[a], ended[a] = n, low, how
                 if n > 0 and (how == RAN or 0.5 * n >= 0.8 * r0):
                     floors[n_floor] = profiles[a, low]

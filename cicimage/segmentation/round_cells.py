@@ -12,17 +12,15 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
-from cicimage.masks import FloatArray, Mask, Masks
+from cicimage.arrays import BoolArray, Float32Array, Float64Array
+from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects, Scene
 from cicimage.segmentation.contours import N_RAYS, Contours
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
 from cicimage.segmentation.guests import LogGuestSegmenter
 from cicimage.segmentation.outlines import draw
-
-Float = npt.NDArray[np.float64]
 
 NUCLEUS_SHARE: Final = (0.55, 1.1)
 """Nuclei looked for, in diameters of the smallest cell."""
@@ -61,7 +59,7 @@ class RoundCells:
     """
 
     cells: Objects
-    spread_px: Float
+    spread_px: Float64Array
 
 
 def find_round_cells(scene: Scene) -> RoundCells:
@@ -128,7 +126,9 @@ def _nuclei(scene: Scene, smallest_um: float) -> Objects:
     return LogGuestSegmenter(min_relative=LEAST_NUCLEUS).segment(stained)
 
 
-def _shells(grid: Grid, um_per_z: float, at_px: Float, z_um: Float, radii_um: Float) -> FloatArray:
+def _shells(
+    grid: Grid, um_per_z: float, at_px: Float64Array, z_um: Float64Array, radii_um: Float64Array
+) -> Float32Array:
     """Light over the background on shells around each nucleus, (n, radii, latitudes, rays)."""
     angles = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
     r, latitude = radii_um[:, None, None], LATITUDES[None, :, None]
@@ -143,8 +143,8 @@ def _shells(grid: Grid, um_per_z: float, at_px: Float, z_um: Float, radii_um: Fl
 
 
 def _fit(
-    light: FloatArray, radii_um: Float, least_um: float, most_um: float
-) -> tuple[Float, npt.NDArray[np.bool_], Float]:
+    light: Float32Array, radii_um: Float64Array, least_um: float, most_um: float
+) -> tuple[Float64Array, BoolArray, Float64Array]:
     """Radius of the best shell, whether it is that of a round cell, and the shell's radius along every ray, um."""
     flank = max(1, round(FLANK_UM / STEP_UM))
     out = np.zeros_like(light)
@@ -166,14 +166,14 @@ def _fit(
     return radius, is_round, np.where(none, radius[:, None], along)
 
 
-def _smooth(radii: Float) -> Float:
+def _smooth(radii: Float64Array) -> Float64Array:
     """Median and mean over neighbouring rays, round the cell."""
     shifted = np.stack([np.roll(radii, k, axis=1) for k in (-2, -1, 0, 1, 2)])
     middle = np.median(shifted, axis=0)
     return np.asarray((np.roll(middle, 1, axis=1) + 2.0 * middle + np.roll(middle, -1, axis=1)) / 4.0)
 
 
-def _contours(at_px: Float, outline_um: Float, um_per_px: float) -> Contours:
+def _contours(at_px: Float64Array, outline_um: Float64Array, um_per_px: float) -> Contours:
     """Outlines in the form they are drawn from; half a step is added, since membrane lies within the outline."""
     n = len(at_px)
     one, nothing = np.ones(n), np.zeros(n)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.segmentation.axial import along_z, axial_kernels
 from cicimage.segmentation.grid import Grid
 from cicimage.segmentation.kernels import strongest
@@ -30,17 +29,17 @@ class Seeds:
         Scale-normalised response, counts.
     """
 
-    z: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    x: npt.NDArray[np.float64]
-    diameter_um: npt.NDArray[np.float64]
-    answer: npt.NDArray[np.float64]
+    z: Float64Array
+    y: Float64Array
+    x: Float64Array
+    diameter_um: Float64Array
+    answer: Float64Array
 
     def __len__(self) -> int:
         return int(self.y.size)
 
 
-def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.float64], least: float) -> Seeds:
+def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: Float64Array, least: float) -> Seeds:
     """Return the peaks of the scale-normalised response over all scales.
 
     Where neighbouring scales answer at the same place, the strongest speaks for all.
@@ -56,7 +55,7 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
     least : float
         Least response, as that to white noise of SD 1 in ``grid``: so many times its noise SD.
     """
-    found: list[npt.NDArray[np.float64]] = []
+    found: list[Float64Array] = []
     for diameter in diameters_um:
         sigma = diameter / np.sqrt(8.0) / grid.um_per_px
         response, gain = _response(grid.volume, float(sigma), grid.um_per_px, um_per_z)
@@ -77,8 +76,8 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: npt.NDArray[np.
 
 
 def _response(
-    volume: FloatArray, sigma: float, um_per_px: float, um_per_z: float | None
-) -> tuple[FloatArray, FloatArray]:
+    volume: Float32Array, sigma: float, um_per_px: float, um_per_z: float | None
+) -> tuple[Float32Array, Float32Array]:
     """Scale-normalised LoG of a volume, and the SD, (Z,), it makes of white noise of SD 1 in each slice."""
     depth = volume.shape[0]
     smooth = np.empty_like(volume)
@@ -102,7 +101,7 @@ def _response(
     return response, (per_plane * np.sqrt(share)).astype(np.float32)
 
 
-def find_peaks(response: FloatArray, threshold: FloatArray) -> npt.NDArray[np.int64]:
+def find_peaks(response: Float32Array, threshold: Float32Array) -> Int64Array:
     """Voxels of a (Z, Y, X) response above each slice's threshold and below none of their 26 neighbours, (n, 3)."""
     square = np.ones((3, 3), dtype=np.uint8)
     around = np.empty_like(response)
@@ -117,7 +116,7 @@ def find_peaks(response: FloatArray, threshold: FloatArray) -> npt.NDArray[np.in
     return np.stack([z[peak], y[peak], x[peak]], axis=1)
 
 
-def _between_slices(response: FloatArray, peaks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _between_slices(response: Float32Array, peaks: Int64Array) -> Float64Array:
     """Slice index of each peak from a parabola through its neighbours above and below."""
     z, y, x = peaks.T
     last = response.shape[0] - 1

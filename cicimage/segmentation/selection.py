@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.masks import FloatArray
 from cicimage.segmentation.contours import Contours
-
-Float = npt.NDArray[np.float64]
 
 
 def choose(
     found: Contours,
-    z_slice: Float,
-    answer: Float,
-    volume: FloatArray,
+    z_slice: Float64Array,
+    answer: Float64Array,
+    volume: Float32Array,
     apart: float,
     *,
     most_overlap: float = 0.4,
     least_dip: float = 0.15,
-    before: npt.NDArray[np.bool_] | None = None,
-) -> npt.NDArray[np.int64]:
+    before: BoolArray | None = None,
+) -> Int64Array:
     """Keep the best outline of every cell.
 
     From the best score down, an outline is taken unless it shares more than ``most_overlap`` of the smaller of
@@ -64,9 +61,7 @@ def choose(
     )
 
 
-def pairs_in_touch(
-    found: Contours, z_slice: Float, apart: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def pairs_in_touch(found: Contours, z_slice: Float64Array, apart: float) -> tuple[Int64Array, Int64Array]:
     """Indices (i, j), i < j, of outlines at like height whose discs touch or nearly do.
 
     ``apart`` is the focus step in pixels, 0 in a plane.
@@ -84,7 +79,7 @@ def pairs_in_touch(
     return i[near].astype(np.int64), j[near].astype(np.int64)
 
 
-def beside(points: Float, balls: Float, share: float = 0.6, reach: float = 2.5) -> npt.NDArray[np.bool_]:
+def beside(points: Float64Array, balls: Float64Array, share: float = 0.6, reach: float = 2.5) -> BoolArray:
     """Which points (n, 3) y, x, z lie beside some ball (m, 4) y, x, radius, z, and in none.
 
     In is within ``share`` of its radius, beside within ``reach`` times its radius.
@@ -93,9 +88,7 @@ def beside(points: Float, balls: Float, share: float = 0.6, reach: float = 2.5) 
 
 
 @compiled()
-def _beside(
-    points: npt.NDArray[np.float64], balls: npt.NDArray[np.float64], share: float, reach: float
-) -> npt.NDArray[np.bool_]:
+def _beside(points: Float64Array, balls: Float64Array, share: float, reach: float) -> BoolArray:
     out = np.zeros(points.shape[0], dtype=np.bool_)
     for p in range(points.shape[0]):
         y, x, z = points[p]
@@ -112,8 +105,8 @@ def _beside(
 
 
 def dip_between(
-    found: Contours, z_slice: Float, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64], volume: FloatArray
-) -> Float:
+    found: Contours, z_slice: Float64Array, i: Int64Array, j: Int64Array, volume: Float32Array
+) -> Float64Array:
     """How far the signal between the centres of i and j dips below both, as share of the lower one's height."""
     dips = [
         dip_on_line(
@@ -143,7 +136,7 @@ def _shared(a: float, b: float, d: float) -> float:
 
 @compiled()
 def dip_on_line(
-    volume: npt.NDArray[np.float32], ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
+    volume: Float32Array, ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
     fb: float,
 ) -> float:  # fmt: skip
     """Lowest point on the straight line between two centres under both ends, over the lower end's height."""
@@ -170,11 +163,11 @@ def dip_on_line(
 
 @compiled()
 def _choose(
-    order: npt.NDArray[np.int64], y: npt.NDArray[np.float64], x: npt.NDArray[np.float64],
-    z: npt.NDArray[np.float64], radius: npt.NDArray[np.float64], background: npt.NDArray[np.float64],
-    answer: npt.NDArray[np.float64],
-    volume: npt.NDArray[np.float32], apart: float, most_overlap: float, least_dip: float,
-) -> npt.NDArray[np.int64]:  # fmt: skip
+    order: Int64Array, y: Float64Array, x: Float64Array,
+    z: Float64Array, radius: Float64Array, background: Float64Array,
+    answer: Float64Array,
+    volume: Float32Array, apart: float, most_overlap: float, least_dip: float,
+) -> Int64Array:  # fmt: skip
     kept = np.empty(order.size, dtype=np.int64)
     n = 0
     for a in order:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from cicimage.masks import BoolArray, FloatArray
+from cicimage.arrays import BoolArray, Float32Array
 from cicimage.segmentation.host_foreground import fill_holes
 
 
-def local_contrast(image: FloatArray, um_per_px: float, *, fine_um: float, window_um: float) -> FloatArray:
+def local_contrast(image: Float32Array, um_per_px: float, *, fine_um: float, window_um: float) -> Float32Array:
     """Local standard deviation of an image, (..., Y, X).
 
     Parameters
@@ -36,7 +36,7 @@ def local_contrast(image: FloatArray, um_per_px: float, *, fine_um: float, windo
 
 
 def textured(
-    contrast: FloatArray, um_per_px: float, *, window_um: float, local_share: float, max_hole_um2: float
+    contrast: Float32Array, um_per_px: float, *, window_um: float, local_share: float, max_hole_um2: float
 ) -> BoolArray:
     """Pixels of cells by their texture: Otsu's threshold on the logarithm of the local contrast.
 

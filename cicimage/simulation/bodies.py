@@ -12,9 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float64Array
 from cicimage.compiled import compiled
-
-Array = npt.NDArray[np.float64]
 
 EDGE_RAMP_UM: Final = 4.0
 EDGE_SHARE: Final = 0.3
@@ -26,8 +25,14 @@ FAR_SLOPE: Final = 0.4
 
 @compiled()
 def _lobed_depth(
-    dy: Array, dx: Array, radius: float, angle: float, cosines: Array, sines: Array, amplitudes: Array
-) -> Array:
+    dy: Float64Array,
+    dx: Float64Array,
+    radius: float,
+    angle: float,
+    cosines: Float64Array,
+    sines: Float64Array,
+    amplitudes: Float64Array,
+) -> Float64Array:
     """Distance of points from a lobed outline; harmonics by recurrence, since this is called the most."""
     turn_c, turn_s = np.cos(angle), np.sin(angle)
     out = np.empty(dy.size)
@@ -83,8 +88,8 @@ class HostPose:
     radius: float
     angle: float
     shape: str
-    amplitudes: Array
-    phases: Array
+    amplitudes: Float64Array
+    phases: Float64Array
     spread: float
     lamella: float
     nucleus_height: float
@@ -102,7 +107,7 @@ class HostPose:
             return 2.4 * self.radius * self.spread + 2.0
         return self.radius * self.spread * (1.0 + float(np.abs(self.amplitudes).sum())) + 2.0
 
-    def depth(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Array:
+    def depth(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Float64Array:
         """Distance from the outline, um, positive inside; exact at the outline, approximate elsewhere."""
         dy, dx = np.asarray(y, float) - self.y, np.asarray(x, float) - self.x
         if self.shape == "spindle":
@@ -112,10 +117,10 @@ class HostPose:
             dy.ravel(), dx.ravel(), self.radius * self.spread, self.angle, np.cos(self.phases), np.sin(self.phases),
             self.amplitudes,
         )  # fmt: skip
-        out: Array = flat.reshape(dy.shape)
+        out: Float64Array = flat.reshape(dy.shape)
         return out
 
-    def _spindle_depth(self, dy: Array, dx: Array) -> Array:
+    def _spindle_depth(self, dy: Float64Array, dx: Float64Array) -> Float64Array:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         r = self.radius * self.spread
         u, v = dx * cos + dy * sin, dy * cos - dx * sin
@@ -123,10 +128,10 @@ class HostPose:
         v = v - 0.25 * np.sin(self.phases[0]) * u * u / length
         taper = width * np.clip(1.0 - (u / length) ** 2, 0.0, None)
         beyond = np.clip(np.abs(u) - length, 0.0, None)
-        out: Array = np.where(beyond > 0, -np.hypot(beyond, v), (taper - np.abs(v)) * 0.9)
+        out: Float64Array = np.where(beyond > 0, -np.hypot(beyond, v), (taper - np.abs(v)) * 0.9)
         return out
 
-    def thickness(self, y: Array, x: Array, depth: Array) -> Array:
+    def thickness(self, y: Float64Array, x: Float64Array, depth: Float64Array) -> Float64Array:
         """Undeformed thickness at points of the footprint, um."""
         ramp = np.clip(depth / EDGE_RAMP_UM, 0.0, 1.0)
         ramp = EDGE_SHARE + (1.0 - EDGE_SHARE) * ramp * ramp * (3.0 - 2.0 * ramp)
@@ -134,7 +139,7 @@ class HostPose:
         sigma = self.nucleus_radius * 0.9
         bump = 0.75 * np.exp(-0.5 * d2 / sigma**2) + 0.25 * np.exp(-0.5 * d2 / (2.2 * sigma) ** 2)
         rounded = self.spread**-1.5
-        out: Array = ramp * rounded * (self.lamella + (self.nucleus_height - self.lamella) * bump)
+        out: Float64Array = ramp * rounded * (self.lamella + (self.nucleus_height - self.lamella) * bump)
         return out
 
 
@@ -173,22 +178,22 @@ class GuestPose:
         stretch = np.sqrt(self.elongation)
         return float(lateral * stretch), float(lateral / stretch), float(c)
 
-    def rho(self, y: Array, x: Array) -> Array:
+    def rho(self, y: Float64Array, x: Float64Array) -> Float64Array:
         """Lateral distance from the axis in units of the outline (1 = on it)."""
         a, b, _ = self.axes
         dy, dx = y - self.y, x - self.x
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        out: Array = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b)
+        out: Float64Array = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b)
         return out
 
 
-def half_height(rho: Array, c: float) -> Array:
+def half_height(rho: Float64Array, c: float) -> Float64Array:
     """Half the vertical chord of an ellipsoid at lateral distance ``rho``; 0 outside."""
-    out: Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
+    out: Float64Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
     return out
 
 
-def tent(rho: Array, z: float, c: float, radius: float) -> Array:
+def tent(rho: Float64Array, z: float, c: float, radius: float) -> Float64Array:
     """Upper side of a membrane draped over an ellipsoid centred at height ``z``, um.
 
     It follows the body to a slope of 60 degrees (of the body scaled to a ball), leaves it along the tangent and falls
@@ -208,5 +213,5 @@ def tent(rho: Array, z: float, c: float, radius: float) -> Array:
     fall = np.exp(-beyond * c * TANGENT_SLOPE / start)
     # further out the sheet goes on down, so that what the body lies on does not lift the whole host
     sink = FAR_SLOPE * np.clip(beyond * radius - FAR_UM, 0.0, None)
-    out: Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
+    out: Float64Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
     return out

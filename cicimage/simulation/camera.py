@@ -7,24 +7,24 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.compiled import compiled
-from cicimage.simulation.optics import Float32
 from cicimage.simulation.spec import Acquisition, Nuisances
 
 MANY_ELECTRONS: Final = 30.0
 
 
-def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32:
+def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32Array:
     """Relative illumination of the frame, (Y, X), 1 at its brightest."""
     n = acquisition.size_px
     y, x = np.mgrid[0:n, 0:n] / max(n - 1, 1)
     # the brightest spot is seldom the centre
     r2 = (y - 0.47) ** 2 + (x - 0.54) ** 2
-    out: Float32 = (1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32)
+    out: Float32Array = (1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32)
     return out
 
 
-def bleed_matrix(n_channels: int, nuisances: Nuisances) -> npt.NDArray[np.float64]:
+def bleed_matrix(n_channels: int, nuisances: Nuisances) -> Float64Array:
     """(C, C) share of channel j seen in i, 1 on the diagonal: neighbours in the spectrum, half as much upwards."""
     matrix = np.eye(n_channels)
     for j in range(n_channels):
@@ -41,14 +41,14 @@ def bleaching(channel: int, frame: int, acquisition: Acquisition, nuisances: Nui
     return float((1.0 - lost) ** (frame / max(acquisition.frames - 1, 1)))
 
 
-def flicker(acquisition: Acquisition, nuisances: Nuisances, n_channels: int, rng: np.random.Generator) -> Float32:
+def flicker(acquisition: Acquisition, nuisances: Nuisances, n_channels: int, rng: np.random.Generator) -> Float32Array:
     """Relative intensity of the source, (T, C); 1 in the first frame."""
     factors = np.exp(rng.normal(0, nuisances.flicker, (acquisition.frames, n_channels)))
     factors[0] = 1.0
     return factors.astype(np.float32)
 
 
-def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator) -> Float64Array:
     """Stage drift per frame against frame 0, (T, 2) um: a walk with a trend, and jumps."""
     frames, sd = acquisition.frames, nuisances.drift_um
     steps = rng.normal(0, sd, (frames, 2)) + rng.normal(0, 0.5 * sd, 2)
@@ -56,13 +56,13 @@ def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.G
     angles = rng.uniform(0, 2 * np.pi, frames)
     steps += (jumps * nuisances.drift_jump_um)[:, None] * np.column_stack([np.sin(angles), np.cos(angles)])
     steps[0] = 0
-    out: npt.NDArray[np.float64] = np.cumsum(steps, axis=0)
+    out: Float64Array = np.cumsum(steps, axis=0)
     return out
 
 
 def focus_drift(
     acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+) -> tuple[Float64Array, BoolArray]:
     """Focus offset per frame, (T,) um, and which frames lost the focus."""
     offsets, keep, now = np.zeros(acquisition.frames), 0.9, 0.0
     for t in range(1, offsets.size):
@@ -74,7 +74,7 @@ def focus_drift(
     return np.where(lost, offsets + by, offsets), lost
 
 
-def expose(light: Float32, acquisition: Acquisition, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+def expose(light: Float32Array, acquisition: Acquisition, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     """Turn relative light into counts.
 
     Parameters
@@ -101,7 +101,7 @@ def expose(light: Float32, acquisition: Acquisition, rng: np.random.Generator) -
 
 
 @compiled()
-def _photon_noise(mean: Float32, uniform: Float32, normal: Float32) -> Float32:
+def _photon_noise(mean: Float32Array, uniform: Float32Array, normal: Float32Array) -> Float32Array:
     """Poisson counts: by inversion where few are expected, else by the Cornish-Fisher expansion of the quantile.
 
     ``normal`` holds one standard normal for every mean of MANY_ELECTRONS and more, in order.

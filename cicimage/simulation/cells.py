@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from cicimage.simulation.bodies import Array, GuestPose, HostPose
+from cicimage.arrays import Float64Array
+from cicimage.simulation.bodies import GuestPose, HostPose
 
 DYING_H: Final = 0.5
 """From the first sign of death to a fully stained body, h."""
@@ -25,9 +26,9 @@ class Host:
     x: float
     radius: float
     angle: float
-    amplitudes: Array
-    phases: Array
-    phase_speed: Array
+    amplitudes: Float64Array
+    phases: Float64Array
+    phase_speed: Float64Array
     lamella: float
     nucleus_height: float
     nucleus_offset: tuple[float, float]
@@ -175,7 +176,7 @@ class History:
     guests: tuple[Guest, ...]
     attempts: tuple[Attempt, ...]
     vacuoles: tuple[Vacuole, ...]
-    debris: Array
+    debris: Float64Array
     world_um: float
     contact_hours: float
     """Hours in which a living guest could have begun to enter, over the whole world."""

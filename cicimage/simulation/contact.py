@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cicimage.simulation.bodies import Array, half_height
+from cicimage.arrays import Float64Array
+from cicimage.simulation.bodies import half_height
 from cicimage.simulation.surfaces import Body, Layers, Sheet
 
 FILM_UM = 0.03
@@ -135,7 +136,7 @@ def _ring(body: Body, sheet: Sheet, layers: Layers) -> float:
     return float(held.sum()) / len(SPHERE)
 
 
-def _sphere(n: int) -> Array:
+def _sphere(n: int) -> Float64Array:
     """``n`` points spread evenly over the unit sphere, (n, 3)."""
     z = 1.0 - 2.0 * (np.arange(n) + 0.5) / n
     turn = np.pi * (3.0 - np.sqrt(5.0)) * np.arange(n)
@@ -146,7 +147,7 @@ def _sphere(n: int) -> Array:
 SPHERE = _sphere(128)
 
 
-def _least(gaps: Array) -> float:
+def _least(gaps: Float64Array) -> float:
     return max(0.0, float(gaps.min()))
 
 

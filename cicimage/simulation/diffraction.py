@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from scipy.signal import fftconvolve
 from scipy.special import j0
 
-Array = npt.NDArray[np.float64]
+from cicimage.arrays import Float64Array
 
 EXCITATION_UM: Final = 0.488
 MEDIUM_INDEX: Final = 1.33
@@ -29,8 +29,14 @@ NEGLIGIBLE: Final = 2e-3
 
 
 def debye_intensity(
-    r: Array, z: Array, *, na: float, immersion_index: float, wavelength_um: float, depth_um: float = DEPTH_UM
-) -> Array:
+    r: Float64Array,
+    z: Float64Array,
+    *,
+    na: float,
+    immersion_index: float,
+    wavelength_um: float,
+    depth_um: float = DEPTH_UM,
+) -> Float64Array:
     """Intensity (z, r) of a point source around the focus, peak 1 at z = 0.
 
     Parameters
@@ -51,7 +57,7 @@ def debye_intensity(
     interface = k * depth_um * (MEDIUM_INDEX * cos_medium - immersion_index * cos_lens)
     radial = j0(k * np.outer(r, sine))
 
-    def field_at(defocus: Array) -> npt.NDArray[np.complex128]:
+    def field_at(defocus: Float64Array) -> npt.NDArray[np.complex128]:
         phase = np.exp(1j * (k * MEDIUM_INDEX * np.outer(defocus, cos_medium) + interface))
         out: npt.NDArray[np.complex128] = phase * weight
         return out
@@ -59,12 +65,12 @@ def debye_intensity(
     # the interface moves the focus; z counts from where it is brightest
     search = np.linspace(-2 * depth_um, 2 * depth_um, 801) if immersion_index != MEDIUM_INDEX else np.zeros(1)
     focus = float(search[np.argmax(np.abs(field_at(search).sum(1)))])
-    intensity: Array = np.abs(field_at(z + focus) @ radial.T) ** 2
-    out: Array = intensity / intensity.max()
+    intensity: Float64Array = np.abs(field_at(z + focus) @ radial.T) ** 2
+    out: Float64Array = intensity / intensity.max()
     return out
 
 
-def _pinhole(r: Array, emission: Array, airy_um: float) -> Array:
+def _pinhole(r: Float64Array, emission: Float64Array, airy_um: float) -> Float64Array:
     """Convolve each defocus of a radial emission profile (z, r) with a disk of one Airy unit."""
     side = np.arange(-PINHOLE_HALF_UM, PINHOLE_HALF_UM + PINHOLE_STEP_UM / 2, PINHOLE_STEP_UM)
     distance = np.hypot(side[:, None], side)
@@ -81,7 +87,7 @@ def _pinhole(r: Array, emission: Array, airy_um: float) -> Array:
 @lru_cache(maxsize=8)
 def gaussian_ladder(
     na: float, immersion_index: float, emission_um: float, *, confocal: bool
-) -> tuple[tuple[float, ...], Array, Array]:
+) -> tuple[tuple[float, ...], Float64Array, Float64Array]:
     """Write the point spread function as Gaussians whose weights depend on defocus.
 
     Returns

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from cicimage.arrays import Float64Array
 from cicimage.simulation import engulfment
-from cicimage.simulation.bodies import Array
 from cicimage.simulation.cells import DYING_H, NEVER, Attempt, Guest, Host
 from cicimage.simulation.population import make_host, new_clocks
 from cicimage.simulation.world import World
@@ -23,12 +23,12 @@ ROUND_SPREAD: Final = 0.55
 TOUCH_UM: Final = 0.5
 
 
-def creep(world: World, step_h: float) -> Array:
+def creep(world: World, step_h: float) -> Float64Array:
     """Hosts drift slowly with persistence and change their outline; their shifts, (hosts, 2)."""
     speed, rng = world.scenario.hosts.speed_um_per_min * 60.0, world.rng
     keep = float(np.exp(-step_h / PERSISTENCE_H))
     kicks = speed * np.sqrt((1 - keep**2) / 2) * rng.normal(size=(len(world.hosts), 2))
-    shifts: Array = np.zeros_like(kicks)
+    shifts: Float64Array = np.zeros_like(kicks)
     for i, host in enumerate(world.hosts):
         if i not in world.poses or host.dying_h < NEVER:
             continue

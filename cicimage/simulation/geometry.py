@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cicimage.simulation.bodies import Array, GuestPose
+from cicimage.arrays import Float64Array
+from cicimage.simulation.bodies import GuestPose
 from cicimage.simulation.camera import focus_drift, stage_drift
 from cicimage.simulation.cells import History
 from cicimage.simulation.life import live
@@ -68,10 +69,10 @@ class FieldGeometry:
         """Hours since the movie's start."""
         return frame * self.scenario.acquisition.interval_min / 60.0
 
-    def slices_um(self, frame: int) -> Array:
+    def slices_um(self, frame: int) -> Float64Array:
         """True heights of the focus slices above the glass in a frame."""
         a = self.scenario.acquisition
-        out: Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
+        out: Float64Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
         return out
 
     def grid(self, frame: int) -> Grid:

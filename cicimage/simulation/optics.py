@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.compiled import compiled
 from cicimage.simulation.diffraction import gaussian_ladder
 from cicimage.simulation.spec import Acquisition
-
-Float32 = npt.NDArray[np.float32]
 
 EMISSION_UM: Final = 0.52
 IMMERSION_INDEX: Final = {"air": 1.0, "water": 1.33, "oil": 1.515}
@@ -38,8 +36,8 @@ class Psf:
         Integral over defocus, from -REACH_UM in steps of STEP_UM, of each component's weight.
     """
 
-    sigma_um: npt.NDArray[np.float64]
-    integral: Float32
+    sigma_um: Float64Array
+    integral: Float32Array
 
 
 def axial_fwhm_um(acquisition: Acquisition) -> float:
@@ -74,9 +72,7 @@ def make_psf(acquisition: Acquisition) -> Psf:
     return Psf(sigmas, integral.astype(np.float32))
 
 
-def _merge_narrow(
-    sigmas: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], limit_um: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _merge_narrow(sigmas: Float64Array, weights: Float64Array, limit_um: float) -> tuple[Float64Array, Float64Array]:
     """Components too narrow for the pixels to tell apart become one."""
     narrow = sigmas < limit_um
     if narrow.sum() < 2:
@@ -86,9 +82,7 @@ def _merge_narrow(
     return np.concatenate([[one], sigmas[~narrow]]), np.vstack([weights[narrow].sum(0), weights[~narrow]])
 
 
-def _diffracted(
-    z: npt.NDArray[np.float64], acquisition: Acquisition
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _diffracted(z: Float64Array, acquisition: Acquisition) -> tuple[Float64Array, Float64Array]:
     sigmas, at, weights = gaussian_ladder(
         acquisition.na, IMMERSION_INDEX[acquisition.immersion], EMISSION_UM, confocal=acquisition.modality == "confocal"
     )
@@ -96,9 +90,7 @@ def _diffracted(
     return np.array(sigmas), np.array([np.interp(z, at, w, left=beyond, right=beyond) for w in weights])
 
 
-def _cone(
-    z: npt.NDArray[np.float64], sigma: float, acquisition: Acquisition
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _cone(z: Float64Array, sigma: float, acquisition: Acquisition) -> tuple[Float64Array, Float64Array]:
     """Widefield: all light of a plane arrives, spread over the cone's section at its defocus."""
     tangent = np.tan(np.arcsin(min(acquisition.na / 1.33, 0.98)))
     wanted = np.log(np.hypot(sigma, 0.5 * np.abs(z) * tangent))
@@ -113,8 +105,8 @@ def _cone(
 
 @compiled()
 def add_columns(
-    image: Float32, y0: int, x0: int, low: Float32, high: Float32, amount: Float32, fine: int, slices: Float32,
-    integral: Float32, reach: float, step: float,
+    image: Float32Array, y0: int, x0: int, low: Float32Array, high: Float32Array, amount: Float32Array, fine: int,
+    slices: Float32Array, integral: Float32Array, reach: float, step: float,
 ) -> None:  # fmt: skip
     """Add the light of columns of dye between ``low`` and ``high`` to ``image`` (K, Z, Y, X).
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from cicimage.simulation.bodies import Array
+from cicimage.arrays import Float64Array
 from cicimage.simulation.cells import Guest, Host, Vacuole
 from cicimage.simulation.spec import Condition, HostSpec, Scenario
 
@@ -126,7 +126,7 @@ def make_effectors(scenario: Scenario, world_um: float, first_id: int, rng: np.r
     return out
 
 
-def make_debris(scenario: Scenario, world_um: float, n_guests: int, rng: np.random.Generator) -> Array:
+def make_debris(scenario: Scenario, world_um: float, n_guests: int, rng: np.random.Generator) -> Float64Array:
     """Particles with guest dye, (n, 5): y, x, radius, height above what is below, brightness."""
     n = int(rng.poisson(scenario.guests.debris * n_guests))
     return np.column_stack([

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from cicimage.simulation.bodies import Array, half_height
+from cicimage.arrays import Float32Array, Float64Array
+from cicimage.simulation.bodies import half_height
 from cicimage.simulation.cells import Vacuole
-from cicimage.simulation.optics import REACH_UM, STEP_UM, Float32, Psf, add_columns
+from cicimage.simulation.optics import REACH_UM, STEP_UM, Psf, add_columns
 from cicimage.simulation.spec import Scenario, Source
 from cicimage.simulation.surfaces import Body, Layers, Sheet
 
@@ -41,7 +42,7 @@ class Renderer:
         Heights of the slices above the glass.
     """
 
-    def __init__(self, scenario: Scenario, psf: Psf, slices_um: Array) -> None:
+    def __init__(self, scenario: Scenario, psf: Psf, slices_um: Float64Array) -> None:
         self.scenario, self.psf = scenario, psf
         self.slices = slices_um.astype(np.float32)
         self._light = np.zeros((0, 0, 0, 0, 0), np.float32)
@@ -50,7 +51,7 @@ class Renderer:
             for source, weight in channel.sources.items():
                 self._seen_by.setdefault(source, []).append((c, weight))
 
-    def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32:
+    def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
         """Render one moment; ``layers.grid`` reaches PAD columns beyond the frame on every side."""
         k, z = len(self.psf.sigma_um), len(self.slices)
         self._light = np.zeros((len(self.scenario.channels), k, z, *layers.grid.shape), np.float32)
@@ -64,7 +65,15 @@ class Renderer:
             self._guest(layers, body, dead_hosts)
         return self._blur(layers.grid.um_per_px)
 
-    def _add(self, source: Source, at: tuple[int, int], low: Array, high: Array, amount: Array, fine: int = 1) -> None:
+    def _add(
+        self,
+        source: Source,
+        at: tuple[int, int],
+        low: Float64Array,
+        high: Float64Array,
+        amount: Float64Array,
+        fine: int = 1,
+    ) -> None:
         """Add dye of one kind between two height maps, whose first sample lies on pixel ``at``."""
         for channel, weight in self._seen_by.get(source, ()):
             add_columns(
@@ -114,7 +123,7 @@ class Renderer:
             amount = sheet.pose.brightness * sheet.cover * steep
             self._add("host_membrane", at, height - MEMBRANE_UM / 2, height + MEMBRANE_UM / 2, amount)
 
-    def _void(self, layers: Layers, sheet: Sheet, body: Body, dye: Array) -> None:
+    def _void(self, layers: Layers, sheet: Sheet, body: Body, dye: Float64Array) -> None:
         """Take the host's dye out of where a guest sits in it, and line the hole with membrane."""
         rows, columns = body.window
         top, left = max(rows.start, sheet.window[0].start), max(columns.start, sheet.window[1].start)
@@ -158,7 +167,7 @@ class Renderer:
             shrink = 0.15 * (high - low)
             self._add("death", at, low + shrink, high - shrink, np.where(rho < 0.9, pose.dead, 0.0), FINE)
 
-    def _coat(self, body: Body, at: tuple[int, int], rho: Array, low: Array, high: Array) -> None:
+    def _coat(self, body: Body, at: tuple[int, int], rho: Float64Array, low: Float64Array, high: Float64Array) -> None:
         """A guest's membrane and nucleus."""
         c = body.pose.axes[2]
         inner = half_height(rho / (1.0 - MEMBRANE_UM / body.pose.radius), c - MEMBRANE_UM)
@@ -168,7 +177,7 @@ class Renderer:
         nucleus = half_height(rho / 0.68, 0.68 * c)
         self._add("guest_nucleus", at, body.z - nucleus, body.z + nucleus, amount, FINE)
 
-    def _blur(self, um_per_px: float) -> Float32:
+    def _blur(self, um_per_px: float) -> Float32Array:
         light = self._light
         crop = (slice(PAD, light.shape[3] - PAD), slice(PAD, light.shape[4] - PAD))
         out = np.zeros((light.shape[0], light.shape[2], *light[0, 0, 0][crop].shape), np.float32)
@@ -182,10 +191,10 @@ class Renderer:
         return out
 
 
-def _gaussian(plane: Float32, sigma_px: float) -> Float32:
+def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
     """Blur; very wide ones on a coarser grid, where nothing is lost."""
     if sigma_px <= COARSE_FROM_PX:
-        narrow: Float32 = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+        narrow: Float32Array = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
         return narrow
     height, width = plane.shape
     factor = min(2 ** int(np.log2(sigma_px / COARSE_FROM_PX) + 1), max(1, min(height, width) // 8))
@@ -194,43 +203,45 @@ def _gaussian(plane: Float32, sigma_px: float) -> Float32:
     blurred = cv2.GaussianBlur(
         small, (0, 0), min(sigma_px / factor, float(max(small.shape))), borderType=cv2.BORDER_REPLICATE
     )
-    wide: Float32 = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    wide: Float32Array = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
     return wide
 
 
-def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Array, Array]:
+def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
     """World y (n, 1) and x (1, m) of a window's fine samples."""
     px, sub = layers.grid.um_per_px, (np.arange(FINE) + 0.5) / FINE - 0.5
     y, x = layers.grid.points(window)
     return (y[:, :1] + px * sub).reshape(-1, 1), (x.reshape(-1, 1) + px * sub).reshape(1, -1)
 
 
-def _fine_body(layers: Layers, body: Body, window: tuple[slice, slice]) -> tuple[Array, Array, Array]:
+def _fine_body(
+    layers: Layers, body: Body, window: tuple[slice, slice]
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Lower and upper side of a guest and its lateral coordinate on the fine samples of a window."""
     rho = body.pose.rho(*_fine_points(layers, window))
     half = half_height(rho, body.pose.axes[2])
     return body.z - half, body.z + half, rho
 
 
-def _repeat(values: Array) -> Array:
-    out: Array = np.repeat(np.repeat(values, FINE, axis=0), FINE, axis=1)
+def _repeat(values: Float64Array) -> Float64Array:
+    out: Float64Array = np.repeat(np.repeat(values, FINE, axis=0), FINE, axis=1)
     return out
 
 
 @cache
-def _pattern() -> Float32:
+def _pattern() -> Float32Array:
     """A smooth random tile of mean 0 and SD 1, on three scales: organelles, their crowds, thick and thin parts."""
     rng = np.random.default_rng(7)
     layers = [gaussian_filter(rng.normal(size=(512, 512)), scale, mode="wrap") for scale in (1.4, 4.0, 14.0)]
     total = sum(layer / layer.std() for layer in layers)
-    tile: Float32 = np.clip(total / np.std(total), -3, 3).astype(np.float32)
+    tile: Float32Array = np.clip(total / np.std(total), -3, 3).astype(np.float32)
     return tile
 
 
-def _mottle(seed: int, dy: Array, dx: Array) -> Array:
+def _mottle(seed: int, dy: Float64Array, dx: Float64Array) -> Float64Array:
     """The mottle of one cell at offsets from its centre, um (tile of 0.5 um)."""
     tile = _pattern()
     rows = (np.rint(dy / 0.5).astype(int) + seed) % tile.shape[0]
     columns = (np.rint(dx / 0.5).astype(int) + seed // 512) % tile.shape[1]
-    out: Array = tile[rows, columns].astype(np.float64)
+    out: Float64Array = tile[rows, columns].astype(np.float64)
     return out

@@ -13,7 +13,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from cicimage.simulation.bodies import Array, GuestPose, HostPose, half_height, tent
+from cicimage.arrays import Float64Array
+from cicimage.simulation.bodies import GuestPose, HostPose, half_height, tent
 
 BRIDGE_UM: Final = 1.5
 """A host laid over another's edge bridges the step over about this distance."""
@@ -39,7 +40,7 @@ class Grid:
             return None
         return rows, columns
 
-    def points(self, window: tuple[slice, slice]) -> tuple[Array, Array]:
+    def points(self, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
         """World y (n, 1) and x (1, m) of a window's columns."""
         y = self.y0_um + self.um_per_px * np.arange(window[0].start, window[0].stop)
         x = self.x0_um + self.um_per_px * np.arange(window[1].start, window[1].stop)
@@ -52,9 +53,9 @@ class Sheet:
 
     pose: HostPose
     window: tuple[slice, slice]
-    cover: Array
-    bottom: Array
-    top: Array
+    cover: Float64Array
+    bottom: Float64Array
+    top: Float64Array
     voids: tuple[int, ...]
     """Positions in ``Layers.bodies`` of the guests drawn into it."""
 
@@ -111,7 +112,7 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
     return Layers(grid, tuple(sheets), tuple(bodies))
 
 
-def _rest(guest: GuestPose, ground: Array, grid: Grid) -> Body | None:
+def _rest(guest: GuestPose, ground: Float64Array, grid: Grid) -> Body | None:
     """Lay an ellipsoid on a height map without cutting into it."""
     a, _, c = guest.axes
     window = grid.window(guest.y, guest.x, a + grid.um_per_px)
@@ -123,7 +124,7 @@ def _rest(guest: GuestPose, ground: Array, grid: Grid) -> Body | None:
 
 
 def _lay_host(
-    host: HostPose, guests: Sequence[GuestPose], ground: Array, grid: Grid, window: tuple[slice, slice],
+    host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: Grid, window: tuple[slice, slice],
     bodies: list[Body],
 ) -> Sheet | None:  # fmt: skip
     y, x = grid.points(window)
@@ -162,22 +163,22 @@ def _lay_host(
     return Sheet(host, window, cover, bottom, top, tuple(voids))
 
 
-def _drape(ground: Array, um_per_px: float) -> Array:
+def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
     """What a sheet laid on a height map rests on: it bridges steps instead of following them."""
     smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
-    out: Array = np.maximum(ground, smooth)
+    out: Float64Array = np.maximum(ground, smooth)
     return out
 
 
-def _behind(guest: GuestPose, y: Array, x: Array) -> Array:
+def _behind(guest: GuestPose, y: Float64Array, x: Float64Array) -> Float64Array:
     """Columns that the flap of a fold reaches: from one side up to ``engulfed`` of the guest's breadth."""
     side = 2.4 * guest.guest  # any direction that stays the guest's own
     along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
-    out: Array = along < 2.0 * guest.engulfed - 1.0
+    out: Float64Array = along < 2.0 * guest.engulfed - 1.0
     return out
 
 
-def _with(ground: Array, window: tuple[slice, slice], top: Array, cover: Array) -> Array:
+def _with(ground: Float64Array, window: tuple[slice, slice], top: Float64Array, cover: Float64Array) -> Float64Array:
     raised = ground.copy()
     raised[window] = np.where(cover > 0.5, top, ground[window])
     return raised
@@ -195,7 +196,9 @@ def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | No
     return Body(guest, low.z + min(guest.floor, max(0.0, (e - 1.0) * 2.0 * c)), low.window)
 
 
-def _cup(guest: GuestPose, z: float, rho: Array, below: Array, plain: Array) -> tuple[Array, Array]:
+def _cup(
+    guest: GuestPose, z: float, rho: Float64Array, below: Float64Array, plain: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Bottom and top of the host around a guest it has drawn in ``engulfed`` far.
 
     From the top a cup rises from the guest's lower pole and closes over the upper one; from below the sheet that

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import BoolArray
 from cicimage.masks import Mask, Masks
 from cicimage.simulation.bodies import GuestPose
 from cicimage.simulation.cells import DYING_H
@@ -201,7 +201,7 @@ def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
     }
 
 
-def _crop(label: int, window: tuple[slice, slice], inside: npt.NDArray[np.bool_], n: int) -> Mask | None:
+def _crop(label: int, window: tuple[slice, slice], inside: BoolArray, n: int) -> Mask | None:
     """Cut a padded window's mask to the frame and to its bounding box."""
     y0, x0 = window[0].start - PAD, window[1].start - PAD
     cut = inside[max(0, -y0) : max(0, n - y0), max(0, -x0) : max(0, n - x0)]

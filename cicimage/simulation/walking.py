@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float64Array
 from cicimage.simulation.behaviour import Behaviour
-from cicimage.simulation.bodies import Array
 from cicimage.simulation.cells import Guest
 from cicimage.simulation.world import World
 
@@ -19,7 +18,7 @@ TURN_BACK_SHARE: Final = 0.3
 """Share of guests that turn away when they meet a host's edge and do not go under."""
 
 
-def ride(world: World, i: int, guest: Guest, shifts: Array) -> None:
+def ride(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
     """A guest in touch with a host goes along with it."""
     carrier = guest.host if guest.level != "surface" else world.topmost(i) if guest.hover == 0 else -1
     if 0 <= carrier < len(shifts):
@@ -61,12 +60,12 @@ def _speed_factor(world: World, i: int) -> float:
     return {"surface": 1.0, "under": UNDER_SPEED, "engulfed": world.scenario.guests.inside_speed}[guest.level]
 
 
-def _highest(world: World, hosts: npt.NDArray[np.bool_]) -> int:
+def _highest(world: World, hosts: BoolArray) -> int:
     chosen = np.flatnonzero(hosts)
     return int(chosen[np.argmax(world.orders[chosen])])
 
 
-def _keep(world: World, guest: Guest, ahead: Array, before: float, after: float) -> None:
+def _keep(world: World, guest: Guest, ahead: Float64Array, before: float, after: float) -> None:
     """Stay beneath or within the host: turn at its edge, and seek depth where the edge is too near."""
     pose = world.poses.get(guest.host)
     if pose is None or after < -guest.radius:
@@ -85,7 +84,7 @@ def _keep(world: World, guest: Guest, ahead: Array, before: float, after: float)
         guest.y, guest.x = guest.y + pull * float(np.sin(inward)), guest.x + pull * float(np.cos(inward))
 
 
-def _cross(world: World, guest: Guest, ahead: Array, met: int, *, touching: bool, start_h: float) -> None:
+def _cross(world: World, guest: Guest, ahead: Float64Array, met: int, *, touching: bool, start_h: float) -> None:
     """Walk on what is highest; at the edge of a host ``met`` decide to climb, crawl under or turn away."""
     if not touching:
         guest.contact_h = float("nan")

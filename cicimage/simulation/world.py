@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cicimage.simulation.bodies import Array, HostPose
+from cicimage.arrays import Float64Array
+from cicimage.simulation.bodies import HostPose
 from cicimage.simulation.cells import NEVER, Attempt, Guest, Host
 from cicimage.simulation.population import (
     MARGIN_UM,
@@ -42,14 +43,14 @@ class World:
         ]
         self.guests += make_effectors(scenario, self.world_um, first + len(self.guests), rng)
         self.effectors = np.array([i for i, g in enumerate(self.guests) if g.kind == "effector"], dtype=int)
-        self.effector_radius: Array = np.array([self.guests[i].radius for i in self.effectors])
+        self.effector_radius: Float64Array = np.array([self.guests[i].radius for i in self.effectors])
         self.next_id = first + len(self.guests)
         self.host_clocks: dict[tuple[int, str], float] = {}
         self.attempts: list[Attempt] = []
         self.contact_hours = 0.0
         self.poses: dict[int, HostPose] = {}
-        self.depth: Array = np.zeros((0, 0))
-        self.orders: Array = np.zeros(0)
+        self.depth: Float64Array = np.zeros((0, 0))
+        self.orders: Float64Array = np.zeros(0)
         self._top: list[int] = []
 
     # ------------------------------------------------------------ where everything is
@@ -64,7 +65,7 @@ class World:
             ranked = np.where(self.depth > 0, self.orders[:, None], -np.inf)
             self._top = np.where((self.depth > 0).any(0), ranked.argmax(0), -1).tolist()
 
-    def depths(self, y: Array, x: Array) -> Array:
+    def depths(self, y: Float64Array, x: Float64Array) -> Float64Array:
         """Depth (hosts, guests) of points within footprints, um; far below zero for hosts out of reach or gone."""
         out = np.full((len(self.hosts), len(y)), -1e3)
         for i, pose in self.poses.items():

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ConfigurationError
-from cicimage.forks import interrupts_left_to_us
+from cicimage.forks import WAITED_FOR, ignore_interrupts, interrupts_left_to_us
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
@@ -75,7 +75,7 @@ def write_experiment(
     _refuse_foreign(out, truth, plans, suffix)
     out.mkdir(parents=True, exist_ok=True)
     truth.mkdir(parents=True, exist_ok=True)
-    (out / "layout.csv").write_text(layout_csv(plans), encoding="utf-8")
+    (out / "layout.csv").write_text(layout_csv(plans), encoding="utf-8", newline="\n")
     realised = {}
     for plan, counts in _run(scenario, out, truth, seed, plans, workers, progress, suffix):
         realised[plan.position] = counts
@@ -85,7 +85,8 @@ def write_experiment(
     }  # fmt: skip
     _write_json(truth / "scenario.json", summary)
     # last: a folder with an experiment file is complete
-    (out / "experiment.toml").write_text(experiment_toml(scenario, objective=suffix == ".ome.zarr"), encoding="utf-8")
+    experiment = experiment_toml(scenario, objective=suffix == ".ome.zarr")
+    (out / "experiment.toml").write_text(experiment, encoding="utf-8", newline="\n")
     return out, truth
 
 
@@ -111,7 +112,9 @@ def _run(
             yield plan, write_field(scenario, plan, out, truth, seed, progress, suffix)
         return
     with interrupts_left_to_us():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(
+            min(workers, WAITED_FOR or workers), mp_context=get_context("spawn"), initializer=ignore_interrupts
+        )
         futures = [pool.submit(write_field, scenario, plan, out, truth, seed, None, suffix) for plan in plans]
     try:
         for plan, future in zip(plans, futures, strict=True):
@@ -246,4 +249,4 @@ def _write_parquet(path: Path, table: pd.DataFrame) -> None:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(data, indent=1, sort_keys=False) + "\n", encoding="utf-8", newline="\n")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from cicimage.arrays import Int64Array
 from cicimage.masks import Masks
 from cicimage.methods import GuestTracker
 from cicimage.tracking.divisions import find_divisions
-from cicimage.tracking.matching import IntArray
 from cicimage.tracking.motion import link, measure
 from cicimage.tracking.segments import close_gaps, number, relink_dimmed
 from cicimage.tracking.sightings import Sightings, arrange, labelled
@@ -87,7 +87,7 @@ class AssignmentTracker(GuestTracker):
         cell_id[seen.row], parent_id[seen.row] = cell, parent[cell]
         return labelled(cells, cell_id, parent_id)
 
-    def _link(self, seen: Sightings) -> IntArray:
+    def _link(self, seen: Sightings) -> Int64Array:
         gap = self.max_gap_min if self.max_gap_min is not None else max(15.0, 3.01 * seen.step_min)
         speed = self.max_speed_um_per_min
         motion = measure(seen, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)

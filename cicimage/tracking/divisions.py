@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cicimage.tracking.matching import IntArray, RealArray
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.tracking.segments import number, successors
 from cicimage.tracking.sightings import Sightings
 
@@ -18,7 +18,7 @@ _DOUBLET = 1.7
 _MIN_SIGHTINGS = 3
 
 
-def find_divisions(seen: Sightings, previous: IntArray, *, watch_min: float) -> tuple[IntArray, IntArray]:
+def find_divisions(seen: Sightings, previous: Int64Array, *, watch_min: float) -> tuple[Int64Array, Int64Array]:
     """Cut tracks where a guest divided.
 
     Called a division where a track starts beside the successor of a cell one frame before and
@@ -68,7 +68,7 @@ def find_divisions(seen: Sightings, previous: IntArray, *, watch_min: float) -> 
     return cut, mother
 
 
-def _candidates(seen: Sightings, following: IntArray, starts: IntArray) -> tuple[IntArray, IntArray]:
+def _candidates(seen: Sightings, following: Int64Array, starts: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Pairs (mother's last, daughter's first) one frame apart and near, where the mother's track went on smaller."""
     area = seen.area_um2
     with np.errstate(invalid="ignore"):
@@ -86,7 +86,7 @@ def _candidates(seen: Sightings, following: IntArray, starts: IntArray) -> tuple
     return m[np.concatenate([np.asarray(f, np.int64) for f in found])], np.repeat(starts, counts)
 
 
-def _misfit(seen: Sightings, m: IntArray, j: IntArray, k: IntArray) -> RealArray:
+def _misfit(seen: Sightings, m: Int64Array, j: Int64Array, k: Int64Array) -> Float64Array:
     """Distance of daughters' middles from mothers over half her diameter; inf where another sign speaks against it."""
     a, b, c = seen.area_um2[m], seen.area_um2[j], seen.area_um2[k]
     with np.errstate(invalid="ignore"):
@@ -100,7 +100,7 @@ def _misfit(seen: Sightings, m: IntArray, j: IntArray, k: IntArray) -> RealArray
     return np.where(fits, np.hypot(ay + by, ax + bx) / diameter, np.inf)
 
 
-def _length(at: int, towards: IntArray) -> int:
+def _length(at: int, towards: Int64Array) -> int:
     """Sightings from here on, three at most."""
     count = 1
     while count < _MIN_SIGHTINGS and towards[at] >= 0:
@@ -108,7 +108,9 @@ def _length(at: int, towards: IntArray) -> int:
     return count
 
 
-def _was_doublet(seen: Sightings, m: int, previous: IntArray, ends: IntArray, usual: float, watch_min: float) -> bool:
+def _was_doublet(
+    seen: Sightings, m: int, previous: Int64Array, ends: Int64Array, usual: float, watch_min: float
+) -> bool:
     """Whether the mother was two cells in one mask: too large for long, or another track went into her."""
     areas: list[float] = []
     at = m
@@ -117,7 +119,7 @@ def _was_doublet(seen: Sightings, m: int, previous: IntArray, ends: IntArray, us
         at = int(previous[at])
     if np.nanmedian(areas) > _DOUBLET * usual:
         return True
-    time: RealArray = seen.time_min
+    time: Float64Array = seen.time_min
     diameter = 2 * np.sqrt(seen.area_um2[m] / np.pi)
     near = np.hypot(seen.y[ends] - seen.y[m], seen.x[ends] - seen.x[m]) <= diameter
     recent = (time[m] - time[ends] >= 0) & (time[m] - time[ends] <= watch_min)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+
+from cicimage.arrays import Float64Array
 
 _PLACES = ["y_um", "x_um", "z_um", "yd_um", "xd_um"]
 _CARRIED = ["position", "population", "cell_id", "parent_id"]
 
 
-def fill_gaps(cells: pd.DataFrame, time_h: npt.NDArray[np.float64] | None = None) -> pd.DataFrame:
+def fill_gaps(cells: pd.DataFrame, time_h: Float64Array | None = None) -> pd.DataFrame:
     """Insert a row for every frame a cell missed between its first and last sighting.
 
     Parameters
@@ -68,13 +69,13 @@ def fill_gaps(cells: pd.DataFrame, time_h: npt.NDArray[np.float64] | None = None
     return pd.DataFrame(joined).sort_values(["cell_id", "frame"], kind="stable", ignore_index=True)
 
 
-def _hours(cells: pd.DataFrame, time_h: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64]:
+def _hours(cells: pd.DataFrame, time_h: Float64Array | None) -> Float64Array:
     """Hours of every frame from the first to the last in the table."""
     first, last = int(cells["frame"].min()), int(cells["frame"].max())
     if time_h is not None:
         return np.asarray(time_h, dtype=np.float64)[first : last + 1]
     known = cells.groupby("frame")["time_h"].first()
-    hours: npt.NDArray[np.float64] = np.interp(
+    hours: Float64Array = np.interp(
         np.arange(first, last + 1), known.index.to_numpy(), known.to_numpy(dtype=np.float64)
     )
     return hours

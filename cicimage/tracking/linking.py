@@ -6,10 +6,13 @@ one turned up there". All links of two frames are decided at once.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.tracking.matching import IntArray, RealArray, assign
+from cicimage.tracking.matching import assign
 
 TAIL = 5.0
 """Degrees of freedom of the displacement's tail: most guests crawl a little, some run."""
@@ -19,10 +22,65 @@ _PRIOR_STEPS = 2.0
 """For how many steps of its own the population's motility stands in."""
 
 
+class Points(NamedTuple):
+    """Objects of a movie as the kernels take them, by frame.
+
+    Attributes
+    ----------
+    offsets : (n_frames + 1,) int64
+        Objects of frame f are ``offsets[f]:offsets[f + 1]``; only frames that have objects.
+    t_min : (n_frames,) float64
+        Time of each, minutes.
+    y, x : (n,) float64
+        Centroids, um, drift removed.
+    looks : (n, k) float64
+        What else a cell carries along (z in um, log area, log intensity); NaN where unknown.
+    """
+
+    offsets: Int64Array
+    t_min: Float64Array
+    y: Float64Array
+    x: Float64Array
+    looks: Float64Array
+
+
+class Terms(NamedTuple):
+    """What a link is worth, and the limits beyond which none is made.
+
+    Attributes
+    ----------
+    scale_um : float
+        Typical displacement per axis in ``step_min``, um.
+    step_min : float
+        Typical time between frames, minutes.
+    damping : float
+        Share of the last velocity that carries over to the next step, 0-1.
+    log_chance : float
+        Log of (density of new objects per um2 times odds of losing one).
+    tells : (3, k) float64
+        What looks say, see :func:`likeness`.
+    max_speed : float
+        Hard limit, um/min; inf for none.
+    slack_um : float
+        How far a centroid may jump at once beyond that, um: masks wobble.
+    max_gap_min : float
+        Longest time between two frames that are linked across frames without objects, minutes.
+    """
+
+    scale_um: float
+    step_min: float
+    damping: float
+    log_chance: float
+    tells: Float64Array
+    max_speed: float
+    slack_um: float
+    max_gap_min: float
+
+
 @compiled(error_model="numpy")
 def _grid(
-    y: RealArray, x: RealArray, first: int, last: int, edge: float
-) -> tuple[float, float, float, int, int, IntArray, IntArray]:
+    y: Float64Array, x: Float64Array, first: int, last: int, edge: float
+) -> tuple[float, float, float, int, int, Int64Array, Int64Array]:
     """Sort objects first..last into squares, about one square per object.
 
     Returns origin (y, x), edge, squares along y and x, where each square's members start, and the members.
@@ -49,7 +107,7 @@ def _grid(
 
 
 @compiled(error_model="numpy")
-def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
+def likeness(looks: Float64Array, i: int, j: int, tells: Float64Array) -> float:
     """Log of how much likelier two appearances are for one cell than for two.
 
     ``tells`` has a column per look: what equal ones are worth, how fast that falls with the squared difference, and
@@ -65,49 +123,16 @@ def likeness(looks: RealArray, i: int, j: int, tells: RealArray) -> float:
 
 @compiled(error_model="numpy")
 def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and their members
-    offsets: IntArray,
-    t_min: RealArray,
-    y: RealArray,
-    x: RealArray,
-    looks: RealArray,
-    scale_um: float,
-    step_min: float,
-    damping: float,
-    log_chance: float,
-    tells: RealArray,
-    max_speed: float,
-    slack_um: float,
-    max_gap_min: float,
-    skipped: IntArray,
-) -> tuple[IntArray, RealArray]:
+    points: Points, terms: Terms, skipped: Int64Array
+) -> tuple[Int64Array, Float64Array]:
     """Link every frame's objects to those of the frame before.
 
     Parameters
     ----------
-    offsets : (n_frames + 1,) int64
-        Objects of frame f are ``offsets[f]:offsets[f + 1]``; only frames that have objects.
-    t_min : (n_frames,) float64
-        Time of each, minutes.
-    y, x : (n,) float64
-        Centroids, um, drift removed.
-    looks : (n, k) float64
-        What else a cell carries along (z in um, log area, log intensity); NaN where unknown.
-    scale_um : float
-        Typical displacement per axis in ``step_min``, um.
-    step_min : float
-        Typical time between frames, minutes.
-    damping : float
-        Share of the last velocity that carries over to the next step, 0-1.
-    log_chance : float
-        Log of (density of new objects per um2 times odds of losing one).
-    tells : (3, k) float64
-        What looks say, see :func:`likeness`.
-    max_speed : float
-        Hard limit, um/min; inf for none.
-    slack_um : float
-        How far a centroid may jump at once beyond that, um: masks wobble.
-    max_gap_min : float
-        Frames further apart are not linked where frames between them were empty.
+    points : Points
+        All objects.
+    terms : Terms
+        What a link is worth, and which are refused.
     skipped : (n_frames,) int64
         1 where the frame number before this one had no objects.
 
@@ -119,6 +144,8 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
         Distance from where it was expected, over the square root of the expected growth with time, um; NaN
         without a link.
     """
+    offsets, t_min, y, x, looks = points
+    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
     n = y.size
     previous = np.full(n, -1, np.int64)
     residual = np.full(n, np.nan)

@@ -7,16 +7,13 @@ frame costs time and never ends in an error.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-
-IntArray = npt.NDArray[np.int64]
-RealArray = npt.NDArray[np.float64]
 
 
 @compiled(error_model="numpy")
-def _push(keys: RealArray, items: IntArray, size: int, key: float, item: int) -> int:
+def _push(keys: Float64Array, items: Int64Array, size: int, key: float, item: int) -> int:
     """Put one entry on the binary heap; returns its new size."""
     i = size
     while i > 0:
@@ -30,7 +27,7 @@ def _push(keys: RealArray, items: IntArray, size: int, key: float, item: int) ->
 
 
 @compiled(error_model="numpy")
-def _pop(keys: RealArray, items: IntArray, size: int) -> int:
+def _pop(keys: Float64Array, items: Int64Array, size: int) -> int:
     """Remove the smallest entry (read it at index 0 before); returns the new size."""
     size -= 1
     key, item = keys[size], items[size]
@@ -51,7 +48,12 @@ def _pop(keys: RealArray, items: IntArray, size: int) -> int:
 
 @compiled(error_model="numpy")
 def _seed(
-    indptr: IntArray, indices: IntArray, gains: RealArray, u: RealArray, row_of: IntArray, col_of: IntArray
+    indptr: Int64Array,
+    indices: Int64Array,
+    gains: Float64Array,
+    u: Float64Array,
+    row_of: Int64Array,
+    col_of: Int64Array,
 ) -> None:
     """Give every row its best column where nobody holds it; duals ``u`` become tight."""
     for i in range(u.size):
@@ -69,8 +71,8 @@ def _seed(
 
 @compiled(error_model="numpy")
 def assign(  # noqa: C901 - one search, whose parts share every variable
-    indptr: IntArray, indices: IntArray, gains: RealArray, n_cols: int
-) -> IntArray:
+    indptr: Int64Array, indices: Int64Array, gains: Float64Array, n_cols: int
+) -> Int64Array:
     """Match rows to columns so that the sum of gains is greatest; no link is worth 0.
 
     Parameters

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cicimage.tracking.linking import link_frames
-from cicimage.tracking.matching import IntArray, RealArray
+from cicimage.arrays import Float64Array, Int64Array
+from cicimage.tracking.linking import Points, Terms, link_frames
 from cicimage.tracking.sightings import Sightings
 
 _SAMPLE = 6_000
@@ -48,11 +48,11 @@ class Motion:
     damping: float
     lost: float
     log_chance: float
-    pair_sd: RealArray
-    all_sd: RealArray
-    jumps: RealArray
+    pair_sd: Float64Array
+    all_sd: Float64Array
+    jumps: Float64Array
 
-    def tells(self, weight: float) -> RealArray:
+    def tells(self, weight: float) -> Float64Array:
         """(3, k) What looks say, for :func:`~cicimage.tracking.linking.likeness`; they count by ``weight``, 0-1.
 
         Within a cell the differences are normal but for a share of jumps, which may be anything.
@@ -66,13 +66,26 @@ class Motion:
 
 def link(
     seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
-) -> tuple[IntArray, RealArray]:
+) -> tuple[Int64Array, Float64Array]:
     """Run :func:`~cicimage.tracking.linking.link_frames` on sightings; see there. Looks count by ``weight``, 0-1."""
-    links: tuple[IntArray, RealArray] = link_frames(
-        seen.offsets, seen.t_min, seen.y, seen.x, seen.looks, motion.scale_um, motion.step_min, motion.damping,
-        motion.log_chance, motion.tells(weight), max_speed, 0.5 * seen.diameter_um, max_gap_min, seen.skipped,
+    links: tuple[Int64Array, Float64Array] = link_frames(
+        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
+        seen.skipped,
     )  # fmt: skip
     return links
+
+
+def points_of(seen: Sightings) -> Points:
+    """Sightings as the kernels take them."""
+    return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.looks)
+
+
+def terms_of(seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float) -> Terms:
+    """What links are worth under a motion; looks count by ``weight``, 0-1."""
+    return Terms(
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.tells(weight), max_speed,
+        0.5 * seen.diameter_um, max_gap_min,
+    )  # fmt: skip
 
 
 def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, max_gap_min: float = 15.0) -> Motion:
@@ -120,7 +133,7 @@ def _window(seen: Sightings) -> Sightings:
 
 
 def _first_guess(seen: Sightings, part: Sightings) -> Motion:
-    d2: list[RealArray] = [np.empty(0)]
+    d2: list[Float64Array] = [np.empty(0)]
     size = seen.diameter_um
     points = np.stack([part.y, part.x], axis=1)
     for f in range(part.frames.size - 1):
@@ -147,7 +160,9 @@ def _first_guess(seen: Sightings, part: Sightings) -> Motion:
     )
 
 
-def _refine(part: Sightings, motion: Motion, previous: IntArray, residual: RealArray, linked: IntArray) -> Motion:
+def _refine(
+    part: Sightings, motion: Motion, previous: Int64Array, residual: Float64Array, linked: Int64Array
+) -> Motion:
     source = previous[linked]
     time = part.time_min
     r2 = residual[linked] ** 2 / 2
@@ -188,7 +203,7 @@ def _log_chance(seen: Sightings, new: float, lost: float) -> float:
     return float(np.log(new * per_frame / field * lost / (1 - lost)))
 
 
-def _spread(values: RealArray) -> float:
+def _spread(values: Float64Array) -> float:
     """SD from the quartiles; 0 where fewer than four values are known."""
     known = values[np.isfinite(values)]
     if known.size < 4:

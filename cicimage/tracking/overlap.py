@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from cicimage.arrays import Int64Array
 from cicimage.masks import Mask, Masks
 from cicimage.methods import HostTracker
-from cicimage.tracking.matching import IntArray, assign
+from cicimage.tracking.matching import assign
 from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 _JUST_SEEN = 1.0
@@ -169,7 +170,7 @@ class OverlapTracker(HostTracker):
 
 def _bodies(
     seen: Sightings,
-    labels: IntArray,
+    labels: Int64Array,
     f: int,
     masks_of: Callable[[int], Masks] | None,
     shift_px: Callable[[int], tuple[float, float]] | None,

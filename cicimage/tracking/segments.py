@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.tracking.linking import TAIL, likeness
-from cicimage.tracking.matching import IntArray, RealArray, assign
-from cicimage.tracking.motion import Motion
+from cicimage.tracking.linking import TAIL, Points, Terms, likeness
+from cicimage.tracking.matching import assign
+from cicimage.tracking.motion import Motion, points_of, terms_of
 from cicimage.tracking.sightings import Sightings
 
 _VELOCITY_STEPS = 3
@@ -22,7 +23,7 @@ _LOG_STILL = math.log(0.6)
 
 
 @compiled(error_model="numpy")
-def successors(previous: IntArray) -> IntArray:
+def successors(previous: Int64Array) -> Int64Array:
     """Index of each object's next sighting, -1 for none, from that of its previous one."""
     following = np.full(previous.size, -1, np.int64)
     for j in range(previous.size):
@@ -32,7 +33,7 @@ def successors(previous: IntArray) -> IntArray:
 
 
 @compiled(error_model="numpy")
-def number(previous: IntArray) -> IntArray:
+def number(previous: Int64Array) -> Int64Array:
     """Cell of each object, 1 and up in the order of first sightings."""
     cell = np.zeros(previous.size, np.int64)
     count = 0
@@ -46,7 +47,9 @@ def number(previous: IntArray) -> IntArray:
 
 
 @compiled(error_model="numpy")
-def _velocity(at: int, towards: IntArray, time: RealArray, y: RealArray, x: RealArray) -> tuple[float, float]:
+def _velocity(
+    at: int, towards: Int64Array, time: Float64Array, y: Float64Array, x: Float64Array
+) -> tuple[float, float]:
     """Mean velocity over the last few sightings in one direction of time, um/min; 0 for a single sighting."""
     far = at
     for _ in range(_VELOCITY_STEPS):
@@ -61,25 +64,11 @@ def _velocity(at: int, towards: IntArray, time: RealArray, y: RealArray, x: Real
 
 @compiled(error_model="numpy")
 def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
-    offsets: IntArray,
-    frames: IntArray,
-    t_min: RealArray,
-    y: RealArray,
-    x: RealArray,
-    looks: RealArray,
-    previous: IntArray,
-    following: IntArray,
-    scale_um: float,
-    step_min: float,
-    damping: float,
-    log_chance: float,
-    log_missed: float,
-    tells: RealArray,
-    max_speed: float,
-    slack_um: float,
-    max_gap_min: float,
-) -> tuple[IntArray, IntArray, RealArray]:
+    points: Points, terms: Terms, frames: Int64Array, previous: Int64Array, following: Int64Array, log_missed: float
+) -> tuple[Int64Array, Int64Array, Float64Array]:
     """Every end, start and gain of a gap worth closing, in order of ends."""
+    offsets, t_min, y, x, looks = points
+    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
     time = np.repeat(t_min, offsets[1:] - offsets[:-1])
     of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
     bonus = tells[0].sum()
@@ -125,8 +114,8 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
 
 
 def close_gaps(
-    seen: Sightings, previous: IntArray, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
-) -> IntArray:
+    seen: Sightings, previous: Int64Array, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
+) -> Int64Array:
     """Join tracks across frames in which a cell went unseen.
 
     A gap is worth closing by the same measure as a link, with the expected displacement grown to the gap's
@@ -151,16 +140,15 @@ def close_gaps(
     """
     missed = float(np.log(np.clip(0.5 * motion.lost, 0.005, 0.2)))
     ends, starts, gains = _gap_links(
-        seen.offsets, seen.frames, seen.t_min, seen.y, seen.x, seen.looks, previous, successors(previous),
-        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, missed, motion.tells(weight), max_speed,
-        0.5 * seen.diameter_um, max_gap_min,
+        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
+        seen.frames, previous, successors(previous), missed,
     )  # fmt: skip
     return _join(previous, ends, starts, gains)
 
 
 def relink_dimmed(
-    seen: Sightings, previous: IntArray, motion: Motion, *, max_gap_min: float, max_um: float, dimmed: float
-) -> IntArray:
+    seen: Sightings, previous: Int64Array, motion: Motion, *, max_gap_min: float, max_um: float, dimmed: float
+) -> Int64Array:
     """Join tracks that ended because the cell dimmed, and began again near by once it could be seen.
 
     A guest that goes into a host is seen through it: its signal falls, the track ends, and would start again as
@@ -202,7 +190,7 @@ def relink_dimmed(
     return _join(previous, i[gain > 0], j[gain > 0], gain[gain > 0])
 
 
-def _near(seen: Sightings, ends: IntArray, starts: IntArray, max_um: float) -> tuple[IntArray, IntArray]:
+def _near(seen: Sightings, ends: Int64Array, starts: Int64Array, max_um: float) -> tuple[Int64Array, Int64Array]:
     """Pairs (end, start) of objects at most ``max_um`` apart, ends ascending."""
     points = np.stack([seen.y, seen.x], axis=1)
     found: Any = cKDTree(points[starts]).query_ball_point(points[ends], max_um, return_sorted=True)
@@ -210,7 +198,7 @@ def _near(seen: Sightings, ends: IntArray, starts: IntArray, max_um: float) -> t
     return np.repeat(ends, counts), starts[np.concatenate([np.asarray(f, np.int64) for f in found])]
 
 
-def _levels(cell: IntArray, log_intensity: RealArray, wanted: IntArray) -> RealArray:
+def _levels(cell: Int64Array, log_intensity: Float64Array, wanted: Int64Array) -> Float64Array:
     """Median log intensity by cell number, of the wanted cells; NaN elsewhere and where unknown."""
     level = np.full(int(cell.max()) + 1, np.nan)
     is_wanted = np.zeros(level.size, np.bool_)
@@ -221,7 +209,7 @@ def _levels(cell: IntArray, log_intensity: RealArray, wanted: IntArray) -> RealA
     return level
 
 
-def _recent(at: IntArray, towards: IntArray, log_intensity: RealArray) -> RealArray:
+def _recent(at: Int64Array, towards: Int64Array, log_intensity: Float64Array) -> Float64Array:
     """Lowest log intensity among the last few sightings at a track's end (or first few at its start)."""
     lowest = log_intensity[at]
     here = at
@@ -231,7 +219,7 @@ def _recent(at: IntArray, towards: IntArray, log_intensity: RealArray) -> RealAr
     return lowest
 
 
-def _join(previous: IntArray, ends: IntArray, starts: IntArray, gains: RealArray) -> IntArray:
+def _join(previous: Int64Array, ends: Int64Array, starts: Int64Array, gains: Float64Array) -> Int64Array:
     """Choose the best set of (end, start) pairs and write it into a copy of ``previous``; ends ascend."""
     if not ends.size:
         return previous

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.errors import CicimageError
-from cicimage.tracking.matching import IntArray, RealArray
 
 _ORDER = ("y_um", "x_um", "z_um", "area_um2", "intensity")
 
@@ -37,15 +37,15 @@ class Sightings:
         NaN where unknown.
     """
 
-    row: IntArray
-    frame: IntArray
-    offsets: IntArray
-    frames: IntArray
-    t_min: RealArray
-    y: RealArray
-    x: RealArray
-    looks: RealArray
-    area_um2: RealArray
+    row: Int64Array
+    frame: Int64Array
+    offsets: Int64Array
+    frames: Int64Array
+    t_min: Float64Array
+    y: Float64Array
+    x: Float64Array
+    looks: Float64Array
+    area_um2: Float64Array
 
     @property
     def size(self) -> int:
@@ -53,12 +53,12 @@ class Sightings:
         return int(self.y.size)
 
     @property
-    def time_min(self) -> RealArray:
+    def time_min(self) -> Float64Array:
         """Time of each object, minutes."""
         return np.repeat(self.t_min, np.diff(self.offsets))
 
     @property
-    def skipped(self) -> IntArray:
+    def skipped(self) -> Int64Array:
         """1 per frame where the frame number before it had no objects."""
         return np.concatenate([[0], (np.diff(self.frames) > 1).astype(np.int64)]).astype(np.int64)[: self.frames.size]
 
@@ -144,11 +144,11 @@ def arrange(cells: pd.DataFrame) -> Sightings:
     )
 
 
-def _column(cells: pd.DataFrame, name: str) -> RealArray:
+def _column(cells: pd.DataFrame, name: str) -> Float64Array:
     return cells[name].to_numpy(dtype=np.float64) if name in cells else np.full(len(cells), np.nan)
 
 
-def _refuse_repeats(frame: IntArray, label: IntArray) -> None:
+def _refuse_repeats(frame: Int64Array, label: Int64Array) -> None:
     if not frame.size:
         return
     key = np.sort((frame - frame.min()) * (np.ptp(label) + 1) + label - label.min())
@@ -161,7 +161,7 @@ def _refuse_repeats(frame: IntArray, label: IntArray) -> None:
         )
 
 
-def labelled(cells: pd.DataFrame, cell_id: IntArray, parent_id: IntArray) -> pd.DataFrame:
+def labelled(cells: pd.DataFrame, cell_id: Int64Array, parent_id: Int64Array) -> pd.DataFrame:
     """Return a tracker's answer: frame, label, cell_id, parent_id in the order of ``cells``."""
     return pd.DataFrame(
         {

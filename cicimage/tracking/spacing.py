@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from cicimage.tracking.matching import RealArray
+from cicimage.arrays import Float64Array
 
 _PAIRS_OF_FRAMES = 30
 _RADII = 48
@@ -57,7 +57,7 @@ def compare_spacing(cells: pd.DataFrame) -> Spacing:
     >>> compare_spacing(still).spacing_um
     30.0
     """
-    by_frame: dict[int, RealArray] = {}
+    by_frame: dict[int, Float64Array] = {}
     for _, rows in cells.groupby("frame"):
         if len(rows) > 1:
             by_frame[int(rows["frame"].iloc[0])] = rows[["y_um", "x_um"]].to_numpy(dtype=np.float64)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from cicimage.arrays import Int64Array
 from cicimage.errors import CicimageError
 from cicimage.masks import Masks
 from cicimage.methods import GuestTracker
-from cicimage.tracking.matching import IntArray
 from cicimage.tracking.motion import measure
 from cicimage.tracking.sightings import Sightings, arrange, labelled
 
@@ -55,7 +55,7 @@ class TrackpyTracker(GuestTracker):
         cell_id[seen.row] = order[np.searchsorted(np.unique(particle), particle)] + 1
         return labelled(cells, cell_id, np.zeros(seen.size, np.int64))
 
-    def _link(self, seen: Sightings, search_um: float) -> IntArray:
+    def _link(self, seen: Sightings, search_um: float) -> Int64Array:
         import trackpy
 
         trackpy.quiet()
@@ -70,5 +70,5 @@ class TrackpyTracker(GuestTracker):
                 f"within search_um = {search_um:.3g} there are {size.group() if size else 'more'}; "
                 'lower search_um, set adaptive = true, or take method = "assignment", which has no such limit'
             ) from None
-        particle: IntArray = linked.sort_index()["particle"].to_numpy(dtype=np.int64)
+        particle: Int64Array = linked.sort_index()["particle"].to_numpy(dtype=np.int64)
         return particle

@@ -94,12 +94,6 @@ class Outlines:
             return free
         return known[label]
 
-    def pixels_of(self, label: int) -> npt.NDArray[np.bool_]:
-        """Where an object's pixels are in the picture as it stands."""
-        known = [n for n, each in self._label_of.items() if each == label]
-        found: npt.NDArray[np.bool_] = np.isin(np.asarray(self.layer.data), known)
-        return found
-
     def strokes(self, new_label: int) -> list[Stroke]:
         """What was painted since the last drawing; a number nobody has is a new object of that label."""
         found = stroke_between(self._before, np.asarray(self.layer.data))

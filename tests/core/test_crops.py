@@ -145,16 +145,6 @@ def test_state_time_entry_and_scale_are_written():
     assert "0:42 inside, dead" in strip.alt
 
 
-def test_baked_strip_differs_only_where_something_is_drawn():
-    strip = filmstrip(crops(), entry_frame=7, tile_px=64)
-    changed = (strip.baked() != strip.image).any(axis=2)
-    assert 0.005 < changed.mean() < 0.35
-    inner = tile(strip, 1, 18, 48)[5:20, 44:60]
-    left = 46 + 67
-    assert not changed[18 + 5 : 18 + 20, left + 44 : left + 60].any()
-    assert (inner == (255, 0, 255)).all()
-
-
 def test_outline_lies_around_the_guest():
     strip = filmstrip(crops(guest_z_um=None), tile_px=64)
     guest = next(m for m in strip.marks if getattr(m, "kind", "") == "guest")
@@ -197,7 +187,7 @@ def test_two_dimensional_and_featureless_crops_are_shown():
 
 def test_jpeg_reads_back():
     strip = filmstrip(crops(outlines=(Outline(0, HOST, np.array([[0, 0], [5, 9], [9, 2]], np.float32)),)), tile_px=64)
-    picture = cv2.imdecode(np.frombuffer(to_jpeg(strip.baked(), 90), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(to_jpeg(strip.image, 90), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == strip.image.shape
 
 

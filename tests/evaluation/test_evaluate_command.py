@@ -13,7 +13,6 @@ from stories import ENTERS, VISITS, layout_of, perfect, truth_of
 
 from cicimage.cli.evaluate import evaluate as command
 from cicimage.errors import ResultsError
-from cicimage.evaluation.estimates import interval_coverage
 from cicimage.evaluation.evaluate import evaluate
 from cicimage.evaluation.load import load_results, load_truth, read_scenario, shared_positions
 from cicimage.evaluation.page import render
@@ -186,14 +185,3 @@ def test_scenario_of_a_truth_folder(tmp_path):
     assert read_scenario(tmp_path) == {}
     (tmp_path / "scenario.json").write_text('{"seed": 3}')
     assert read_scenario(tmp_path) == {"seed": 3}
-
-
-def test_coverage_over_experiments():
-    rows = pd.DataFrame(
-        {"estimand": "e", "condition": "c", "ci_low": [0.0, 0.5, 1.2, None], "ci_high": 2.0, "truth": 1.0,
-         "p_value": [0.01, 0.5, 0.04, None]}
-    )  # fmt: skip
-    table = interval_coverage(rows)
-    assert table["n"].item() == 3
-    assert table["coverage"].item() == pytest.approx(2 / 3)
-    assert table["rejected"].item() == pytest.approx(2 / 3)

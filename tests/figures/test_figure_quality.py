@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cicimage import figures
-from cicimage.figures.quality import LIMITS, count_cells, quality_summary
+from cicimage.figures.quality import LIMITS, quality_summary
 from cicimage.tables import TABLES, conform
 
 N = 50
@@ -121,16 +121,3 @@ def test_a_channel_of_noise_tells_nothing_of_the_focus():
 def test_limits_grade_both_ways():
     assert [LIMITS["signal_left"].grade(v) for v in (0.9, 0.5, 0.1, float("nan"))] == [0, 1, 2, 0]
     assert [LIMITS["jump_um"].grade(v) for v in (1, 10, 30)] == [0, 1, 2]
-
-
-def test_counting_leaves_filled_gaps_out():
-    cells = pd.DataFrame(
-        {
-            "position": "p",
-            "frame": [0, 0, 1],
-            "time_h": [0.0, 0.0, 0.1],
-            "population": "guest",
-            "observed": [True, False, True],
-        }
-    )
-    assert count_cells(cells)["n"].tolist() == [1, 1]
