@@ -20,7 +20,7 @@ class Finding:
     Attributes
     ----------
     code : str
-        Lower-case identifier that programs and tests read, such as ``channel_saturated``.
+        Lower-case identifier that programs and tests read, such as "channel_saturated".
     severity : {"unresolved", "warning", "note"}
         What the fault does to the numbers.
     where : str

@@ -36,7 +36,7 @@ def process_context() -> ForkServerContext | SpawnContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cicimage.batch.preloaded"])
+    context.set_forkserver_preload(["cicimage.batch.preloaded", "cicimage.batch.supervisor"])
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ |= ONE_THREAD
     try:

@@ -24,7 +24,7 @@ def page(kept: Mapping[str, Any], about: str) -> str:
     Parameters
     ----------
     kept : mapping
-        Sections by name, as :mod:`speed` keeps them.
+        Sections by name, as ``benchmarks/speed.py`` keeps them.
     about : str
         What the page is.
     """

@@ -10,7 +10,6 @@ import pyarrow.parquet
 import scipy.ndimage
 from numba import njit
 
-import cicimage.batch.supervisor
 import cicimage.pipeline.position
 from cicimage.methods import STEPS, available
 

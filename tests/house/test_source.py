@@ -13,7 +13,7 @@ from source_measures import (
     sources,
 )
 
-MOST_CODE_LINES = 28_200
+MOST_CODE_LINES = 28_900
 MOST_CIRCLES = 1
 MOST_UNDOCUMENTED = 407
 MOST_COMPLEX = 36
