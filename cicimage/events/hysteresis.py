@@ -157,7 +157,7 @@ class HysteresisScorer(Scorer):
         host = np.where(touching.any(axis=0), line.grid.host_ids[score.argmax(axis=0)], 0)
         sure = (informed & (each_in >= self.enter_p)).any(axis=0)
         told = line.observed & ((informed | ~over).all(axis=0) | sure)
-        covered: Bool = over.any(axis=0)
+        covered = np.asarray(over.any(axis=0), dtype=bool)
         return p, host, told, covered
 
     def _layers(self, v: dict[str, F64]) -> tuple[F64, F64, Bool]:
