@@ -208,8 +208,12 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) ->
         vague = f"unresolved time outside {bounds[0]:.2g}, inside {bounds[1]:.2g}"
     if n_unknown := len(unknown_fates(frames)):
         none, all_ = (_estimate(_with_unit(death_rows(f(frames)), unit_of)) for f in (had_none_died, had_all_died))
-        bounds = [float(np.nanmin([*bounds, none])), float(np.nanmax([*bounds, all_]))]
-        vague = join_notes(vague, f"{n_unknown} of unknown fate inside: {none:.2g} had none died, {all_:.2g} had all")
+        known = [b for b in (*bounds, none, all_) if not np.isnan(b)]
+        bounds = [min(known, default=np.nan), max(known, default=np.nan)]
+        if np.isfinite([none, all_]).all():
+            vague = join_notes(
+                vague, f"{n_unknown} of unknown fate inside: {none:.2g} had none died, {all_:.2g} had all"
+            )
     firth = _firth(rows) if plain in (0.0, np.inf) else np.nan
     if inside == 0 and np.isfinite(firth):
         said = join_notes(f"no death inside; Firth's estimate {firth:.2g}", said)

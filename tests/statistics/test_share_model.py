@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
 from cicimage.statistics.count_kernels import mean_logit, median_logit
+from cicimage.statistics.first_entry import cumulative_incidence
 from cicimage.statistics.intervals import binomial_interval
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.share_model import TAU_MAX, mean_share, share_cutoff
@@ -137,6 +139,21 @@ def test_a_donor_at_nought_leaves_donors_as_n_in_shares_and_incidence():
         assert "mean of 3 donors, donor-level binomial model" in row["method"]
         assert "conservative with 3 donors" in row["note"]
         assert "pooled" not in row["note"]
+
+
+def _records(*stop_and_cause):
+    stop, cause = zip(*stop_and_cause, strict=True)
+    return pd.DataFrame({"start_h": 0.0, "stop_h": np.array(stop, float), "cause": cause})
+
+
+def test_the_effective_number_of_guests_of_an_incidence():
+    watched = _records((1, 1), (2, 1), (3, 2), *7 * [(4, 0)])
+    assert cumulative_incidence(watched, 4.0).cells == pytest.approx(10), "all watched to the end: their number"
+    lost = _records((1, 1), *4 * [(1.5, 0)], (2, 1), (3, 2), *3 * [(4, 0)])
+    assert 4 < cumulative_incidence(lost, 4.0).cells < 10
+    none = _records(*3 * [(1.5, 0)], (3, 2), *5 * [(4, 0)])
+    assert cumulative_incidence(none, 4.0).cells == 6, "where none entered, those whose fate is known"
+    assert cumulative_incidence(_records(*3 * [(1, 0)]), 4.0).cells == 0
 
 
 def test_a_donor_nobody_followed_to_the_end_is_left_out_of_the_incidence_and_said():
