@@ -4,7 +4,7 @@ Every cell draws experiments from known rates with donor, donor x condition and 
 the functions the program itself uses. Beside them stand the ways not to take: the test on pooled cells, naive Cox on
 "ever inside", one minus Kaplan-Meier. The name is not ``statistics.py``, which would hide Python's own module.
 
-    python benchmarks/statistics_simulation.py [--sims 5000] [--only ratios,unpaired,hazard,incidence,rates,correction]
+    python benchmarks/statistics_simulation.py [--sims 5000] [--only ratios,unpaired,hazard,shares,fates,...]
 
 Every cell is stored as soon as it is made: after ``--minutes`` it stops, and the same command goes on from there.
 """
@@ -24,6 +24,8 @@ from typing import Any, Final
 
 import numpy as np
 from statistics_cells import SPREADS, WELLS, Cell, Made, Rows, correction, hazard, incidence, rates, ratios, unpaired
+from statistics_fates import fates
+from statistics_shares import donor_incidence, shares
 
 import cicimage
 
@@ -88,6 +90,23 @@ SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, Cell], Rows
         ("donors", "spread", "events a donor", "by t, %", "coverage, %", "exact Poisson on pooled cells, %"),
         rates,
     ),
+    "shares": (
+        "Share over donors (coverage of the 95 % interval of the mean over donors of the donor's share)",
+        ("donors", "SD of the logit", "mean share", "cells a donor", "a donor at 0 or 1, %", "coverage, %",
+         "note says conservative, %", "median width", "exact binomial on pooled cells, %"),
+        shares,
+    ),
+    "donor_incidence": (
+        "Incidence by 24 h over donors (coverage of the 95 % interval of the mean over donors; 40 guests a donor)",
+        ("donors", "SD of the log rate", "entries per h", "true", "mean estimate", "coverage, %",
+         "Aalen-Johansen on pooled guests, %"),
+        donor_incidence,
+    ),
+    "fates": (
+        "Death inside against outside where the marker does not reach inside (how often the bounds hold the truth)",
+        ("donors", "scenario", "marker tells enough, %", "no bounds, %", "held, %", "median bounds"),
+        fates,
+    ),
     "correction": (
         "A rate of 0.05 per h corrected by reviewed random samples (coverage of the 95 % interval)",
         ("PPV", "missed per h", "reviewed", "mean raw rate", "raw covers, %", "mean corrected rate",
@@ -133,6 +152,11 @@ READING: Final = {
     "below 1 though 1 is true (null rows).",
     "incidence": "One minus Kaplan-Meier answers how many would enter if none died.",
     "rates": "The pooled interval holds counting error only; it is what a single donor gets.",
+    "shares": "Donors have normal logits. Limits are those of the donor-level model: with fewer than five donors or "
+    "fewer than three cells a donor on the rarer side they are wider than asked, and the note says so.",
+    "donor_incidence": "The mean over donors with an effective number of guests a donor; losses and deaths compete.",
+    "fates": "A guest that is inside at the end, lost inside, or comes out and is not read may have died unseen. The "
+    "bounds run from the lower limit had none of them died to the upper limit had all, as early as they could.",
     "correction": "Counting error of one condition; error rates from reviewed events and person-time without calls.",
 }
 

@@ -251,7 +251,11 @@ _RATE_BODY = (
     _f("ci_low", "lower 95 % limit"),
     _f("ci_high", "upper 95 % limit"),
     _f("bound_low", "estimate with all unresolved person-time outside, of events only those beyond doubt"),
-    _f("bound_high", "estimate with all unresolved person-time inside, and all events that are not ruled out"),
+    _f(
+        "bound_high",
+        "estimate with all unresolved person-time inside, and all events that are not ruled out; of death "
+        "inside with all guests of unknown fate dead as early as they could be",
+    ),
     _s("unit", "unit of the estimate"),
     _f("events", "events counted (p >= 0.5)"),
     _f("events_p", "sum of the events' probabilities"),
@@ -270,6 +274,7 @@ RATES = Table(
         _s("estimand", "what was estimated"), _s("condition", "treatment"), *_RATE_BODY,
         _f("doubt_low", "lower 95 % limit with the doubt about single events; entry rates only"),
         _f("doubt_high", "upper 95 % limit with the doubt about single events; entry rates only"),
+        _f("pooled_estimate", "the same of all cells pooled: donors weigh by their cells or hours, not alike"),
     ),
     ("estimand", "condition"),
 )  # fmt: skip

@@ -56,7 +56,8 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
         key,
         figure,
         "How many guests had entered by when",
-        "Each step is one guest's first entry (left), or its death outside before it could enter (right). A guest that "
+        "A mean over donors. Each step is one guest's first entry (left), or its death outside before "
+        "it could enter (right). A guest that "
         "dies outside can no longer enter, so the two are counted against each other; guests lost from view leave the "
         "count. Bands are 95 % intervals and begin when two donors have such an event: one donor says nothing of the "
         "spread between donors. A curve that stays at zero has its upper bound in the table of rates.",

@@ -50,9 +50,9 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         words = wording(name, str(rows["unit"].iloc[0]))
         view = View(
             f"{words.title}: {words.unit}",
-            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds",
+            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds", "Donors pooled",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
-            (False, True, True, True, True, True, True, True, True, True, False),
+            (False, True, True, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
         )  # fmt: skip
         views.append(view.without())
@@ -69,7 +69,7 @@ def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     )  # fmt: skip
     return (
         row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), _doubt(doubt),
-        bounds,
+        bounds, number(row.get("pooled_estimate", np.nan) * scale),
         count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip
