@@ -216,6 +216,7 @@ def _save_detections(
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
     write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+    write_json(folder.root / "findings.json", [finding.as_dict() for finding in found.findings])
 
 
 def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
@@ -265,6 +266,7 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
+        "findings": read_json(folder.root / "findings.json"),
         "notes": [*recording.metadata.notes, *doubts(setting, recording.sizes)],
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,

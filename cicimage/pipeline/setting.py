@@ -66,6 +66,11 @@ class Setting:
         """Index among the channels read of a population, ``NAME/nucleus`` or marker."""
         return self.channels.index(self.channel_of[use])
 
+    def channel_title(self, slot: int) -> str:
+        """A channel read as sentences name it: by its name, by its number where it has none."""
+        name = self.channel_names[slot]
+        return name if name == f"channel {self.channels[slot]}" else f"channel {name!r}"
+
     def with_role(self, role: str) -> str:
         """Name of the population that holds a role."""
         return next(n for n, p in self.populations.items() if role in p.roles)
