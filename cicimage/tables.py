@@ -251,11 +251,7 @@ _RATE_BODY = (
     _f("ci_low", "lower 95 % limit"),
     _f("ci_high", "upper 95 % limit"),
     _f("bound_low", "estimate with all unresolved person-time outside, of events only those beyond doubt"),
-    _f(
-        "bound_high",
-        "estimate with all unresolved person-time inside, and all events that are not ruled out; of death "
-        "inside with all guests of unknown fate dead as early as they could be",
-    ),
+    _f("bound_high", "estimate with unresolved time inside, all events not ruled out, all of unknown fate inside dead"),
     _s("unit", "unit of the estimate"),
     _f("events", "events counted (p >= 0.5)"),
     _f("events_p", "sum of the events' probabilities"),

@@ -62,6 +62,7 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
 def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
     doubt = {k: row.get(k, np.nan) * scale for k in ("doubt_low", "doubt_high")}
+    pooled = row.get("pooled_estimate", np.nan) * scale
     bounds = (
         # all open time inside gives the lower rate of death inside: the reader wants the smaller number first
         " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
@@ -69,7 +70,7 @@ def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     )  # fmt: skip
     return (
         row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), _doubt(doubt),
-        bounds, number(row.get("pooled_estimate", np.nan) * scale),
+        bounds, number(pooled) if np.isfinite(pooled) else "",
         count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip
