@@ -30,6 +30,8 @@ PRIMARY: Final = {
 }
 HOSTS: Final = 40
 DEATHS: Final = 12.0
+PAIR: Final = [("first x second", ["vehicle", "drug 1", "drug 2", "drug 3"])]
+"""The factors of three drugs, as ``factor_pairs`` finds them; :func:`_as_said` holds it against that."""
 READ: Final = 8
 """Experiments of each cell whose verdict is written and read."""
 
@@ -143,7 +145,7 @@ def _claims(counts: Counts, primary: str, layout: pd.DataFrame) -> tuple[bool, .
             c: pd.DataFrame({"events": y, "denominator": ones}, index=[f"D{d}" for d in range(len(y))])
             for c, y in zip(conditions, events.T, strict=True)
         }
-        return interactions(arms, layout, "vehicle", "donor", level)
+        return interactions(arms, layout, "vehicle", "donor", level, PAIR)
 
     rows = adjust_family(drugs)
     together = adjust_family(both) if events.shape[1] == 4 else []
