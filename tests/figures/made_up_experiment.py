@@ -339,7 +339,7 @@ def _comparisons(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             }
         )
     made = pd.DataFrame(rows)
-    return made.assign(ci_low_simultaneous=made["ci_low"] * 0.8, ci_high_simultaneous=made["ci_high"] * 1.25)
+    return made.assign(ci_low_simultaneous=made["ci_low"] * 0.97, ci_high_simultaneous=made["ci_high"] * 1.03)
 
 
 def _normal(z: float) -> float:
