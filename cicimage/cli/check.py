@@ -20,6 +20,7 @@ from cicimage.pipeline.plausible import differences, doubts
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
+from cicimage.statistics.design import replication
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
@@ -162,15 +163,4 @@ def _say_design(experiment: Experiment) -> None:
         meant = nearest(str(column), LAYOUT_COLUMNS)
         if meant.startswith("did you mean"):
             click.echo(f"warning: layout.csv has a column {column!r}, taken as a factor; {meant}")
-    donors = {d for d in layout["donor"] if d}
-    units = {e for e in layout["experiment"] if e}
-    if len(donors) >= 2:
-        click.echo(f"{len(donors)} donors: the donor is n")
-        without = list(layout.loc[layout["donor"] == "", "position"])
-        if without:
-            click.echo(f"left out of estimates over donors, for want of a donor in layout.csv: {', '.join(without)}")
-    elif len(units) >= 2:
-        click.echo(f"{len(units)} independent experiments: the experiment is n")
-    else:
-        known = f"n of donors is {len(donors)}" if donors else "n of donors is unknown"
-        click.echo(f"no test can be made: {known}; add a column donor (or experiment) to layout.csv")
+    click.echo(replication(layout, reference).sentence)

@@ -18,6 +18,7 @@ from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, co
 from cicimage.report.build import build_report
 from cicimage.report.csv_export import write_csv
 from cicimage.report.data import Answer, Estimate, Exclusion, OpticsStatement, ReportData, Setting
+from cicimage.statistics.design import replication
 from cicimage.store import Results, read_arrays, read_json, write_json, write_table
 
 CSV: Final = ("events", "guests", "hosts", "rates", "comparisons")
@@ -89,6 +90,9 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
         interval_h=_interval_h(done),
         guest_population=guest,
         host_population=host,
+        replication=replication(collected.layout, reference or settings.experiment.reference).sentence
+        if len(collected.layout)
+        else "",
         crops=crops_of,
     )
 

@@ -130,6 +130,8 @@ class ReportData:
         Time between frames, hours.
     guest_population, host_population : str
         Populations of guests and of hosts in table ``counts``.
+    replication : str
+        What counts as n, as :class:`cicimage.statistics.design.Replication` says it.
     reviewers : tuple of str
         Whose corrections are in.
     crops : callable
@@ -153,6 +155,7 @@ class ReportData:
     interval_h: float | None = None
     guest_population: str = "guest"
     host_population: str = "host"
+    replication: str = ""
     reviewers: tuple[str, ...] = ()
     crops: CropsOf = no_crops
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.figures.quality import LIMITS, focus_share, quality_summary
 from cicimage.figures.source import Source, condition_order, records, table_or_empty
 from cicimage.figures.words import count, interval, number, p_value, plural, wording
@@ -88,6 +89,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Against",
             "Ratio",
             "95 % interval",
+            "Simultaneous",
             "With doubt about events",
             "p",
             "p, adjusted",
@@ -95,7 +97,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Method",
             "Remark",
         ),
-        (False, False, False, True, True, True, True, True, True, False, False),
+        (False, False, False, True, True, True, True, True, True, True, False, False),
         [_comparison_row(r) for r in records(rows)],
     )
     return view.without("What", "Against") if hazards else view.without()
@@ -105,7 +107,8 @@ def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
         wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
-        interval(row["ci_low"], row["ci_high"]), _doubt(row), _p(row["p_value"]),
+        interval(row["ci_low"], row["ci_high"]), interval(*simultaneous(row)) if is_wider(row) else "", _doubt(row),
+        _p(row["p_value"]),
         _p(row["p_adjusted"]),
         plural(row["n_pairs"], unit) if unit != "none" else "–", row["method"], row["note"],
     )  # fmt: skip
