@@ -13,6 +13,7 @@ import pandas as pd
 
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.findings import Finding
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
     Choice,
@@ -23,6 +24,7 @@ from cicimage.methods import (
     Scene,
     build,
 )
+from cicimage.pipeline.channel_check import watch
 from cicimage.pipeline.measure import measure_objects
 from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.pipeline.setting import Setting
@@ -50,6 +52,8 @@ class Detections:
         Estimates for the report: gain per channel, bleed-through matrix.
     missing : dict
         Reason by frame that could not be decoded.
+    findings : tuple of Finding
+        What frames and channels held against each other show to be wrong.
     """
 
     cells: pd.DataFrame
@@ -58,6 +62,7 @@ class Detections:
     quality: pd.DataFrame
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ def detect(
         quality=_with_defocus(_stack(quality)),
         arrays=prepared.arrays,
         missing=missing,
+        findings=reader.check.findings(),
     )
 
 
@@ -157,6 +163,7 @@ class _Reader:
     ) -> None:
         self._recording, self._tools, self._drift_of = recording, tools, drift_of
         self._shift_um = (0.0, 0.0)
+        self.check = watch(tools.setting)
 
     def __call__(self, t: int) -> _Frame:
         setting = self._tools.setting
@@ -164,6 +171,7 @@ class _Reader:
             raw = self._recording.frame(t, setting.channels)
         except PlaneError as error:
             return _Frame(None, pd.DataFrame(), self._shift_um, np.nan, fault=str(error))
+        self.check.add(t, raw)
         image = self._tools.prepared.corrections.apply(raw)
         dy, dx, trust = self._drift_of(_registration_image(image, setting))
         if not trust < LEAST_TRUST:

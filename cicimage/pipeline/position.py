@@ -17,7 +17,9 @@ import psutil
 import pyarrow as pa
 
 from cicimage import __version__
+from cicimage.containment.input_faults import InputQuality
 from cicimage.errors import CicimageError, RecordingError, ResultsError
+from cicimage.findings import findings_of
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -185,7 +187,7 @@ def _run_stages(
             progress("judge", 0, 1)
             result = judge(
                 read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
-                choices, job.position.time_zero_h, job.key, _saturated_share(folder, setting),
+                choices, job.position.time_zero_h, job.key, _quality(folder, setting),
             )  # fmt: skip
             _save_judgement(folder, result)
             _save_quality(folder, setting, choices["bleaching"], job)
@@ -216,6 +218,12 @@ def _save_detections(
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
     write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+    write_json(folder.root / "findings.json", [finding.as_dict() for finding in found.findings])
+
+
+def _quality(folder: PositionFolder, setting: Setting) -> InputQuality:
+    """What the first stage found out about the pixels."""
+    return InputQuality(_saturated_share(folder, setting), findings_of(read_json(folder.root / "findings.json")))
 
 
 def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
@@ -265,7 +273,8 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
-        "notes": [*recording.metadata.notes, *doubts(setting, recording.sizes)],
+        "findings": _findings(folder, recording, setting),
+        "notes": list(recording.metadata.notes),
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
             "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,
@@ -274,6 +283,16 @@ def _facts(
             "origins": dict(setting.origins),
         },
     }  # fmt: skip
+
+
+def _findings(folder: PositionFolder, recording: Recording, setting: Setting) -> list[dict[str, str]]:
+    """What is wrong with the recording, each fault once: what leaves nothing to be told, then what was seen besides."""
+    found = (
+        *findings_of(read_json(folder.root / "optics.json")["findings"]),
+        *findings_of(read_json(folder.root / "findings.json")),
+        *doubts(setting, recording.sizes),
+    )
+    return [finding.as_dict() for finding in dict.fromkeys(found)]
 
 
 def _channel_names(setting: Setting) -> dict[str, str]:

@@ -112,6 +112,8 @@ class ReportData:
         What the optics could tell.
     exclusions : tuple of Exclusion
         What failed, was left out, or must be known.
+    findings : tuple of str
+        What is wrong with the input and can move a rate, one sentence each.
     estimates : tuple of Estimate
         Corrections estimated from the recordings.
     settings : tuple of Setting
@@ -141,6 +143,7 @@ class ReportData:
     n_recordings: int = 0
     optics: tuple[OpticsStatement, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    findings: tuple[str, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     settings: tuple[Setting, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)

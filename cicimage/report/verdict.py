@@ -64,6 +64,7 @@ def verdict(
     n_failed: int = 0,
     n_recordings: int = 0,
     optics: Iterable[str] = (),
+    input_faults: Iterable[str] = (),
 ) -> Verdict:
     """Write the verdict.
 
@@ -79,6 +80,8 @@ def verdict(
         Recordings that failed, and all that were found.
     optics : iterable of str
         Whether the optics could tell each thing asked of them: yes, partly, no or unknown.
+    input_faults : iterable of str
+        What is wrong with the input and can move a rate, one sentence each.
     """
     rates, comparisons = table_or_empty(source, "rates"), table_or_empty(source, "comparisons")
     of = comparisons[comparisons["estimand"] == primary]
@@ -88,7 +91,8 @@ def verdict(
     if not findings:
         findings = (_nothing(rates[rates["estimand"] == primary], primary, reference),)
     cautions = [
-        *_optics(optics), *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
+        *_optics(optics), *map(printable, input_faults),
+        *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
         *_notes(of), *_doubt(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
         *_reviewed(table_or_empty(source, "events")),
     ]  # fmt: skip
