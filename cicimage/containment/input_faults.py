@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.containment.dye_in_guests import dye_in_guests
 from cicimage.containment.optics import GUEST_DIAMETER_UM, LIMIT_STEP_UM
 from cicimage.findings import Finding
 from cicimage.methods import Optics
@@ -40,10 +41,13 @@ class InputQuality:
         Share of the host channel's pixels at full scale, median over frames.
     findings : tuple of Finding
         Faults that frames and channels held against each other show.
+    outside_signal : tuple of float
+        Host signal of guests that no host is near, over that of hosts.
     """
 
     saturated_share: float = 0.0
     findings: tuple[Finding, ...] = ()
+    outside_signal: tuple[float, ...] = ()
 
 
 def input_faults(
@@ -99,7 +103,7 @@ def input_faults(
         )  # fmt: skip
     said = [_dim(pairs), _saturated(quality.saturated_share), _cut(pairs), _shallow(optics, n_slices), _height(optics)]
     if not same_population:
-        said.append(_swapped(guests, hosts))
+        said += [_swapped(guests, hosts), dye_in_guests(pairs, quality.outside_signal)]
     return (*blocking, *(f for f in said if f is not None))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
 from cicimage.findings import Finding
@@ -119,6 +120,7 @@ def detect(
     drift: list[tuple[int, float, float, float]] = []
     quality: list[tuple[int, pd.DataFrame]] = []
     missing: dict[int, str] = {}
+    outside: list[npt.NDArray[np.float64]] = []
     reader = _Reader(recording, tools, _drift(choices))
     for t, frame in enumerate(_ahead(reader, n_frames) if look_ahead else map(reader, range(n_frames))):
         drift.append((t, *frame.shift_um, frame.trust))
@@ -131,13 +133,14 @@ def detect(
             save_masks([row for name, o in found.items() for row in masks_to_rows(t, name, o.masks)])
             cells += [(t, table) for table in _measured(found, frame.image, tools)]
             evidence.append((t, _evidence(found, frame.image, tools)))
+            outside.append(_outside_signal(found, frame.image, tools))
         progress("detect", t + 1, n_frames)
     return Detections(
         cells=_stack(cells),
         evidence=_stack(evidence),
         drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
         quality=_with_defocus(_stack(quality)),
-        arrays=prepared.arrays,
+        arrays={**prepared.arrays, "outside_signal": np.concatenate(outside) if outside else np.zeros(0)},
         missing=missing,
         findings=reader.check.findings(),
     )
@@ -307,6 +310,19 @@ def _deaths(
     return measure_markers(
         image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z,
         spread_from_px={n: a / per_px for n, a in setting.spread_from_um2.items()},
+    )  # fmt: skip
+
+
+def _outside_signal(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> npt.NDArray[np.float64]:
+    """Host signal of guests that no host is near; none where one population holds both roles."""
+    setting = tools.setting
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    slot = setting.slot(host)
+    if guest == host:
+        return np.zeros(0)
+    return outside_signal(
+        image[slot], found[guest].masks, found[host].masks, background=float(tools.prepared.background[slot]),
+        um_per_px=setting.optics.um_per_px,
     )  # fmt: skip
 
 

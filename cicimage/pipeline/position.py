@@ -35,6 +35,7 @@ from cicimage.store import (
     MaskFile,
     PositionFolder,
     mask_writer,
+    read_arrays,
     read_json,
     read_table,
     sweep,
@@ -223,7 +224,9 @@ def _save_detections(
 
 def _quality(folder: PositionFolder, setting: Setting) -> InputQuality:
     """What the first stage found out about the pixels."""
-    return InputQuality(_saturated_share(folder, setting), findings_of(read_json(folder.root / "findings.json")))
+    outside = read_arrays(folder.estimates)["outside_signal"]
+    found = findings_of(read_json(folder.root / "findings.json"))
+    return InputQuality(_saturated_share(folder, setting), found, tuple(outside.tolist()))
 
 
 def _saturated_share(folder: PositionFolder, setting: Setting) -> float:

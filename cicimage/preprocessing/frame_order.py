@@ -1,4 +1,4 @@
-"""Whether frames are new exposures of one field in one orientation: repeats, mirror images, jumps to another field."""
+"""Whether frames are new exposures of one field in one orientation: repeats and mirror images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,6 @@ CLEARLY: Final = 0.2
 """By this much a frame fits the turned frame before better than the frame before as it is."""
 LOOK_BELOW: Final = 0.75
 """Correlation with the frame before under which turned ones are tried."""
-OTHER_FIELD: Final = 0.45
-"""Correlation with the frame before, over its median, under which a frame shows another field; sound movies stay over
-0.55, other fields under 0.4."""
-STEADY: Final = 0.6
-"""Median correlation of consecutive frames from which a field is known to stay the same."""
 FINE_PX, COARSE_PX = 1.5, 6.0
 LEAST_SIDE_PX: Final = 32
 MOST_SHIFT: Final = 0.25
@@ -78,13 +73,10 @@ class Orientation:
 
     Attributes
     ----------
-    fits : list of (int, float)
-        Frames with their best correlation with the frame before, over shifts.
     turns : list of (int, str)
         Frames from which on the field is turned against the frame before, and how.
     """
 
-    fits: list[tuple[int, float]] = field(default_factory=list)
     turns: list[tuple[int, str]] = field(default_factory=list)
     _before: FloatArray | None = None
 
@@ -97,21 +89,12 @@ class Orientation:
         if before is None:
             return
         fit = _fit(before, now)
-        self.fits.append((t, fit))
         if fit > LOOK_BELOW:
             return
         turned = {n: _fit(f(before), now) for n, f in _TURNS.items() if f(before).shape == now.shape}
         name = max(turned, key=lambda n: turned[n])
         if turned[name] > max(LEAST_ALIKE, fit + CLEARLY):
             self.turns.append((t, name))
-
-    def other_fields(self) -> list[int]:
-        """Frames from which on another field is seen: unlike the frame before, in a movie that is steady else."""
-        usual = float(np.median([f for _, f in self.fits])) if self.fits else 0.0
-        if not usual > STEADY:
-            return []
-        turned = {t for t, _ in self.turns}
-        return [t for t, f in self.fits if f < OTHER_FIELD * usual and t not in turned]
 
     def turned_share(self, n_frames: int) -> float:
         """Share of the frames that are not in the orientation of most frames."""

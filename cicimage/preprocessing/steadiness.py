@@ -34,6 +34,7 @@ class Steadiness:
     means: list[float] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
+    levels: list[float] = field(default_factory=list)
     _before: FloatArray | None = None
 
     def add(self, small: FloatArray, extremes: Extremes) -> None:
@@ -41,6 +42,9 @@ class Steadiness:
         self.extremes.append(extremes)
         self.means.append(float(small.mean(dtype=np.float64)))
         self.spreads.append(float(small.std(dtype=np.float64)))
+        dark, bright = np.percentile(small[::2, ::2], [DARK, BRIGHT])
+        top = small[small > max(bright, dark)]
+        self.levels.append(float(np.log(top.mean(dtype=np.float64) - dark)) if len(top) else float("nan"))
         if self._before is not None:
             self.gains.append(_gain(self._before, small))
         self._before = small
@@ -61,13 +65,20 @@ class Steadiness:
         return ""
 
     def flicker(self) -> float:
-        """Relative SD of the brightness of single frames against their neighbours; 0 where there are too few."""
-        gains = np.array(self.gains)
-        gains = gains[np.isfinite(gains)]
-        if len(gains) + 1 < FEWEST_FRAMES:
-            return 0.0
-        # Steps between frames hold the deviation of both: bleaching is their median.
-        return float(np.median(np.abs(gains - np.median(gains))) / 0.6745 / np.sqrt(2.0))
+        """Relative SD of the brightness of single frames against their neighbours; 0 where there are too few.
+
+        The smaller of two measures: pixels that stay bright change where cells are fast, the brightest pixels of each
+        frame where cells come and go; light changes both.
+        """
+        return min(_jitter(np.array(self.gains)), _jitter(np.diff(self.levels)))
+
+
+def _jitter(steps: F64) -> float:
+    """SD of single frames from steps, which hold the deviation of two frames each; bleaching is the median step."""
+    steps = steps[np.isfinite(steps)]
+    if len(steps) + 1 < FEWEST_FRAMES:
+        return 0.0
+    return float(np.median(np.abs(steps - np.median(steps))) / 0.6745 / np.sqrt(2.0))
 
 
 def _commonest(values: list[float] | list[tuple[int, int, int]]) -> float:
