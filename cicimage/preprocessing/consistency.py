@@ -33,7 +33,9 @@ MOST_REPEATED: Final = 0.5
 """Share of repeated frames from which nothing can be told."""
 MOST_ALIKE: Final = 0.2
 """Share of frames with channels alike from which nothing can be told."""
-MOST_FLICKER: Final = 0.15
+LOOK_EVERY: Final = 4
+"""Frames from one comparison of structures to the next where noise shows nothing."""
+MOST_FLICKER: Final = 0.25
 """Relative SD of brightness from frame to frame from which flicker is said."""
 FEWEST: Final = 3
 """Frames in which two channels must be alike at the least, or all there are."""
@@ -92,6 +94,7 @@ class ConsistencyCheck:
         self._orientation = Orientation()
         self._registration: ChannelRegistration | None = None
         self._alike: dict[tuple[int, int], list[bool]] = {}
+        self._structure: dict[tuple[int, int], float] = {}
         self._n_frames = 0
 
     def add(self, t: int, raw: npt.NDArray[Any]) -> None:
@@ -117,11 +120,16 @@ class ConsistencyCheck:
 
     def _compare(self, seen: Glimpse, one: Watched, other: Watched) -> None:
         if seen.usable[one.slot] and seen.usable[other.slot]:
-            noise, structure = likeness(seen, one.slot, other.slot)
+            key = (one.slot, other.slot)
+            noise = abs(correlation(grain(seen.window[one.slot]), grain(seen.window[other.slot])))
+            # Structures cost most of the time and stay: they are compared where noise asks for it, else now and then.
+            if noise > SHARED_NOISE or len(self._alike.get(key, ())) % LOOK_EVERY == 0:
+                self._structure[key] = shared_structure(seen, one.slot, other.slot)
+            structure = self._structure[key]
             alike = noise > ONE_EXPOSURE or (noise > SHARED_NOISE and structure > SAME_STRUCTURE)
             # A marker may well show what it marks: only one exposure is a fault there.
             same_dye = structure > NEARLY_ALL and other is not self._marker
-            self._alike.setdefault((one.slot, other.slot), []).append(alike or same_dye)
+            self._alike.setdefault(key, []).append(alike or same_dye)
 
     def _register(self, t: int, seen: Glimpse, guest: Watched) -> None:
         if not (seen.usable[self._host.slot] and seen.usable[guest.slot]):
@@ -220,18 +228,9 @@ class ConsistencyCheck:
         return found
 
 
-def likeness(seen: Glimpse, one: int, other: int) -> tuple[float, float]:
-    """Correlation of two channels of a frame: of their noise, and of the structures they show.
-
-    Returns
-    -------
-    (float, float)
-        Of differences between neighbouring pixels, and of structures of the size of cells; both without sign, since
-        an inverted copy is a copy.
-    """
-    noise = correlation(grain(seen.window[one]), grain(seen.window[other]))
-    structure = correlation(*(banded(seen.small[c], FINE_PX, COARSE_PX) for c in (one, other)))
-    return abs(noise), abs(structure)
+def shared_structure(seen: Glimpse, one: int, other: int) -> float:
+    """Return how far two channels show the same structures: their correlation without sign, an inverse is a copy."""
+    return abs(correlation(*(banded(seen.small[c], FINE_PX, COARSE_PX) for c in (one, other))))
 
 
 def _misfit_finding(misfit: Misfit, guest: Watched, host: Watched, scale: float) -> Finding:
