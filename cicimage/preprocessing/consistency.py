@@ -222,7 +222,7 @@ class ConsistencyCheck:
                         "flicker", "warning", w.where,
                         f"brightness differs by {100 * flicker:.0f} % from frame to frame, at most "
                         f"{100 * MOST_FLICKER:.0f} % may be",
-                        "check lamp, laser and shutter; keep exposure the same in all frames",
+                        "check focus, lamp, laser and shutter; keep exposure the same in all frames",
                     )
                 )  # fmt: skip
         return found
