@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
 from cicimage.findings import Finding
@@ -24,6 +25,7 @@ from cicimage.methods import (
     Scene,
     build,
 )
+from cicimage.pipeline.channel_check import watch
 from cicimage.pipeline.frame_findings import FrameLog, frame_findings, saturation_findings
 from cicimage.pipeline.measure import measure_objects
 from cicimage.pipeline.prepare import Prepared, prepare
@@ -120,6 +122,7 @@ def detect(
     drift: list[tuple[int, float, float, float]] = []
     quality: list[tuple[int, pd.DataFrame]] = []
     log = FrameLog()
+    outside: list[npt.NDArray[np.float64]] = []
     reader = _Reader(recording, tools, _drift(choices))
     for t, frame in enumerate(_ahead(reader, n_frames) if look_ahead else map(reader, range(n_frames))):
         drift.append((t, *frame.shift_um, frame.trust))
@@ -133,6 +136,7 @@ def detect(
             save_masks([row for name, o in found.items() for row in masks_to_rows(t, name, o.masks)])
             cells += [(t, table) for table in _measured(found, frame, tools)]
             evidence.append((t, _evidence(found, frame.image, tools)))
+            outside.append(_outside_signal(found, frame.image, tools))
         progress("detect", t + 1, n_frames)
     looked_at = _with_defocus(_stack(quality))
     return Detections(
@@ -140,9 +144,13 @@ def detect(
         evidence=_stack(evidence),
         drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
         quality=looked_at,
-        arrays=prepared.arrays,
+        arrays={**prepared.arrays, "outside_signal": np.concatenate(outside) if outside else np.zeros(0)},
         missing=log.missing,
-        findings=(*frame_findings(log, setting, n_frames, prepared), *saturation_findings(looked_at, setting)),
+        findings=(
+            *frame_findings(log, setting, n_frames, prepared),
+            *saturation_findings(looked_at, setting),
+            *reader.check.findings(),
+        ),
     )
 
 
@@ -166,6 +174,7 @@ class _Reader:
     ) -> None:
         self._recording, self._tools, self._drift_of = recording, tools, drift_of
         self._shift_um = (0.0, 0.0)
+        self.check = watch(tools.setting)
 
     def __call__(self, t: int) -> _Frame:
         setting = self._tools.setting
@@ -177,6 +186,7 @@ class _Reader:
         fault = missing_reason(seen, setting, t)
         if fault:
             return _Frame(None, seen, self._shift_um, np.nan, fault=fault)
+        self.check.add(t, seen.pixels)
         dy, dx, trust = self._drift_of(_registration_image(image, setting))
         if not trust < LEAST_TRUST:
             self._shift_um = (dy * setting.optics.um_per_px, dx * setting.optics.um_per_px)
@@ -335,6 +345,19 @@ def _deaths(
             unread = on_lost_ground(found[name].masks, seen.lost[slot])
             signal[unread], fill[unread] = np.nan, np.nan
     return deaths
+
+
+def _outside_signal(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> npt.NDArray[np.float64]:
+    """Host signal of guests that no host is near; none where one population holds both roles."""
+    setting = tools.setting
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    slot = setting.slot(host)
+    if guest == host:
+        return np.zeros(0)
+    return outside_signal(
+        image[slot], found[guest].masks, found[host].masks, background=float(tools.prepared.background[slot]),
+        um_per_px=setting.optics.um_per_px,
+    )  # fmt: skip
 
 
 def _evidence(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:

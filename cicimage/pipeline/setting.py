@@ -47,7 +47,7 @@ class Setting:
     channel_names : tuple of str
         A name for each of ``channels``.
     origins : mapping
-        Where each value came from.
+        Where each value came from; ``channels``: the section of the experiment file that names them.
     n_slices : int
         Slices of the stack; 0 = not known.
     """
@@ -129,6 +129,7 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
     time_s = _times(recording, said.frame_interval_s, settle)
     na = settle("na", said.na, meta.na, "", False)
     populations, markers = file.resolved_populations(), file.resolved_markers()
+    origins["channels"] = "populations" if file.populations else "channels"
     wanted: dict[str, Channel] = {}
     for name, population in populations.items():
         wanted[name] = population.channel
