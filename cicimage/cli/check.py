@@ -13,8 +13,9 @@ import psutil
 
 from cicimage.batch.plan import check_methods, check_primary
 from cicimage.batch.supervisor import usable_cores
-from cicimage.errors import CicimageError, RecordingError, counted
+from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
+from cicimage.experiment.design import LAYOUT_COLUMNS
 from cicimage.findings import Finding
 from cicimage.fingerprints import fingerprint
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels

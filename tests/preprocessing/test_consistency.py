@@ -253,7 +253,7 @@ def test_hot_and_dead_pixels_and_one_stretch_for_all_are_no_rescaling():
 
 def test_flicker_is_said_from_a_level_on():
     factors = np.exp(np.random.default_rng(3).normal(0, 1, FRAMES))[:, None, None, None, None]
-    assert ("flicker", "warning") in codes(expose(light() * factors**0.6))
+    assert ("flicker", "note") in codes(expose(light() * factors**0.6))
     assert codes(expose(light() * factors**0.05)) == set()
     rng = np.random.default_rng(4)
     fast = light().copy()
