@@ -1,4 +1,4 @@
-"""One file per command: parse, call, print."""
+"""The command line: one file per command, which parses, calls and prints."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ EXIT_CODES: Final = {
 
 
 class _LazyGroup(click.Group):
-    """Commands are imported when asked for: `cicimage --help` need not load the image libraries."""
+    """Imports a command when it is asked for, so that `cicimage --help` loads no image library."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -92,7 +92,13 @@ def cicimage() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line and end with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists."""
+    """Run the command line and exit with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments without the program's name; those of the process by default.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a condition named in Greek must not end a run whose output goes to a file in the code page of Windows
         sys.stdout.reconfigure(errors="backslashreplace")

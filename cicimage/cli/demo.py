@@ -23,7 +23,22 @@ SEED: Final = 1
 )
 @click.option("--workers", type=click.IntRange(1), default=None, help="Positions at a time [default: usable cores].")
 def demo(out: Path, workers: int | None) -> int:
-    """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D."""
+    """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    workers : int or None
+        Positions at a time; None takes all usable cores.
+
+    Returns
+    -------
+    int
+        Exit code, a key of :data:`cicimage.cli.EXIT_CODES`.
+    """  # noqa: D301 - the form feed ends the text of --help
     started = time.monotonic()
     process_context()  # it loads the image libraries while this process loads its own
     from cicimage.batch import open_batch, run_batch
