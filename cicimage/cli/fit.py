@@ -44,7 +44,7 @@ def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
     ------
     ConfigurationError
         The file exists already, or there is no such reviewer.
-    ResultsError
+    CicimageError
         Too few guests are reviewed, or OUT is no results folder.
     """  # noqa: D301 - the form feed ends the text of --help
     from dataclasses import replace

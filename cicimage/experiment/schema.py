@@ -1,4 +1,4 @@
-"""The experiment file's schema: strict, in domain words, units in every field's description."""
+"""The experiment file's schema: strict, in terms of the assay, with units in every field's description."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ class FilesSection(_Section):
         return value
 
     def reading(self, series: int | None = None) -> _Reading:
-        """What of a file is read, as keywords of :func:`cicimage.recording.open_recording`.
+        """Options of the reader, as keywords of :func:`cicimage.recording.open_recording`.
 
         Parameters
         ----------
         series : int, optional
-            The position's own, which goes before the experiment file's.
+            The position's own series, which overrides that of the experiment file.
         """
         said = None if self.series == "all" else self.series
         return {"axes": self.axes, "series": said if series is None else series, "z_slice": self.slice}
@@ -201,7 +201,7 @@ class ExperimentFile(_Section):
         return self
 
     def resolved_populations(self) -> dict[str, PopulationSection]:
-        """Populations of either form, diameters filled in."""
+        """Populations of the short or the long form, with default diameters filled in."""
         short = self.channels or ChannelsSection()
         populations = self.populations or {
             "host": PopulationSection(channel=short.host, nucleus=short.host_nucleus, roles=("host",)),
@@ -213,13 +213,13 @@ class ExperimentFile(_Section):
         }
 
     def resolved_markers(self) -> dict[str, MarkerSection]:
-        """Markers of either form."""
+        """Markers of the short or the long form."""
         if self.markers or self.channels is None or self.channels.death is None:
             return self.markers
         return {"death": MarkerSection(channel=self.channels.death)}
 
     def choices(self) -> dict[str, Choice]:
-        """Method and options per step, defaults where the file says nothing."""
+        """Method and options per step, with defaults for steps the file does not name."""
         chosen = dict(DEFAULT_METHODS)
         for step, table in self.methods.items():
             options = {k: v for k, v in table.items() if k != "method"}
@@ -248,14 +248,18 @@ def _usual_diameter(roles: tuple[Role, ...]) -> tuple[float, float]:
 
 
 def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
-    r"""Read an experiment file's text.
+    r"""Parse and validate the text of an experiment file.
 
     Parameters
     ----------
     text : str
         TOML.
     name : str
-        What to call it in errors.
+        Name of the file in messages.
+
+    Returns
+    -------
+    ExperimentFile
 
     Raises
     ------
