@@ -37,7 +37,7 @@ INTERRUPTED: Final = {
     "review": "; every decision taken is in the log",
     "report": "; tables of before and after may lie side by side, run the same command again",
 }
-"""What became of the work, by command; those that are not named leave nothing."""
+"""State of the work after an interrupt, by command; other commands leave nothing unfinished."""
 
 EXIT_CODES: Final = {
     0: "all well",
@@ -60,7 +60,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        # what the libraries make while they load stays until the end: no need to look through it for garbage
+        # objects made by imports live until the process ends: the collector need not scan them
         gc.disable()
         module = importlib.import_module(f"cicimage.cli.{cmd_name}")
         gc.freeze()
@@ -115,7 +115,7 @@ def main(args: list[str] | None = None) -> Any:
         _say(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.filename is None:  # not of a file: a fault of ours, to be seen whole
+        if error.filename is None:  # no file involved: a bug of the program, shown with its traceback
             raise
         _say(f"{error.filename}: cannot be used ({error.strerror}); check the path and that you may read and write it")
         sys.exit(2)

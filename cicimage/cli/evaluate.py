@@ -100,7 +100,7 @@ def evaluate(
 
 
 def _names(folders: list[Path]) -> list[str]:
-    """Folder names, told apart where they are the same."""
+    """Folder names, with a number appended where two are the same."""
     names = [f.resolve().name for f in folders]
     return names if len(set(names)) == len(names) else [f"{n}-{i}" for i, n in enumerate(names, start=1)]
 

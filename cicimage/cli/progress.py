@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 PLAIN_EVERY_S: Final = 10.0
 ENOUGH_TO_TELL: Final = 0.05
-"""Share of the work (or one position) from which the time left is told: before, it is start-up, scaled up."""
+"""Share of the positions from which the time left is estimated; before, the estimate would extrapolate start-up."""
 
 
 class Progress:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
 
 SHOWN: Final = 3
-"""Positions named of those that are run again for the same reason."""
+"""Most positions named in the message about those that are run again for one reason."""
 
 
 @click.command()
@@ -73,7 +73,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     """  # noqa: D301 - the form feed ends the text of --help
     _check_engine(options)
     if not options["dry_run"] and options["dask"] is None:
-        process_context()  # it loads the image libraries while this process loads its own
+        process_context()  # loads the image libraries in the background
     from cicimage.batch import open_batch
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock
@@ -108,7 +108,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
 
 
 def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progress) -> Outcome:
-    """Run on this machine, or where ``--dask`` says."""
+    """Run on this machine, or with ``--dask`` on the workers of that scheduler."""
     if options["dask"] is None:
         from cicimage.batch.supervisor import run_batch, usable_cores
 

@@ -104,8 +104,8 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
         origins = dict.fromkeys(_set_fields(file), "file")
     else:
         file, base, origins = ExperimentFile(), source, {}
-    file, said = override(_with_paths(file, base), overrides or {})
-    origins |= said
+    file, applied = override(_with_paths(file, base), overrides or {})
+    origins |= applied
     root = (base / file.files.root).resolve()
     if not root.is_dir():
         raise ConfigurationError(f"{toml}: files.root must be a folder, {root} is none; mend files.root")

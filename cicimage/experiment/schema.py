@@ -33,7 +33,7 @@ class DesignSection(_Section):
     primary: str = "entry_rate_per_guest_h"
     """Estimand the verdict is about, named before the data are looked at."""
     time_zero_h: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    """Drug or co-culture start on the movie's clock, hours; the layout's column of this name goes before it."""
+    """Drug or co-culture start on the movie's clock, hours; the layout's column of this name takes precedence."""
 
 
 class _Reading(TypedDict):
@@ -51,16 +51,16 @@ class FilesSection(_Section):
     """Path below root without its extensions; {condition}, {well}, {field}, {plate}, {donor} are read from it.
 
     With {t}, {z}, {c}, {channel} or a clock ({year}, {month}, {date}, {day}, {hour}, {minute}, {second}) many files are
-    one recording; {any} is text that says nothing.
+    one recording; {any} matches any text.
     """
     axes: str | None = None
-    """Axes of files that do not say, slowest first, such as TCYX; TC2YX gives a length, TCYX! overrules the file."""
+    """Axes, slowest first, of files that do not state them, e.g. TCYX; TC2YX gives a length, TCYX! overrides a file."""
     series: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
-    """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is one."""
+    """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is a position."""
     plate_map: str | None = None
-    """CSV with the grid of a plate and the condition of each well in its cell, relative to the experiment file."""
+    """CSV with the grid of a plate and each well's condition in its cell; path relative to the experiment file."""
     slice: Annotated[int, Field(ge=0)] | None = None
-    """Read this slice of a stack alone, 0-based, as one focal plane: for stacks that cannot tell depth."""
+    """Read only this slice of a stack, 0-based, as one focal plane: for stacks that do not resolve depth."""
 
     @field_validator("root", "pattern", "plate_map")
     @classmethod
@@ -142,13 +142,13 @@ class MarkerSection(_Section):
     channel: Channel
     """Channel of the marker."""
     kind: Literal["pi", "sytox", "annexin_v", "caspase", "other"] = "pi"
-    """What it is."""
+    """Kind of marker."""
     reaches_inside: bool = False
-    """Can it stain a guest inside a living host? PI, SYTOX and Annexin V cannot."""
+    """Whether it can stain a guest inside a living host; PI, SYTOX and Annexin V cannot."""
 
 
 class OpticsSection(_Section):
-    """`[optics]`: how the recordings were taken, where the files do not say."""
+    """`[optics]`: how the recordings were acquired, where the files do not state it."""
 
     na: Annotated[float, Field(gt=0, lt=1.7)] | None = None
     """Numerical aperture."""
@@ -169,7 +169,7 @@ class OpticsSection(_Section):
     frame_interval_s: Positive | None = None
     """Seconds between frames."""
     override_metadata: bool = False
-    """These values go before the recordings' own where the two differ; else a difference is an error."""
+    """Use these values where the recordings' metadata differ; otherwise a difference is an error."""
 
 
 class ExperimentFile(_Section):

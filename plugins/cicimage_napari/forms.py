@@ -12,7 +12,7 @@ from cicimage.methods import Choice, Method, available
 
 WIDE: Final = 1e9
 FIELD_PX: Final = 130
-"""A field with wide bounds would else be as wide as its longest number."""
+"""Maximum width of a number field, px; Qt sizes a field by its longest allowed number."""
 
 
 class Number(QDoubleSpinBox):

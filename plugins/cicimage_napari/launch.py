@@ -26,7 +26,7 @@ def open_review(
         Entry frames that differ by no more are not disputed.
     """
     desk = desk_of(results, reviewer=reviewer, adjudicate=adjudicate, tolerance_frames=tolerance_frames)
-    # opened before the window: what does not fit is said on the command line, and no empty window flashes up
+    # opened before the window: an error is reported on the command line, and no empty window appears
     try:
         import napari
 

@@ -48,7 +48,7 @@ def limits(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
         return 0.0, 1.0
     sample = seen[:: max(1, seen.size // 200_000)]
     floor, middle, high = np.percentile(sample, [2.0, 50.0, 99.8])
-    # the lower half of what is there is background and its noise in any channel
+    # in any channel the lower half of the pixels is background and its noise
     low = floor + 0.6 * (middle - floor)
     return float(low), float(max(high, low + 8.0 * (middle - floor), low + 1.0))
 

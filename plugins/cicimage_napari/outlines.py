@@ -20,7 +20,7 @@ from cicimage_napari.strokes import Stroke, stroke_between
 CLICKED_OUTLINE: Final = "#ffd800"
 OWN_GUEST, OWN_HOST, CLICKED, FIRST_OTHER = 1, 2, 3, 4
 CROWD: Final = 255
-"""Objects beyond the 250th are drawn alike; no field shown is crowded like this."""
+"""Value shared by all further objects once the values below it are used up."""
 
 
 def colours() -> Any:

@@ -17,9 +17,9 @@ from cicimage.review.pictures import Box, Cut
 from cicimage.review.queue import Item
 
 VIEW_UM: Final = 110.0
-"""Width of the canvas's cut: the guest, its host, and their neighbours."""
+"""Width of the canvas's cut, um: the guest, its host, and their neighbours."""
 CROP_UM: Final = 32.0
-"""Width of a picture of the film."""
+"""Width of a picture of the film strip, um."""
 
 
 def place_in(rows: pd.DataFrame, candidate: Candidate, frame: int) -> tuple[float, float, float]:

@@ -30,7 +30,7 @@ from cicimage_napari.buttons import plain_button
 from cicimage_napari.review_panel import open_panels
 
 WAIT_MS: Final = 1200
-"""Time without a verdict before the rates are computed anew."""
+"""Time after the last verdict until the rates are computed again, ms."""
 COLOURS: Final = ("#5ab0ff", "#ffb04c", "#4fe07a", "#e05fd0", "#ffd24c", "#9a9a9a", "#59c8f0", "#ff7a7a")
 SHOWN: Final = {
     "entry_rate_per_guest_h": "Entries per guest-hour outside", "entry_rate_per_contact_h": "Entries per contact-hour",
@@ -40,7 +40,7 @@ SHOWN: Final = {
     "hosts_with_guest_fraction": "Share of hosts with a guest",
 }  # fmt: skip
 BEYOND: Final = 3.0
-"""An interval is drawn up to this many times the highest estimate or well; the table has its end."""
+"""Upper end of the axis at most, in multiples of the highest estimate or well; the table has the full interval."""
 BLIND: Final = (
     "You review blind to the condition: rates are shown once you have finished, or chosen to see the conditions "
     "(Finish... in the Review panel). It is logged, and later verdicts are marked."

@@ -31,7 +31,7 @@ def read_recording(path: Path) -> list[Layer]:
     Raises
     ------
     RecordingError
-        The file is not sound: a sentence says what is wrong with it.
+        The file is damaged, or contradicts its own metadata.
     """
     from cicimage.recording import open_recording
 

@@ -20,7 +20,7 @@ from cicimage_napari.places import canvas_box, cuts_of, masks_of, place_of
 from cicimage_napari.strokes import Stroke
 
 SHOWN_UM: Final = 60.0
-"""Width the camera shows at first."""
+"""Width that the camera shows at first, um."""
 Painted = Callable[[str, Mapping[int, Mask | None], str], None]
 
 

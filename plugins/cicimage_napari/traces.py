@@ -18,7 +18,7 @@ PLOTS: Final = (
     (("pairs", "cap", "#5ab0ff", "cap"), ("pairs", "floor", "#ffb04c", "floor")),
     (("pairs", "ring_coverage", "#c79bff", "ring"), ("pairs", "footprint_share", "#8c96a6", "overlap")),
 )
-"""Evidence in one plot each: table, column, colour, word."""
+"""Curves of each plot: table, column, colour, label."""
 
 
 class Band(pg.GraphicsObject):
