@@ -379,7 +379,7 @@ def apply_layout(positions: list[Position], path: Path) -> list[Position]:
         line = text[: text.index("\0")].count("\n") + 1
         raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
     heading = text.partition("\n")[0]
-    separator = ";" if ";" in heading and "," not in heading else ","  # spreadsheets in half of Europe write semicolons
+    separator = ";" if ";" in heading and "," not in heading else ","  # the locale of a spreadsheet may make it ;
     try:
         rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
     except csv.Error as error:

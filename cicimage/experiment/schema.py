@@ -296,7 +296,7 @@ def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
 
 
 def _complaint(error: ValidationError) -> str:
-    # a mistyped key also leaves its field empty: the typing error is the one to name
+    # a mistyped key also leaves a required field empty: report the key
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = [str(p) for p in first["loc"]]
     if first["type"] == "extra_forbidden":

@@ -43,13 +43,13 @@ ROW_BYTES: Final = 500
 DOWNLOAD_BYTES: Final = 700_000
 EVENT_ROWS: Final = 2000
 _DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
-# The others stand in the table below it: a forest of everything is read by nobody.
+# The table below the forest plot lists the others: a plot of all of them is unreadable.
 _FOREST: Final = (
     "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "entries_per_seeded_cell",
     "contact_rate_per_guest_h", "escape_rate_per_h", "death_rate_outside_per_h", "inside_occupancy_end",
     "host_death_rate_with_vs_without_guest", "survival_after_release_fraction",
 )  # fmt: skip
-# Frames, cells and pairs can be large and are no part of the page.
+# Frames, cells and pairs can be large; the page does not use them.
 _USED: Final = (
     "rates", "rates_by_replicate", "comparisons", "events", "guests", "hosts", "curves", "drift", "qc", "counts",
     "dose_response", "dose_fits",

@@ -19,7 +19,7 @@ from cicimage.figures.words import ENDS, SCORES, listed, plural, printable
 from cicimage.report.data import CropsOf
 
 MOST_PER_PAGE: Final = 500
-# Tile width in pixels and JPEG quality, from what one likes to see to what five hundred noisy strips leave room for.
+# Tile width in pixels and JPEG quality, from the preferred one to the smallest, at which 500 noisy strips fit a page.
 _LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32), (64, 28))
 
 
@@ -140,7 +140,7 @@ class _Made:
 
     @property
     def share(self) -> float:
-        """Width against that of eight panels, per cent: panels have one size whatever their number."""
+        """Width relative to that of eight panels, per cent, so that all panels have the same size."""
         return min(100.0, 100.0 * self.size[0] / (46 + 8 * (_LADDER[self.level][0] + 3)))
 
     @property
@@ -167,7 +167,7 @@ def _encoded(crops: EventCrops, entry_frame: int | None, level: int) -> _Made:
     tile_px, quality = _LADDER[level]
     strip = filmstrip(crops, entry_frame=entry_frame, tile_px=tile_px)
     image = base64.b64encode(to_jpeg(strip.image, quality)).decode("ascii")
-    # The overlay is numbers and words of our own, its text escaped where it is written.
+    # The overlay is markup of our own, whose text is escaped where it is written.
     overlay = Markup(strip.overlay())  # noqa: S704
     return _Made(image, overlay, strip.alt, (strip.image.shape[1], strip.image.shape[0]), "", level)
 

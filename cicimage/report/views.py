@@ -76,7 +76,7 @@ def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
     doubt = {k: row.get(k, np.nan) * scale for k in ("doubt_low", "doubt_high")}
     bounds = (
-        # all open time inside gives the lower rate of death inside: the reader wants the smaller number first
+        # with all unresolved time inside, the rate of death inside is the lower one; the smaller number comes first
         " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
         if np.isfinite([scaled["bound_low"], scaled["bound_high"]]).all() else "–"
     )  # fmt: skip

@@ -230,7 +230,7 @@ class RatesPanel(QWidget):
 
 
 def _top(rates: pd.DataFrame, wells: pd.DataFrame) -> float:
-    """Upper end of the axis: all intervals, but not one so wide that nothing else is seen."""
+    """Upper end of the axis: all intervals, up to ``BEYOND`` times the highest estimate or well."""
     seen = np.concatenate([rates["estimate"].to_numpy(np.float64), wells["estimate"].to_numpy(np.float64)])
     highest = float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
     ends = rates["ci_high"].to_numpy(np.float64)
