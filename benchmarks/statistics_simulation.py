@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 from statistics_cells import SPREADS, WELLS, Cell, Made, Rows, correction, hazard, incidence, rates, ratios, unpaired
+from statistics_claims import claims, designs
 from statistics_fates import fates
 from statistics_shares import donor_incidence, shares
 
@@ -72,6 +73,18 @@ SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, Cell], Rows
         ("donors", "spread", "events a donor", "by t, %", "the program", "GEE with t(G-2)", "GEE with z",
          "pooled cells"),
         unpaired,
+    ),
+    "designs": (
+        "Rate ratio, donors unpaired, numbers of donors and spreads alike or not (type I error in %)",
+        ("donors", "SD of the log rates", "events a donor", "by design", "by Welch's t, %", "p < 0.05",
+         "limits exclude 1", "Student, no zero counts", "Welch, no zero counts"),
+        designs,
+    ),
+    "claims": (
+        "What the verdict claims where nothing has an effect (experiments with the claim, %)",
+        ("primary endpoint", "drugs", "donors", "headline: higher or lower", "of these: none seen, bound below 1",
+         "interaction", "death inside", "unadjusted limits would claim"),
+        claims,
     ),
     "hazard": (
         "Death inside against outside (coverage of the 95 % interval of the median donor's hazard ratio)",
@@ -142,10 +155,16 @@ READING: Final = {
     "conservative, and the note of the comparison says so; from 5 donors on the drop of the likelihood it asks "
     "for is widened by 12 %, without which it held 93.2 % with 10 donors that differ widely and 0-3 events left. "
     "`no interval`: events in fewer than two donors. Pooled cells and GEE are what not to do with paired donors.",
-    "unpaired": "The program takes Student's t on log rates where every donor has events, otherwise the count model of "
-    "each arm with their limits put together. GEE with bias-reduced errors and t(G-2) rejects a true null too often "
-    "where donors differ widely, whatever the counts, and is not taken. With 4 + 4 donors that differ widely and few "
-    "events the program rejects a true null in 6.3 %: its note says so.",
+    "unpaired": "The program takes Welch's t on log rates where every donor has events (`by t`), otherwise each arm's "
+    "own limits put together. GEE with bias-reduced errors and t(G-2) rejects a true null too often "
+    "where donors differ widely, whatever the counts, and is not taken.",
+    "designs": "Welch's t holds from four donors an arm on and with three in each; elsewhere each arm's limits, with "
+    "the degrees of freedom of that arm, are put together, which holds whatever the two spreads and is conservative "
+    "where they are alike (the note of the comparison says so). `p < 0.05` and `limits exclude 1` are the same event.",
+    "claims": "Several drugs are adjusted together (Bonferroni) and the sentences follow the simultaneous limits. "
+    "`unadjusted limits would claim` is the share in which a 95 % interval of at least one drug excludes 1. Three "
+    "drugs are two factors and both together, so that there is an interaction. Interactions and deaths are families "
+    "of their own.",
     "hazard": "The program takes the donors' own log hazard ratios with t where every donor has deaths inside and "
     "outside, otherwise the stratified partial likelihood with a random ratio per donor, which is "
     "conservative with few donors and deaths. `HR of ever-inside` is the median naive estimate: far "

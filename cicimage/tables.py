@@ -251,11 +251,7 @@ _RATE_BODY = (
     _f("ci_low", "lower 95 % limit"),
     _f("ci_high", "upper 95 % limit"),
     _f("bound_low", "estimate with all unresolved person-time outside, of events only those beyond doubt"),
-    _f(
-        "bound_high",
-        "estimate with all unresolved person-time inside, and all events that are not ruled out; of death "
-        "inside with all guests of unknown fate dead as early as they could be",
-    ),
+    _f("bound_high", "estimate with unresolved time inside, all events not ruled out, all of unknown fate inside dead"),
     _s("unit", "unit of the estimate"),
     _f("events", "events counted (p >= 0.5)"),
     _f("events_p", "sum of the events' probabilities"),
@@ -297,11 +293,13 @@ COMPARISONS = Table(
         _f("ci_low", "lower 95 % limit"),
         _f("ci_high", "upper 95 % limit"),
         _f("p_value", "two-sided; empty where no test can be made"),
-        _f("p_adjusted", "adjusted over the conditions compared"),
+        _f("p_adjusted", "adjusted over the comparisons of the estimand (Bonferroni)"),
         _s("unit_of_replication", "donor | experiment | none"),
         _i("n_pairs", "pairs (or units) that carried the comparison"),
         _s("method", "how it was compared"),
         _s("note", "what a reader must know; empty if nothing"),
+        _f("ci_low_simultaneous", "lower limit that holds, at 95 %, for all comparisons of the estimand at once"),
+        _f("ci_high_simultaneous", "upper limit of the same; a difference is claimed where both lie on one side of 1"),
     ),
     ("estimand", "condition"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.figures.decision import limits_in_words
 from cicimage.figures.forest import interval_bar, ratio_axis, ratio_limits
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
@@ -128,8 +129,8 @@ def death_alt(source: Source) -> str:
                 )
         ratio = comparisons[(comparisons["estimand"] == HAZARD) & (comparisons["condition"] == condition)]
         if len(ratio):
-            h = ratio.iloc[0]
-            parts.append(f"hazard ratio {number(h['ratio'])} (95 % interval {interval(h['ci_low'], h['ci_high'])})")
+            h = records(ratio)[0]
+            parts.append(f"hazard ratio {number(h['ratio'])} ({limits_in_words(h)})")
         if parts:
             told.append(f"{printable(condition)}: " + ", ".join(parts))
     return "; ".join(told) + "." if told else "No death could be placed inside or outside."

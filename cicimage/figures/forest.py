@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.figures.decision import is_wider, limits_in_words, simultaneous
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, records, table_of
 from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, dress, plain, say_empty
@@ -51,9 +52,10 @@ def forest(
         key,
         figure,
         "Ratios to the reference",
-        "A point at 1 means no difference. The line is the 95 % interval: where it crosses 1, the data do not tell "
-        "the two apart. An arrow means that the interval goes on. n is the number of donors (or independent "
-        "experiments), never of cells." + _interaction_words(rows),
+        "A point at 1 means no difference. The thick line is the 95 % interval of one comparison; where several were "
+        "made, a thin line goes on to the limits that hold for all of the same kind at once. A difference is claimed "
+        "only where these lie on one side of 1. An arrow means that the interval goes on. n is the number of donors "
+        "(or independent experiments), never of cells." + _interaction_words(rows),
         forest_alt(source, estimands),
     )
 
@@ -133,10 +135,20 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
             if row["reference"] == NO_INTERACTION:
                 name = f"interaction: {plain(condition, 26)}"
             left.text(0.04, y, name, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
+            if is_wider(row):
+                ax.plot(
+                    _within(simultaneous(row), low, high), [y, y], color=colours[condition], linewidth=0.7, zorder=2
+                )
             bar = (row["ratio"], row["ci_low"], row["ci_high"])
             interval_bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
             _numbers(right, y, row)
         y += 1
+
+
+def _within(limits: tuple[float, float], low: float, high: float) -> list[float]:
+    """Limits cut at the ends of the axis; an open side reaches its end."""
+    start, end = limits
+    return [low if np.isnan(start) else float(np.clip(start, low, high)), min(end, high) if end > low else high]
 
 
 def interval_bar(
@@ -186,6 +198,6 @@ def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
         n = plural(row["n_pairs"], unit) if unit != "none" else "no test"
         told.append(
             f"{wording(row['estimand']).title}, {against(row['condition'], row['reference'])}: "
-            f"{number(row['ratio'])} (95 % interval {interval(row['ci_low'], row['ci_high'])}, {n})"
+            f"{number(row['ratio'])} ({limits_in_words(row)}, {n})"
         )
     return "; ".join(told) + "." if told else "No comparison could be made."

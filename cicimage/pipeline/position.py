@@ -17,7 +17,9 @@ import psutil
 import pyarrow as pa
 
 from cicimage import __version__
+from cicimage.containment.input_faults import InputQuality
 from cicimage.errors import CicimageError, RecordingError, ResultsError
+from cicimage.findings import findings_of
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -33,6 +35,7 @@ from cicimage.store import (
     MaskFile,
     PositionFolder,
     mask_writer,
+    read_arrays,
     read_json,
     read_table,
     sweep,
@@ -185,7 +188,7 @@ def _run_stages(
             progress("judge", 0, 1)
             result = judge(
                 read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
-                choices, job.position.time_zero_h, job.key, _saturated_share(folder, setting),
+                choices, job.position.time_zero_h, job.key, _quality(folder, setting),
             )  # fmt: skip
             _save_judgement(folder, result)
             _save_quality(folder, setting, choices["bleaching"], job)
@@ -216,16 +219,14 @@ def _save_detections(
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
     write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+    write_json(folder.root / "findings.json", [finding.as_dict() for finding in found.findings])
 
 
-def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
-    """Share of the host channel's pixels at full scale, median over frames."""
-    quality = read_table(folder.table("quality"))
-    if not len(quality):
-        return 0.0
-    name = setting.channel_names[setting.slot(setting.with_role("host"))]
-    share = float(quality.loc[quality["channel"] == name, "saturated_share"].median())
-    return share if np.isfinite(share) else 0.0
+def _quality(folder: PositionFolder, setting: Setting) -> InputQuality:
+    """Faults of frames and channels, and the host signal of guests outside, as the first stage found them."""
+    outside = read_arrays(folder.estimates)["outside_signal"]
+    found = findings_of(read_json(folder.root / "findings.json"))
+    return InputQuality(found, tuple(outside.tolist()))
 
 
 def _save_links(
@@ -265,7 +266,8 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
-        "notes": [*recording.metadata.notes, *doubts(setting, recording.sizes)],
+        "findings": _findings(folder, recording, setting),
+        "notes": list(recording.metadata.notes),
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
             "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,
@@ -274,6 +276,16 @@ def _facts(
             "origins": dict(setting.origins),
         },
     }  # fmt: skip
+
+
+def _findings(folder: PositionFolder, recording: Recording, setting: Setting) -> list[dict[str, str]]:
+    """What is wrong with the recording, each fault once: what leaves nothing to be told, then what was seen besides."""
+    found = (
+        *findings_of(read_json(folder.root / "optics.json")["findings"]),
+        *findings_of(read_json(folder.root / "findings.json")),
+        *doubts(setting, recording.sizes),
+    )
+    return [finding.as_dict() for finding in dict.fromkeys(found)]
 
 
 def _channel_names(setting: Setting) -> dict[str, str]:

@@ -14,7 +14,7 @@ from cicimage.errors import RecordingError
 from cicimage.recording.czi_directory import CziDirectory, read_directory
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, Doorkeeper, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -154,5 +154,6 @@ def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], 
         medium_index=number("RefractiveIndex", "medium_index"),
         modality=modes.pop() if len(modes) == 1 else None,
         objective=None if objective is None else objective.get("Name"),
+        significant_bits=camera_bits(*(e.text for e in root.iter("ComponentBitCount"))),
         notes=tuple(door.notes),
     )

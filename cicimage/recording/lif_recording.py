@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, Doorkeeper, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -156,6 +156,7 @@ def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int]
         na=number("NumericalAperture", "na"),
         immersion=immersion,
         modality="confocal" if setting is not None else "widefield" if widefield is not None else None,
+        significant_bits=camera_bits(*(c.get("Resolution") for c in tree.iter("ChannelDescription"))),
         objective=None if optics is None else (optics.get("ObjectiveName") or "").strip() or None,
         notes=tuple(door.notes),
     )

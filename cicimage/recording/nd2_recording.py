@@ -13,7 +13,7 @@ from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.nd2_chunks import frame_ends
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import UM, Doorkeeper, median_interval
+from cicimage.recording.scale import UM, Doorkeeper, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -151,6 +151,7 @@ def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, in
         immersion=_immersion(optics.immersionRefractiveIndex) if optics else None,
         modality=flags.pop() if len(flags) == 1 else None,
         objective=optics.objectiveName if optics else None,
+        significant_bits=camera_bits(getattr(file.attributes, "bitsPerComponentSignificant", None)),
         emission_um=tuple((c.channel.emissionLambdaNm or 0) / 1000 or None for c in channels) if named else None,
         notes=tuple(door.notes),
     )

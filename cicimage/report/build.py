@@ -170,6 +170,7 @@ def _content(data: ReportData) -> dict[str, Any]:
             n_failed=data.n_failed(),
             n_recordings=data.n_recordings,
             optics=[statement.answer for statement in data.optics],
+            input_faults=data.findings,
         ),
         "rates_pictures": [Drawn(p) for p in _rates_pictures(data, others)],
         "death_picture": _death_picture(tables),

@@ -112,6 +112,8 @@ class ReportData:
         What the optics can distinguish.
     exclusions : tuple of Exclusion
         Failures, exclusions and warnings.
+    findings : tuple of str
+        Faults of the input that can change a rate, one sentence each.
     estimates : tuple of Estimate
         Corrections estimated from the recordings.
     settings : tuple of Setting
@@ -128,6 +130,8 @@ class ReportData:
         Time between frames, hours.
     guest_population, host_population : str
         Populations of guests and of hosts in table ``counts``.
+    replication : str
+        Unit of replication in words, from :class:`cicimage.statistics.design.Replication`.
     reviewers : tuple of str
         Reviewers whose corrections the tables hold.
     crops : callable
@@ -141,6 +145,7 @@ class ReportData:
     n_recordings: int = 0
     optics: tuple[OpticsStatement, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    findings: tuple[str, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     settings: tuple[Setting, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +155,7 @@ class ReportData:
     interval_h: float | None = None
     guest_population: str = "guest"
     host_population: str = "host"
+    replication: str = ""
     reviewers: tuple[str, ...] = ()
     crops: CropsOf = no_crops
 

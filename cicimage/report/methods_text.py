@@ -80,8 +80,15 @@ def _statistics(data: ReportData) -> list[str]:
         told.append(
             f"Conditions were compared by {how}, with {units} as n; wells, fields and cells were not counted as n."
         )
+        if (tested["p_adjusted"] > tested["p_value"]).any():
+            told.append(
+                "p values and simultaneous 95 % limits were adjusted over the comparisons of each estimand "
+                "(Bonferroni); differences are claimed by these."
+            )
     elif len(rates):
         told.append("No test was made, since no donors or independent experiments could serve as n.")
+    if data.replication:
+        told.append(f"Unit of replication: {printable(data.replication)}.")
     if data.reviewers:
         events_table = table_or_empty(data.tables, "events")
         told.append(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.figures.quality import LIMITS, focus_share, quality_summary
 from cicimage.figures.source import Source, condition_order, records, table_or_empty
 from cicimage.figures.words import count, interval, number, p_value, plural, wording
@@ -75,6 +76,7 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
 def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
     doubt = {k: row.get(k, np.nan) * scale for k in ("doubt_low", "doubt_high")}
+    pooled = row.get("pooled_estimate", np.nan) * scale
     bounds = (
         # with all unresolved time inside, the rate of death inside is the lower one; the smaller number comes first
         " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
@@ -82,7 +84,7 @@ def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     )  # fmt: skip
     return (
         row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), _doubt(doubt),
-        bounds, number(row.get("pooled_estimate", np.nan) * scale),
+        bounds, number(pooled) if np.isfinite(pooled) else "",
         count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip
@@ -112,6 +114,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Against",
             "Ratio",
             "95 % interval",
+            "Simultaneous",
             "With doubt about events",
             "p",
             "p, adjusted",
@@ -119,7 +122,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Method",
             "Remark",
         ),
-        (False, False, False, True, True, True, True, True, True, False, False),
+        (False, False, False, True, True, True, True, True, True, True, False, False),
         [_comparison_row(r) for r in records(rows)],
     )
     return view.without("What", "Against") if hazards else view.without()
@@ -129,7 +132,8 @@ def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
         wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
-        interval(row["ci_low"], row["ci_high"]), _doubt(row), _p(row["p_value"]),
+        interval(row["ci_low"], row["ci_high"]), interval(*simultaneous(row)) if is_wider(row) else "", _doubt(row),
+        _p(row["p_value"]),
         _p(row["p_adjusted"]),
         plural(row["n_pairs"], unit) if unit != "none" else "–", row["method"], row["note"],
     )  # fmt: skip

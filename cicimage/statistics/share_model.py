@@ -15,7 +15,7 @@ Twice the drop of the profile likelihood is compared with ``(v + 1) log(1 + t_v^
 Its degrees of freedom ``v`` are those of Satterthwaite (1946, Biometrics Bulletin 2:110): the spread between donors is
 known from G - 1 differences, the spread of counting beforehand. They are taken at the largest ``tau``: few cells make
 them grow a little, many cells leave G - 1. By simulation the limits hold 93-97 % from five donors on, more with fewer
-donors or few cells, and :meth:`ShareFit.caution` says so (benchmarks/results/statistics.md).
+donors or few cells, and :meth:`ShareFit.caution` says so (benchmarks/results/statistics_shares.md).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ShareFit:
     n: int
 
     def caution(self, unit: str = "donor") -> str:
-        """What simulation says of limits like these (benchmarks/results/statistics.md); empty where they hold.
+        """What simulation says of limits like these (benchmarks/results/statistics_shares.md); empty where they hold.
 
         Wider than asked with few units, and where the units' cells hold few on the rarer side.
         """
