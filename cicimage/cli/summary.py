@@ -1,4 +1,4 @@
-"""What a finished run prints: rates per condition, comparisons, and where the report lies."""
+"""Summary of a finished run on stdout: rates per condition, comparisons, and the path of the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ SHOWN: Final = (
 
 
 def print_summary(collected: Collected, results: Results) -> None:
-    """Print the answer to stdout."""
+    """Print rates, comparisons of the primary estimand and the path of the report.
+
+    Parameters
+    ----------
+    collected : Collected
+        Tables, receipts and configuration of the run.
+    results : Results
+        The folder.
+    """
     rates, comparisons = collected.tables["rates"], collected.tables["comparisons"]
     done = [p for p, r in collected.receipts.items() if r["outcome"] == "done"]
     events = collected.tables["events"]
@@ -57,7 +65,7 @@ def print_summary(collected: Collected, results: Results) -> None:
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:
-    """The p-value that the report's verdict names: adjusted for the number of comparisons, and said so."""
+    """The p-value of the report's verdict: adjusted for the number of comparisons, and then named so."""
     if math.isnan(row["p_value"]):
         return "no test"
     if math.isnan(row["p_adjusted"]) or row["p_adjusted"] == row["p_value"]:
