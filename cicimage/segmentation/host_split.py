@@ -52,7 +52,22 @@ def by_thickness(
 
 
 def enlarged(labels: Int32Array, factor: int, inside: BoolArray) -> Int32Array:
-    """Labels of a coarser grid on the pixels inside; those without one take the nearest."""
+    """Enlarge the labels of a coarser grid; a foreground pixel without a label takes the nearest one.
+
+    Parameters
+    ----------
+    labels : (y, x) int32 array
+        Labels of the coarser grid.
+    factor : int
+        Fine pixels per coarse pixel and axis.
+    inside : (Y, X) bool array
+        Foreground on the fine grid.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels, 0 outside the foreground.
+    """
     big = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)[: inside.shape[0], : inside.shape[1]]
     return np.where(inside, nearest(np.where(inside, big, 0)), 0).astype(np.int32)
 
@@ -71,7 +86,22 @@ def nearest(labels: Int32Array) -> Int32Array:
 
 
 def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Array:
-    """Basins of a relief, see :func:`cicimage.segmentation.kernels.persistent_basins`."""
+    """Split a relief into basins, see :func:`cicimage.segmentation.kernels.persistent_basins`.
+
+    Parameters
+    ----------
+    relief : (Y, X) float32 array
+        Heights, >= 0.
+    inside : (Y, X) bool array
+        Pixels to split.
+    min_depth : float
+        Share of a hill's height by which it must rise over its saddle to be a basin of its own, 0-1.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Basins 1..k, 0 outside.
+    """
     places = np.flatnonzero(inside)
     heights = relief.ravel()[places]
     if places.size:
@@ -83,9 +113,25 @@ def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Arr
 
 
 def by_rim(signal: Float32Array, inside: BoolArray, um_per_px: float, *, min_depth: float) -> Int32Array:
-    """Split cells whose rim is stained: hills of the distance to the nearest rim or edge.
+    """Split cells with a stained rim at the hills of the distance to the nearest rim or edge.
 
     A rim is where the signal, smoothed over 1 um, exceeds its mean over 5 um by 15 %.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    um_per_px : float
+        Pixel size, um.
+    min_depth : float
+        As :func:`flood` takes it.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels 1..k, 0 outside.
     """
     if not inside.any():
         return np.zeros(inside.shape, dtype=np.int32)
@@ -101,8 +147,26 @@ def by_markers(
 ) -> Int32Array:
     """Grow markers over the foreground; foreground that no marker reaches keeps a label of its own.
 
-    A step costs more the darker its ground is against its surroundings of 15 um, so that fronts from two nuclei
-    meet in the dark seam between their cells; with a stain of the rim, the brighter it is as well.
+    A step costs more the darker a pixel is against its surroundings of 15 um, so that the fronts of two nuclei meet in
+    the dark seam between their cells. With a stained rim, a step also costs more the brighter the pixel is.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    markers : (Y, X) int32 array
+        Seed labels, 0 elsewhere; they count as foreground.
+    um_per_px : float
+        Pixel size, um.
+    rim_stained : bool
+        Whether the dye stains the membrane.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels: those of the markers, above them one per patch without a marker, 0 outside.
     """
     ground = inside | (markers > 0)
     if not ground.any():
@@ -165,7 +229,22 @@ def around_nuclei(
 
 
 def smooth_within(signal: Float32Array, inside: BoolArray, sigma: float) -> Float32Array:
-    """Gaussian mean over the pixels inside only, so that the dark outside does not pull the rim down."""
+    """Take the Gaussian mean over foreground pixels alone, so that the dark outside does not lower the rim.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    sigma : float
+        SD of the Gaussian, pixels.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Smoothed signal; far outside the foreground it tends to 0.
+    """
     mask = inside.astype(np.float32)
     weight = cv2.GaussianBlur(mask, (0, 0), sigma)
     return np.asarray(cv2.GaussianBlur(signal * mask, (0, 0), sigma) / np.maximum(weight, 1e-3), dtype=np.float32)

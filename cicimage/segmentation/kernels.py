@@ -18,9 +18,25 @@ def strongest(
     size: Float64Array,
     near: float,
 ) -> Int64Array:
-    """Of points in ``order`` (best first), those that lie near no better one of like size.
+    """Select points that have no better point of similar size close by.
 
-    Near is within one slice in z and within ``near`` of the smaller size in the plane; like is up to 1.5 times.
+    Parameters
+    ----------
+    order : (n,) int64 array
+        Indices of the points, best first.
+    z : (n,) float64 array
+        Slice index; points within one slice are close.
+    y, x : (n,) float64 arrays
+        Position, pixels.
+    size : (n,) float64 array
+        Diameter, pixels; sizes up to a factor of 1.5 are similar.
+    near : float
+        Points are close within this share of the smaller size, in the plane.
+
+    Returns
+    -------
+    (k,) int64 array
+        Indices of the selected points, best first.
     """
     kept = np.empty(order.size, dtype=np.int64)
     n = 0

@@ -14,14 +14,25 @@ from cicimage.segmentation.grid import Grid
 def draw(found: Contours, z_um: Float64Array, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, Int64Array]:
     """Fill every outline.
 
-    Where two outlines at like height overlap, a pixel goes to the one in which it lies deeper (distance from
-    the centre over the outline's radius in its direction); outlines more than half a diameter apart in z keep
-    their overlap.
+    Where two outlines at similar height overlap, a pixel belongs to the one in which it lies deeper (distance from
+    the centre over the outline's radius in its direction). Outlines more than half a diameter apart in z keep their
+    overlap.
+
+    Parameters
+    ----------
+    found : Contours
+        Outlines, pixels of ``grid``.
+    z_um : (n,) float64 array
+        Height of each outline, um; zeros in a plane.
+    grid : Grid
+        Grid on which the outlines were traced.
+    shape : (int, int)
+        Height and width of the frame, pixels.
 
     Returns
     -------
     Masks
-        Labels 1..k in the order given; outlines without a pixel in the frame are left out.
+        Labels 1..k in the order given, on frame pixels; outlines without a pixel in the frame are left out.
     (k,) int64 array
         Index of the outline of each mask.
     """

@@ -74,16 +74,27 @@ def shared_ground(
 
 
 def without_lenses(labels: Int32Array, signal: Float32Array, um_per_px: float, *, reach_um: float) -> Int32Array:
-    """Give the ground of lenses that a partition took for hosts back to the two hosts that make them.
+    """Give lenses that a partition took for hosts back to the two hosts that make them.
 
     A label is a lens between its two longest neighbours where the bright patch about its top is flat (its highest
     part within a fifth of its median), no brighter than 1.6 times both neighbours' lamellae together, and falls by
     0.3 of the dimmer lamella within 2.6 um along at least 0.6 of its rim. Its pixels go to the nearer of the two.
 
+    Parameters
+    ----------
+    labels : (Y, X) int32 array
+        Partition, 0 for background.
+    signal : (Y, X) float32 array
+        Signal summed over z, over background.
+    um_per_px : float
+        Pixel size, um.
+    reach_um : float
+        Farthest that a lens reaches into a neighbour, um.
+
     Returns
     -------
     (Y, X) int32 array
-        Labels; those of lenses are no longer there.
+        Labels without those of lenses.
     """
     smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     neighbours: dict[int, list[int]] = {}

@@ -251,7 +251,22 @@ def trace_all(
 ) -> None:
     """Trace every seed, moving its centre to the outline's centroid up to twice.
 
-    ``stats`` holds y and x on entry, and y, x, core, background, drop, closed, cut on return.
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+    z : (n,) int64 array
+        Slice of each seed.
+    radius : (n,) float64 array
+        Expected radius, pixels.
+    rivals : (m, 4) float64 array
+        Known cells: centre y, x, radius and distance from slice 0, pixels; (0, 4) for none.
+    rules : Rules
+        How outlines are drawn.
+    radii : (n, n_rays) float64 array
+        Filled with the distance from the centre to the outline along every ray, pixels.
+    stats : (n, 7) float64 array
+        Holds the seeds' y and x in its first two columns; filled with y, x, core, background, drop, closed, cut.
     """
     reach, apart, noise, dark, edge_fraction, climb, sin, cos = rules
     n_rays = sin.size

@@ -96,9 +96,21 @@ def find_round_cells(scene: Scene) -> RoundCells:
 
 
 def without_round_cells(scene: Scene, cells: Objects) -> Scene:
-    """Take the light of round cells out of a stack and name them as guests, that what is left is of spread cells.
+    """Remove round cells from a stack, so that spread cells alone are left.
 
-    A cell that lies on another takes its light out of its own slices alone: the sheet below it stays.
+    A round cell is painted dark in its own slices only: the sheet of a spread cell below it stays.
+
+    Parameters
+    ----------
+    scene : Scene
+        Frame to clear; not changed.
+    cells : Objects
+        Round cells, as from :func:`find_round_cells`.
+
+    Returns
+    -------
+    Scene
+        Copy without the round cells' light, with their enlarged masks as ``inner``.
     """
     dark = np.percentile(scene.image[:, ::4, ::4], 2.0)
     image = scene.image.copy()

@@ -102,7 +102,20 @@ def _response(
 
 
 def find_peaks(response: Float32Array, threshold: Float32Array) -> Int64Array:
-    """Voxels of a (Z, Y, X) response above each slice's threshold and below none of their 26 neighbours, (n, 3)."""
+    """Find voxels above their slice's threshold that none of their 26 neighbours exceeds.
+
+    Parameters
+    ----------
+    response : (Z, Y, X) float32 array
+        Filter response.
+    threshold : (Z,) float32 array
+        Least response in every slice.
+
+    Returns
+    -------
+    (n, 3) int64 array
+        Indices z, y, x of the peaks.
+    """
     square = np.ones((3, 3), dtype=np.uint8)
     around = np.empty_like(response)
     for k, plane in enumerate(response):

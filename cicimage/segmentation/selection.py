@@ -62,9 +62,21 @@ def choose(
 
 
 def pairs_in_touch(found: Contours, z_slice: Float64Array, apart: float) -> tuple[Int64Array, Int64Array]:
-    """Indices (i, j), i < j, of outlines at like height whose discs touch or nearly do.
+    """Find pairs of outlines at similar height whose discs touch or nearly do.
 
-    ``apart`` is the focus step in pixels, 0 in a plane.
+    Parameters
+    ----------
+    found : Contours
+        Outlines.
+    z_slice : (n,) float64 array
+        Slice index of each.
+    apart : float
+        Focus step in pixels, 0 in a plane.
+
+    Returns
+    -------
+    i, j : (k,) int64 arrays
+        Indices of the pairs, i < j, ascending.
     """
     radius = np.sqrt(np.maximum(found.area_px, 0.0) / np.pi)
     if len(found) < 2:
@@ -80,9 +92,23 @@ def pairs_in_touch(found: Contours, z_slice: Float64Array, apart: float) -> tupl
 
 
 def beside(points: Float64Array, balls: Float64Array, share: float = 0.6, reach: float = 2.5) -> BoolArray:
-    """Which points (n, 3) y, x, z lie beside some ball (m, 4) y, x, radius, z, and in none.
+    """Find points that lie beside some ball and in none.
 
-    In is within ``share`` of its radius, beside within ``reach`` times its radius.
+    Parameters
+    ----------
+    points : (n, 3) float64 array
+        y, x, z, pixels.
+    balls : (m, 4) float64 array
+        y, x, radius, z, pixels.
+    share : float
+        A point is in a ball within this multiple of its radius.
+    reach : float
+        A point is beside a ball within this multiple of its radius.
+
+    Returns
+    -------
+    (n,) bool array
+        Whether each point is beside a ball and in none.
     """
     return np.asarray(_beside(points, balls, share, reach))
 
@@ -107,7 +133,24 @@ def _beside(points: Float64Array, balls: Float64Array, share: float, reach: floa
 def dip_between(
     found: Contours, z_slice: Float64Array, i: Int64Array, j: Int64Array, volume: Float32Array
 ) -> Float64Array:
-    """How far the signal between the centres of i and j dips below both, as share of the lower one's height."""
+    """Measure how far the signal between two centres dips below both.
+
+    Parameters
+    ----------
+    found : Contours
+        Outlines, pixels of ``volume``.
+    z_slice : (n,) float64 array
+        Slice index of each outline.
+    i, j : (k,) int64 arrays
+        Pairs of outlines.
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+
+    Returns
+    -------
+    (k,) float64 array
+        Depth of the dip over the lower one's height: 0 without a dip, 1 down to the background.
+    """
     dips = [
         dip_on_line(
             volume, found.y[a], found.x[a], z_slice[a], found.background[a],
@@ -139,7 +182,25 @@ def dip_on_line(
     volume: Float32Array, ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
     fb: float,
 ) -> float:  # fmt: skip
-    """Lowest point on the straight line between two centres under both ends, over the lower end's height."""
+    """Measure the dip of the signal on the straight line between two centres, sampled at 17 points.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+    ya, xa, za : float
+        First centre: pixels, pixels, slice index.
+    fa : float
+        Background of the first cell, counts.
+    yb, xb, zb, fb : float
+        The same of the second.
+
+    Returns
+    -------
+    float
+        Depth of the lowest point below the lower end, over the lower end's height above its background; 0 where a cell
+        does not rise over its background.
+    """
     depth, height, width = volume.shape
     n = 16
     first, second, low = 0.0, 0.0, np.inf

@@ -38,11 +38,28 @@ def local_contrast(image: Float32Array, um_per_px: float, *, fine_um: float, win
 def textured(
     contrast: Float32Array, um_per_px: float, *, window_um: float, local_share: float, max_hole_um2: float
 ) -> BoolArray:
-    """Pixels of cells by their texture: Otsu's threshold on the logarithm of the local contrast.
+    """Find cells by their texture: Otsu's threshold on the logarithm of the local contrast.
 
-    A cell's smooth middle is filled. The contrast is smeared over its window and a cell's halo has some of its own;
-    the result is therefore worn down by twice the window's width. Where contrast varies less than fourfold over the
-    field, nothing is found.
+    A cell's smooth middle is filled. The window smears the contrast and the halo of a cell has some of its own, so the
+    result is eroded by twice the window's width. A field whose contrast varies less than fourfold holds no cells.
+
+    Parameters
+    ----------
+    contrast : (Y, X) float32 array
+        Local standard deviation, as from :func:`local_contrast`.
+    um_per_px : float
+        Pixel size, um.
+    window_um : float
+        Width of the window used for ``contrast``, um.
+    local_share : float
+        Least contrast as share of the strongest nearby (within three windows), 0-1.
+    max_hole_um2 : float
+        Largest enclosed hole that is filled, um2.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Pixels of cells.
     """
     floor = max(float(np.median(contrast)) * 1e-3, 1e-6)
     log = np.log(np.maximum(contrast, floor))
