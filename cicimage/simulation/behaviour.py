@@ -26,11 +26,41 @@ class Behaviour(ABC):
 
     @abstractmethod
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Displacement (dy, dx) of a free guest in one step at full speed, um; turns its heading."""
+        """Move a free guest for one step at full speed and turn its heading.
+
+        Parameters
+        ----------
+        i : int
+            Index of the guest in ``world.guests``.
+        guest : Guest
+            The guest; its heading (and for some families its rest) changes in place.
+        start_h, minutes : float
+            Beginning of the step, h, and its length, min.
+
+        Returns
+        -------
+        (float, float)
+            Displacement (dy, dx), um.
+        """
 
     @abstractmethod
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Hour within this step at which a living guest in contact begins to enter, or None."""
+        """Decide whether a living guest in contact begins to enter within this step.
+
+        Parameters
+        ----------
+        i : int
+            Index of the guest in ``world.guests``.
+        guest : Guest
+            The guest; its clocks change in place.
+        start_h, step_h : float
+            Beginning and length of the step, h.
+
+        Returns
+        -------
+        float or None
+            Hour at which the entry begins; None where it does not begin in this step.
+        """
 
     @abstractmethod
     def pace(self, engulfed: float) -> float:
@@ -46,7 +76,13 @@ class HazardBehaviour(Behaviour):
     """Persistent random walk; in contact a constant hazard of entry; drawn in at a constant pace."""
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Turn by angular diffusion and step."""
+        """Turn by angular diffusion and step.
+
+        Parameters
+        ----------
+        i, guest, start_h, minutes
+            As :meth:`Behaviour.stride` takes them.
+        """
         persistence = self.world.scenario.guests.persistence_min
         guest.heading += self.world.rng.normal(0, np.sqrt(2 * minutes / persistence))
         return guest.speed * minutes * float(np.sin(guest.heading)), guest.speed * minutes * float(
@@ -54,7 +90,13 @@ class HazardBehaviour(Behaviour):
         )
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Run the entry clock down."""
+        """Run the entry clock down by the constant hazard.
+
+        Parameters
+        ----------
+        i, guest, start_h, step_h
+            As :meth:`Behaviour.enters` takes them.
+        """
         return self.world.event_time(guest, "enter", self.entry_hazard(guest), start_h, step_h)
 
     def pace(self, engulfed: float) -> float:
@@ -70,7 +112,13 @@ class EncounterBehaviour(Behaviour):
     """
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Run straight, pause, and choose a new heading biased to the nearest host where there is none below."""
+        """Run straight, pause, and choose a new heading biased to the nearest host where none lies below.
+
+        Parameters
+        ----------
+        i, guest, start_h, minutes
+            As :meth:`Behaviour.stride` takes them.
+        """
         rng, run_min = self.world.rng, 2.0 * self.world.scenario.guests.persistence_min
         if start_h < guest.resting_until_h:
             return 0.0, 0.0
@@ -86,7 +134,13 @@ class EncounterBehaviour(Behaviour):
         return speed * minutes * float(np.sin(guest.heading)), speed * minutes * float(np.cos(guest.heading))
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Decide where a decision is due; report an entry whose delay has run out."""
+        """Decide where a decision is due; report an entry whose delay has run out.
+
+        Parameters
+        ----------
+        i, guest, start_h, step_h
+            As :meth:`Behaviour.enters` takes them.
+        """
         rng, end_h = self.world.rng, start_h + step_h
         if guest.decide_h == NEVER:
             # contact found at the movie's start is somewhere between two decisions

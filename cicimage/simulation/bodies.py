@@ -108,7 +108,18 @@ class HostPose:
         return self.radius * self.spread * (1.0 + float(np.abs(self.amplitudes).sum())) + 2.0
 
     def depth(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Float64Array:
-        """Distance from the outline, um, positive inside; exact at the outline, approximate elsewhere."""
+        """Measure the distance of points from the outline, exact at the outline and approximate elsewhere.
+
+        Parameters
+        ----------
+        y, x : array_like
+            World coordinates, um; broadcast against each other.
+
+        Returns
+        -------
+        float64 array
+            Distance, um, positive inside.
+        """
         dy, dx = np.asarray(y, float) - self.y, np.asarray(x, float) - self.x
         if self.shape == "spindle":
             return self._spindle_depth(dy, dx)
@@ -132,7 +143,20 @@ class HostPose:
         return out
 
     def thickness(self, y: Float64Array, x: Float64Array, depth: Float64Array) -> Float64Array:
-        """Undeformed thickness at points of the footprint, um."""
+        """Compute the undeformed thickness at points of the footprint.
+
+        Parameters
+        ----------
+        y, x : float64 arrays
+            World coordinates, um.
+        depth : float64 array
+            Distance from the outline at these points, as from :meth:`depth`.
+
+        Returns
+        -------
+        float64 array
+            Thickness, um; meaningful where ``depth`` is positive.
+        """
         ramp = np.clip(depth / EDGE_RAMP_UM, 0.0, 1.0)
         ramp = EDGE_SHARE + (1.0 - EDGE_SHARE) * ramp * ramp * (3.0 - 2.0 * ramp)
         d2 = (y - self.nucleus_y) ** 2 + (x - self.nucleus_x) ** 2
@@ -179,7 +203,18 @@ class GuestPose:
         return float(lateral * stretch), float(lateral / stretch), float(c)
 
     def rho(self, y: Float64Array, x: Float64Array) -> Float64Array:
-        """Lateral distance from the axis in units of the outline (1 = on it)."""
+        """Measure the lateral distance from the axis in units of the outline.
+
+        Parameters
+        ----------
+        y, x : float64 arrays
+            World coordinates, um; broadcast against each other.
+
+        Returns
+        -------
+        float64 array
+            0 on the axis, 1 on the outline.
+        """
         a, b, _ = self.axes
         dy, dx = y - self.y, x - self.x
         cos, sin = np.cos(self.angle), np.sin(self.angle)
@@ -188,7 +223,20 @@ class GuestPose:
 
 
 def half_height(rho: Float64Array, c: float) -> Float64Array:
-    """Half the vertical chord of an ellipsoid at lateral distance ``rho``; 0 outside."""
+    """Compute half the vertical chord of an ellipsoid.
+
+    Parameters
+    ----------
+    rho : float64 array
+        Lateral distance from the axis, 1 = on the outline.
+    c : float
+        Vertical semi-axis, um.
+
+    Returns
+    -------
+    float64 array
+        Half the chord, um; 0 outside the outline.
+    """
     out: Float64Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
     return out
 

@@ -55,7 +55,20 @@ class Host:
         return float(np.clip((time_h - self.dying_h) / DYING_H, 0.0, 1.0))
 
     def pose(self, index: int, time_h: float) -> HostPose:
-        """Geometry at this moment."""
+        """Freeze the geometry at this moment.
+
+        Parameters
+        ----------
+        index : int
+            Index of the host in ``world.hosts``.
+        time_h : float
+            Hours since the movie's start.
+
+        Returns
+        -------
+        HostPose
+            A copy that later moments do not change.
+        """
         return HostPose(
             index, self.y, self.x, self.radius, self.angle, self.shape, self.amplitudes, self.phases.copy(),
             self.spread, self.lamella, self.nucleus_height, self.y + self.nucleus_offset[0] * self.spread,
@@ -114,7 +127,20 @@ class Guest:
         return self.level == "engulfed" and not self.was_inside and self.route != "fold"
 
     def pose(self, index: int, time_h: float) -> GuestPose:
-        """Geometry at this moment; a dying guest shrinks and loses some dye."""
+        """Freeze the geometry at this moment; a dying guest shrinks and loses some dye.
+
+        Parameters
+        ----------
+        index : int
+            Index of the guest in ``world.guests``.
+        time_h : float
+            Hours since the movie's start.
+
+        Returns
+        -------
+        GuestPose
+            A copy that later moments do not change.
+        """
         dead = self.dead_share(time_h)
         return GuestPose(
             index, self.y, self.x, self.radius * (1.0 - 0.2 * dead), self.elongation, self.heading, self.level,

@@ -72,7 +72,20 @@ class Place:
 
 
 def contacts(body: Body, layers: Layers) -> list[Contact]:
-    """Measure a guest against every host near it."""
+    """Measure a guest against every host near it.
+
+    Parameters
+    ----------
+    body : Body
+        The guest.
+    layers : Layers
+        Everything in the field at the same moment.
+
+    Returns
+    -------
+    list of Contact
+        One per host within reach, lowest host first.
+    """
     found = []
     for i, sheet in enumerate(layers.sheets):
         measured = _against(body, sheet, layers, i)
@@ -152,10 +165,22 @@ def _least(gaps: Float64Array) -> float:
 
 
 def place(body: Body, layers: Layers) -> Place:
-    """Name the place of a guest from its contacts.
+    """Classify the location and contact of a guest from the surfaces around it.
 
-    A guest partly held is ``entering`` on its way in and ``attached`` on its way out and in a fold: the only thing
-    not read off the surfaces of one moment.
+    A guest partly held is ``entering`` on its way in and ``attached`` on its way out and in a fold: the only
+    distinction that the surfaces of one moment do not show.
+
+    Parameters
+    ----------
+    body : Body
+        The guest.
+    layers : Layers
+        Everything in the field at the same moment.
+
+    Returns
+    -------
+    Place
+        Location, contact and host.
     """
     measured = contacts(body, layers)
     for contact in measured:

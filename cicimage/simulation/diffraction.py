@@ -90,6 +90,15 @@ def gaussian_ladder(
 ) -> tuple[tuple[float, ...], Float64Array, Float64Array]:
     """Write the point spread function as Gaussians whose weights depend on defocus.
 
+    Parameters
+    ----------
+    na, immersion_index : float
+        Numerical aperture of the lens and refractive index of its immersion.
+    emission_um : float
+        Emission wavelength, um.
+    confocal : bool
+        Whether light passes a pinhole of one Airy unit; otherwise widefield.
+
     Returns
     -------
     sigma_um : tuple of float

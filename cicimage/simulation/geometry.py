@@ -83,7 +83,20 @@ class FieldGeometry:
         return Grid(origin - dy, origin - dx, a.um_per_px, (n, n))
 
     def raw_um(self, frame: int, y: float, x: float) -> tuple[float, float]:
-        """World coordinates in the raw frame, um."""
+        """Convert world coordinates to the raw frame.
+
+        Parameters
+        ----------
+        frame : int
+            Index of the frame.
+        y, x : float
+            World coordinates, um.
+
+        Returns
+        -------
+        (float, float)
+            y and x in the frame, stage drift included, um.
+        """
         dy, dx = self.drift_um[frame]
         return y - MARGIN_UM + float(dy), x - MARGIN_UM + float(dx)
 

@@ -34,7 +34,20 @@ class FieldPlan:
 
 
 def plan_fields(scenario: Scenario, seed: int) -> list[FieldPlan]:
-    """Lay out an experiment: every donor in every condition, with donor, donor x condition and well effects."""
+    """Plan the fields of an experiment: every donor in every condition, with donor, donor x condition and well effects.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Conditions, and the design with the SDs of its random effects on the log entry rate.
+    seed : int
+        The same seed gives the same effects.
+
+    Returns
+    -------
+    list of FieldPlan
+        By condition, donor, well and field.
+    """
     return list(_plans(scenario, np.random.default_rng(np.random.SeedSequence((seed, 11)))))
 
 

@@ -86,7 +86,20 @@ def advance(world: World, behaviour: Behaviour, start_h: float, step_h: float) -
 
 
 def moment(world: World, time_h: float) -> Moment:
-    """The world as it stands at an hour."""
+    """Freeze the world as it stands.
+
+    Parameters
+    ----------
+    world : World
+        The world; not changed.
+    time_h : float
+        Hours since the movie's start.
+
+    Returns
+    -------
+    Moment
+        Poses of the hosts, lowest first, and of the guests that are there.
+    """
     hosts = [(h.order, _pushed(world, h.pose(i, time_h))) for i, h in enumerate(world.hosts) if h.gone_h > time_h]
     guests = tuple(g.pose(i, time_h) for i, g in enumerate(world.guests) if g.gone_h > time_h)
     return Moment(time_h, tuple(pose for _, pose in sorted(hosts, key=lambda h: h[0])), guests)

@@ -108,10 +108,26 @@ def add_columns(
     image: Float32Array, y0: int, x0: int, low: Float32Array, high: Float32Array, amount: Float32Array, fine: int,
     slices: Float32Array, integral: Float32Array, reach: float, step: float,
 ) -> None:  # fmt: skip
-    """Add the light of columns of dye between ``low`` and ``high`` to ``image`` (K, Z, Y, X).
+    """Add the light of columns of dye between two heights.
 
-    ``low``, ``high`` and ``amount`` (h, w) are sampled ``fine`` times finer than the image's pixels; their first
-    sample belongs to pixel (y0, x0). Where ``high <= low`` nothing is added.
+    Parameters
+    ----------
+    image : (K, Z, Y, X) float32 array
+        Light per component of the point spread function; changed in place.
+    y0, x0 : int
+        Pixel of the first sample; may lie outside the image.
+    low, high : (h, w) float32 arrays
+        Lower and upper end of each column, um; where ``high <= low`` nothing is added.
+    amount : (h, w) float32 array
+        Dye concentration; negative removes light.
+    fine : int
+        Samples per pixel and axis.
+    slices : (Z,) float32 array
+        Heights of the slices, um.
+    integral : (K, n) float32 array
+        :attr:`Psf.integral`.
+    reach, step : float
+        Range and step of ``integral`` over defocus, um.
     """
     n_k, n_z, n_y, n_x = image.shape
     last = integral.shape[1] - 2

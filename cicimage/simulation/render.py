@@ -52,7 +52,22 @@ class Renderer:
                 self._seen_by.setdefault(source, []).append((c, weight))
 
     def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
-        """Render one moment; ``layers.grid`` reaches PAD columns beyond the frame on every side."""
+        """Render one moment.
+
+        Parameters
+        ----------
+        layers : Layers
+            Surfaces and guests; ``layers.grid`` reaches PAD columns beyond the frame on every side.
+        vacuoles : iterable of Vacuole
+            Voids in the hosts.
+        debris : iterable of Body
+            Particles.
+
+        Returns
+        -------
+        (C, Z, Y, X) float32 array
+            Light without padding, 1 = a thick bright cell.
+        """
         k, z = len(self.psf.sigma_um), len(self.slices)
         self._light = np.zeros((len(self.scenario.channels), k, z, *layers.grid.shape), np.float32)
         by_host: dict[int, list[Vacuole]] = {}

@@ -30,7 +30,20 @@ class Grid:
     shape: tuple[int, int]
 
     def window(self, y: float, x: float, reach: float) -> tuple[slice, slice] | None:
-        """Columns within ``reach`` of a point, or None where the field has none of them."""
+        """Find the columns within reach of a point.
+
+        Parameters
+        ----------
+        y, x : float
+            World coordinates, um.
+        reach : float
+            Half the side of the square, um.
+
+        Returns
+        -------
+        (slice, slice) or None
+            Rows and columns; None where the field has none of them.
+        """
         px = self.um_per_px
         top, left = (y - reach - self.y0_um) / px, (x - reach - self.x0_um) / px
         bottom, right = (y + reach - self.y0_um) / px, (x + reach - self.x0_um) / px

@@ -43,7 +43,14 @@ def _host_id(field: FieldGeometry, index: int) -> int:
 
 
 def guests(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """Guests of one frame.
+    """Tabulate the guests of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
 
     Returns
     -------
@@ -114,7 +121,20 @@ def _eaten(field: FieldGeometry, guest: int) -> bool:
 
 
 def hosts(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """Hosts of one frame: centre, area in the frame, mean thickness, how far spread, viability, parent."""
+    """Tabulate the hosts of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Centre, nucleus, area in the frame, mean thickness, how far spread (1 = fully), viability and parent.
+    """
     rows = []
     px = field.scenario.acquisition.um_per_px
     for sheet in field.layers(frame).sheets:
@@ -151,10 +171,20 @@ def host_fates(field: FieldGeometry) -> pd.DataFrame:
 
 
 def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """What is no guest: vacuoles and droplets (voids in a host), debris, effectors.
+    """Tabulate what is not a guest: vacuoles and droplets (voids in a host), debris, effectors.
 
-    ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` of a void its host, of an
-    effector one it touches; ``contact`` of an effector.
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` is the host of a void, or
+        one that an effector touches; ``contact`` is that of an effector. Rows outside the frame are left out.
     """
     layers, rows = field.layers(frame), []
     z0 = float(field.slices_um(frame)[0])
@@ -185,7 +215,20 @@ def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
 
 
 def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
-    """True projected masks by population (host, guest, effector); labels are cell ids."""
+    """Project the true masks of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    dict
+        :class:`~cicimage.masks.Masks` by population (host, guest, effector); labels are cell ids.
+    """
     n = field.scenario.acquisition.size_px
     layers, history = field.layers(frame), field.history
     found: dict[str, list[Mask | None]] = {"host": [], "guest": [], "effector": []}

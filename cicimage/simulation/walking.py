@@ -19,14 +19,38 @@ TURN_BACK_SHARE: Final = 0.3
 
 
 def ride(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
-    """A guest in touch with a host goes along with it."""
+    """Move a guest along with the host it touches.
+
+    Parameters
+    ----------
+    world : World
+        The world.
+    i : int
+        Index of the guest in ``world.guests``.
+    guest : Guest
+        The guest; moved in place.
+    shifts : (hosts, 2) float64 array
+        Displacements from :func:`cicimage.simulation.fates.creep`, um.
+    """
     carrier = guest.host if guest.level != "surface" else world.topmost(i) if guest.hover == 0 else -1
     if 0 <= carrier < len(shifts):
         guest.y, guest.x = guest.y + shifts[carrier, 0], guest.x + shifts[carrier, 1]
 
 
 def walk(world: World, behaviour: Behaviour, present: list[int], start_h: float, step_h: float) -> None:
-    """Move everyone one step on, minding edges and each other."""
+    """Move all guests and effectors by one step, minding edges and each other.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place.
+    behaviour : Behaviour
+        How guests move.
+    present : list of int
+        Indices of those that are there.
+    start_h, step_h : float
+        Beginning and length of the step, h.
+    """
     if not present:
         return
     minutes = step_h * 60.0

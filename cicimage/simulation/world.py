@@ -66,7 +66,18 @@ class World:
             self._top = np.where((self.depth > 0).any(0), ranked.argmax(0), -1).tolist()
 
     def depths(self, y: Float64Array, x: Float64Array) -> Float64Array:
-        """Depth (hosts, guests) of points within footprints, um; far below zero for hosts out of reach or gone."""
+        """Measure how deep points lie within the footprints of all hosts.
+
+        Parameters
+        ----------
+        y, x : (n,) float64 arrays
+            World coordinates, um.
+
+        Returns
+        -------
+        (hosts, n) float64 array
+            Distance from the outline, um, positive inside; -1000 for hosts out of reach or gone.
+        """
         out = np.full((len(self.hosts), len(y)), -1e3)
         for i, pose in self.poses.items():
             near = np.flatnonzero((np.abs(y - pose.y) < pose.reach + 12.0) & (np.abs(x - pose.x) < pose.reach + 12.0))

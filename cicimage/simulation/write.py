@@ -139,7 +139,28 @@ def write_field(
     progress: Progress | None = None,
     suffix: str = ".ome.tif",
 ) -> dict[str, Any]:
-    """Simulate one field, write its movie and truth, and return the counts realised."""
+    """Simulate one field and write its movie and truth.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    plan : FieldPlan
+        Condition, names and random effects of the field.
+    out, truth : pathlib.Path
+        Folder of the experiment and of its truth.
+    seed : int
+        Seed of the experiment.
+    progress : callable, optional
+        Called with (position, frames done, frames) after every frame.
+    suffix : str
+        Format of the movie, one of :data:`WRITERS`.
+
+    Returns
+    -------
+    dict
+        Counts of :func:`realised_counts`.
+    """
     cv2.setNumThreads(1)
     field = simulate_field(
         scenario, seed, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
@@ -183,7 +204,23 @@ def write_field(
 
 
 def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: SimulatedField) -> dict[str, Any]:
-    """Person-time by location and events in view, of one field."""
+    """Count the person-time by location and the events in view of one field.
+
+    Parameters
+    ----------
+    guests : pandas.DataFrame
+        Guests of all frames, as :func:`cicimage.simulation.truth.guests` makes them.
+    events : pandas.DataFrame
+        The field's table of events.
+    field : SimulatedField
+        The field.
+
+    Returns
+    -------
+    dict
+        Hours of guests that are not dead (h), by location and by kind of contact, counts of events, and the true entry
+        rate per contact-hour.
+    """
     interval_h = field.scenario.acquisition.interval_min / 60.0
     hours, how = _hours(guests, "location", interval_h), {}
     if len(guests):
