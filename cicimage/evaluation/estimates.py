@@ -169,7 +169,14 @@ def _hosts(truth: Truth, positions: pd.Index) -> pd.DataFrame:
 
 
 def person_time(guests: pd.DataFrame, guests_true: pd.DataFrame, condition_of: Mapping[str, str]) -> pd.DataFrame:
-    """Hours by state as a run counted them against the true ones, per condition and over all.
+    """Compare the hours by state that a run counted with the true ones, per condition and over all.
+
+    Parameters
+    ----------
+    guests, guests_true : pandas.DataFrame
+        Table ``guests`` of the run, and of :func:`truth_tables`.
+    condition_of : mapping of str to str
+        Condition by position; other positions are left out.
 
     Returns
     -------
@@ -192,7 +199,14 @@ def person_time(guests: pd.DataFrame, guests_true: pd.DataFrame, condition_of: M
 
 
 def compare_rates(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rates of a run against those that the same estimators give on the truth of the same movies.
+    """Compare the rates of a run with those that the same estimators give on the truth of the same movies.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    tables_true : mapping of str to pandas.DataFrame
+        Result of :func:`truth_tables`.
 
     Returns
     -------
@@ -219,9 +233,16 @@ def compare_rates(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -
 
 
 def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Ratios to the reference of a run against those of the truth of the same movies.
+    """Compare a run's ratios to the reference with those of the truth of the same movies.
 
-    In a null scenario this, not 1, is what a ratio is held against: chance moves the true counts too.
+    In a null scenario this truth, not 1, is what a ratio is compared with: chance moves the true counts too.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    tables_true : mapping of str to pandas.DataFrame
+        Result of :func:`truth_tables`.
 
     Returns
     -------

@@ -72,7 +72,20 @@ class Evaluation:
     about: Mapping[str, Any]
 
     def score(self, group: str, metric: str, condition: str = "all") -> float:
-        """One value of table ``scores``; NaN where it was not measured."""
+        """Look up one value of table ``scores``.
+
+        Parameters
+        ----------
+        group, metric : str
+            Row of the table.
+        condition : str
+            Condition, or all of them together.
+
+        Returns
+        -------
+        float
+            The value; NaN where it was not measured.
+        """
         rows = self.tables["scores"]
         found = rows[(rows["group"] == group) & (rows["metric"] == metric) & (rows["condition"] == condition)]
         return float(found["value"].iloc[0]) if len(found) else float("nan")
@@ -132,9 +145,26 @@ def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = N
 
 
 def judged_states(measured: Measured, truth: Truth, parameters: Parameters | None = None) -> pd.DataFrame:
-    """Frames of the positions both sides have, side by side, those that count in measures of inside.
+    """Compare the frames of positions that both sides have, and keep those that count in measures of inside.
 
-    See :func:`cicimage.evaluation.states.label_states` for the columns.
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    truth : Truth
+        What is true.
+    parameters : Parameters, optional
+        Distances of matching; the defaults where not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of :func:`cicimage.evaluation.states.label_states`.
+
+    Raises
+    ------
+    ResultsError
+        The two sides share no position.
     """
     truth, measured = _only(truth, measured, shared_positions(truth, measured))
     states = _states(measured, truth, parameters or Parameters())

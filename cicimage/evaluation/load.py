@@ -95,7 +95,19 @@ def load_truth(folder: Path) -> Truth:
 
 
 def shared_positions(truth: Truth, measured: Measured) -> list[str]:
-    """Positions on both sides.
+    """List the positions that both sides have.
+
+    Parameters
+    ----------
+    truth : Truth
+        What is true.
+    measured : Measured
+        The run.
+
+    Returns
+    -------
+    list of str
+        Sorted by name.
 
     Raises
     ------
@@ -168,7 +180,20 @@ def _from_review(folder: Path) -> Truth:
 
 
 def events_in_hours(events: pd.DataFrame, clock_h: dict[str, Float64Array]) -> pd.DataFrame:
-    """Table ``events`` with frames turned to hours, believed ones only; an entry lies midway in its interval."""
+    """Convert table ``events`` from frames to hours; events with p below 0.5 are left out.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Table ``events``.
+    clock_h : dict of str to (n_frames,) float64
+        Hours of every frame by position; an unknown position counts from 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        :data:`~cicimage.evaluation.sides.EVENT_COLUMNS`; an entry lies midway between the frames that hold it.
+    """
     rows = events[events["p"] >= 0.5].reset_index(drop=True)
 
     def hours(column: str) -> Float64Array:

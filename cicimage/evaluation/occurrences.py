@@ -70,7 +70,23 @@ def _host_signs(truth: Truth, events: pd.DataFrame) -> Float64Array:
 
 
 def measured_occurrences(measured: Measured, clock_h: Mapping[str, Float64Array], kind: str) -> pd.DataFrame:
-    """The same of the results; an entry's time lies midway between the frames that hold it, p is the event's."""
+    """List the results' occurrences of one kind.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run; events with p below 0.5 and excluded ones are left out.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+    kind : str
+        One of :data:`KINDS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`true_occurrences` returns them; the time of an entry lies midway between the frames that hold it,
+        ``p`` is that of the event.
+    """
     if kind == "death":
         guests = measured.tables["guests"]
         rows = guests[guests["death_frame"].notna() & (guests["death_frame"] > guests["first_frame"])]

@@ -49,7 +49,20 @@ def render(evaluation: Evaluation, reference: str = "") -> str:
 
 
 def headline_rows(evaluation: Evaluation, conditions: list[str]) -> list[dict[str, Any]]:
-    """The main scores, one row each with a column a condition; ``n`` is that of all."""
+    """Select the main scores, one row each with a column per condition.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        All scores.
+    conditions : list of str
+        Conditions beside ``all``.
+
+    Returns
+    -------
+    list of dict
+        ``what``, ``all`` and each condition (NaN where not scored), and ``n`` of all.
+    """
     table = evaluation.tables["scores"].set_index(["group", "metric", "condition"])
     rows = []
     for group, metric in HEADLINE:

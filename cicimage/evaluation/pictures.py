@@ -16,7 +16,20 @@ _CALLED = (*CLASSES, "attached", "unresolved", "missed")
 
 
 def draw(tables: Mapping[str, pd.DataFrame], reference: str = "") -> list[Picture]:
-    """All figures of an evaluation, from its tables."""
+    """Draw all figures of an evaluation.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        Tables of :class:`~cicimage.evaluation.evaluate.Evaluation`.
+    reference : str
+        Condition drawn in grey; empty for the first.
+
+    Returns
+    -------
+    list of Picture
+        In the order of the page.
+    """
     return [
         confusion_picture(tables["confusion"]), decoy_picture(tables["decoys"]),
         reliability_picture(tables["reliability"]), risk_picture(tables["risk_coverage"]),
@@ -139,7 +152,20 @@ def entry_error_picture(occurrences: pd.DataFrame) -> Picture:
 
 
 def rates_picture(rates: pd.DataFrame, reference: str = "") -> Picture:
-    """Entry and death rates with their intervals beside the true ones of the same movies."""
+    """Draw entry and death rates with their intervals beside the true ones of the same movies.
+
+    Parameters
+    ----------
+    rates : pandas.DataFrame
+        Table of :func:`cicimage.evaluation.estimates.compare_rates`.
+    reference : str
+        Condition drawn in grey; empty for the first.
+
+    Returns
+    -------
+    Picture
+        The figure.
+    """
     wanted = ["entry_rate_per_guest_h", "entry_rate_per_contact_h", "escape_rate_per_h", "death_rate_outside_per_h"]
     rows = rates[rates["estimand"].isin(wanted) & rates["estimate"].notna()]
     conditions = list(dict.fromkeys(rows["condition"]))

@@ -79,9 +79,21 @@ class Measured:
 
 
 def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], cell: str = "guest_id") -> Float64Array:
-    """Hours each row stands for: half of the step before it and half of that after, within one cell's rows.
+    """Compute the hours each row stands for: half of the step before it and half of that after, within one cell's rows.
 
-    A cell that went out of view for a while is credited with nothing for it beyond the frames around.
+    Parameters
+    ----------
+    frames : pandas.DataFrame
+        position, frame and the column ``cell``; one row per cell and frame.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+    cell : str
+        Column that names the cell within a position.
+
+    Returns
+    -------
+    (n,) float64 array
+        Hours per row, in the order of ``frames``; steps over frames without the cell count as nothing.
     """
     rows = frames.reset_index(drop=True)
     hours = frame_hours(rows["position"], rows["frame"], clock_h)
@@ -97,7 +109,22 @@ def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], ce
 
 
 def frame_hours(positions: pd.Series, frames: pd.Series, clock_h: Mapping[str, Float64Array]) -> Float64Array:
-    """Hours on the movie's clock of each (position, frame); NaN where the frame is missing."""
+    """Look up the hours of frames.
+
+    Parameters
+    ----------
+    positions : (n,) Series of str
+        Position of each row.
+    frames : (n,) Series
+        Frame of each row; NaN where there is none.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+
+    Returns
+    -------
+    (n,) float64 array
+        Hours; NaN where the frame is missing. A frame beyond the movie takes the hour of its last.
+    """
     out = np.full(len(frames), np.nan)
     place, number = positions.to_numpy(object), frames.to_numpy(np.float64)
     for position in pd.unique(place):

@@ -164,11 +164,23 @@ def tra(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
 
 
 def chota(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
-    """Cell higher-order tracking accuracy: how well matched sightings agree about their whole lineage.
+    """Compute the cell higher-order tracking accuracy (CHOTA), agreement of matched sightings over their whole lineage.
 
-    For a matched sighting, its cell with all ancestors and descendants on one side is held against the same on the
-    other: shared over joint sightings. The sum over matches, over matches, misses and false ones together, under a
-    root (Kaiser et al., arXiv:2408.11571, 2024, after Luiten et al., IJCV 129, 548-578, 2021).
+    For a matched sighting, its cell with all ancestors and descendants on one side is compared with the same on the
+    other: shared over joint sightings. The score is the root of the sum over matches, divided by the number of matches,
+    misses and false sightings (Kaiser et al., arXiv:2408.11571, 2024, after Luiten et al., IJCV 129, 548-578, 2021).
+
+    Parameters
+    ----------
+    truth, result : Tracks
+        True tracks, and those of the run.
+    pairs : (m, 2) int64 array
+        Matched sightings: index in ``truth`` and in ``result``.
+
+    Returns
+    -------
+    float
+        0-1; NaN where neither side has a sighting.
     """
     n, m = truth.parent.size, result.parent.size
     if not (n and m and len(pairs)):
@@ -203,7 +215,14 @@ def _kin(parent: Int64Array) -> sparse.csr_array:
 
 
 def identity_switches(truth: Tracks, result: Tracks, pairs: Int64Array) -> pd.DataFrame:
-    """Where a cell of the truth is followed by another cell of the result than before.
+    """Find where a true cell is followed by another cell of the result than before.
+
+    Parameters
+    ----------
+    truth, result : Tracks
+        True tracks, and those of the run.
+    pairs : (m, 2) int64 array
+        Matched sightings: index in ``truth`` and in ``result``.
 
     Returns
     -------
