@@ -19,6 +19,13 @@ def write_napari(tracked: Tracked, path: Path) -> list[Path]:
     Columns ``track_id, t, (z,) y, x`` are the layer's data, in frames, slices and pixels of the recording; the others
     are properties. The graph has the parent by child.
 
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the files to write.
+
     Returns
     -------
     list of Path

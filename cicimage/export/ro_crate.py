@@ -27,19 +27,26 @@ ENDINGS: Final = {
 
 
 def write_ro_crate(results: Results, path: Path) -> Path:
-    """Copy a results folder to ``path`` and describe it: files with sizes and hashes, recordings, program, settings.
+    """Copy a results folder and describe it: files with sizes and hashes, recordings, program, settings.
 
-    Review logs go with it, under the names their reviewers gave.
+    Review logs are included under the names their reviewers gave.
 
-    Raises
-    ------
-    ResultsError
-        There are no tables yet.
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    path : Path
+        Folder to write.
 
     Returns
     -------
     Path
         ``ro-crate-metadata.json``.
+
+    Raises
+    ------
+    ResultsError
+        There are no tables yet.
     """
     if not results.table("rates").exists():
         raise ResultsError(f"{results.root}: must hold tables, has none; run `cicimage report {results.root}` first")

@@ -71,6 +71,20 @@ class Tracked:
 def load_tracked(results: Results, position: str, corrections: Corrections) -> Tracked:
     """Read one finished position.
 
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    position : str
+        Name of the position.
+    corrections : Corrections
+        A reviewer's tables and masks, which take the place of the base results.
+
+    Returns
+    -------
+    Tracked
+        The position with corrections applied.
+
     Raises
     ------
     ResultsError
@@ -119,7 +133,20 @@ def _with_states(cells: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def finished_positions(results: Results, corrections: Corrections) -> list[str]:
-    """Positions that are done and not excluded by a reviewer, in the experiment's order."""
+    """List the positions that are done and not excluded by a reviewer.
+
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    corrections : Corrections
+        ``excluded``: positions that a reviewer excluded.
+
+    Returns
+    -------
+    list of str
+        In the experiment's order.
+    """
     found = []
     for position, key in results.index().items():
         receipt = results.position(key).receipt

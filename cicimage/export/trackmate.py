@@ -50,6 +50,13 @@ def write_trackmate(tracked: Tracked, path: Path) -> list[Path]:
     Positions are micrometres in the raw frame, times seconds on the movie's clock; spots carry ``CELL_ID`` and, for
     guests, ``HOST_ID`` and ``P_INSIDE``. The radius is that of a disc of the mask's area.
 
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the files to write.
+
     Returns
     -------
     list of Path
