@@ -92,6 +92,18 @@ def filmstrip(crops: EventCrops, *, entry_frame: int | None = None, tile_px: int
 def to_jpeg(image: Image, quality: int = 80) -> bytes:
     """Encode an RGB picture as JPEG.
 
+    Parameters
+    ----------
+    image : (Y, X, 3) uint8 array
+        The picture.
+    quality : int
+        JPEG quality, 0-100.
+
+    Returns
+    -------
+    bytes
+        Content of the file.
+
     Raises
     ------
     ValueError
@@ -159,7 +171,22 @@ def _death_band(h: int) -> slice:
 
 
 def axial_height_px(crops: EventCrops, cut: npt.NDArray[np.generic], tile_px: int) -> int:
-    """Height of an axial tile, to scale with its width, at least 16 pixels and at most a square."""
+    """Compute the height of an axial tile, to scale with its width.
+
+    Parameters
+    ----------
+    crops : EventCrops
+        Pixel size and focus step.
+    cut : (..., Z, side) array
+        Axial cuts, with two leading axes.
+    tile_px : int
+        Width of the tile, pixels of the picture.
+
+    Returns
+    -------
+    int
+        Height, pixels of the picture: at least 16 and at most ``tile_px``.
+    """
     n_slices, side = cut.shape[2:]
     um_per_tile_px = crops.um_per_px * side / tile_px
     return int(np.clip(round(n_slices * (crops.um_per_z or 1.0) / um_per_tile_px), 16, tile_px))

@@ -140,7 +140,18 @@ def _fallen(ax: Axes, top: float, room: float, out: list[tuple[int, str]]) -> No
 
 
 def flow_alt(source: Source, n_recordings: int, left_out: dict[str, int] | None = None) -> str:
-    """The diagram in words, with the numbers."""
+    """Describe the flow diagram in words, with the numbers.
+
+    Parameters
+    ----------
+    source, n_recordings, left_out
+        As :func:`flow_counts` takes them.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     told = []
     for row in records(flow_counts(source, n_recordings, left_out)):
         out = ", ".join(f"{count(n)} {printable(reason)}" for n, reason in row["out"])

@@ -86,7 +86,15 @@ def ratio_limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def ratio_axis(ax: Axes, low: float, high: float) -> None:
-    """Make x a logarithmic axis of ratios with a line at 1."""
+    """Make x a logarithmic axis of ratios with a line at 1.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes to change.
+    low, high : float
+        Limits, ratios above 0.
+    """
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     marks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if high / low < 400 else (0.01, 0.1, 1, 10, 100)
@@ -142,7 +150,21 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
 def interval_bar(
     ax: Axes, y: float, bar: tuple[float, float, float], limits: tuple[float, float], colour: str, shape: str
 ) -> None:
-    """One row: (ratio, low, high) as a shape on a line, with an arrow where the line leaves the axis."""
+    """Draw one row: a shape on a line, with an arrow where the interval leaves the axis.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes to draw on.
+    y : float
+        Row, in data coordinates.
+    bar : (float, float, float)
+        Ratio and its interval (ratio, low, high); NaN where a bound or the ratio is unknown.
+    limits : (float, float)
+        Limits of the axis.
+    colour, shape : str
+        Colour and marker.
+    """
     ratio, low, high = bar
     left, right = limits
     start = left if np.isnan(low) or low < left else low
@@ -178,7 +200,20 @@ def _numbers(ax: Axes, y: float, row: dict[str, Any]) -> None:
 
 
 def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
-    """The forest in words, with the numbers."""
+    """Describe the forest plot in words, with the numbers.
+
+    Parameters
+    ----------
+    source : Source
+        Table ``comparisons``.
+    estimands : sequence of str, optional
+        Estimands to describe; those of the forest plot where not given.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     rows = _chosen(source, estimands)
     told = []
     for row in records(rows):

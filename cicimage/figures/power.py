@@ -56,7 +56,20 @@ def power(table: pd.DataFrame, ratio: float, *, width_in: float = 10.0, key: str
 
 
 def power_alt(table: pd.DataFrame, ratio: float) -> str:
-    """The figure in words: the smallest design that reaches 80 %."""
+    """Describe the figure in words: the smallest design that reaches 80 %.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        donors, wells, hours, power (0-1), one row per design.
+    ratio : float
+        Ratio of rates to be detected.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     enough = table[table["power"] >= 0.8].sort_values(["donors", "wells", "hours"])
     if enough.empty:
         best = table["power"].max() if len(table) else 0.0

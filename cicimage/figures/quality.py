@@ -250,7 +250,20 @@ def _key(ax: Axes, marked: list[str], summary: pd.DataFrame) -> None:
 
 
 def quality_alt(source: Source, guests: str = "guest", hosts: str = "host") -> str:
-    """The figure in words: how many positions are good, and what is wrong with the others."""
+    """Describe the figure in words: how many positions are good, and what is wrong with the others.
+
+    Parameters
+    ----------
+    source : Source
+        Tables of a run.
+    guests, hosts : str
+        Names of the populations that are guests and hosts.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     summary = quality_summary(source, guests, hosts)
     if summary.empty:
         return "No quality measures were made."

@@ -42,7 +42,19 @@ class Checked(Mapping[str, pd.DataFrame]):
 
 
 def table_of(source: Source, name: str) -> pd.DataFrame:
-    """A table that a figure cannot do without, checked.
+    """Get a table that a figure requires, checked.
+
+    Parameters
+    ----------
+    source : Source
+        Tables by name.
+    name : str
+        One of :data:`cicimage.tables.TABLES`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table.
 
     Raises
     ------
@@ -59,7 +71,23 @@ def table_of(source: Source, name: str) -> pd.DataFrame:
 
 
 def table_or_empty(source: Source, name: str) -> pd.DataFrame:
-    """A table a figure can do without, checked; empty where it is not there."""
+    """Get an optional table, checked.
+
+    Parameters
+    ----------
+    source, name
+        As :func:`table_of` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; empty where it is not there.
+
+    Raises
+    ------
+    CicimageError
+        It does not conform.
+    """
     try:
         rows = source[name]
     except KeyError:
@@ -73,7 +101,20 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def colours_of(source: Source, conditions: Sequence[str]) -> dict[str, str]:
-    """The colour of each condition, the same in every figure of an experiment."""
+    """Assign a colour to each condition, the same in every figure of an experiment.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``comparisons`` and ``rates``, which give the order of the conditions.
+    conditions : sequence of str
+        Conditions to draw; those not in the rates come last.
+
+    Returns
+    -------
+    dict
+        Colour by condition.
+    """
     known = condition_order(source)
     return condition_colours([*known, *(c for c in conditions if c not in known)])
 

@@ -69,7 +69,20 @@ Mark = Line | Letters | Box
 
 
 def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
-    """The marks as one inline SVG to lie over the picture; its classes are styled by :data:`STRIP_CSS`."""
+    """Render marks as one inline SVG to lie over the picture; its classes are styled by :data:`STRIP_CSS`.
+
+    Parameters
+    ----------
+    marks : iterable of Line, Letters or Box
+        What to draw; lines lie below the rest.
+    height, width : int
+        Size of the picture, pixels.
+
+    Returns
+    -------
+    str
+        The SVG element.
+    """
     lines: dict[LineKind, list[str]] = {}
     rest = []
     for mark in marks:

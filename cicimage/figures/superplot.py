@@ -198,7 +198,20 @@ def _legend(donors: list[str]) -> list[Line2D]:
 
 
 def superplot_alt(source: Source, estimands: Sequence[str]) -> str:
-    """The SuperPlot in words, with the numbers."""
+    """Describe the SuperPlot in words, with the numbers.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``rates``, and ``rates_by_replicate`` where there are any.
+    estimands : sequence of str
+        Estimands of the figure.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     rates, wells = table_of(source, "rates"), table_or_empty(source, "rates_by_replicate")
     sentences = []
     for name in estimands:
