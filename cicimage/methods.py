@@ -9,7 +9,7 @@ method by name. Steps are pure functions of their inputs: no disk, no clock, no 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -173,7 +173,20 @@ class IlluminationMethod(Method):
 
     @abstractmethod
     def estimate(self, sample: FloatArray, um_per_px: float) -> FloatArray:
-        """Return the (Y, X) relative gain (mean 1) from (N, Y, X) planes sampled over the movie."""
+        """Estimate the relative gain over the frame.
+
+        Parameters
+        ----------
+        sample : (N, Y, X) float32 array
+            Planes of one channel sampled over the movie.
+        um_per_px : float
+            Pixel size, um.
+
+        Returns
+        -------
+        (Y, X) float32 array
+            Relative gain, mean 1.
+        """
 
     def pedestal(self, sample: FloatArray) -> float:
         """Return the level without any light (counts), which the gain does not touch."""
@@ -213,7 +226,20 @@ class BleachingMethod(Method):
 
     @abstractmethod
     def estimate(self, signal: npt.NDArray[np.float64], time_h: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the factor left per frame, (T,), 1 at frame 0, from one channel's signal level per frame."""
+        """Estimate the share of the signal left per frame.
+
+        Parameters
+        ----------
+        signal : (T,) float64 array
+            Signal level of one channel per frame, counts.
+        time_h : (T,) float64 array
+            Times of the frames, h.
+
+        Returns
+        -------
+        (T,) float64 array
+            Factor left, 1 at frame 0.
+        """
 
 
 class GuestSegmenter(Method):
@@ -237,13 +263,7 @@ class HostSegmenter(Method):
 
 
 class Tracker(Method):
-    """Links objects over time.
-
-    ``cells`` has one row per object: frame, time_h, label, y_um, x_um (drift removed), z_um (NaN in 2D),
-    area_um2, intensity. ``masks_of(frame)`` gives the frame's masks and ``shift_px(frame)`` the drift (dy, dx)
-    for methods that link by overlap. :meth:`track` returns ``cells[["frame", "label"]]`` with ``cell_id``
-    (1 and up, unique in this population) and ``parent_id`` (cell it divided from, 0 = none), one row per object.
-    """
+    """Links objects over time."""
 
     @abstractmethod
     def track(
@@ -252,7 +272,23 @@ class Tracker(Method):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Return frame, label, cell_id, parent_id."""
+        """Link the objects of all frames into cells.
+
+        Parameters
+        ----------
+        cells : pandas.DataFrame
+            One row per object: frame, time_h, label, y_um, x_um (drift removed), z_um (NaN in 2D), area_um2, intensity.
+        masks_of : callable, optional
+            Gives a frame's masks, for methods that link by overlap.
+        shift_px : callable, optional
+            Gives a frame's drift (dy, dx), pixels, for the same methods.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``cells[["frame", "label"]]`` with ``cell_id`` (1 and up, unique in this population) and ``parent_id`` (cell
+            it divided from, 0 = none), one row per object.
+        """
 
 
 class GuestTracker(Tracker):
@@ -355,8 +391,7 @@ def _first_complaint(step: str, method: str, cls: type[Method], error: Validatio
     )
 
 
-def noise_sd(image: npt.NDArray[Any], sample: Sequence[slice] | None = None) -> float:
+def noise_sd(image: npt.NDArray[Any]) -> float:
     """Noise SD per pixel of a (..., Y, X) image from differences of diagonal neighbours, robust to structure."""
-    view = image if sample is None else image[tuple(sample)]
-    d = view[..., 1:, 1:].astype(np.float32) - view[..., :-1, 1:] - view[..., 1:, :-1] + view[..., :-1, :-1]
+    d = image[..., 1:, 1:].astype(np.float32) - image[..., :-1, 1:] - image[..., 1:, :-1] + image[..., :-1, :-1]
     return float(np.median(np.abs(d)) / 0.6745 / 2.0)

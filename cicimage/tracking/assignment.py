@@ -55,7 +55,7 @@ class AssignmentTracker(GuestTracker):
             One row per object: frame, time_h, label, y_um, x_um (drift removed), and where known z_um, area_um2,
             intensity.
         masks_of, shift_px : callable, optional
-            Not needed: places and looks suffice.
+            Not needed: positions and features suffice.
 
         Returns
         -------

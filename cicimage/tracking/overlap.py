@@ -83,9 +83,17 @@ class OverlapTracker(HostTracker):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Link hosts over time; parameters and answer as in :class:`~cicimage.methods.Tracker`.
+        """Link hosts over time by the overlap of their masks; without ``masks_of`` by centroids and areas alone.
 
-        Without ``masks_of`` centroids and areas alone decide.
+        Parameters
+        ----------
+        cells, masks_of, shift_px
+            As :meth:`cicimage.methods.Tracker.track` takes them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            frame, label, cell_id, parent_id, one row per object.
         """
         if cells.empty:
             return labelled(cells, np.zeros(0, np.int64), np.zeros(0, np.int64))

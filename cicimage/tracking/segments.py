@@ -67,11 +67,11 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     points: Points, terms: Terms, frames: Int64Array, previous: Int64Array, following: Int64Array, log_missed: float
 ) -> tuple[Int64Array, Int64Array, Float64Array]:
     """Every end, start and gain of a gap worth closing, in order of ends."""
-    offsets, t_min, y, x, looks = points
-    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
+    offsets, t_min, y, x, features = points
+    scale_um, step_min, damping, log_chance, feature_weights, max_speed, slack_um, max_gap_min = terms
     time = np.repeat(t_min, offsets[1:] - offsets[:-1])
     of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
-    bonus = tells[0].sum()
+    bonus = feature_weights[0].sum()
     for f in range(frames.size - 2):
         for i in range(offsets[f], offsets[f + 1]):
             if following[i] >= 0:
@@ -105,7 +105,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
                     dy = y[j] - y[i] - 0.5 * carry * (vy + wy)
                     dx = x[j] - x[i] - 0.5 * carry * (vx + wx)
                     gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + (dy * dy + dx * dx) / (TAIL * var))
-                    gain += likeness(looks, i, j, tells)
+                    gain += likeness(features, i, j, feature_weights)
                     if gain > 0.0:
                         of_end.append(i)
                         of_start.append(j)
@@ -131,7 +131,7 @@ def close_gaps(
     motion : Motion
         As measured.
     weight, max_speed, max_gap_min : float
-        Weight of looks, hard limit in um/min, longest gap in minutes (time, not frames).
+        Factor on the features (0-1), hard limit in um/min, longest gap in minutes (time, not frames).
 
     Returns
     -------
@@ -166,7 +166,7 @@ def relink_dimmed(
     dimmed : float
         Share of a track's median intensity below which its end counts as dim.
     """
-    log_intensity = seen.looks[:, 2]
+    log_intensity = seen.features[:, 2]
     following = successors(previous)
     time, cell = seen.time_min, number(previous)
     ends = np.flatnonzero((following < 0) & (seen.frame < seen.frames[-1]))

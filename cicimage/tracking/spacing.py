@@ -34,7 +34,7 @@ class Spacing:
 
     @property
     def ratio(self) -> float:
-        """Displacement over spacing: above 1 links are guesswork, above 0.5 looks must help; NaN where unknown."""
+        """Displacement over spacing: above 1 links are guesswork, above 0.5 features must help; NaN where unknown."""
         return self.displacement_um / self.spacing_um if self.spacing_um > 0 else float("nan")
 
 

@@ -37,7 +37,17 @@ class TrackpyTracker(GuestTracker):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Link guests over time; parameters and answer as in :class:`~cicimage.methods.Tracker`.
+        """Link guests over time with trackpy.
+
+        Parameters
+        ----------
+        cells, masks_of, shift_px
+            As :meth:`cicimage.methods.Tracker.track` takes them; masks and drift are not used.
+
+        Returns
+        -------
+        pandas.DataFrame
+            frame, label, cell_id, parent_id (always 0), one row per object.
 
         Raises
         ------
