@@ -25,7 +25,18 @@ class MendingCache(caching.FunctionCache):  # type: ignore[misc]
     """numba's cache of one function, which is emptied where it cannot be read."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load what was compiled for a signature; None where there is nothing, or nothing that can be read."""
+        """Load what was compiled for a signature.
+
+        Parameters
+        ----------
+        sig, target_context
+            As numba's :class:`FunctionCache` takes them.
+
+        Returns
+        -------
+        object or None
+            The compiled function; None where none is stored, or where the file is damaged (the cache is then emptied).
+        """
         try:
             return super().load_overload(sig, target_context)
         except DAMAGED:

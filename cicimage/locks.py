@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cicimage.errors import ResultsError
-from cicimage.store import telling_full_disk
+from cicimage.store import disk_full_as_error
 
 try:
     import fcntl
@@ -65,7 +65,7 @@ def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     ResultsError
         Another live process holds it.
     """
-    with telling_full_disk(path):
+    with disk_full_as_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with path.open("ab") as file:

@@ -139,7 +139,25 @@ def encode_runs(pixels: BoolArray) -> bytes:
 
 
 def decode_runs(runs: bytes, shape: tuple[int, int]) -> BoolArray:
-    """Undo :func:`encode_runs` for a crop of the given (h, w)."""
+    """Undo :func:`encode_runs`.
+
+    Parameters
+    ----------
+    runs : bytes
+        Run lengths in row order, starting with the false run, little-endian uint32.
+    shape : (int, int)
+        Height and width of the crop.
+
+    Returns
+    -------
+    (h, w) bool array
+        The crop.
+
+    Raises
+    ------
+    ValueError
+        The runs do not add up to the crop.
+    """
     lengths = np.frombuffer(runs, dtype="<u4")
     values = np.arange(lengths.size) % 2 == 1
     flat: BoolArray = np.repeat(values, lengths)

@@ -64,7 +64,29 @@ class OpenResults:
         return list(self.run["positions"])
 
     def masks(self, position: str, frame: int, population: str) -> npt.NDArray[np.int32]:
-        """Label image (Y, X) of one population in one frame; where masks overlap the later one shows."""
+        """Read the label image of one population in one frame.
+
+        Parameters
+        ----------
+        position : str
+            Name of the recording, one of :attr:`positions`.
+        frame : int
+            Index of the frame.
+        population : str
+            Name of the population.
+
+        Returns
+        -------
+        (Y, X) int32 array
+            Labels, 0 for background; where masks overlap the later one shows.
+
+        Raises
+        ------
+        KeyError
+            There is no such position.
+        ResultsError
+            The masks are missing or damaged.
+        """
         folder = self._results.position(self.run["positions"][position])
         return MaskFile(folder.masks).masks(frame, population).to_labels()
 

@@ -52,8 +52,8 @@ class DiskFullError(CicimageError):
 
 
 @contextmanager
-def telling_full_disk(path: Path) -> Iterator[None]:
-    """Turn a system's refusal to write into the sentence for it.
+def disk_full_as_error(path: Path) -> Iterator[None]:
+    """Raise an error that names the remedy where the system refuses to write because the disk is full.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def telling_full_disk(path: Path) -> Iterator[None]:
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under its name only once whole and flushed to the disk."""
-    with telling_full_disk(path):
+    with disk_full_as_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
@@ -90,7 +90,15 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sweep(folder: Path, *, deep: bool = True) -> None:
-    """Take away what killed processes left half-written; whoever calls holds the folder's lock."""
+    """Delete files that killed processes left half-written; the caller holds the folder's lock.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look.
+    deep : bool
+        Whether to look in its subfolders too.
+    """
     for path in folder.rglob(".*.part") if deep else folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
@@ -106,13 +114,41 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    text : str
+        Its content.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     with atomic(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; keys in the order given."""
+    """Write JSON atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    value : object
+        What to write, keys in the order given; objects that JSON does not know are written as their ``str``.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite.
+    DiskFullError
+        The disk or quota is full.
+    """
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
@@ -131,7 +167,7 @@ def _one_line(text: object) -> str:
 
 
 @contextmanager
-def _telling_damage(path: Path) -> Iterator[None]:
+def _damage_as_error(path: Path) -> Iterator[None]:
     """Turn what libraries raise on damaged files into the sentence for it."""
     try:
         yield
@@ -155,7 +191,20 @@ def _remedy(path: Path) -> str:
 
 
 def write_table(path: Path, rows: pd.DataFrame) -> None:
-    """Write a table as checksummed Parquet with its schema version."""
+    """Write a table as checksummed Parquet with its schema version, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    rows : pandas.DataFrame
+        The table; its index is not written.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
     with atomic(path) as file:
@@ -177,7 +226,7 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
     ResultsError
         Damaged, or of another schema version.
     """
-    with _telling_damage(path):
+    with _damage_as_error(path):
         # not `pq.read_table`, which takes twice as long for a small file: a report reads hundreds of them
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
@@ -198,7 +247,22 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
 
 
 def masks_to_rows(frame: int, population: str, masks: Masks) -> list[dict[str, Any]]:
-    """One row per mask, its pixels as run lengths."""
+    """Convert masks to rows for :func:`mask_writer`, their pixels as run lengths.
+
+    Parameters
+    ----------
+    frame : int
+        Index of the frame.
+    population : str
+        Population of the masks.
+    masks : Masks
+        All its masks in this frame.
+
+    Returns
+    -------
+    list of dict
+        One row per mask: frame, population, label, y0, x0, h, w, runs.
+    """
     return [
         {
             "frame": frame, "population": population, "label": m.label, "y0": m.y0, "x0": m.x0,
@@ -216,9 +280,26 @@ _MASK_SCHEMA: Final = pa.schema(
 
 @contextmanager
 def mask_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    """Append frames of masks to one Parquet file, a row group a frame, so that a viewer reads just one frame.
+    """Open a Parquet file to which masks are appended frame by frame.
 
-    The file appears once complete.
+    Each frame is a row group, so that a viewer reads one frame alone. The file appears under its name once complete.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    shape : (int, int)
+        Height and width of the frames, pixels.
+
+    Yields
+    ------
+    callable
+        Takes one frame's rows, as from :func:`masks_to_rows`; frames in order, also those without masks.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
     """
     schema = _MASK_SCHEMA.with_metadata(
         {"schema_version": str(SCHEMA_VERSION), "height": str(shape[0]), "width": str(shape[1])}
@@ -239,7 +320,7 @@ class MaskFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with _telling_damage(path):
+        with _damage_as_error(path):
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             schema = self._file.schema_arrow
             _check_version(path, schema)
@@ -264,8 +345,30 @@ class MaskFile:
         label: int | None = None,
         window: tuple[int, int, int, int] | None = None,
     ) -> Masks:
-        """Masks of one population in one frame; only that label, or those that reach into (y0, y1, x0, x1)."""
-        with _telling_damage(self._path):
+        """Read the masks of one population in one frame.
+
+        Parameters
+        ----------
+        frame : int
+            Index of the frame; one beyond the last has no masks.
+        population : str
+            Population to read.
+        label : int, optional
+            Read the mask with this label alone.
+        window : (int, int, int, int), optional
+            Read only masks whose crop overlaps (y0, y1, x0, x1), frame pixels.
+
+        Returns
+        -------
+        Masks
+            In the order in which they were written.
+
+        Raises
+        ------
+        ResultsError
+            The file is damaged.
+        """
+        with _damage_as_error(self._path):
             return self._masks(frame, population, label, window)
 
     def _masks(self, frame: int, population: str, label: int | None, window: tuple[int, int, int, int] | None) -> Masks:
@@ -288,14 +391,27 @@ class MaskFile:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write named arrays as compressed npz, without pickle."""
+    """Write named arrays as compressed npz, atomically and without pickle.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    arrays : mapping of str to array
+        Arrays by name.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     with atomic(path) as file:
         np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read arrays written by :func:`write_arrays`; pickled ones are refused."""
-    with _telling_damage(path), np.load(path, allow_pickle=False) as file:
+    with _damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 
 
@@ -412,10 +528,21 @@ class PositionFolder:
 
 
 def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str, str]:
-    """Give each position an opaque name; known ones keep theirs.
+    """Give each position an opaque key; known ones keep theirs.
 
-    New ones are numbered in the order of their hash: the names must not tell the condition, and neither must
-    their order.
+    New positions are numbered in the order of their hash: neither a key nor its place may reveal the condition.
+
+    Parameters
+    ----------
+    known : mapping of str to str
+        Keys given before, by position.
+    positions : iterable of str
+        All positions of the experiment.
+
+    Returns
+    -------
+    dict
+        Key by position, such as p0001; known positions first.
     """
     keys = dict(known)
     free = max((int(k[1:]) for k in keys.values()), default=0) + 1

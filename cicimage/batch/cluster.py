@@ -153,12 +153,20 @@ def _bury(job: Job, reason: str, held: dict[str, str]) -> None:
 
 
 def run_task(job: Job, version: str) -> dict[str, Any]:
-    """Body of a task on a worker: run one position and answer with the little that its receipt does not say.
+    """Run one position on a worker and return what its receipt does not say.
+
+    Parameters
+    ----------
+    job : Job
+        The position to run.
+    version : str
+        Version of the program that submitted the task.
 
     Returns
     -------
     dict
-        ``outcome``: done, failed (the receipt says why), or refused, with ``error``, where nothing was written.
+        ``outcome``: done, failed (``kind`` is the kind of failure, the receipt says why), or refused, with ``error``,
+        where nothing was written.
     """
     host = socket.gethostname()
     if version != __version__:

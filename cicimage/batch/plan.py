@@ -234,10 +234,26 @@ def plan(
     retry_failed: bool = False,
     task_index: int | None = None,
 ) -> Plan:
-    """Choose the jobs a run takes up.
+    """Choose the jobs to run.
 
     A failed position is left alone unless ``retry_failed`` is set or its input or settings changed (its receipt
     remembers both).
+
+    Parameters
+    ----------
+    batch : Batch
+        All positions of the experiment.
+    only : sequence of str
+        Names of the positions to consider; empty for all.
+    retry_failed : bool
+        Whether to run failed positions again.
+    task_index : int, optional
+        Consider only the position at this index, from 0, for array jobs of a scheduler.
+
+    Returns
+    -------
+    Plan
+        What to run, what is done, and what is left alone.
 
     Raises
     ------

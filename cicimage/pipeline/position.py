@@ -32,11 +32,11 @@ from cicimage.store import (
     DiskFullError,
     MaskFile,
     PositionFolder,
+    disk_full_as_error,
     mask_writer,
     read_json,
     read_table,
     sweep,
-    telling_full_disk,
     write_arrays,
     write_json,
     write_table,
@@ -304,7 +304,7 @@ class _Log:
         self._path = path
 
     def __enter__(self) -> _Log:
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
         return self
@@ -314,5 +314,5 @@ class _Log:
 
     def write(self, event: str, text: str) -> None:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())

@@ -127,7 +127,22 @@ def _taper(shape: tuple[int, ...]) -> FloatArray:
 
 
 def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
-    """Refine a shift that is nearly known (within a dozen pixels), and the correlation there."""
+    """Refine a shift that is known within a dozen pixels.
+
+    Parameters
+    ----------
+    key, frame : Prepared
+        Images to register.
+    start : (float, float)
+        Shift (dy, dx) of the content from key to frame to start from, pixels.
+
+    Returns
+    -------
+    (float, float)
+        Refined shift, pixels.
+    float
+        Correlation there, at most 1; lower where little ground is shared.
+    """
     at = start
     for level in _LEVELS:
         found = _refine(key, frame, level, (at[0] / level, at[1] / level), _ROUNDS[level])
@@ -136,7 +151,20 @@ def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
 
 
 def search(key: Prepared, frame: Prepared) -> tuple[Shift, float]:
-    """Best shift of the content from key to frame wherever it lies, and the correlation there."""
+    """Find the best shift of the content from key to frame, however large.
+
+    Parameters
+    ----------
+    key, frame : Prepared
+        Images to register.
+
+    Returns
+    -------
+    (float, float)
+        Shift (dy, dx), pixels.
+    float
+        Correlation there, as :func:`settle` gives it.
+    """
     coarse = _LEVELS[0]
     a, b = key.levels[coarse], frame.levels[coarse]
     return settle(key, frame, max(_peaks(key, frame), key=lambda p: _correlation(a, b, (p[0] / coarse, p[1] / coarse))))
