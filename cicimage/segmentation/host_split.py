@@ -1,4 +1,4 @@
-"""Touching hosts apart: by their nuclei, else by the hills of their thickness."""
+"""Separation of touching hosts: by their nuclei, otherwise by the hills of their thickness."""
 
 from __future__ import annotations
 

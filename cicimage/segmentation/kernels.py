@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -156,20 +158,31 @@ def persistent_basins(relief: Float32Array, inside: BoolArray, order: Int64Array
     return basin.reshape(height, width)
 
 
+class _Front(NamedTuple):
+    """State of the search of :func:`spread`.
+
+    Attributes
+    ----------
+    labels, best : (n,) int32
+        Label of every flat pixel, and the least cost at which it was reached.
+    first : (ring,) int32
+        First entry of every bucket, -1 for none.
+    entries : (m, 3) int32
+        Pixel, cost, and next entry in the same bucket.
+    """
+
+    labels: Int32Array
+    best: Int32Array
+    first: Int32Array
+    entries: Int32Array
+
+
 @compiled()
 def _relax(
-    p: int,
-    now: int,
-    cost: npt.NDArray[np.uint8],
-    inside: BoolArray,
-    labels: Int32Array,
-    best: Int32Array,
-    first: Int32Array,
-    entries: Int32Array,
-    used: int,
-    waiting: int,
+    p: int, now: int, cost: npt.NDArray[np.uint8], inside: BoolArray, front: _Front, used: int, waiting: int
 ) -> tuple[int, int]:
     """Offer flat pixel ``p``'s label to its eight neighbours and queue those that take it."""
+    labels, best, first, entries = front
     height, width = cost.shape
     i, j = p // width, p % width
     for ii in range(max(i - 1, 0), min(i + 2, height)):
@@ -230,7 +243,7 @@ def spread(cost: npt.NDArray[np.uint8], inside: BoolArray, markers: Int32Array) 
             continue
         if used + 8 > entries.shape[0]:
             entries = np.concatenate((entries, np.empty_like(entries)))
-        used, waiting = _relax(p, now, cost, inside, labels, best, first, entries, used, waiting)
+        used, waiting = _relax(p, now, cost, inside, _Front(labels, best, first, entries), used, waiting)
     return labels.reshape(height, width)
 
 

@@ -1,8 +1,8 @@
 """Round cells of a population that is guest and host at once: each by its nucleus and the shell of membrane around it.
 
 Where one dye stains all cells alike, a cell in or on another is no bright spot of its own: it is a closed shell around
-a nucleus. A spread cell has a shell over its nucleus only, which opens downwards into its sheet; so what tells the two
-apart is the shell at and below the height of the nucleus.
+a nucleus. A spread cell has a shell over its nucleus only, which opens downwards into its sheet: the shell at and below
+the height of the nucleus separates the two.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from scipy.ndimage import map_coordinates
 from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects, Scene
-from cicimage.segmentation.contours import N_RAYS, Contours
+from cicimage.segmentation.contours import Contours
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
 from cicimage.segmentation.guests import LogGuestSegmenter
 from cicimage.segmentation.outlines import draw
+from cicimage.segmentation.rays import N_RAYS
 
 NUCLEUS_SHARE: Final = (0.55, 1.1)
 """Nuclei looked for, in diameters of the smallest cell."""
