@@ -1,7 +1,7 @@
-"""Frame-to-frame links: which object of the next frame is which of this one.
+"""Frame-to-frame links between objects.
 
-A link is worth the logarithm of how much likelier it is than its alternative, "this cell was lost and a new
-one turned up there". All links of two frames are decided at once.
+The value of a link is its log likelihood ratio against the alternative, "this cell was lost and a new one appeared
+there". All links of two frames are chosen together.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from cicimage.compiled import compiled
 from cicimage.tracking.matching import assign
 
 TAIL = 5.0
-"""Degrees of freedom of the displacement's tail: most guests crawl a little, some run."""
+"""Degrees of freedom of Student's t distribution of displacements: most guests crawl a little, some run."""
 _MEMORY = 0.8
-"""How much of what a track has shown of its own motility still counts one step later."""
+"""Weight per step of a track's own past displacements in the estimate of its motility."""
 _PRIOR_STEPS = 2.0
-"""For how many steps of its own the population's motility stands in."""
+"""Weight of the population's motility in that estimate, in steps of the track."""
 
 
 class Points(NamedTuple):
-    """Objects of a movie as the kernels take them, by frame.
+    """Objects of a movie, by frame, for the compiled loops.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Points(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a link is worth, and the limits beyond which none is made.
+    """Parameters of the log likelihood ratio of a link, and the limits beyond which none is made.
 
     Attributes
     ----------
@@ -54,15 +54,15 @@ class Terms(NamedTuple):
     step_min : float
         Typical time between frames, minutes.
     damping : float
-        Share of the last velocity that carries over to the next step, 0-1.
+        Share of the last velocity that persists in the next step, 0-1.
     log_chance : float
         Log of (density of new objects per um2 times odds of losing one).
     feature_weights : (3, k) float64
-        What similar features are worth, see :func:`likeness`.
+        Weights of the features, see :func:`likeness`.
     max_speed : float
         Hard limit, um/min; inf for none.
     slack_um : float
-        How far a centroid may jump at once beyond that, um: masks wobble.
+        Allowed jump of a centroid beyond that, um: masks fluctuate.
     max_gap_min : float
         Longest time between two frames that are linked across frames without objects, minutes.
     """
@@ -128,7 +128,7 @@ def likeness(features: Float64Array, i: int, j: int, feature_weights: Float64Arr
     total = 0.0
     for k in range(feature_weights.shape[1]):
         d = features[j, k] - features[i, k]
-        if d == d:  # a missing value says nothing
+        if d == d:  # a missing value does not count
             total += max(feature_weights[0, k] - feature_weights[1, k] * d * d, feature_weights[2, k])
     return total
 
@@ -144,7 +144,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     points : Points
         All objects.
     terms : Terms
-        What a link is worth, and which are refused.
+        Values and limits of links.
     skipped : (n_frames,) int64
         1 where the frame number before this one had no objects.
 
@@ -153,7 +153,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     previous : (n,) int64
         Index of the same cell's object in the frame before, -1 for none.
     residual : (n,) float64
-        Distance from where it was expected, over the square root of the expected growth with time, um; NaN
+        Distance from the predicted position over the square root of the expected growth with time, um; NaN
         without a link.
     """
     offsets, t_min, y, x, features = points

@@ -1,4 +1,4 @@
-"""Hosts linked by what their masks share from frame to frame: large, slow, and seldom alone."""
+"""Hosts linked by the overlap of their masks from frame to frame: large, slow cells in contact with others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MIN_SIGHTINGS = 3
 
 @dataclass(eq=False)
 class _Body:
-    """One object as linking sees it: its row among the sightings, its place and its mask (area in px) without drift."""
+    """One object to be linked: its row among the sightings, its position and its mask (area in px) without drift."""
 
     index: int
     time_min: float

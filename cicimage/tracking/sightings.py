@@ -1,4 +1,4 @@
-"""All objects of a movie in one fixed order, as arrays: what the linking works on."""
+"""All objects of a movie in one fixed order, as arrays: the input of linking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guests linked by trackpy, behind the same door as the built-in tracker."""
+"""Guests linked by trackpy, as an alternative to the built-in tracker."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 
 class TrackpyTracker(GuestTracker):
-    """Links guests with ``trackpy.link``: nearest neighbours within a search range, by place alone.
+    """Links guests with ``trackpy.link``: nearest neighbours within a search range, by position alone.
 
-    For comparison and for those who know its numbers. It knows no divisions, and stops where more than about
+    For comparison with published analyses. It finds no divisions, and stops where more than about
     thirty guests compete for each other.
     """
 
