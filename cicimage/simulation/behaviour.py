@@ -1,4 +1,4 @@
-"""How guests move and when they enter: two families that share nothing but this contract."""
+"""Motion of guests and times of entry: two independent families of dynamics with one contract."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cicimage.simulation.cells import NEVER, Guest
 from cicimage.simulation.world import World
 
 RENEWAL_H: Final = 2.0
-"""Encounter dynamics: a guest in contact decides again after this long."""
+"""Encounter dynamics: interval between two decisions of a guest in contact, h."""
 DELAY_H: Final = 0.4
-"""Encounter dynamics: mean delay between decision and entry."""
+"""Encounter dynamics: mean delay between decision and entry, h."""
 PAUSE_MIN: Final = 3.0
 
 
@@ -64,7 +64,7 @@ class Behaviour(ABC):
 
     @abstractmethod
     def pace(self, engulfed: float) -> float:
-        """Factor on the speed of engulfment when drawn in that far; its mean over 0-1 is about 1."""
+        """Factor on the speed of engulfment at a degree of engulfment; its mean over 0-1 is about 1."""
 
     def entry_hazard(self, guest: Guest) -> float:
         """Hazard of beginning an entry, per contact-hour, aborted ones included."""
@@ -73,7 +73,7 @@ class Behaviour(ABC):
 
 
 class HazardBehaviour(Behaviour):
-    """Persistent random walk; in contact a constant hazard of entry; drawn in at a constant pace."""
+    """Persistent random walk; in contact a constant hazard of entry; engulfment at a constant speed."""
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
         """Turn by angular diffusion and step.
@@ -105,10 +105,10 @@ class HazardBehaviour(Behaviour):
 
 
 class EncounterBehaviour(Behaviour):
-    """Runs and pauses drawn towards hosts; at an encounter a guest decides, and enters after a gamma delay.
+    """Runs and pauses biased towards hosts; at an encounter a guest decides, and enters after a gamma delay.
 
-    Contact that lasts decides anew every two hours; contact that ends before the delay is over comes to nothing.
-    The membrane closes slowly at first and fast at the end.
+    A lasting contact brings a new decision every two hours; a contact that ends before the delay is over brings no
+    entry. The membrane closes slowly at first and fast at the end.
     """
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
@@ -129,7 +129,7 @@ class EncounterBehaviour(Behaviour):
             if self.world.poses and column.max() < 0 and rng.random() < 0.6:
                 nearest = self.world.poses[min(self.world.poses, key=lambda h: -column[h])]
                 guest.heading = float(np.arctan2(nearest.y - guest.y, nearest.x - guest.x)) + rng.normal(0, 0.4)
-        # pauses take their share of time: runs are faster so that the mean speed is the guest's
+        # runs are faster than the mean, to make up for pauses
         speed = guest.speed * (run_min + PAUSE_MIN) / run_min
         return speed * minutes * float(np.sin(guest.heading)), speed * minutes * float(np.cos(guest.heading))
 
@@ -143,7 +143,7 @@ class EncounterBehaviour(Behaviour):
         """
         rng, end_h = self.world.rng, start_h + step_h
         if guest.decide_h == NEVER:
-            # contact found at the movie's start is somewhere between two decisions
+            # a contact present at the movie's start is somewhere between two decisions
             guest.decide_h = rng.uniform(0, RENEWAL_H) if start_h == 0 else start_h + rng.uniform(0, step_h)
         if guest.decide_h <= end_h and guest.due_h == NEVER:
             chance = 1.0 - np.exp(-self.entry_hazard(guest) * RENEWAL_H)

@@ -1,4 +1,4 @@
-"""Shapes of hosts and guests at one moment: footprints, thickness, ellipsoids.
+"""Shapes of hosts and guests at one moment: footprints, thickness and ellipsoids.
 
 Lengths in um; y and x in world coordinates (the sample's, without drift), z above the glass.
 """
@@ -33,7 +33,7 @@ def _lobed_depth(
     sines: Float64Array,
     amplitudes: Float64Array,
 ) -> Float64Array:
-    """Distance of points from a lobed outline; harmonics by recurrence, since this is called the most."""
+    """Distance of points from a lobed outline; harmonics by recurrence, for speed."""
     turn_c, turn_s = np.cos(angle), np.sin(angle)
     out = np.empty(dy.size)
     for i in range(dy.size):
@@ -102,7 +102,7 @@ class HostPose:
 
     @cached_property
     def reach(self) -> float:
-        """No part of the footprint lies further from the centre, um."""
+        """Largest distance of the footprint from the centre, um."""
         if self.shape == "spindle":
             return 2.4 * self.radius * self.spread + 2.0
         return self.radius * self.spread * (1.0 + float(np.abs(self.amplitudes).sum())) + 2.0
@@ -169,10 +169,10 @@ class HostPose:
 
 @dataclass(frozen=True, eq=False)
 class GuestPose:
-    """A guest at one moment, before it is laid on what is below it.
+    """A guest at one moment, before its height is solved (:func:`cicimage.simulation.surfaces.stack_layers`).
 
-    ``level`` says what it lies beneath: ``surface`` nothing, ``under`` the host ``host`` and all above that,
-    ``engulfed`` the same with the host's cytoplasm drawn ``engulfed`` far around it (0 none, 1 just closed).
+    ``level`` is what covers it: ``surface`` nothing, ``under`` the host ``host`` and all above that, ``engulfed`` the
+    same with the host's cytoplasm around it, to the degree ``engulfed`` (0 none, 1 just closed).
     """
 
     guest: int
@@ -196,7 +196,7 @@ class GuestPose:
 
     @property
     def axes(self) -> tuple[float, float, float]:
-        """Semi-axes (long, short, vertical), um; a guest beneath a membrane is pressed flat a little."""
+        """Semi-axes (long, short, vertical), um; a guest beneath a membrane is slightly flattened."""
         c = self.radius * (0.85 if self.level == "under" else 0.93)
         lateral = np.sqrt(self.radius**3 / c)
         stretch = np.sqrt(self.elongation)

@@ -31,7 +31,7 @@ def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32Array:
     """
     n = acquisition.size_px
     y, x = np.mgrid[0:n, 0:n] / max(n - 1, 1)
-    # the brightest spot is seldom the centre
+    # as in real microscopes, the brightest spot is not the centre
     r2 = (y - 0.47) ** 2 + (x - 0.54) ** 2
     out: Float32Array = (1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32)
     return out

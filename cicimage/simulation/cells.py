@@ -1,4 +1,4 @@
-"""Cells while a field lives: lasting traits, present place, plans; and what is kept of them per frame."""
+"""State of the cells of a simulated field: constant traits, position, scheduled events; and their record per frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import GuestPose, HostPose
 
 DYING_H: Final = 0.5
-"""From the first sign of death to a fully stained body, h."""
+"""Time from the first sign of death to a fully stained body, h."""
 OVERCLOSE: Final = 1.35
-"""Engulfment goes on past closure (1) until cap and floor have their thickness."""
+"""Engulfment continues past closure (1) until cap and floor have their thickness."""
 NEVER: Final = float("inf")
 
 
@@ -43,7 +43,7 @@ class Host:
     spread: float = 1.0
     breath_phase: float = 0.0
     spread_from_h: float = -NEVER
-    """It has been spreading since then (after a division)."""
+    """Hour since which it has been spreading (after a division)."""
     divides_h: float = NEVER
     dying_h: float = NEVER
     release_h: float = NEVER
@@ -108,9 +108,9 @@ class Guest:
     contact_h: float = float("nan")
     resting_until_h: float = 0.0
     due_h: float = NEVER
-    """Encounter dynamics: when it begins to enter the host it has met."""
+    """Encounter dynamics: hour at which it begins to enter the host in contact."""
     decide_h: float = NEVER
-    """Encounter dynamics: when it decides again."""
+    """Encounter dynamics: hour of the next decision."""
     was_inside: bool = False
     event: int = -1
     dye: float = 0.0
@@ -123,7 +123,7 @@ class Guest:
 
     @property
     def entering(self) -> bool:
-        """Being drawn in, or in an attempt that fails; False once it has been inside, and in a fold."""
+        """Whether it is being engulfed, also in an attempt that fails; False once it has been inside, and in a fold."""
         return self.level == "engulfed" and not self.was_inside and self.route != "fold"
 
     def pose(self, index: int, time_h: float) -> GuestPose:
@@ -176,14 +176,14 @@ class Vacuole:
     kind: str
 
     def place(self, pose: HostPose) -> tuple[float, float]:
-        """World (y, x) for a host as it stands."""
+        """World position (y, x) in a host with this pose, um."""
         angle, distance = self.angle + pose.angle, self.distance * pose.radius * pose.spread
         return pose.y + distance * float(np.sin(angle)), pose.x + distance * float(np.cos(angle))
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """The world at one frame: hosts lowest first, guests and effectors that are there."""
+    """The world at one frame: hosts, lowest first, and the guests and effectors present."""
 
     time_h: float
     hosts: tuple[HostPose, ...]
@@ -191,8 +191,8 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False)
-class History:
-    """A field's life: one moment per frame, and all that happened.
+class FieldHistory:
+    """History of a field: one moment per frame, and all events in continuous time.
 
     ``debris`` is (n, 5): y, x, radius, height above what is below, brightness.
     """

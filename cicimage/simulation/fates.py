@@ -1,4 +1,4 @@
-"""Creeping, breathing, dividing and dying of hosts; dying and dividing of guests."""
+"""Migration, breathing, division and death of hosts; death and division of guests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUND_SPREAD: Final = 0.55
 TOUCH_UM: Final = 0.5
 
 
-def creep(world: World, step_h: float) -> Float64Array:
+def migrate_hosts(world: World, step_h: float) -> Float64Array:
     """Move hosts by a slow persistent walk and change their outline.
 
     Parameters
@@ -52,7 +52,7 @@ def creep(world: World, step_h: float) -> Float64Array:
     return shifts
 
 
-def spread_out(world: World, time_h: float) -> None:
+def update_spreading(world: World, time_h: float) -> None:
     """Set how far every host is spread: breathing, rounding up to divide, spreading after, retracting when it dies.
 
     Parameters
@@ -98,7 +98,7 @@ def host_fates(world: World, start_h: float, step_h: float) -> None:
             _divide_host(world, i, host.divides_h)
         if host.dying_h + DYING_H <= start_h + step_h:
             _host_died(world, i, start_h)
-    spread_out(world, start_h)
+    update_spreading(world, start_h)
 
 
 def _host_event_time(world: World, i: int, kind: str, hazard: float, start_h: float, step_h: float) -> float | None:
@@ -119,7 +119,7 @@ def _killing(world: World, i: int) -> float:
 
 
 def _host_died(world: World, i: int, start_h: float) -> None:
-    """Events in a dead host end; once its membranes give way its living guests come out."""
+    """End the events in a dead host; once its membranes give way its living guests come out."""
     host = world.hosts[i]
     for guest in world.guests:
         if guest.level != "engulfed" or guest.host != i:
@@ -161,7 +161,7 @@ def _distance(host: Host, guest: Guest) -> float:
 
 
 def _hand_over(world: World, g: int, guest: Guest, host: int, at: float) -> None:
-    """A guest of a dividing host goes on in one of its daughters."""
+    """Move a guest of a dividing host to one of its daughters."""
     guest.host = host
     if guest.event >= 0:
         running = world.attempts[guest.event]

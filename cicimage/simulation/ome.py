@@ -1,4 +1,4 @@
-"""OME-TIFF of a movie, written plane by plane, the same bytes every time."""
+"""OME-TIFF of a movie, written plane by plane, with reproducible bytes."""
 
 from __future__ import annotations
 

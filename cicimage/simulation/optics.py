@@ -1,7 +1,7 @@
 """Point spread functions as sums of round Gaussians whose weights depend on defocus.
 
-Light from a column of dye between two heights then reaches a slice as a difference of tabulated integrals,
-exact in z however thin the column is: no supersampling, and a floor of 0.3 um counts for what it is.
+The light of a column of dye between two heights in a slice is then a difference of tabulated integrals, exact in z
+however thin the column is: without supersampling, a floor of 0.3 um has its right intensity.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMMERSION_INDEX: Final = {"air": 1.0, "water": 1.33, "oil": 1.515}
 REACH_UM: Final = 60.0
 STEP_UM: Final = 0.05
 THICK_UM: Final = 6.0
-"""A cell this thick, in focus in its middle, has the intensity called 1."""
+"""Thickness of a cell that has intensity 1 when focused in its middle, um."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def make_psf(acquisition: Acquisition) -> Psf:
 
 
 def _merge_narrow(sigmas: Float64Array, weights: Float64Array, limit_um: float) -> tuple[Float64Array, Float64Array]:
-    """Components too narrow for the pixels to tell apart become one."""
+    """Merge components too narrow for the pixels to resolve."""
     narrow = sigmas < limit_um
     if narrow.sum() < 2:
         return sigmas, weights

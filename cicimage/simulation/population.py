@@ -1,4 +1,4 @@
-"""How a field starts: hosts laid out in the world, guests on, under and in them, effectors, debris, vacuoles."""
+"""Initial state of a field: hosts, guests, effectors, debris and vacuoles, and their traits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cicimage.simulation.cells import Guest, Host, Vacuole
 from cicimage.simulation.spec import Condition, HostSpec, Scenario
 
 MARGIN_UM: Final = 35.0
-"""The world reaches this far beyond the field, so that cells enter and leave it."""
+"""Width of the world beyond the field, from and to which cells enter and leave it, um."""
 MAX_TRIES: Final = 4000
 HARMONICS: Final = np.array([0.17, 0.13, 0.09, 0.06, 0.045, 0.035, 0.03, 0.02, 0.02])
 """Typical amplitudes of the outline's harmonics 2..10: lobes first, ruffles last."""
@@ -46,7 +46,7 @@ def place_hosts(spec: HostSpec, world_um: float, rng: np.random.Generator) -> li
             break
         radius = 0.5 * rng.uniform(*spec.diameter_um)
         y, x = rng.uniform(0, world_um, 2)
-        # the longer nothing fits, the closer they may come
+        # the spacing shrinks while nothing fits
         closeness = max(0.3, 1.0 - spec.overlap - 0.6 * tries / MAX_TRIES)
         if any(np.hypot(y - h.y, x - h.x) < closeness * (radius + h.radius) for h in hosts):
             continue

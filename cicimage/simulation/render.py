@@ -1,4 +1,4 @@
-"""Light of one moment: the columns of every dyed structure through the point spread function."""
+"""Rendering of one moment: the columns of every stained structure through the point spread function."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cicimage.simulation.bodies import half_height
 from cicimage.simulation.cells import Vacuole
 from cicimage.simulation.optics import REACH_UM, STEP_UM, Psf, add_columns
 from cicimage.simulation.spec import Scenario, Source
-from cicimage.simulation.surfaces import Body, Layers, Sheet
+from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
 
 FINE: Final = 3
-"""Bodies are sampled this much finer than pixels."""
+"""Samples of a body per pixel and axis."""
 NUCLEUS_DIM: Final = 0.25
 """Share by which cytosol dye is weaker in the nucleus."""
 NUCLEUS_SHARE: Final = 0.4
@@ -26,7 +26,7 @@ NUCLEUS_SHARE: Final = 0.4
 MEMBRANE_UM: Final = 0.3
 COARSE_FROM_PX: Final = 6.0
 PAD: Final = 6
-"""Columns rendered beyond the frame, so that blur has something to take from."""
+"""Columns rendered beyond the frame on every side, for the blur."""
 
 
 class Renderer:
@@ -51,12 +51,12 @@ class Renderer:
             for source, weight in channel.sources.items():
                 self._seen_by.setdefault(source, []).append((c, weight))
 
-    def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
+    def render(self, layers: FieldLayers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
         """Render one moment.
 
         Parameters
         ----------
-        layers : Layers
+        layers : FieldLayers
             Surfaces and guests; ``layers.grid`` reaches PAD columns beyond the frame on every side.
         vacuoles : iterable of Vacuole
             Voids in the hosts.
@@ -101,7 +101,7 @@ class Renderer:
 
     # ------------------------------------------------------------ hosts
 
-    def _host(self, layers: Layers, sheet: Sheet, vacuoles: list[Vacuole]) -> None:
+    def _host(self, layers: FieldLayers, sheet: HostSheet, vacuoles: list[Vacuole]) -> None:
         pose, at = sheet.pose, (sheet.window[0].start, sheet.window[1].start)
         y, x = layers.grid.points(sheet.window)
         # a dead cell has lost most of a dye that does not bind
@@ -130,7 +130,7 @@ class Renderer:
         for i in sheet.voids:
             self._void(layers, sheet, layers.bodies[i], dye)
 
-    def _membrane(self, layers: Layers, sheet: Sheet, at: tuple[int, int]) -> None:
+    def _membrane(self, layers: FieldLayers, sheet: HostSheet, at: tuple[int, int]) -> None:
         """Both faces of a sheet; a steep face has more membrane per column."""
         for height in (sheet.top, sheet.bottom):
             slope_y, slope_x = np.gradient(height, layers.grid.um_per_px)
@@ -138,8 +138,8 @@ class Renderer:
             amount = sheet.pose.brightness * sheet.cover * steep
             self._add("host_membrane", at, height - MEMBRANE_UM / 2, height + MEMBRANE_UM / 2, amount)
 
-    def _void(self, layers: Layers, sheet: Sheet, body: Body, dye: Float64Array) -> None:
-        """Take the host's dye out of where a guest sits in it, and line the hole with membrane."""
+    def _void(self, layers: FieldLayers, sheet: HostSheet, body: Body, dye: Float64Array) -> None:
+        """Remove the host's dye where a guest lies in it, and line the hole with membrane."""
         rows, columns = body.window
         top, left = max(rows.start, sheet.window[0].start), max(columns.start, sheet.window[1].start)
         bottom, right = min(rows.stop, sheet.window[0].stop), min(columns.stop, sheet.window[1].stop)
@@ -161,7 +161,7 @@ class Renderer:
 
     # ------------------------------------------------------------ guests
 
-    def _guest(self, layers: Layers, body: Body, dead_hosts: set[int]) -> None:
+    def _guest(self, layers: FieldLayers, body: Body, dead_hosts: set[int]) -> None:
         pose, at = body.pose, (body.window[0].start, body.window[1].start)
         low, high, rho = _fine_body(layers, body, body.window)
         y, x = _fine_points(layers, body.window)
@@ -222,7 +222,7 @@ def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
     return wide
 
 
-def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
+def _fine_points(layers: FieldLayers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
     """World y (n, 1) and x (1, m) of a window's fine samples."""
     px, sub = layers.grid.um_per_px, (np.arange(FINE) + 0.5) / FINE - 0.5
     y, x = layers.grid.points(window)
@@ -230,7 +230,7 @@ def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Float64Ar
 
 
 def _fine_body(
-    layers: Layers, body: Body, window: tuple[slice, slice]
+    layers: FieldLayers, body: Body, window: tuple[slice, slice]
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Lower and upper side of a guest and its lateral coordinate on the fine samples of a window."""
     rho = body.pose.rho(*_fine_points(layers, window))

@@ -1,7 +1,7 @@
-"""Lays hosts and guests on one another: every host becomes a sheet between two height maps.
+"""Stacking of hosts and guests: every host becomes a sheet between two height maps.
 
 Hosts lie in a fixed order, lowest first. A guest beneath a host rests on what is below and lifts the host; a
-guest within has the host's cytoplasm drawn around it. Where a guest is follows from these surfaces.
+guest within has the host's cytoplasm around it. The location of a guest follows from these surfaces.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import GuestPose, HostPose, half_height, tent
 
 BRIDGE_UM: Final = 1.5
-"""A host laid over another's edge bridges the step over about this distance."""
+"""Distance over which a host on another's edge bridges the step, um."""
 
 
 @dataclass(frozen=True)
-class Grid:
+class FieldGrid:
     """Columns of the field: world position of the first one, spacing, and how many in y and x."""
 
     y0_um: float
@@ -61,8 +61,8 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
-    """One host as laid out: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
+class HostSheet:
+    """One host in the stack: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
 
     pose: HostPose
     window: tuple[slice, slice]
@@ -70,12 +70,12 @@ class Sheet:
     bottom: Float64Array
     top: Float64Array
     voids: tuple[int, ...]
-    """Positions in ``Layers.bodies`` of the guests drawn into it."""
+    """Positions in ``FieldLayers.bodies`` of the guests drawn into it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """One guest as laid out: its pose, the height of its centre, and its window."""
+    """One guest in the stack: its pose, the height of its centre, and its window."""
 
     pose: GuestPose
     z: float
@@ -83,16 +83,16 @@ class Body:
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
+class FieldLayers:
     """Everything in the field at one moment."""
 
-    grid: Grid
-    sheets: tuple[Sheet, ...]
+    grid: FieldGrid
+    sheets: tuple[HostSheet, ...]
     bodies: tuple[Body, ...]
 
 
-def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) -> Layers:
-    """Stack hosts in the order given and find where every guest comes to lie.
+def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: FieldGrid) -> FieldLayers:
+    """Stack hosts in the order given and solve the height of every guest.
 
     Parameters
     ----------
@@ -100,14 +100,14 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
         Lowest first.
     guests : sequence of GuestPose
         In any order.
-    grid : Grid
+    grid : FieldGrid
         Columns to solve on; cells wholly outside are left out.
     """
     ground = np.zeros(grid.shape)
     by_host: dict[int, list[GuestPose]] = {}
     for guest in guests:
         by_host.setdefault(guest.host if guest.level != "surface" else -1, []).append(guest)
-    sheets: list[Sheet] = []
+    sheets: list[HostSheet] = []
     bodies: list[Body] = []
     for host in hosts:
         window = grid.window(host.y, host.x, host.reach)
@@ -122,10 +122,10 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
         body = _rest(guest, ground, grid)
         if body is not None:
             bodies.append(Body(guest, body.z + guest.hover, body.window))
-    return Layers(grid, tuple(sheets), tuple(bodies))
+    return FieldLayers(grid, tuple(sheets), tuple(bodies))
 
 
-def _rest(guest: GuestPose, ground: Float64Array, grid: Grid) -> Body | None:
+def _rest(guest: GuestPose, ground: Float64Array, grid: FieldGrid) -> Body | None:
     """Lay an ellipsoid on a height map without cutting into it."""
     a, _, c = guest.axes
     window = grid.window(guest.y, guest.x, a + grid.um_per_px)
@@ -137,9 +137,9 @@ def _rest(guest: GuestPose, ground: Float64Array, grid: Grid) -> Body | None:
 
 
 def _lay_host(
-    host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: Grid, window: tuple[slice, slice],
+    host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: FieldGrid, window: tuple[slice, slice],
     bodies: list[Body],
-) -> Sheet | None:  # fmt: skip
+) -> HostSheet | None:  # fmt: skip
     y, x = grid.points(window)
     depth = host.depth(y, x)
     cover = np.clip(depth / grid.um_per_px + 0.5, 0.0, 1.0)
@@ -173,11 +173,11 @@ def _lay_host(
             voids.append(len(bodies))
             bodies.append(laid)
     ground[window] = np.where(cover > 0.5, np.maximum(ground[window], top), ground[window])
-    return Sheet(host, window, cover, bottom, top, tuple(voids))
+    return HostSheet(host, window, cover, bottom, top, tuple(voids))
 
 
 def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
-    """What a sheet laid on a height map rests on: it bridges steps instead of following them."""
+    """Surface that a sheet on a height map rests on: it bridges steps instead of following them."""
     smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
     out: Float64Array = np.maximum(ground, smooth)
     return out

@@ -1,4 +1,4 @@
-"""Truth tables of a simulated field, read off its geometry and its history."""
+"""Truth tables of a simulated field, from its geometry and history."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENT_COLUMNS: Final = (
 PERSISTENCE_FRAMES: Final = 2
 PERSISTENCE_MIN: Final = 10.0
 OUT_SHARE: Final = 0.4
-"""A guest whose centre lies further out of the frame than this share of its radius is left out."""
+"""Largest distance of a guest's centre outside the frame for the guest to be listed, share of its radius."""
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -90,10 +90,10 @@ def viability(dead: float) -> str:
 
 
 def _decoy(field: FieldGeometry, frame: int, pose: GuestPose, where: Place) -> str:
-    """Name what makes a guest easy to take for one that is alive inside a host.
+    """Name the reason why a guest is easily mistaken for one that is alive inside a host.
 
-    dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the stained
-    nucleus of a host), under_two, under, on_top, between, cluster; empty where nothing does.
+    Reasons are dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the
+    stained nucleus of a host), under_two, under, on_top, between, cluster; empty where there is none.
     """
     cell = field.history.guests[pose.guest]
     if where.location == "inside":
@@ -114,7 +114,7 @@ def _decoy(field: FieldGeometry, frame: int, pose: GuestPose, where: Place) -> s
 
 
 def _eaten(field: FieldGeometry, guest: int) -> bool:
-    """It was dead before it was closed in."""
+    """Whether it was dead before the host closed around it."""
     dying_h = field.history.guests[guest].dying_h
     own = [a for a in field.history.attempts if a.guest == guest and (np.isfinite(a.entry_h) or a.prevalent)]
     return bool(own) and not own[-1].prevalent and dying_h < own[-1].entry_h

@@ -1,4 +1,4 @@
-"""Guests and effectors walk: over glass and hosts, beneath them, slowly within them."""
+"""Migration of guests and effectors: over glass and hosts, beneath them, slowly within them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cicimage.simulation.world import World
 
 UNDER_SPEED: Final = 0.6
 EDGE_ROOM: Final = 1.15
-"""A guest pressed flat is this much wider than a ball."""
+"""Width of a flattened guest over that of a ball."""
 TURN_BACK_SHARE: Final = 0.3
 """Share of guests that turn away when they meet a host's edge and do not go under."""
 
 
-def ride(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
+def carry_with_host(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
     """Move a guest along with the host it touches.
 
     Parameters
@@ -30,7 +30,7 @@ def ride(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
     guest : Guest
         The guest; moved in place.
     shifts : (hosts, 2) float64 array
-        Displacements from :func:`cicimage.simulation.fates.creep`, um.
+        Displacements from :func:`cicimage.simulation.fates.migrate_hosts`, um.
     """
     carrier = guest.host if guest.level != "surface" else world.topmost(i) if guest.hover == 0 else -1
     if 0 <= carrier < len(shifts):

@@ -25,7 +25,7 @@ from cicimage.simulation.spec import Scenario
 from cicimage.simulation.truth import host_fates, joined
 from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
 
-Progress = Callable[[str, int, int], None]
+FrameProgress = Callable[[str, int, int], None]
 """Called with the position, frames done and frames in all."""
 
 TRUTH_SUFFIX: Final = "_truth"
@@ -39,7 +39,7 @@ def write_experiment(
     seed: int = 0,
     *,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     suffix: str = ".ome.tif",
 ) -> tuple[Path, Path]:
     """Simulate an experiment and write it.
@@ -55,7 +55,7 @@ def write_experiment(
     workers : int
         Fields simulated at a time, each in a process of its own.
     progress : callable, optional
-        Told (position, frames done, frames) after every frame; with several workers after every field.
+        Called with (position, frames done, frames) after every frame; with several workers after every field.
     suffix : str
         Format of the movies, one of :data:`WRITERS`.
 
@@ -91,7 +91,7 @@ def write_experiment(
 
 
 def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan], suffix: str) -> None:
-    """Never write among files that another simulation, or anything else, has left there."""
+    """Refuse a folder that holds files this simulation would not write."""
     own = {out / "experiment.toml", out / "layout.csv", *(out / f"{p.position}{suffix}" for p in plans)}
     foreign = sorted(p for p in out.rglob("*") if p.is_file() and own.isdisjoint((p, *p.parents)))
     if not foreign and (out / "experiment.toml").exists() and not (truth / "scenario.json").exists():
@@ -105,7 +105,7 @@ def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan], suffix: str)
 
 def _run(
     scenario: Scenario, out: Path, truth: Path, seed: int, plans: list[FieldPlan], workers: int,
-    progress: Progress | None, suffix: str,
+    progress: FrameProgress | None, suffix: str,
 ) -> Iterator[tuple[FieldPlan, dict[str, Any]]]:  # fmt: skip
     if workers <= 1:
         for plan in plans:
@@ -122,7 +122,7 @@ def _run(
             if progress is not None:
                 progress(plan.position, scenario.acquisition.frames, scenario.acquisition.frames)
             yield plan, counts
-    except BaseException:  # a field takes minutes: who interrupts does not want to wait for it
+    except BaseException:  # a field takes minutes, and an interrupt must not wait for it
         pool.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
             process.terminate()
@@ -136,7 +136,7 @@ def write_field(
     out: Path,
     truth: Path,
     seed: int,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     suffix: str = ".ome.tif",
 ) -> dict[str, Any]:
     """Simulate one field and write its movie and truth.
