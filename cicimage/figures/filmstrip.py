@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cicimage.arrays import BoolArray, Float32Array, Int64Array
 from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
 from cicimage.figures.lettering import RGB, width_px
-from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, marks_svg
+from cicimage.figures.strip_marks import FilledBox, Image, Letters, Line, LineKind, Mark, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS
 from cicimage.figures.words import LOCATIONS
 from cicimage.methods import noise_sd
@@ -339,7 +339,7 @@ def _scale_bar(um_per_tile_px: float, shift: Float32Array, size: tuple[int, int]
     top, left = float(shift[0]), float(shift[1])
     white: RGB = (255, 255, 255)
     return [
-        Box(top + h - 7, left + 6, 3, length_um / um_per_tile_px, white),
+        FilledBox(top + h - 7, left + 6, 3, length_um / um_per_tile_px, white),
         Letters(f"{length_um:g} µm", top + h - 16, left + 5, 11, white, shadow=True),
     ]
 
@@ -349,7 +349,7 @@ def _heads(crops: EventCrops, lefts: list[int], tile_px: int, entry_frame: int |
     for i, left in enumerate(lefts):
         entered = entry_frame is not None and int(crops.frames[i]) == entry_frame
         if entered:
-            marks.append(Box(_HEAD - 3, left, 2, tile_px, _ENTRY))
+            marks.append(FilledBox(_HEAD - 3, left, 2, tile_px, _ENTRY))
         text = clock(float(crops.time_h[i])) + ("  entry" if entered else "")
         marks.append(Letters(text, _HEAD // 2 - 1, left + 1, 11, _ENTRY if entered else _INK))
     return marks
@@ -360,7 +360,7 @@ def _states(crops: EventCrops, lefts: list[int], tile_px: int, top: int) -> list
     for left, location, viability in zip(lefts, crops.location, crops.viability, strict=True):
         shown = "dead" if viability == "dead" else location
         fill = _rgb(LOCATION_COLOURS.get(shown, "#ffffff"))
-        marks.append(Box(top, left, _STRIP, tile_px, fill, hatch=shown == "unresolved"))
+        marks.append(FilledBox(top, left, _STRIP, tile_px, fill, hatch=shown == "unresolved"))
         text = _state(location, viability)
         if width_px(text) > tile_px - 4:
             text = viability if viability in ("dying", "dead") else location

@@ -54,7 +54,7 @@ class Letters:
 
 
 @dataclass(frozen=True)
-class Box:
+class FilledBox:
     """A filled rectangle; ``hatch`` for states that are not known."""
 
     y: float
@@ -65,7 +65,7 @@ class Box:
     hatch: bool = False
 
 
-Mark = Line | Letters | Box
+Mark = Line | Letters | FilledBox
 
 
 def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
@@ -73,7 +73,7 @@ def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
 
     Parameters
     ----------
-    marks : iterable of Line, Letters or Box
+    marks : iterable of Line, Letters or FilledBox
         What to draw; lines lie below the rest.
     height, width : int
         Size of the picture, pixels.
@@ -88,7 +88,7 @@ def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
     for mark in marks:
         if isinstance(mark, Line):
             lines.setdefault(mark.kind, []).append(_path(mark))
-        elif isinstance(mark, Box):
+        elif isinstance(mark, FilledBox):
             how = _hex(mark.colour) + ('" stroke="#8a949c" stroke-dasharray="3 2' if mark.hatch else "")
             rest.append(f'<path d="M{mark.x:.0f} {mark.y:.0f}h{mark.w:.0f}v{mark.h:.0f}h-{mark.w:.0f}z" fill="{how}"/>')
         else:

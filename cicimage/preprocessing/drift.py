@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cicimage.masks import FloatArray
 from cicimage.methods import DriftMethod
-from cicimage.preprocessing.registration import Prepared, Shift, disagreement, prepare, search, settle
+from cicimage.preprocessing.registration import Pyramid, Shift, disagreement, prepare, search, settle
 
 _SURE: Final = 0.5  # correlation at which no jump is looked for
 _MARGIN: Final = 0.1  # by which a jump must correlate better than no jump
@@ -59,7 +59,7 @@ class PhaseDrift(DriftMethod):
 
 @dataclass(frozen=True, eq=False)
 class _Key:
-    frame: Prepared
+    frame: Pyramid
     shift: Shift
 
 
@@ -92,7 +92,7 @@ class _Follower:
             self._key = self._last
         return *self._in_pixels(shift), quality
 
-    def _follow(self, frame: Prepared, key: _Key, last: _Key) -> tuple[Shift, float]:
+    def _follow(self, frame: Pyramid, key: _Key, last: _Key) -> tuple[Shift, float]:
         """Shift against the movie's start and its quality; makes the last good frame the key where that fits better."""
         if frame.empty:
             return last.shift, 0.0
@@ -113,7 +113,7 @@ class _Follower:
                     self._key, self._fresh = candidate, believed
         return shift, max(quality, 0.0)
 
-    def _what_is_sure(self, frame: Prepared, key: _Key, last: _Key, shift: Shift) -> Shift:
+    def _what_is_sure(self, frame: Pyramid, key: _Key, last: _Key, shift: Shift) -> Shift:
         """The last shift, moved towards this one as far as the parts of the field agree."""
         sure_at = self._options.sure_at * disagreement(key.frame, frame, _minus(shift, key.shift))
         step = _minus(shift, last.shift)
@@ -125,7 +125,7 @@ class _Follower:
         return shift[0] * self._factors[0], shift[1] * self._factors[1]
 
 
-def _near(key: _Key, frame: Prepared, guess: Shift) -> tuple[Shift, float]:
+def _near(key: _Key, frame: Pyramid, guess: Shift) -> tuple[Shift, float]:
     """Shift near a guess, both against the movie's start."""
     found, quality = settle(key.frame, frame, _minus(guess, key.shift))
     return _plus(key.shift, found), quality

@@ -26,7 +26,7 @@ _SEARCH_LEVEL: Final = 2
 _MOST_PEAKS: Final = 8
 
 
-class Prepared:
+class Pyramid:
     """A frame ready for registration: band-passed, at several levels; gradients where it serves as key."""
 
     def __init__(self, image: FloatArray) -> None:
@@ -57,7 +57,7 @@ class Prepared:
 
 def prepare(
     image: FloatArray, max_side_px: int, structure_px: float, brightest_percentile: float
-) -> tuple[Prepared, Shift]:
+) -> tuple[Pyramid, Shift]:
     """Average down, even out the noise, cut the brightest and leave out large structures.
 
     Parameters
@@ -69,7 +69,7 @@ def prepare(
 
     Returns
     -------
-    Prepared
+    Pyramid
         The picture.
     (float, float)
         Pixels of the image per pixel of the picture along y and x.
@@ -93,7 +93,7 @@ def prepare(
     small = cv2.GaussianBlur(small, (0, 0), 1.0) - _coarse(small, structure_px)
     small = _inner(small, round(structure_px))
     sd = float(np.sqrt(np.mean(np.square(small))))
-    return Prepared(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
+    return Pyramid(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
 
 
 def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
@@ -126,12 +126,12 @@ def _taper(shape: tuple[int, ...]) -> FloatArray:
     return np.outer(side(shape[0]), side(shape[1])).astype(np.float32)
 
 
-def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
+def settle(key: Pyramid, frame: Pyramid, start: Shift) -> tuple[Shift, float]:
     """Refine a shift that is known within a dozen pixels.
 
     Parameters
     ----------
-    key, frame : Prepared
+    key, frame : Pyramid
         Images to register.
     start : (float, float)
         Shift (dy, dx) of the content from key to frame to start from, pixels.
@@ -150,12 +150,12 @@ def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
     return at, _correlation(key.levels[2], frame.levels[2], (at[0] / 2, at[1] / 2))
 
 
-def search(key: Prepared, frame: Prepared) -> tuple[Shift, float]:
+def search(key: Pyramid, frame: Pyramid) -> tuple[Shift, float]:
     """Find the best shift of the content from key to frame, however large.
 
     Parameters
     ----------
-    key, frame : Prepared
+    key, frame : Pyramid
         Images to register.
 
     Returns
@@ -170,7 +170,7 @@ def search(key: Prepared, frame: Prepared) -> tuple[Shift, float]:
     return settle(key, frame, max(_peaks(key, frame), key=lambda p: _correlation(a, b, (p[0] / coarse, p[1] / coarse))))
 
 
-def _peaks(key: Prepared, frame: Prepared) -> list[Shift]:
+def _peaks(key: Pyramid, frame: Pyramid) -> list[Shift]:
     """Shifts at which the two may agree: the highest peaks of the phase correlation, each with its wrapped twins."""
     cross = frame.spectrum * key.spectrum.conj()
     # A little whitening: peaks get sharper, and frequencies that hold nothing but noise still do not decide.
@@ -214,7 +214,7 @@ def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
 _Ground = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _common_ground(key: Prepared, frame: Prepared, level: int, whole: tuple[int, int]) -> _Ground | None:
+def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, int]) -> _Ground | None:
     """Key, its slopes along y and x, and frame where both show the same; None where that is too little."""
     in_key, in_frame = _windows(key.levels[level].shape, whole)
     a, b = key.levels[level][in_key], frame.levels[level][in_frame]
@@ -240,7 +240,7 @@ def _weights(residual: FloatArray, tolerance: float) -> FloatArray:
     return np.asarray(1 / np.square(weight), np.float32)
 
 
-def _refine(key: Prepared, frame: Prepared, level: int, start: Shift, rounds: int) -> Shift:
+def _refine(key: Pyramid, frame: Pyramid, level: int, start: Shift, rounds: int) -> Shift:
     """Fraction of a pixel by Gauss-Newton on the common ground at one level (shifts in its pixels)."""
     whole = round(start[0]), round(start[1])
     ground = _common_ground(key, frame, level, whole)
@@ -271,14 +271,14 @@ def _step(
     return -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det
 
 
-def disagreement(key: Prepared, frame: Prepared, shift: Shift, parts: int = 4) -> float:
+def disagreement(key: Pyramid, frame: Pyramid, shift: Shift, parts: int = 4) -> float:
     """Standard error of a shift from how parts of the field differ about it.
 
     Each part takes one step of its own; parts that show more count more.
 
     Parameters
     ----------
-    key, frame : Prepared
+    key, frame : Pyramid
         As registered.
     shift : (float, float)
         Their shift, px.
