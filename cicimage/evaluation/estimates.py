@@ -1,8 +1,8 @@
-"""Person-time, rates and ratios held against what the truth of the same movies gives.
+"""Person-time, rates and ratios of a run compared with those of the truth of the same movies.
 
-The truth is put into the tables of a run, by counting true events and true hours, so that the same estimators can
-be asked of both: what is left is the error of finding and scoring, not that of another formula. Beside it stand
-pooled counts over pooled hours, which need no estimator at all.
+True events and hours are counted into tables of a run, so that the same estimators apply to both: the difference is the
+error of detection and scoring, not of another formula. Pooled counts over pooled hours, which need no estimator, are
+given as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTSIDE: Final = ("free", "attached", "entering")
 CONTACT: Final = ("attached", "entering", "unresolved")
 STATES: Final = ("outside_alive", "contact", "inside_alive", "unresolved")
 BIAS: Final = 0.1
-"""Person-time further off than this share is named a fault."""
+"""Relative error of person-time above which it is reported as a fault."""
 
 
 def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:

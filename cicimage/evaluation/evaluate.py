@@ -1,4 +1,4 @@
-"""Results against truth: load, match, classify, measure."""
+"""Evaluation of results against truth: match, classify, measure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from cicimage.evaluation.tracks import Tracks, chota, count_links, identity_swit
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the evaluation was asked.
+    """Settings of an evaluation.
 
     Attributes
     ----------
     max_distance_um : float
-        Furthest two centroids of one guest may lie apart, um.
+        Largest distance between two centroids of one guest, um.
     tolerance_min : float
-        How far off in time an event may be, minutes.
+        Largest error in time of a matched event, minutes.
     prevalences : tuple of float
         Shares of guests inside for which precision is re-weighted.
     rates_per_h : tuple of float
@@ -92,21 +92,26 @@ class Evaluation:
 
 
 def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = None) -> Evaluation:
-    """Hold a run against truth.
+    """Compare a run with the truth.
 
     Parameters
     ----------
     measured : Measured
-        What :func:`~cicimage.evaluation.load.load_results` read.
+        The run, as :func:`~cicimage.evaluation.load.load_results` reads it.
     truth : Truth
-        What :func:`~cicimage.evaluation.load.load_truth` read.
+        What is true, as :func:`~cicimage.evaluation.load.load_truth` reads it.
     parameters : Parameters, optional
-        Defaults if not given.
+        The defaults where not given.
+
+    Returns
+    -------
+    Evaluation
+        All scores.
 
     Raises
     ------
     ResultsError
-        The two share no position.
+        The two sides share no position.
     """
     asked = parameters or Parameters()
     positions = shared_positions(truth, measured)

@@ -1,4 +1,4 @@
-"""Occurrences of the results matched to true ones of the same guest within a time tolerance."""
+"""Matching of occurrences in the results to true ones of the same guest, within a time tolerance."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def event_scores(matched: pd.DataFrame) -> dict[str, float]:
 
 
 def ppv_at_rate(scores: dict[str, float], exposure_h: float, rates_per_h: tuple[float, ...]) -> pd.DataFrame:
-    """Precision of events as it would be at another true rate: recall kept, false ones per guest-hour kept.
+    """Compute the precision of events at other true rates, with recall and false events per guest-hour unchanged.
 
     Parameters
     ----------
@@ -104,7 +104,12 @@ def ppv_at_rate(scores: dict[str, float], exposure_h: float, rates_per_h: tuple[
     exposure_h : float
         True hours at risk of the event.
     rates_per_h : tuple of float
-        True rates asked about, per guest-hour.
+        True rates, per guest-hour.
+
+    Returns
+    -------
+    pandas.DataFrame
+        rate_per_h, recall, false_per_h, ppv.
     """
     false = scores["false"] / exposure_h if exposure_h else float("nan")
     rows = [

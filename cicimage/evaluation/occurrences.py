@@ -111,7 +111,7 @@ def measured_occurrences(measured: Measured, clock_h: Mapping[str, Float64Array]
 
 
 def sampled_events(truth: Truth) -> pd.DataFrame:
-    """True events with what a movie's frames could show of them.
+    """Add to true events what the frames of the movie could show of them.
 
     Returns
     -------

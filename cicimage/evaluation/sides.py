@@ -1,4 +1,4 @@
-"""The two sides of an evaluation: what is true and what was measured, in the same terms."""
+"""The two sides of an evaluation, truth and measurement, in the same form."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Truth:
     hosts : pandas.DataFrame
         One row per host and frame: position, frame, host_id, viability; empty where unknown.
     decoys : pandas.DataFrame
-        Things that are no guests: position, frame, kind, y_um, x_um; empty where unknown.
+        Objects that are not guests: position, frame, kind, y_um, x_um; empty where unknown.
     clock_h : mapping of str to (n_frames,) float64
         Hours of every frame by position.
     source : str
-        Where it comes from.
+        Folder it was read from.
     from_time_zero : bool
         The clock counts from time zero, as that of a run does, and not from the start of the movie.
     """
@@ -50,7 +50,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a run found.
+    """Results of a run.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Measured:
     layout : pandas.DataFrame
         The design, one row a position.
     source : str
-        Where it comes from.
+        Folder it was read from.
     reference : str
         Condition that others are compared against; empty for none.
     about : mapping

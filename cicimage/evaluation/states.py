@@ -1,4 +1,4 @@
-"""Locations called against true ones: confusion, inside per decoy class, what abstention buys.
+"""Called against true locations: confusion, errors per decoy class, and the effect of abstention.
 
 Frames of guests that both sides see. A frame is *truly inside* where the guest lies in a host and is not dead and
 was not dead before it went in; it is *called inside* where the results say so of a guest they do not hold dead.
@@ -25,9 +25,9 @@ def label_states(compared: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With ``both`` (seen on both sides), ``class_true`` and ``class`` (location, or contact of attached ones),
-        ``kind`` (decoy class of a frame that is not truly inside), ``inside_true``, ``inside``, ``judged`` (counts
-        in measures of inside).
+        ``compared`` with ``both`` (seen on both sides), ``class_true`` and ``class`` (location, or contact of attached
+        ones), ``kind`` (decoy class of a frame that is not truly inside), ``inside_true``, ``inside``, ``judged``
+        (counts in measures of inside).
     """
     out = compared.copy()
     out["both"] = (out["guest_id"] > 0) & (out["guest_id_true"] > 0)

@@ -215,7 +215,7 @@ def _kin(parent: Int64Array) -> sparse.csr_array:
 
 
 def identity_switches(truth: Tracks, result: Tracks, pairs: Int64Array) -> pd.DataFrame:
-    """Find where a true cell is followed by another cell of the result than before.
+    """Find the sightings from which on a true cell is followed by another cell of the result.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def identity_switches(truth: Tracks, result: Tracks, pairs: Int64Array) -> pd.Da
     pandas.DataFrame
         One row per switch: ``sighting`` (of the truth, the first after it), ``before`` and ``after`` (cells of the
         result), ``swapped``: True where ``after`` had followed another cell of the truth until then, False where
-        the track broke and went on as a newcomer.
+        the track broke and continued under a new cell.
     """
     table = pd.DataFrame(
         {

@@ -1,7 +1,7 @@
-"""How far the content of one picture lies from where it lay in another, to a fraction of a pixel.
+"""Image registration: displacement of the content of one image against another, to a fraction of a pixel.
 
-Both are band-passed. A shift is refined by least squares from a coarse level to a fine one; phase correlation
-proposes shifts where no one is known.
+Both are band-passed. A shift is refined by least squares from a coarse level to a fine one; where none is known, phase
+correlation proposes shifts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cicimage.masks import FloatArray
 
 Shift = tuple[float, float]
 
-_LEVELS: Final = (4, 2, 1)  # coarse to fine: a coarse one forgives what phase correlation misses by
+_LEVELS: Final = (4, 2, 1)  # coarse to fine: a coarse level tolerates the error of phase correlation
 _ROUNDS: Final = {4: 20, 2: 8, 1: 4}
 _TOLERANCE: Final = {4: 1.0, 2: 0.5, 1: 0.5}
 _SEARCH_LEVEL: Final = 2
@@ -39,7 +39,7 @@ class Pyramid:
 
     @cached_property
     def spectrum(self) -> npt.NDArray[np.complex64]:
-        """Fourier transform at the level where jumps are looked for."""
+        """Fourier transform at the level of the search for jumps."""
         image = self.levels[_SEARCH_LEVEL]
         return np.asarray(scipy.fft.rfft2(image * _taper(image.shape)), np.complex64)
 
@@ -58,7 +58,7 @@ class Pyramid:
 def prepare(
     image: FloatArray, max_side_px: int, structure_px: float, brightest_percentile: float
 ) -> tuple[Pyramid, Shift]:
-    """Average down, even out the noise, cut the brightest and leave out large structures.
+    """Average down, stabilise the variance of the noise, clip the brightest pixels and remove large structures.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def prepare(
     Returns
     -------
     Pyramid
-        The picture.
+        The prepared image.
     (float, float)
-        Pixels of the image per pixel of the picture along y and x.
+        Pixels of the image per pixel of the pyramid along y and x.
     """
     height, width = image.shape
     factors = 1.0, 1.0
@@ -86,8 +86,8 @@ def prepare(
     if not math.isfinite(float(few.sum())) or not np.isfinite(small).all():
         small = np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)
         few = small[::4, ::4]
-    # Small bright cells move on their own: cut to the brightest few percent they weigh no more than what is
-    # spread. The root makes photon noise even.
+    # Small bright cells move on their own: clipped at a percentile they weigh no more than spread ones. The square
+    # root makes the variance of photon noise constant.
     low, middle, high = (float(v) for v in np.percentile(few, (1, 50, brightest_percentile)))
     small = cv2.sqrt(np.clip(small, low, high) + (middle - 2 * low + 1e-6))
     small = cv2.GaussianBlur(small, (0, 0), 1.0) - _coarse(small, structure_px)
