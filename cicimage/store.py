@@ -1,6 +1,6 @@
-"""What lies where on disk, written so that a killed process leaves nothing half-written behind.
+"""Layout of a results folder, and atomic writing: a killed process leaves no half-written file.
 
-Everything goes to a temporary name, is flushed to the disk and renamed; tables are Parquet with page checksums
+Every file is written under a temporary name, is flushed to the disk and renamed; tables are Parquet with page checksums
 and carry ``schema_version``; a position's receipt is written last, so a position without one is not done.
 """
 
@@ -32,14 +32,14 @@ from cicimage.masks import Mask, Masks, decode_runs, encode_runs
 from cicimage.tables import SCHEMA_VERSION, TABLES, conform
 
 FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-"""What a system says where a disk or a quota is full."""
+"""Error numbers of a full disk or quota."""
 
 
 DAMAGE: Final = (
     pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, MemoryError,
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What the libraries of tables and arrays raise on files that were damaged."""
+"""Errors that the libraries of tables and arrays raise on damaged files."""
 
 
 class DiskFullError(CicimageError):
@@ -89,7 +89,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def sweep(folder: Path, *, deep: bool = True) -> None:
+def remove_partial_files(folder: Path, *, deep: bool = True) -> None:
     """Delete files that killed processes left half-written; the caller holds the folder's lock.
 
     Parameters
@@ -153,7 +153,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a torn or foreign file is an error that says so."""
+    """Read JSON; raise ResultsError where the file is damaged or foreign."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -162,13 +162,13 @@ def read_json(path: Path) -> Any:
 
 
 def _one_line(text: object) -> str:
-    """A system's or library's words, fit for the middle of a sentence."""
+    """A system's or library's message, shortened to fit into a sentence."""
     return " ".join(str(text).split())[:200]
 
 
 @contextmanager
 def _damage_as_error(path: Path) -> Iterator[None]:
-    """Turn what libraries raise on damaged files into the sentence for it."""
+    """Raise ResultsError with the remedy where a library fails on a damaged or missing file."""
     try:
         yield
     except FileNotFoundError:
@@ -179,7 +179,7 @@ def _damage_as_error(path: Path) -> Iterator[None]:
 
 
 def _remedy(path: Path) -> str:
-    """What makes a damaged or missing file of results whole again."""
+    """Remedy for a damaged or missing file of results."""
     if path.parent.parent.name == "positions":
         return f"delete the folder {path.parent} and run the same command again"
     if path.name == "run.json":
@@ -410,7 +410,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read arrays written by :func:`write_arrays`; pickled ones are refused."""
+    """Read arrays written by :func:`write_arrays`; raise ResultsError on damaged or pickled ones."""
     with _damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 
@@ -419,7 +419,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 _KEY: Final = re.compile(r"p\d{4,9}")
-"""Opaque name of a position; anything else could name a folder elsewhere."""
+"""Opaque key of a position; anything else could name a folder elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -439,7 +439,7 @@ class Results:
         return self.root / "report.html"
 
     def position(self, key: str) -> PositionFolder:
-        """Folder of one position by its opaque name, such as p0001."""
+        """Folder of one position by its opaque key, such as p0001."""
         return PositionFolder(self.root / "positions" / key)
 
     def table(self, name: str) -> Path:
@@ -447,7 +447,7 @@ class Results:
         return self.root / f"{name}.parquet"
 
     def index(self) -> dict[str, str]:
-        """Opaque name by position, as run.json has it; empty before the first run."""
+        """Opaque key by position, as in run.json; empty before the first run."""
         return dict(self.read_run()["positions"]) if self.run.exists() else {}
 
     def read_run(self) -> dict[str, Any]:
@@ -499,7 +499,7 @@ class PositionFolder:
 
     @property
     def stages(self) -> Path:
-        """Which stage was made from what."""
+        """Keys of the inputs of each stage."""
         return self.root / "stages.json"
 
     @property
@@ -509,7 +509,7 @@ class PositionFolder:
 
     @property
     def estimates(self) -> Path:
-        """Illumination gains, bleed-through matrix and the like."""
+        """Illumination gains, bleed-through matrix and other estimates."""
         return self.root / "estimates.npz"
 
     @property

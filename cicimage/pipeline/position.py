@@ -36,7 +36,7 @@ from cicimage.store import (
     mask_writer,
     read_json,
     read_table,
-    sweep,
+    remove_partial_files,
     write_arrays,
     write_json,
     write_table,
@@ -80,7 +80,7 @@ def run_position(job: Job, progress: Progress, *, look_ahead: bool = True) -> di
 def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
-    sweep(folder.root)
+    remove_partial_files(folder.root)
     with _Log(folder.log) as log:
         try:
             keys = stage_keys(job)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ConfigurationError
-from cicimage.forks import WAITED_FOR, ignore_interrupts, interrupts_left_to_us
+from cicimage.forks import MOST_WAITED_FOR, children_ignore_interrupts, ignore_interrupts
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
@@ -111,9 +111,9 @@ def _run(
         for plan in plans:
             yield plan, write_field(scenario, plan, out, truth, seed, progress, suffix)
         return
-    with interrupts_left_to_us():
+    with children_ignore_interrupts():
         pool = ProcessPoolExecutor(
-            min(workers, WAITED_FOR or workers), mp_context=get_context("spawn"), initializer=ignore_interrupts
+            min(workers, MOST_WAITED_FOR or workers), mp_context=get_context("spawn"), initializer=ignore_interrupts
         )
         futures = [pool.submit(write_field, scenario, plan, out, truth, seed, None, suffix) for plan in plans]
     try:
