@@ -177,7 +177,7 @@ class EventCrops:
 
 
 def outlines_of(pixels: BoolArray, panel: int, who: int, offset_px: tuple[int, int] = (0, 0)) -> list[Outline]:
-    """Outlines of a mask, one per connected piece.
+    """Trace the outlines of a mask, one per connected piece.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def outlines_of(pixels: BoolArray, panel: int, who: int, offset_px: tuple[int, i
 
 
 def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int = 8) -> list[int]:
-    """Frames to show of an event: its turning points, two frames before and after, and even steps between.
+    """Choose the frames to show of an event: its turning points, two frames before and after, and even steps between.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int 
     n_frames : int
         Frames in the recording.
     n_panels : int
-        How many at most.
+        Largest number of frames.
 
     Returns
     -------

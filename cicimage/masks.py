@@ -39,13 +39,13 @@ class Mask:
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """The crop's place in the frame, as two slices (Y, X)."""
+        """Window of the crop in the frame, as two slices (Y, X)."""
         h, w = self.pixels.shape
         return slice(self.y0, self.y0 + h), slice(self.x0, self.x0 + w)
 
     @property
     def area_px(self) -> int:
-        """Pixels inside."""
+        """Area, pixels."""
         return int(np.count_nonzero(self.pixels))
 
     def centroid_px(self) -> tuple[float, float]:
@@ -109,7 +109,7 @@ class Masks(Sequence[Mask]):
         return image
 
     def coverage(self) -> npt.NDArray[np.uint8]:
-        """How many masks lie on each pixel, (Y, X) uint8."""
+        """Number of masks on each pixel, (Y, X) uint8."""
         image = np.zeros(self.shape, dtype=np.uint8)
         for mask in self._masks:
             image[mask.window] += mask.pixels

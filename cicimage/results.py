@@ -16,12 +16,12 @@ from cicimage.tables import TABLES
 
 
 class OpenResults:
-    """A results folder; every table of the contract is an attribute, read when first asked for.
+    """A results folder; every table of the contract is an attribute, read at first access.
 
     Parameters
     ----------
     folder : path
-        What was given to ``cicimage run -o``.
+        Folder given to ``cicimage run -o``.
 
     Raises
     ------
@@ -98,11 +98,21 @@ class OpenResults:
 
 
 def open_results(folder: str | Path) -> OpenResults:
-    """Open what ``cicimage run`` wrote.
+    """Open a results folder written by ``cicimage run``.
 
     Parameters
     ----------
     folder : path
         The results folder.
+
+    Returns
+    -------
+    OpenResults
+        Its tables, masks and crops.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds no results.
     """
     return OpenResults(folder)

@@ -23,9 +23,9 @@ def match_occurrences(
 ) -> pd.DataFrame:
     """Decide which occurrences were found, missed, false, shifted or neutral.
 
-    Two match where they lie no further apart in time than the tolerance (a death's length is no distance) and the
-    two guests lay in one place in some frame of that time; one to one, as many as possible and then the closest in
-    time.
+    Two match where their times differ by no more than the tolerance (the duration of a death does not count) and the
+    two guests were matched in some frame of that time. Matching is one to one: as many as possible, and among those
+    sets the one with the smallest differences in time.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def match_occurrences(
     pandas.DataFrame
         One row per occurrence or match. ``outcome``: found; missed; false; missed_shifted and false_shifted (the
         same guest's, but too far off in time: each is also a miss or a false one); neutral (one side does not
-        count). ``reason`` says what the guest really was, or why it does not count.
+        count). ``reason`` is what the guest really was, or why it does not count.
     """
     together = _together(states)
     links = _candidates(truth, result, together, tolerance_h)
@@ -174,7 +174,7 @@ def _choose(links: list[tuple[int, int, float]], n: int, m: int, tolerance_h: fl
 def _shifted(
     truth: pd.DataFrame, result: pd.DataFrame, together: Together, lost: list[int], extra: list[int]
 ) -> dict[int, int]:
-    """Missed and false occurrences of one and the same guest, by number, the nearest in time first."""
+    """Pair missed and false occurrences of the same guest, by number, the nearest in time first."""
     options = []
     for i in lost:
         true = truth.iloc[i]

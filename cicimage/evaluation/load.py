@@ -28,14 +28,14 @@ def load_results(folder: Path, positions: Iterable[str] | None = None) -> Measur
     Parameters
     ----------
     folder : Path
-        What ``cicimage run -o`` wrote.
+        Folder written by ``cicimage run -o``.
     positions : iterable of str, optional
-        Leave the others out.
+        Positions to read; all where not given.
 
     Raises
     ------
     ResultsError
-        No results folder, or nothing in it is finished.
+        It is not a results folder, or no position in it is finished.
     """
     results = existing_results(Path(folder))
     made = collect(results)
@@ -139,7 +139,7 @@ def _together(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFra
 
 
 def _clock(folder: Path, tables: dict[str, pd.DataFrame]) -> Float64Array:
-    """Hours of every frame, from the frames that held anything; even steps where none did."""
+    """Hours of every frame, from the frames that hold objects; even steps where none does."""
     known = pd.concat([t[["frame", "time_h"]] for t in tables.values() if "time_h" in t])
     by_frame = known.drop_duplicates("frame").sort_values("frame")
     n = int(max([*known["frame"], *tables["drift"].get("frame", [])])) + 1
@@ -162,7 +162,7 @@ def _simulated_events(path: Path, position: str) -> pd.DataFrame:
 
 
 def _from_review(folder: Path) -> Truth:
-    """Reviewed results as truth: what the reader decided, with the measured positions of guests."""
+    """Reviewed results as truth: the reviewer's decisions, with the measured positions of guests."""
     side = load_results(folder)
     frames, events = side.tables["frames"], side.tables["events"]
     frames = frames[frames["observed"]].assign(decoy="", touches_border=False, parent_id=0)

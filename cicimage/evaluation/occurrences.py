@@ -1,8 +1,8 @@
-"""Things that happen to guests at a time - entries, escapes, aborted entries, deaths - on both sides in one form.
+"""Occurrences - entries, escapes, aborted entries and deaths of guests - of both sides in one form.
 
-An occurrence *counts* where it can be asked of a perfect observer of the same frames: an entry that was watched
-from outside and lasted as long as a completed one must, seen at the movie's frames. Others are neither missed nor
-false: they are neutral.
+An occurrence *counts* where a perfect observer of the same frames could report it: an entry that was watched from
+outside and lasted as long as a completed one must, seen at the movie's frames. All others are neutral, neither missed
+nor false.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS: Final = ("position", "guest_id", "since_h", "time_h", "counts", "p", "n
 
 
 def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Occurrences of one kind in the truth.
+    """List the occurrences of one kind in the truth.
 
     Parameters
     ----------

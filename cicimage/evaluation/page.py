@@ -75,7 +75,7 @@ def headline_rows(evaluation: Evaluation, conditions: list[str]) -> list[dict[st
 
 
 def shown(value: Any) -> str:
-    """A cell as a reader wants it: three figures, a dash for nothing."""
+    """Format a cell for a reader: three significant figures, a dash for a missing value."""
     if _missing(value):
         return "-"
     if isinstance(value, bool):

@@ -38,7 +38,7 @@ def draw(tables: Mapping[str, pd.DataFrame], reference: str = "") -> list[Pictur
 
 
 def confusion_picture(confusion: pd.DataFrame) -> Picture:
-    """Share of each true location's frames by what they were called."""
+    """Draw the share of each true location's frames by called location."""
     rows = confusion[confusion["condition"] == "all"]
     share = rows.pivot(index="truth", columns="called", values="share")
     share = share.reindex(index=[c for c in (*CLASSES, "nothing") if c in share.index])
@@ -65,7 +65,7 @@ def confusion_picture(confusion: pd.DataFrame) -> Picture:
 
 
 def decoy_picture(decoys: pd.DataFrame) -> Picture:
-    """Share of each kind of decoy called inside."""
+    """Draw the share of each kind of decoy called inside."""
     rows = decoys[decoys["condition"] == "all"] if len(decoys) else decoys
     figure = canvas(7.0, 0.9 + 0.3 * max(len(rows), 1))
     ax = figure.add_subplot()
@@ -89,7 +89,7 @@ def decoy_picture(decoys: pd.DataFrame) -> Picture:
 
 
 def reliability_picture(curves: pd.DataFrame) -> Picture:
-    """Probability said against share that was so."""
+    """Draw stated probabilities against observed shares."""
     figure = canvas(4.6, 3.8)
     ax = figure.add_subplot()
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
@@ -112,7 +112,7 @@ def reliability_picture(curves: pd.DataFrame) -> Picture:
 
 
 def risk_picture(curve: pd.DataFrame) -> Picture:
-    """Precision and recall of inside where only the most certain frames are judged."""
+    """Draw precision and recall of inside against the share of frames judged, most certain first."""
     figure = canvas(4.6, 3.8)
     ax = figure.add_subplot()
     if len(curve):
@@ -134,7 +134,7 @@ def risk_picture(curve: pd.DataFrame) -> Picture:
 
 
 def entry_error_picture(occurrences: pd.DataFrame) -> Picture:
-    """How far off in time the entries found were."""
+    """Draw the errors in time of the entries found."""
     rows = occurrences[(occurrences["kind"] == "entry") & (occurrences["outcome"] == "found")]
     error = rows["error_min"].to_numpy(np.float64)
     figure = canvas(4.6, 3.2)

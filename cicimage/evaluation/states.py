@@ -89,7 +89,7 @@ def precision_recall(found: float, wrong: float, missed: float) -> dict[str, flo
 
 
 def inside_counts(states: pd.DataFrame) -> dict[str, float]:
-    """Frames truly inside called so, called so wrongly, and missed (another call or ``unresolved``)."""
+    """Count frames of inside: found, wrong, missed (another call or ``unresolved``) and rightly not called."""
     judged = states[states["judged"]]
     yes, called = judged["inside_true"].to_numpy(bool), judged["inside"].to_numpy(bool)
     return {
@@ -99,7 +99,7 @@ def inside_counts(states: pd.DataFrame) -> dict[str, float]:
 
 
 def by_decoy(states: pd.DataFrame) -> pd.DataFrame:
-    """How often each class of guests that are not inside was called inside.
+    """Count how often each class of guests that are not inside was called inside.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def false_guests(states: pd.DataFrame, decoys: pd.DataFrame, max_distance_um: fl
 
 
 def unresolved(states: pd.DataFrame) -> pd.DataFrame:
-    """Share of living guests' frames left unresolved, and what these truly were, per condition and over all."""
+    """Compute the share of living guests' frames left unresolved, and of those inside, by condition and over all."""
     living = states[states["both"] & (states["viability_true"] != "dead")]
     rows = []
     for condition, part in [("all", living), *living.groupby("condition")]:

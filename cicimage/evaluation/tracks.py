@@ -1,4 +1,4 @@
-"""Measures of whole tracks: links, TRA, CHOTA, identity switches; on arrays, for guests and for anything else."""
+"""Measures of tracks: links, TRA, CHOTA, identity switches; on arrays, for any kind of object."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def count_links(truth: Tracks, result: Tracks, pairs: Int64Array) -> LinkCounts:
 
 
 def tra(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
-    """One minus the cost of repairing the result over that of drawing the truth from nothing; NaN without truth.
+    """Compute TRA: one minus the cost of repairing the result over that of making the truth; NaN without truth.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _kin(parent: Int64Array) -> sparse.csr_array:
     rows, cols = list(range(parent.size)), list(range(parent.size))
     for cell in range(parent.size):
         up, steps = int(parent[cell]), 0
-        while up >= 0 and steps <= parent.size:  # a table that claims a cell to be its own ancestor ends too
+        while up >= 0 and steps <= parent.size:  # also ends where a table names a cell as its own ancestor
             rows += [cell, up]
             cols += [up, cell]
             up, steps = int(parent[up]), steps + 1

@@ -1,4 +1,4 @@
-"""Results as the Cell Tracking Challenge keeps them: label images and ``res_track.txt``, one data set a population.
+"""Results in the format of the Cell Tracking Challenge: label images and ``res_track.txt``, per population.
 
 References
 ----------
@@ -29,7 +29,7 @@ MOST_TRACKS: Final = 65535
 
 @dataclass(frozen=True)
 class Track:
-    """A cell seen in every frame from ``begin`` to ``end``; a cell that was out of sight for a while is several."""
+    """A cell seen in every frame from ``begin`` to ``end``; a cell that was out of sight for a while has several."""
 
     number: int
     cell_id: int

@@ -2,7 +2,7 @@
 
 References
 ----------
-.. [1] https://liveimagetrackingtools.org/geff, specification 1.0, written as Zarr 2, which all its readers take.
+.. [1] https://liveimagetrackingtools.org/geff, specification 1.0, written as Zarr 2, which all its readers support.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from cicimage.arrays import Int64Array
 
 
 def links(cells: pd.DataFrame) -> Int64Array:
-    """Edges between rows: along each cell, and from a parent's last row to its child's first.
+    """List the edges between rows: along each cell, and from a parent's last row to its child's first.
 
     A parent that is still seen when its child begins is linked from its last row before that.
 

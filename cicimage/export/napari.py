@@ -1,4 +1,4 @@
-"""Tracks as napari's Tracks layer takes them: a table of vertices and a graph of who came from whom."""
+"""Tracks for napari's Tracks layer: a table of vertices and the graph of parents."""
 
 from __future__ import annotations
 

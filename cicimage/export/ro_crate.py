@@ -61,7 +61,7 @@ def write_ro_crate(results: Results, path: Path) -> Path:
 
 
 def _kept(root: Path) -> list[PurePosixPath]:
-    """Files of the results, without locks, logs and what a killed process left half-written."""
+    """Files of the results, without locks, logs and half-written files."""
     names = (PurePosixPath(p.relative_to(root).as_posix()) for p in root.rglob("*") if p.is_file())
     return sorted(n for n in names if not any(part.startswith(".") for part in n.parts) and n.name != "log.jsonl")
 
@@ -97,7 +97,7 @@ def _root(results: Results, run: Mapping[str, Any], files: Iterable[Mapping[str,
 
 
 def _recordings(results: Results, run: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """The input, by name and hash: it is not copied, and where it lies is nobody's business."""
+    """Describe the input by name and hash: it is not copied, and its location is private."""
     for position, key in run["positions"].items():
         receipt = results.position(key).receipt
         seen = read_json(receipt).get("input", {}) if receipt.exists() else {}

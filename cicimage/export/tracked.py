@@ -1,4 +1,4 @@
-"""What every export starts from: one position's cells over time, corrections laid over them."""
+"""Input of every export: one position's cells over time, with corrections applied."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cicimage.receipts import read_receipt
 from cicimage.store import MaskFile, Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
-"""What is known of a guest in a frame, besides its place."""
+"""States of a guest in a frame."""
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 
 
@@ -30,10 +30,10 @@ class Tracked:
     Attributes
     ----------
     position, key : str
-        Name of the position, and its opaque name.
+        Name of the position, and its opaque key.
     cells : pandas.DataFrame
         Table ``cells``, sorted by population, cell and frame, with the guests' states (:data:`STATES`) beside; empty
-        states where a row is no guest.
+        states where a row is not a guest.
     sizes : mapping of str to int
         T, C, Z, Y, X; C as far as channels are used.
     um_per_px : float
@@ -156,12 +156,12 @@ def finished_positions(results: Results, corrections: Corrections) -> list[str]:
 
 
 def file_names(keys: Mapping[str, str]) -> dict[str, str]:
-    """A file name for each position, safe on every system; those that would fall together get their key behind.
+    """Make a file name for each position, valid on every system; names that would collide get their key appended.
 
     Parameters
     ----------
     keys : mapping of str to str
-        Opaque name by position.
+        Opaque key by position.
 
     Examples
     --------

@@ -138,7 +138,7 @@ def risk_table(
 
 
 def _still_watched(rows: pd.DataFrame, time_h: float) -> float:
-    """At risk at a time: the count just before the next step."""
+    """Number at risk at a time: the count just before the next step."""
     after = rows[rows["time_h"] >= time_h]
     if len(after):
         return float(after["at_risk"].iloc[0])

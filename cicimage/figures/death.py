@@ -1,4 +1,4 @@
-"""Death inside against outside: rates side by side, hazard ratios beside them."""
+"""Death inside against outside: rates and hazard ratios."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _ratios(ax: Axes, hazards: pd.DataFrame, colours: dict[str, str]) -> None:
 
 
 def death_alt(source: Source) -> str:
-    """The figure in words, with the numbers."""
+    """Describe the figure in words, with the numbers."""
     rates, comparisons = table_of(source, "rates"), table_or_empty(source, "comparisons")
     told = []
     for condition in condition_order(source):

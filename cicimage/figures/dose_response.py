@@ -49,7 +49,7 @@ def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-re
 
 
 def _axis_doses(doses: pd.Series) -> tuple[Float64Array, float]:
-    """Positive doses in order, and the place left of them where dose 0 is drawn on the log axis."""
+    """Positive doses in order, and the position left of them at which dose 0 is drawn on the log axis."""
     positive = np.unique(doses[doses > 0].to_numpy(dtype=float))
     return positive, (float(positive[0]) / 4 if positive.size else 1.0)
 
@@ -92,7 +92,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, fit: pd.DataFrame, words: Wording, drug
 
 
 def dose_response_alt(source: Source) -> str:
-    """The curves in words, with the numbers."""
+    """Describe the curves in words, with the numbers."""
     rows, fits = table_of(source, "dose_response"), table_or_empty(source, "dose_fits")
     told = []
     for (estimand, drug), of in rows.groupby(["estimand", "drug"], sort=False):

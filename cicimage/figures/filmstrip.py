@@ -1,4 +1,4 @@
-"""Filmstrip of one event: what the microscope saw before, at and after the entry, tiled from arrays."""
+"""Filmstrip of one event: images before, at and after the entry, tiled from arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KINDS: Final[dict[int, LineKind]] = {HOST: "host", OTHER_GUEST: "other", GUEST:
 _INK: Final[RGB] = (29, 39, 48)
 _MUTED: Final[RGB] = (92, 104, 115)
 _ENTRY: Final[RGB] = (0, 114, 178)
-_DEATH_NOISE: Final = 15.0  # the death marker is shown over at least this many noise SDs
+_DEATH_NOISE: Final = 15.0  # least range of the death marker's display, noise SDs
 _GAP: Final = 3
 _HEAD: Final = 18
 _STRIP: Final = 17
@@ -34,7 +34,7 @@ _SIDE: Final = 46
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """A filmstrip: the tiled pictures, and what is drawn over them.
+    """A filmstrip: the tiled images, and the marks drawn over them.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Strip:
     marks : tuple of Mark
         Outlines, time stamps, states, scale bar.
     alt : str
-        The strip in words.
+        Description of the strip in words.
     """
 
     image: Image
@@ -58,14 +58,14 @@ class Strip:
 def filmstrip(crops: EventCrops, *, entry_frame: int | None = None, tile_px: int = 104) -> Strip:
     """Tile an event's crops.
 
-    Rows from above: time stamps, xy, the death marker on its own, xz, yz, and the state the program gave. Guest
+    Rows from above: time stamps, xy, the death marker on its own, xz, yz, and the state given by the program. Guest
     outlined solid, host dotted; ticks at the edges of xy show where the axial cuts go through, corners in the cuts
     where the guest's height was measured.
 
     Parameters
     ----------
     crops : EventCrops
-        What was stored.
+        Stored crops of the event.
     entry_frame : int, optional
         First frame inside: its panel is marked.
     tile_px : int
@@ -117,7 +117,7 @@ def to_jpeg(image: Image, quality: int = 80) -> bytes:
 
 
 def clock(time_h: float) -> str:
-    """Hours and minutes.
+    """Format a time as hours and minutes.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def clock(time_h: float) -> str:
 
 
 def filmstrip_alt(crops: EventCrops) -> str:
-    """The strip in words: each panel's time and state."""
+    """Describe the strip in words: time and state of each panel."""
     seen = "xy" + "".join(f" and {n}" for n, cut in (("xz", crops.xz), ("yz", crops.yz)) if cut is not None)
     panels = [
         f"{clock(t)} {_state(s, v)}" for t, s, v in zip(crops.time_h, crops.location, crops.viability, strict=True)
@@ -166,7 +166,7 @@ def _rows(crops: EventCrops, tile_px: int) -> list[tuple[str, list[Image]]]:
 
 
 def _death_band(h: int) -> slice:
-    """The middle half of the crop, where the guest is: the marker needs no more room."""
+    """Rows of the middle half of the crop, where the guest is."""
     return slice(h // 4, h - h // 4)
 
 
@@ -196,7 +196,7 @@ def _limits(crops: EventCrops, channel: int) -> tuple[float, float]:
     if crops.limits is not None:
         low, high = (float(v) for v in crops.limits[channel])
     else:
-        # Zero is what lies beyond the frame's border.
+        # Pixels beyond the frame's border are zero.
         seen = crops.xy[:, channel][crops.xy[:, channel] > 0]
         low, high = (float(v) for v in np.percentile(seen, (2, 99.7))) if seen.size else (0.0, 1.0)
     if crops.roles[channel] == "death":
@@ -271,7 +271,7 @@ def _lines(
 def _off_border(points: Float32Array, last: Float32Array) -> list[Int64Array] | None:
     """Pieces of a closed outline that do not run along the crop's border, as point numbers; None for all of it.
 
-    Where a mask is cut by the crop its outline follows the border, which is no edge of the cell.
+    Where a mask is cut by the crop its outline follows the border, which is not the edge of the cell.
     """
     if points.min() > 0 and not (points >= last).any():
         return None

@@ -1,4 +1,4 @@
-"""Forest of ratios: every comparison on one logarithmic axis, with its numbers beside it."""
+"""Forest plot of ratios: every comparison on one logarithmic axis, with its numbers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _chosen(source: Source, estimands: Sequence[str] | None) -> pd.DataFrame:
 
 
 def ratio_limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Ends of a logarithmic axis that holds ratios and intervals, 1 and a factor of two around it."""
+    """Limits of a logarithmic axis that holds the ratios and intervals, and at least 0.5 to 2."""
     values = rows[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)

@@ -1,4 +1,4 @@
-"""Cumulative incidence of the first entry, with death outside as the competing end, and its risk table."""
+"""Cumulative incidence of the first entry, with death outside as the competing risk, and its risk table."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _limits(low: float, high: float) -> str:
 
 
 def incidence_alt(source: Source) -> str:
-    """The curves in words: where they end."""
+    """Describe the curves in words: values at their ends."""
     curves = table_of(source, "curves")
     entered, died = curve_rows(curves, CURVE, "entry"), curve_rows(curves, CURVE, "death_outside")
     told = []

@@ -1,4 +1,4 @@
-"""Colours and widths of small text, for pictures that are tiled from arrays."""
+"""Colours and widths of small text in pictures tiled from arrays."""
 
 from __future__ import annotations
 

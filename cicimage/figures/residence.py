@@ -1,4 +1,4 @@
-"""How long guests stay inside once they have entered."""
+"""Residence: duration of guests' stays inside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CURVE = "residence"
 def residence(
     source: Source, *, interval_h: float | None = None, width_in: float = 10.0, key: str = "residence"
 ) -> Picture:
-    """Share of stays that still last, and how the others ended.
+    """Draw the share of stays that still last, and how the others ended.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def median_stay_h(rows: pd.DataFrame) -> float:
 
 
 def residence_alt(source: Source) -> str:
-    """The curves in words: median stay and how stays ended."""
+    """Describe the curves in words: median stay and how stays ended."""
     curves = table_of(source, "curves")
     staying = curve_rows(curves, CURVE, "inside")
     told = []

@@ -1,4 +1,4 @@
-"""Where figures take their tables from: a dict of data frames, or opened results."""
+"""Sources of tables for figures: a dict of data frames, or opened results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source(Protocol):
 
 
 class Checked(Mapping[str, pd.DataFrame]):
-    """Tables that were checked once, for somebody who draws many figures from them.
+    """Tables that were checked once, for drawing many figures from them.
 
     Parameters
     ----------

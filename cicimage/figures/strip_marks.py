@@ -1,7 +1,7 @@
-"""What is drawn over a filmstrip's pictures, as SVG.
+"""Marks drawn over a filmstrip's images, as SVG.
 
-The SVG costs a fifth of the bytes that lines and letters cost a JPEG, stays sharp, and can be switched off to look at
-what the microscope really saw.
+Lines and letters take a fifth of the bytes that they take in a JPEG, stay sharp, and can be switched off to see the
+unmarked image.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _path(line: Line) -> str:
     if len(points) > 8:
         fixed = np.round(points * 10).astype(np.int32)
         points = cv2.approxPolyDP(fixed.reshape(-1, 1, 2), 4.0, line.closed).reshape(-1, 2) / 10
-    # Relative to the point before: half the letters.
+    # Relative to the previous point, which halves the length.
     whole = [(round(x), round(y)) for x, y in points.tolist()]
     steps = [(x - x0, y - y0) for (x0, y0), (x, y) in pairwise(whole) if (x, y) != (x0, y0)]
     data = f"M{whole[0][0]} {whole[0][1]}" + ("l" if steps else "")

@@ -19,7 +19,7 @@ PAPER: Final = "#ffffff"
 GOOD: Final = "#e8f1ec"
 WARN: Final = "#b3261e"
 
-# Okabe and Ito's colours, which stay apart for colour-blind eyes; the reference is always the grey one.
+# Colours of Okabe and Ito, distinguishable by colour-blind readers; the reference is always grey.
 REFERENCE: Final = "#6b7580"
 _CONDITIONS: Final = ("#0072B2", "#D55E00", "#009E73", "#B4589A", "#C98A00", "#3B9BD6", "#7A5C3E")
 SHAPES: Final = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
@@ -147,7 +147,7 @@ def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", gr
     ax.set_xlabel(x_label, fontsize=9.5, color=MUTED, labelpad=5)
     ax.set_ylabel(y_label, fontsize=9.5, color=MUTED, labelpad=6)
     if title:
-        # `y` given: matplotlib need not look for ticks on top to put the title over
+        # `y` is given so that matplotlib does not search for ticks at the top
         ax.set_title(title, loc="left", y=1.0, fontsize=10.5, color=INK, fontweight="bold", pad=8)
     ax.set_axisbelow(True)
     if grid in ("x", "y"):

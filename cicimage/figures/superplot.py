@@ -29,7 +29,7 @@ def superplot(
     width_in: float | None = None,
     key: str = "superplot",
 ) -> Picture:
-    """Rates per condition with what stands behind them.
+    """Draw rates per condition with the wells and donors behind them.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def superplot(
 
 
 def donor_estimates(wells: pd.DataFrame) -> pd.DataFrame:
-    """One estimate per condition and donor from rows per well: events over exposure where both are known.
+    """Compute one estimate per condition and donor from rows per well: events over exposure where both are known.
 
     Parameters
     ----------

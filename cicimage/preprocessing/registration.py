@@ -105,7 +105,7 @@ def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
 
 
 def _inner(image: FloatArray, margin: int) -> FloatArray:
-    """Without the margin where the band-pass saw the border (which stands still), in multiples of four pixels."""
+    """Cut the margin affected by the border (which does not move), to multiples of four pixels."""
     cut = [min(margin, n // 16) for n in image.shape]
     rows, columns = (max(4, (n - 2 * c) // 4 * 4) for n, c in zip(image.shape, cut, strict=True))
     return np.ascontiguousarray(image[cut[0] : cut[0] + rows, cut[1] : cut[1] + columns])
@@ -173,7 +173,7 @@ def search(key: Pyramid, frame: Pyramid) -> tuple[Shift, float]:
 def _peaks(key: Pyramid, frame: Pyramid) -> list[Shift]:
     """Shifts at which the two may agree: the highest peaks of the phase correlation, each with its wrapped twins."""
     cross = frame.spectrum * key.spectrum.conj()
-    # A little whitening: peaks get sharper, and frequencies that hold nothing but noise still do not decide.
+    # Partial whitening sharpens the peaks, while frequencies with noise alone do not dominate.
     magnitude = np.sqrt(np.sqrt(np.abs(cross)))
     cross /= magnitude + 1e-3 * float(magnitude.mean()) + 1e-12
     height, width = key.levels[_SEARCH_LEVEL].shape
@@ -192,7 +192,7 @@ def _peaks(key: Pyramid, frame: Pyramid) -> list[Shift]:
 
 
 def _windows(shape: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where key and frame show the same ground: (in the key, in the frame)."""
+    """Windows of the common area: (in the key, in the frame)."""
 
     def along(n: int, d: int) -> tuple[slice, slice]:
         return slice(max(0, -d), max(0, min(n, n - d))), slice(max(0, d), max(0, min(n, n + d)))
@@ -202,7 +202,7 @@ def _windows(shape: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slic
 
 
 def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
-    """Correlation over the common ground, weighed down where that is small and chance correlates more."""
+    """Correlation over the common area, reduced where that is small and chance correlation is larger."""
     in_key, in_frame = _windows(key.shape, (round(shift[0]), round(shift[1])))
     a, b = key[in_key], frame[in_frame]
     if a.size < 0.02 * key.size or a.size < 16:
@@ -215,7 +215,7 @@ _Ground = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, int]) -> _Ground | None:
-    """Key, its slopes along y and x, and frame where both show the same; None where that is too little."""
+    """Key, its slopes along y and x, and frame over the common area; None where that is too small."""
     in_key, in_frame = _windows(key.levels[level].shape, whole)
     a, b = key.levels[level][in_key], frame.levels[level][in_frame]
     if a.size < 64 or min(a.shape) < 4:
@@ -225,7 +225,7 @@ def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, i
 
 
 def _moved(image: FloatArray, dy: float, dx: float) -> FloatArray:
-    """The image read at places shifted by a fraction of a pixel."""
+    """Sample the image at positions shifted by a fraction of a pixel."""
     matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = image.shape[1], image.shape[0]
@@ -272,9 +272,9 @@ def _step(
 
 
 def disagreement(key: Pyramid, frame: Pyramid, shift: Shift, parts: int = 4) -> float:
-    """Standard error of a shift from how parts of the field differ about it.
+    """Standard error of a shift from the differences between parts of the field.
 
-    Each part takes one step of its own; parts that show more count more.
+    Each part takes one Gauss-Newton step of its own; parts with more structure weigh more.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def disagreement(key: Pyramid, frame: Pyramid, shift: Shift, parts: int = 4) -> 
     wy, wx = weight * gy, weight * gx
     yy, yx, xx = of_parts(wy * gy), of_parts(wy * gx), of_parts(wx * gx)
     by, bx = of_parts(wy * residual), of_parts(wx * residual)
-    little = 0.025 * float(yy.mean() + xx.mean()) + 1e-12  # an empty part says nothing, not everything
+    little = 0.025 * float(yy.mean() + xx.mean()) + 1e-12  # keeps an empty part from weighing in
     yy, xx = yy + little, xx + little
     det = yy * xx - yx * yx
     dy, dx = -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det

@@ -1,4 +1,4 @@
-"""Where a round cell lies along z, and how thick it is there."""
+"""Position and thickness of round cells along z."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def axial_profiles(
 
 
 class Hump(NamedTuple):
-    """Where a profile stands out along z, in slices.
+    """Peak of an axial profile, in slices.
 
     ``low`` and ``high`` are where it crosses half its height: NaN on a side cut off by the stack's end, and on
     both sides of a shoulder.

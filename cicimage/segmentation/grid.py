@@ -1,7 +1,7 @@
-"""The coarse grid on which cells are looked for, and its background and noise.
+"""The coarse grid on which cells are detected, and its background and noise.
 
-Cells are many pixels wide. Averaging blocks of pixels loses nothing that a cell's outline needs, lowers the
-noise and saves most of the time.
+Cells are many pixels wide. Averaging blocks of pixels keeps their outlines, lowers the noise and saves most of the
+time.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Grid:
 
     @property
     def offset_px(self) -> float:
-        """Where the centre of grid pixel 0 lies in frame pixels."""
+        """Position of the centre of grid pixel 0 in frame pixels."""
         return (self.factor - 1) / 2.0
 
     def to_frame(self, position: Float64Array) -> Float64Array:
-        """Turn grid pixels into frame pixels."""
+        """Convert grid pixels to frame pixels."""
         return position * self.factor + self.offset_px
 
 

@@ -164,7 +164,7 @@ class LogGuestSegmenter(GuestSegmenter):
         """Which outlines are round, not too small, and have an edge."""
         height = found.core - found.background
         floor = np.maximum(found.background - smooth.dark, 0.0)
-        # Of a cell cut by the image's border a part is seen, which need be neither round nor large.
+        # The visible part of a cell cut by the image's border need be neither round nor large.
         cut = found.cut > 0.15
         # The dimmer an object is against the others or the noise, the more it must look like a cell: haze, texture and
         # remains of another population are dim and ragged.
@@ -256,8 +256,8 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
 def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
     """Centroid and thickness along z of every guest, um.
 
-    A guest cut off by the stack's end has its centre half a thickness from the end that is seen; how thick the
-    field's guests are for their width is taken from those that are seen whole.
+    A guest cut off by the stack's end has its centre half a thickness from the visible end; the ratio of thickness to
+    width is taken from the field's complete guests.
     """
     radius = np.sqrt(found.area_px / np.pi)
     taken = np.zeros(fine.volume.shape[1:], dtype=np.uint8)

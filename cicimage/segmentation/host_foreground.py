@@ -1,4 +1,4 @@
-"""Which pixels belong to any host: bright against the background's noise, with the holes where guests sit."""
+"""Foreground of hosts: pixels above the background's noise, with the holes made by guests filled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cicimage.segmentation.grid import Grid, dark_level, noise_of
 
 
 def project(volume: Float32Array) -> Float32Array:
-    """Brightest slice of each pixel after averaging over neighbouring slices, (Y, X).
+    """Maximum projection after averaging over neighbouring slices, (Y, X).
 
-    A lamella is one or two slices thick: a mean over the stack would drown it in empty slices' noise, a plain
-    maximum in the noise's highest values.
+    A lamella is one or two slices thick: in a mean over the stack the noise of empty slices would hide it, in a plain
+    maximum the highest values of the noise.
     """
     if volume.shape[0] < 3:
         return np.asarray(volume.max(axis=0))
@@ -100,7 +100,7 @@ def foreground(
     dark = dark_level(smooth[None], noise)
     height = np.maximum(smooth - np.float32(dark), 0.0)
     below = smooth[smooth < dark]
-    # The lower half of the background's own histogram holds its unevenness too, not the cells.
+    # The lower half of the background's histogram includes its unevenness, but no cells.
     spread = max(noise, float(np.sqrt(np.mean((below - dark) ** 2))) if below.size else noise)
     size = 2 * max(1, round(reach_um / um_per_px)) + 1
     strong = cv2.blur(cv2.dilate(height, np.ones((size, size), np.uint8)), (size, size))
@@ -237,7 +237,7 @@ def fill_guests(pixels: BoolArray, guests: Int32Array, um_per_px: float, *, leas
     size = 2 * max(1, round(2.0 / um_per_px)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     out = pixels.copy()
-    # A guest at the rim of a hole is judged by the whole hole: guests and holes that touch are one.
+    # Guests and holes that touch are judged together.
     ground = guests > 0
     n, patches = cv2.connectedComponents(ground.astype(np.uint8), connectivity=8)
     wide = cv2.dilate(patches.astype(np.float32), kernel).astype(np.int64)

@@ -32,7 +32,7 @@ def by_thickness(
     """
     if not inside.any():
         return np.zeros(inside.shape, dtype=np.int32)
-    # The relief is smooth over many pixels: hills are looked for on a coarser grid still.
+    # The relief is smooth over many pixels, so hills are detected on an even coarser grid.
     coarser = max(1, int(scale_um / um_per_px / 2.5))
     if coarser > 1:
         small = shrink(np.stack([signal * inside, inside.astype(np.float32)]), um_per_px, coarser * um_per_px)
@@ -44,7 +44,7 @@ def by_thickness(
         return enlarged(hills, coarser, inside)
     sigma = scale_um / um_per_px
     smooth = smooth_within(signal, inside, sigma)
-    # A cell cut by the frame's border goes on beyond it.
+    # A cell cut by the frame's border continues beyond it.
     distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     distance = cv2.GaussianBlur(np.minimum(distance, 4.0 * sigma), (0, 0), 0.5 * sigma)
     relief = np.where(inside, np.sqrt(np.maximum(smooth * distance, 0.0)), 0.0).astype(np.float32)
@@ -73,7 +73,7 @@ def enlarged(labels: Int32Array, factor: int, inside: BoolArray) -> Int32Array:
 
 
 def nearest(labels: Int32Array) -> Int32Array:
-    """Give every pixel without a label that of the nearest one that has."""
+    """Give every pixel without a label that of the nearest labelled pixel."""
     known = labels > 0
     if not known.any():
         return labels
@@ -105,7 +105,7 @@ def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Arr
     places = np.flatnonzero(inside)
     heights = relief.ravel()[places]
     if places.size:
-        # sixteen bits are sorted by counting, ten times as fast, and are finer than the noise by far
+        # sixteen bits allow a radix sort, ten times as fast, and resolve far below the noise
         top, span = float(heights.max()), max(float(np.ptp(heights)), 1e-12)
         heights = ((top - heights) * (65535.0 / span)).astype(np.uint16)
     order = places[np.argsort(heights, kind="stable")].astype(np.int64)

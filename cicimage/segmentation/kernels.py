@@ -1,4 +1,4 @@
-"""Compiled loops of the segmenters: few, cached, and without a cache where none can be written."""
+"""Compiled loops of the segmenters."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def strongest(
 
 @compiled()
 def _root(parent: Int32Array, b: int) -> int:
-    """Follow a basin to the one it was merged into, shortening the way for the next."""
+    """Follow a basin to the one it was merged into, with path halving."""
     while parent[b] != b:
         parent[b] = parent[parent[b]]
         b = parent[b]

@@ -1,4 +1,4 @@
-"""Outlines to masks on the frame's pixels."""
+"""Conversion of outlines to masks on the frame's pixels."""
 
 from __future__ import annotations
 

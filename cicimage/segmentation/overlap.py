@@ -1,4 +1,4 @@
-"""Hosts that lie over one another: where the summed signal shows it, both keep the ground.
+"""Overlap of hosts: where the summed signal shows that two lie over one another, both keep the area.
 
 A partition gives every pixel to one host. Two lamellae over one another make a lens about as bright as both
 together, with a sharp step down to the one lamella on either side. Such a lens at a border belongs to both.

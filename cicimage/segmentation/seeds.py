@@ -1,4 +1,4 @@
-"""Where round cells may lie: peaks of the Laplacian of Gaussian over scales, in a plane or in a stack."""
+"""Seeds of round cells: peaks of the Laplacian of Gaussian over scales, in a plane or in a stack."""
 
 from __future__ import annotations
 

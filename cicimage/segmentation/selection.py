@@ -1,4 +1,4 @@
-"""Which of many overlapping outlines are cells."""
+"""Selection of cells among many overlapping outlines."""
 
 from __future__ import annotations
 

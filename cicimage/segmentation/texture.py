@@ -1,4 +1,4 @@
-"""Cells without a dye: brightfield and phase contrast show them by texture, not by level."""
+"""Detection of unstained cells by texture, in brightfield and phase contrast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def local_contrast(image: Float32Array, um_per_px: float, *, fine_um: float, win
     planes = image.reshape(-1, *image.shape[-2:])
     out = np.empty_like(planes)
     for k, plane in enumerate(planes):
-        level = np.float32(np.median(plane))  # a large constant would cost digits
+        level = np.float32(np.median(plane))  # subtracted to keep precision
         smooth = cv2.GaussianBlur(plane - level, (0, 0), fine)
         mean = cv2.GaussianBlur(smooth, (0, 0), window)
         square = cv2.GaussianBlur((smooth - mean) ** 2, (0, 0), window)

@@ -7,7 +7,7 @@ however thin the column is: without supersampling, a floor of 0.3 um has its rig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -103,32 +103,45 @@ def _cone(z: Float64Array, sigma: float, acquisition: Acquisition) -> tuple[Floa
     return np.exp(rungs), weights
 
 
+class Columns(NamedTuple):
+    """Columns of dye between two heights.
+
+    Attributes
+    ----------
+    y0, x0 : int
+        Pixel of the first sample; may lie outside the image.
+    low, high : (h, w) float32
+        Lower and upper end of each column, um; where ``high <= low`` there is no dye.
+    amount : (h, w) float32
+        Dye concentration; negative removes light.
+    fine : int
+        Samples per pixel and axis.
+    """
+
+    y0: int
+    x0: int
+    low: Float32Array
+    high: Float32Array
+    amount: Float32Array
+    fine: int
+
+
 @compiled()
-def add_columns(
-    image: Float32Array, y0: int, x0: int, low: Float32Array, high: Float32Array, amount: Float32Array, fine: int,
-    slices: Float32Array, integral: Float32Array, reach: float, step: float,
-) -> None:  # fmt: skip
-    """Add the light of columns of dye between two heights.
+def add_columns(image: Float32Array, columns: Columns, slices: Float32Array, integral: Float32Array) -> None:
+    """Add the light of columns of dye to an image.
 
     Parameters
     ----------
     image : (K, Z, Y, X) float32 array
         Light per component of the point spread function; changed in place.
-    y0, x0 : int
-        Pixel of the first sample; may lie outside the image.
-    low, high : (h, w) float32 arrays
-        Lower and upper end of each column, um; where ``high <= low`` nothing is added.
-    amount : (h, w) float32 array
-        Dye concentration; negative removes light.
-    fine : int
-        Samples per pixel and axis.
+    columns : Columns
+        The dye.
     slices : (Z,) float32 array
         Heights of the slices, um.
     integral : (K, n) float32 array
         :attr:`Psf.integral`.
-    reach, step : float
-        Range and step of ``integral`` over defocus, um.
     """
+    y0, x0, low, high, amount, fine = columns
     n_k, n_z, n_y, n_x = image.shape
     last = integral.shape[1] - 2
     share = np.float32(1.0 / (fine * fine))
@@ -142,8 +155,8 @@ def add_columns(
                 continue
             weight = amount[i, j] * share
             for s in range(n_z):
-                a = min(max((low[i, j] - slices[s] + reach) / step, 0.0), np.float64(last))
-                b = min(max((high[i, j] - slices[s] + reach) / step, 0.0), np.float64(last))
+                a = min(max((low[i, j] - slices[s] + REACH_UM) / STEP_UM, 0.0), np.float64(last))
+                b = min(max((high[i, j] - slices[s] + REACH_UM) / STEP_UM, 0.0), np.float64(last))
                 ia, ib = int(a), int(b)
                 fa, fb = np.float32(a - ia), np.float32(b - ib)
                 for k in range(n_k):

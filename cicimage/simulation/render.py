@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from cicimage.arrays import Float32Array, Float64Array
 from cicimage.simulation.bodies import half_height
 from cicimage.simulation.cells import Vacuole
-from cicimage.simulation.optics import REACH_UM, STEP_UM, Psf, add_columns
+from cicimage.simulation.optics import Columns, Psf, add_columns
 from cicimage.simulation.spec import Scenario, Source
 from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
 
@@ -91,10 +91,10 @@ class Renderer:
     ) -> None:
         """Add dye of one kind between two height maps, whose first sample lies on pixel ``at``."""
         for channel, weight in self._seen_by.get(source, ()):
-            add_columns(
-                self._light[channel], *at, low.astype(np.float32), high.astype(np.float32),
-                (weight * amount).astype(np.float32), fine, self.slices, self.psf.integral, REACH_UM, STEP_UM,
-            )  # fmt: skip
+            columns = Columns(
+                *at, low.astype(np.float32), high.astype(np.float32), (weight * amount).astype(np.float32), fine
+            )
+            add_columns(self._light[channel], columns, self.slices, self.psf.integral)
 
     def _sees(self, *sources: Source) -> bool:
         return any(s in self._seen_by for s in sources)

@@ -55,7 +55,7 @@ def _seed(
     row_of: Int64Array,
     col_of: Int64Array,
 ) -> None:
-    """Give every row its best column where nobody holds it; duals ``u`` become tight."""
+    """Give every row its best column where that is free; duals ``u`` become tight."""
     for i in range(u.size):
         best = 0.0
         at = -1

@@ -1,7 +1,7 @@
-"""How far cells move, how much of their velocity lasts and how steady their features are: measured from the recording.
+"""Motion of cells, persistence of their velocity and steadiness of their features, measured from the recording.
 
-Nothing here needs to be known beforehand, so the same tracker serves 2 min and 15 min intervals, resting and
-activated cells, and any pixel size.
+No prior knowledge is needed: the same tracker serves 2 min and 15 min intervals, resting and activated cells, and any
+pixel size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cicimage.tracking.linking import Points, Terms, link_frames
 from cicimage.tracking.sightings import Sightings
 
 _SAMPLE = 6_000
-"""Objects used by the measurement: more change nothing but the time it takes."""
+"""Objects used by the measurement; more would only take longer."""
 _ROUNDS = 3
 _PRIOR_LINKS = 5.0
 
@@ -107,7 +107,7 @@ def link(
 
 
 def points_of(seen: Sightings) -> Points:
-    """Sightings as the kernels take them."""
+    """Convert sightings to the arguments of the compiled loops."""
     return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.features)
 
 
@@ -185,7 +185,7 @@ def _first_guess(seen: Sightings, part: Sightings) -> Motion:
         back = np.asarray(cKDTree(a).query(b)[1])
         d2.append(distance[back[at] == np.arange(len(a))] ** 2)
     found = np.concatenate(d2)
-    # Half a diameter per axis stands in where little was seen; a median survives the wrong pairs.
+    # Half a diameter per axis is the prior for few pairs; the median is robust to wrong pairs.
     squares = np.append(found / 2, np.full(int(_PRIOR_LINKS), (0.5 * size) ** 2))
     scale = float(np.sqrt(max(np.median(squares) / 0.693, (0.02 * size) ** 2)))
     some = seen.features[:: max(seen.size // _SAMPLE, 1)]
