@@ -1,4 +1,4 @@
-"""Outlines of round cells: rays from the centre out to where the signal has fallen to half, or to a valley.
+"""Outlines of round cells: rays from the centre to the half level of the signal, or to a valley.
 
 A ray ends where the signal crosses the half level between the cell's core and its background. In a cluster it
 meets a neighbour before that: it ends in the valley between the two. Each cell has its own levels, so bright
@@ -46,9 +46,9 @@ class Contours:
     radii : (n, 32) float64
         Distance from the centroid to the outline, counter-clockwise from +x, pixels.
     core, background : (n,) float64
-        Signal within the cell and beside it.
+        Signal within the cell and beside it, counts.
     drop : (n,) float64
-        How much of core - background is lost between core and the lowest point of a ray, mean over rays, 0-1:
+        Share of core - background that is lost between core and the lowest point of a ray, mean over rays, 0-1:
         1 for a free cell, less where neighbours fill the surroundings, about 0 for texture inside a larger thing.
     closed : (n,) float64
         Share of rays along which at least a quarter is lost. Rays that end at the image's border or at a rival
@@ -105,7 +105,7 @@ def trace(volume: Float32Array, starts: Starts, rules: Rules, rivals: Float64Arr
     starts : Starts
         Seeds.
     rules : Rules
-        How outlines are drawn.
+        Parameters of outlines.
     rivals : (m, 4) float64 array, optional
         Cells known before, as centre y, x, radius and distance of their slice from slice 0, all in pixels. A ray
         ends where it comes deeper into one of them than it is into its own.

@@ -19,7 +19,7 @@ from cicimage.segmentation.host_split import nearest
 Piece = tuple[slice, slice, BoolArray]
 
 _CROSS: Final = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-STEP_UM: Final = 2.6  # a host's edge falls within this, the flank of its thick middle does not
+STEP_UM: Final = 2.6  # width of a host's edge; the flank of its thick middle is wider
 MIN_AREA_UM2: Final = 30.0
 
 
@@ -46,7 +46,7 @@ def shared_ground(
     reach_um : float
         Farthest that a lens reaches from the border, um.
     added, sharpness : float
-        See above; shares of the lower lamella level.
+        Shares of the lower lamella level, see above.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Compiled loops that draw outlines: one ray, one cell, all cells."""
+"""Compiled loops that trace outlines: one ray, one cell, all cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANGLES: Final = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
 
 
 class Rules(NamedTuple):
-    """How outlines are drawn, the same for every seed of an image.
+    """Parameters of outlines, the same for every seed of an image.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ def _core(plane: Float32Array, y: float, x: float, radius: float) -> float:
 
 @compiled()
 def _deeper_in_rival(y: float, x: float, z: float, own: float, rivals: Float64Array, near: Int64Array) -> bool:
-    """Whether a point lies deeper in a rival's ball than it does in its own (``own``: distance over radius)."""
+    """Whether a point lies deeper in the ball of a rival than in its own (``own``: distance over radius)."""
     for t in near:
         r = rivals[t, 2]
         far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (z - rivals[t, 3]) ** 2
@@ -278,7 +278,7 @@ def trace_all(
     rivals : (m, 4) float64 array
         Known cells: centre y, x, radius and distance from slice 0, pixels; (0, 4) for none.
     rules : Rules
-        How outlines are drawn.
+        Parameters of outlines.
     radii : (n, n_rays) float64 array
         Filled with the distance from the centre to the outline along every ray, pixels.
     stats : (n, 7) float64 array

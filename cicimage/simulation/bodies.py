@@ -259,7 +259,7 @@ def tent(rho: Float64Array, z: float, c: float, radius: float) -> Float64Array:
     start = c + c * np.sqrt(1.0 - TANGENT_RADIUS**2)
     beyond = np.clip(rho - TANGENT_RADIUS, 0.0, None)
     fall = np.exp(-beyond * c * TANGENT_SLOPE / start)
-    # further out the sheet goes on down, so that what the body lies on does not lift the whole host
+    # further out the sheet descends, so that a body on another cell does not lift the whole host
     sink = FAR_SLOPE * np.clip(beyond * radius - FAR_UM, 0.0, None)
     out: Float64Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
     return out

@@ -1,4 +1,4 @@
-"""From light to counts: vignetting, bleaching, flicker, bleed-through, photon and read noise, offset."""
+"""Camera and nuisances: vignetting, bleaching, flicker, bleed-through, photon and read noise, offset."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def focus_drift(
 
 
 def expose(light: Float32Array, acquisition: Acquisition, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Turn relative light into counts.
+    """Convert relative light to counts.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""State of the cells of a simulated field: constant traits, position, scheduled events; and their record per frame."""
+"""Cells of a simulated field: traits, position and scheduled events, and their record per frame."""
 
 from __future__ import annotations
 

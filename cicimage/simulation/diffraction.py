@@ -62,7 +62,7 @@ def debye_intensity(
         out: npt.NDArray[np.complex128] = phase * weight
         return out
 
-    # the interface moves the focus; z counts from where it is brightest
+    # the interface shifts the focus; z counts from the brightest plane
     search = np.linspace(-2 * depth_um, 2 * depth_um, 801) if immersion_index != MEDIUM_INDEX else np.zeros(1)
     focus = float(search[np.argmax(np.abs(field_at(search).sum(1)))])
     intensity: Float64Array = np.abs(field_at(z + focus) @ radial.T) ** 2

@@ -44,7 +44,7 @@ def axial_fwhm_um(acquisition: Acquisition) -> float:
     """Axial full width at half maximum of a confocal with a pinhole of one Airy unit, um.
 
     Wilhelm et al., Confocal Laser Scanning Microscopy (Zeiss): geometric and wave-optical parts in quadrature;
-    widened by ``axial_blur`` where the lens looks into a medium it is not made for.
+    widened by ``axial_blur`` where the refractive index of the medium does not match the lens.
     """
     n = IMMERSION_INDEX[acquisition.immersion]
     cone = n - np.sqrt(max(n * n - acquisition.na**2, 0.0))
@@ -65,7 +65,7 @@ def make_psf(acquisition: Acquisition) -> Psf:
     else:
         sigmas, weights = _cone(z, sigma, acquisition)
     sigmas, weights = _merge_narrow(sigmas, weights, 0.3 * acquisition.um_per_px)
-    # trapezoids: half of the last sample, or every height would be off by half a step
+    # trapezoidal rule: half of the last sample, to avoid an offset of half a step
     integral = (np.cumsum(weights, axis=1) - 0.5 * weights) * STEP_UM
     middle = np.abs(z) <= THICK_UM / 2
     integral /= weights[:, middle].sum() * STEP_UM
@@ -91,7 +91,7 @@ def _diffracted(z: Float64Array, acquisition: Acquisition) -> tuple[Float64Array
 
 
 def _cone(z: Float64Array, sigma: float, acquisition: Acquisition) -> tuple[Float64Array, Float64Array]:
-    """Widefield: all light of a plane arrives, spread over the cone's section at its defocus."""
+    """Widefield: all light of a plane is detected, spread over the section of the cone at its defocus."""
     tangent = np.tan(np.arcsin(min(acquisition.na / 1.33, 0.98)))
     wanted = np.log(np.hypot(sigma, 0.5 * np.abs(z) * tangent))
     rungs = np.log(sigma) + np.log(2.0) * np.arange(int(np.ceil((wanted.max() - np.log(sigma)) / np.log(2.0))) + 1)

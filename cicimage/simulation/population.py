@@ -146,7 +146,7 @@ def scatter_guests(
         if near and members == 1 and rng.random() < 0.9:
             continue
         for k in range(min(members, n - len(places))):
-            turn, out = 2.4 * k, 0.62 * size * np.sqrt(k)  # a sunflower's packing
+            turn, out = 2.4 * k, 0.62 * size * np.sqrt(k)  # phyllotactic packing
             places.append((float(y + out * np.sin(turn)), float(x + out * np.cos(turn)), members > 1))
     return places
 

@@ -207,7 +207,7 @@ class Renderer:
 
 
 def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
-    """Blur; very wide ones on a coarser grid, where nothing is lost."""
+    """Gaussian blur; very wide ones on a coarser grid, without loss."""
     if sigma_px <= COARSE_FROM_PX:
         narrow: Float32Array = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
         return narrow
@@ -245,7 +245,7 @@ def _repeat(values: Float64Array) -> Float64Array:
 
 @cache
 def _pattern() -> Float32Array:
-    """A smooth random tile of mean 0 and SD 1, on three scales: organelles, their crowds, thick and thin parts."""
+    """Smooth random tile of mean 0 and SD 1, on three scales: organelles, clusters of them, thick and thin parts."""
     rng = np.random.default_rng(7)
     layers = [gaussian_filter(rng.normal(size=(512, 512)), scale, mode="wrap") for scale in (1.4, 4.0, 14.0)]
     total = sum(layer / layer.std() for layer in layers)
@@ -254,7 +254,7 @@ def _pattern() -> Float32Array:
 
 
 def _mottle(seed: int, dy: Float64Array, dx: Float64Array) -> Float64Array:
-    """The mottle of one cell at offsets from its centre, um (tile of 0.5 um)."""
+    """Mottle of one cell at offsets from its centre, um (samples of 0.5 um)."""
     tile = _pattern()
     rows = (np.rint(dy / 0.5).astype(int) + seed) % tile.shape[0]
     columns = (np.rint(dx / 0.5).astype(int) + seed // 512) % tile.shape[1]

@@ -22,7 +22,7 @@ BRIDGE_UM: Final = 1.5
 
 @dataclass(frozen=True)
 class FieldGrid:
-    """Columns of the field: world position of the first one, spacing, and how many in y and x."""
+    """Columns of the field: world position of the first one (um), spacing, and numbers in y and x."""
 
     y0_um: float
     x0_um: float
@@ -84,7 +84,7 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class FieldLayers:
-    """Everything in the field at one moment."""
+    """All hosts and guests in the field at one moment, stacked."""
 
     grid: FieldGrid
     sheets: tuple[HostSheet, ...]
@@ -102,6 +102,11 @@ def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: F
         In any order.
     grid : FieldGrid
         Columns to solve on; cells wholly outside are left out.
+
+    Returns
+    -------
+    FieldLayers
+        Hosts, lowest first, and guests.
     """
     ground = np.zeros(grid.shape)
     by_host: dict[int, list[GuestPose]] = {}
@@ -117,7 +122,7 @@ def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: F
         if sheet is not None:
             sheets.append(sheet)
             by_host.pop(host.host, None)
-    # what is left lies on everything, or beneath a host of which no part is in the field
+    # the remaining guests lie on top, or beneath a host of which no part is in the field
     for guest in (g for rest in by_host.values() for g in rest):
         body = _rest(guest, ground, grid)
         if body is not None:
@@ -126,7 +131,7 @@ def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: F
 
 
 def _rest(guest: GuestPose, ground: Float64Array, grid: FieldGrid) -> Body | None:
-    """Lay an ellipsoid on a height map without cutting into it."""
+    """Rest an ellipsoid on a height map without cutting into it."""
     a, _, c = guest.axes
     window = grid.window(guest.y, guest.x, a + grid.um_per_px)
     if window is None:
@@ -155,7 +160,7 @@ def _lay_host(
             bottom, top = np.maximum(bottom, lifted), np.maximum(top, lifted + plain)
             bodies.append(body)
     voids: list[int] = []
-    # those not yet closed in from below still lift the host's bottom, the others lie above it
+    # guests not yet enclosed from below still lift the host's bottom, the others lie above it
     lifting = [g for g in guests if g.level == "engulfed" and g.route == "under" and g.engulfed < 1.0]
     for within in (lifting, [g for g in guests if g.level == "engulfed" and g not in lifting]):
         if not within:
@@ -184,8 +189,8 @@ def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
 
 
 def _behind(guest: GuestPose, y: Float64Array, x: Float64Array) -> Float64Array:
-    """Columns that the flap of a fold reaches: from one side up to ``engulfed`` of the guest's breadth."""
-    side = 2.4 * guest.guest  # any direction that stays the guest's own
+    """Columns that the flap of a fold covers: from one side up to ``engulfed`` of the guest's width."""
+    side = 2.4 * guest.guest  # an arbitrary direction, constant for the guest
     along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
     out: Float64Array = along < 2.0 * guest.engulfed - 1.0
     return out
@@ -212,7 +217,7 @@ def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | No
 def _cup(
     guest: GuestPose, z: float, rho: Float64Array, below: Float64Array, plain: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """Bottom and top of the host around a guest it has drawn in ``engulfed`` far.
+    """Bottom and top of the host around a guest engulfed to the degree ``engulfed``.
 
     From the top a cup rises from the guest's lower pole and closes over the upper one; from below the sheet that
     hangs over the guest grows down its sides and closes under it.
@@ -228,6 +233,6 @@ def _cup(
     rim = z + c - 2.0 * c * e
     hanging = np.maximum(below, drape)
     share = min(e, 1.0)
-    # closed, it no longer lifts the sheet
+    # once enclosed, the guest no longer lifts the sheet
     lower = below if e >= 1.0 else np.maximum(below, np.minimum(drape, rim))
     return lower, (1.0 - share) * (hanging + plain) + share * closed

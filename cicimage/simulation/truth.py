@@ -27,7 +27,7 @@ OUT_SHARE: Final = 0.4
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate, leaving empty parts out."""
+    """Concatenate tables, leaving empty ones out."""
     filled = [p for p in parts if len(p)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
@@ -154,10 +154,10 @@ def hosts(field: FieldGeometry, frame: int) -> pd.DataFrame:
 
 
 def host_fates(field: FieldGeometry) -> pd.DataFrame:
-    """Hosts that died or divided, or were born in a division, in continuous time.
+    """Tabulate hosts that died or divided, or were born in a division, in continuous time.
 
-    ``dying_h`` when it began to die, ``dead_h`` when it was fully stained, ``release_h`` when its membranes gave way
-    and its guests could leave, ``gone_h`` and ``gone_reason`` (death | division) when it was no longer there.
+    Hours are ``dying_h``, the beginning of death; ``dead_h``, full staining; ``release_h``, when the membranes give way
+    and guests can leave; ``gone_h`` with ``gone_reason`` (death | division), the disappearance.
     """
     rows = [
         {
@@ -257,12 +257,12 @@ def _crop(label: int, window: tuple[slice, slice], inside: BoolArray, n: int) ->
 
 
 def events(field: FieldGeometry) -> pd.DataFrame:
-    """Engulfments in continuous time, hours since the movie's start.
+    """Tabulate engulfments in continuous time, hours since the movie's start.
 
-    ``start_h`` is when the host began to draw the guest in, ``entry_h`` when it had closed around it (empty if
+    ``start_h`` is when the host began to engulf the guest, ``entry_h`` when it had closed around it (empty if
     never, and for ``prevalent`` ones, inside at the start or inherited in a division), ``brief`` whether it left
-    again within the persistence asked of an entry, ``death_h`` when the guest began to die and ``dead_h`` when it was
-    fully stained; ``in_view`` says whether guest and event were in the frame.
+    again within the persistence required of an entry, ``death_h`` when the guest began to die and ``dead_h`` when it
+    was fully stained; ``in_view`` whether guest and event were in the frame.
     """
     rows = []
     persistence_h = max(PERSISTENCE_FRAMES * field.scenario.acquisition.interval_min, PERSISTENCE_MIN) / 60.0

@@ -38,7 +38,7 @@ def carry_with_host(world: World, i: int, guest: Guest, shifts: Float64Array) ->
 
 
 def walk(world: World, behaviour: Behaviour, present: list[int], start_h: float, step_h: float) -> None:
-    """Move all guests and effectors by one step, minding edges and each other.
+    """Move all guests and effectors by one step, with rules at edges of hosts and between cells.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ def _highest(world: World, hosts: BoolArray) -> int:
 
 
 def _keep(world: World, guest: Guest, ahead: Float64Array, before: float, after: float) -> None:
-    """Stay beneath or within the host: turn at its edge, and seek depth where the edge is too near."""
+    """Keep a guest beneath or within its host: turn at the edge, and move inwards where the edge is too near."""
     pose = world.poses.get(guest.host)
     if pose is None or after < -guest.radius:
-        # the host has left, or drawn back over a guest that lay beneath it
+        # the host has left, or retracted from above a guest
         if guest.level == "under":
             guest.level, guest.host = "surface", -1
         return
@@ -109,7 +109,7 @@ def _keep(world: World, guest: Guest, ahead: Float64Array, before: float, after:
 
 
 def _cross(world: World, guest: Guest, ahead: Float64Array, met: int, *, touching: bool, start_h: float) -> None:
-    """Walk on what is highest; at the edge of a host ``met`` decide to climb, crawl under or turn away."""
+    """Move a guest on the highest surface; at the edge of a host ``met`` it climbs, goes under or turns, at random."""
     if not touching:
         guest.contact_h = float("nan")
     elif np.isnan(guest.contact_h):
@@ -124,7 +124,7 @@ def _cross(world: World, guest: Guest, ahead: Float64Array, met: int, *, touchin
 
 
 def _part(world: World, present: list[int]) -> None:
-    """Guests on one level push each other apart."""
+    """Push apart overlapping guests on one level."""
     if len(present) < 2:
         return
     cells = [world.guests[i] for i in present]

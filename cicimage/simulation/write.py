@@ -30,7 +30,7 @@ FrameProgress = Callable[[str, int, int], None]
 
 TRUTH_SUFFIX: Final = "_truth"
 WRITERS: Final[Mapping[str, Callable[..., None]]] = {".ome.tif": write_ome_tiff, ".ome.zarr": write_ome_zarr}
-"""How a movie is written, by the ending of its name."""
+"""Writer of a movie by the suffix of its name."""
 
 
 def write_experiment(

@@ -110,7 +110,7 @@ class OverlapTracker(HostTracker):
             tracks += self._extend(alive, bodies, float(seen.t_min[max(f - 1, 0)]))
         if self.divisions:
             tracks += self._divide(tracks, gap)
-        return _answer(cells, seen, tracks)
+        return _result(cells, seen, tracks)
 
     def _extend(self, alive: list[_Track], bodies: list[_Body], last_min: float) -> list[_Track]:
         """Append each active track's next body; return the tracks that begin."""
@@ -220,7 +220,7 @@ def _share_in(part: _Body, whole: _Body) -> float:
 def _parting(
     new: _Body, alive: list[_Track], siblings: list[_Body | None], last_min: float
 ) -> tuple[_Track, int] | None:
-    """The track, and where in it, from which a new body may have divided off together with its sibling."""
+    """Track and index in it from which a new body and its sibling may have divided."""
     best: tuple[float, _Track] | None = None
     for track, sibling in zip(alive, siblings, strict=True):
         if sibling is None or track.last.time_min != last_min:
@@ -235,12 +235,12 @@ def _parting(
 
 
 def _merged_into(mother: _Body, ended: _Body, gap_min: float) -> bool:
-    """Whether another host was lost in the mother's mask shortly before: then two part that had been one mask."""
+    """Whether another host was lost in the mother's mask shortly before: then merged hosts separate again."""
     recent = 0 < mother.time_min - ended.time_min <= gap_min
     return recent and _share_in(ended, mother) >= 0.5
 
 
-def _answer(cells: pd.DataFrame, seen: Sightings, tracks: list[_Track]) -> pd.DataFrame:
+def _result(cells: pd.DataFrame, seen: Sightings, tracks: list[_Track]) -> pd.DataFrame:
     """Number tracks in the order of their first sightings and write them out."""
     order = sorted(tracks, key=lambda t: t.bodies[0].index)
     ids = {id(track): n for n, track in enumerate(order, start=1)}
