@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cicimage.arrays import Float64Array
-from cicimage.figures.style import INK, MUTED, Dash, dress, plain
+from cicimage.figures.style import INK, MUTED, Dash, plain, style_axes
 
 
 def curve_rows(curves: pd.DataFrame, curve: str, state: str | None = None) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def risk_table(
     title : str
         Heading of the table.
     """
-    dress(ax, grid="none")
+    style_axes(ax, grid="none")
     for side in ax.spines.values():
         side.set_visible(False)
     ax.tick_params(length=0, labelbottom=False, pad=18)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, records, table_of
-from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, dress, plain, say_empty
+from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import NO_INTERACTION, against, interval, number, p_value, plural, wording
 
 _ROW_IN = 0.3
@@ -44,7 +44,7 @@ def forest(
     if rows.empty:
         for other in (left, right):
             other.set_axis_off()
-        say_empty(ax, "No comparison could be made.")
+        write_reason(ax, "No comparison could be made.")
     else:
         _draw(left, ax, right, rows, colours_of(source, list(dict.fromkeys(rows["condition"]))), n_lines)
     return Picture(
@@ -106,7 +106,7 @@ def ratio_axis(ax: Axes, low: float, high: float) -> None:
 
 def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[str, str], n_lines: int) -> None:
     low, high = ratio_limits(rows)
-    dress(ax, x_label="ratio to the reference (log scale)", grid="x")
+    style_axes(ax, x_label="ratio to the reference (log scale)", grid="x")
     ratio_axis(ax, low, high)
     ax.set_ylim(n_lines - 0.4, -0.6)
     ax.set_yticks([])

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from cicimage.figures.curves import curve_rows, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, condition_order, table_of
-from cicimage.figures.style import LOCATION_COLOURS, LOCATION_HATCHES, canvas, dress, plain, say_empty
+from cicimage.figures.style import LOCATION_COLOURS, LOCATION_HATCHES, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import LOCATIONS, exact, number, printable
 
 CURVE = "occupancy"
@@ -37,7 +37,7 @@ def occupancy(source: Source, *, width_in: float = 10.0, key: str = "occupancy")
     figure = canvas(width_in, 2.9 * n_rows + 0.35)
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     if not conditions:
-        say_empty(axes[0, 0], "No guests to place.")
+        write_reason(axes[0, 0], "No guests to place.")
     states = [s for s in _STACK if s in set(rows["state"])]
     for i, ax in enumerate(axes.ravel()[: len(conditions)]):
         _stack(ax, rows[rows["condition"] == conditions[i]], states, conditions[i], first=i % n_columns == 0)
@@ -69,7 +69,7 @@ def _wide(rows: pd.DataFrame, states: list[str]) -> pd.DataFrame:
 
 
 def _stack(ax: Axes, rows: pd.DataFrame, states: list[str], condition: str, *, first: bool) -> None:
-    dress(ax, y_label="% of guests" if first else "", x_label="hours since time zero", title=plain(condition))
+    style_axes(ax, y_label="% of guests" if first else "", x_label="hours since time zero", title=plain(condition))
     wide = _wide(rows, states)
     times = wide.index.to_numpy(dtype=float)
     top = np.zeros(len(times))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_or_empty
-from cicimage.figures.style import GOOD, MUTED, canvas, dress, plain, say_empty
+from cicimage.figures.style import GOOD, MUTED, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import listed, number, plural, printable
 
 
@@ -220,9 +220,9 @@ def _lines(
 ) -> None:
     rows = rows.dropna(subset=["value", "time_h"])
     if rows.empty:
-        say_empty(ax, f"{title}: not measured")
+        write_reason(ax, f"{title}: not measured")
         return
-    dress(ax, title=title, y_label=unit, x_label="hours since time zero", grid="none")
+    style_axes(ax, title=title, y_label=unit, x_label="hours since time zero", grid="none")
     if good is not None:
         ax.axhspan(*good, color=GOOD, linewidth=0, zorder=0)
     for position, line in rows.groupby("position", sort=False):

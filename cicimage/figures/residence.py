@@ -8,7 +8,7 @@ import pandas as pd
 from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, table_of
-from cicimage.figures.style import canvas, condition_dashes, dress, say_empty
+from cicimage.figures.style import canvas, condition_dashes, style_axes, write_reason
 from cicimage.figures.words import exact, number, plural, printable
 
 CURVE = "residence"
@@ -35,7 +35,7 @@ def residence(
     conditions = condition_order(source, list(dict.fromkeys(staying["condition"])))
     figure = canvas(width_in, 3.6 + 0.22 * max(len(conditions), 1))
     if not conditions:
-        say_empty(figure.subplots(), "No completed entry was watched, so no stay could be timed.")
+        write_reason(figure.subplots(), "No completed entry was watched, so no stay could be timed.")
     else:
         colours, dashes = colours_of(source, conditions), condition_dashes(conditions)
         grid = figure.subplots(2, 3, sharex=True, width_ratios=(2, 1.4, 1.4),
@@ -47,7 +47,7 @@ def residence(
             ax, table = grid[:, column]
             rows = curve_rows(curves, CURVE, state)
             of = {c: rows[rows["condition"] == c] for c in conditions}
-            dress(ax, y_label="% of stays" if column == 0 else "", x_label="hours since entry", title=title)
+            style_axes(ax, y_label="% of stays" if column == 0 else "", x_label="hours since entry", title=title)
             for c in conditions:
                 steps(ax, of[c], colour=colours[c], dash=dashes[c])
             ax.set_xlim(0, times[-1] if len(times) > 1 else None)

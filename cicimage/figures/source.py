@@ -19,7 +19,7 @@ class Source(Protocol):
         """Return the table; KeyError where there is none."""
 
 
-class Checked(Mapping[str, pd.DataFrame]):
+class CheckedTables(Mapping[str, pd.DataFrame]):
     """Tables that were checked once, for drawing many figures from them.
 
     Parameters
@@ -67,7 +67,7 @@ def table_of(source: Source, name: str) -> pd.DataFrame:
         raise CicimageError(
             f'figure: needs the table {name!r}, which was not given; pass {{"{name}": rows}} or opened results'
         ) from None
-    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
+    return rows if isinstance(source, CheckedTables) else conform(TABLES[name], rows)
 
 
 def table_or_empty(source: Source, name: str) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def table_or_empty(source: Source, name: str) -> pd.DataFrame:
         rows = source[name]
     except KeyError:
         return empty(TABLES[name])
-    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
+    return rows if isinstance(source, CheckedTables) else conform(TABLES[name], rows)
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -126,7 +126,7 @@ def canvas(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout=GridLayout(), facecolor=PAPER)
 
 
-def dress(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", grid: str = "y") -> None:
+def style_axes(ax: Axes, *, x_label: str = "", y_label: str = "", title: str = "", grid: str = "y") -> None:
     """Give axes the report's look: two thin spines, quiet grid, left-aligned title.
 
     Parameters
@@ -183,7 +183,7 @@ def y_top(points: Sequence[float], highs: Sequence[float]) -> float:
     return top * 1.1 if top > 0 else 1.0
 
 
-def upright(ax: Axes, x: float, low: float, high: float, top: float) -> float:
+def draw_interval(ax: Axes, x: float, low: float, high: float, top: float) -> float:
     """Draw a vertical interval; where it leaves the axis it ends in an arrow.
 
     Parameters
@@ -209,7 +209,7 @@ def upright(ax: Axes, x: float, low: float, high: float, top: float) -> float:
     return end
 
 
-def say_empty(ax: Axes, sentence: str) -> None:
+def write_reason(ax: Axes, sentence: str) -> None:
     """Write on empty axes why there are no data.
 
     Parameters
