@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import counted
-from cicimage.store import MaskFile, existing_results, read_arrays, read_table
+from cicimage.mask_store import MaskFile
+from cicimage.store import existing_results, read_arrays, read_table
 from cicimage.tables import TABLES
 
 

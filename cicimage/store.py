@@ -15,7 +15,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cicimage.errors import CicimageError, ResultsError
-from cicimage.masks import Mask, Masks, decode_runs, encode_runs
 from cicimage.tables import SCHEMA_VERSION, TABLES, conform
 
 FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -167,8 +166,14 @@ def _one_line(text: object) -> str:
 
 
 @contextmanager
-def _damage_as_error(path: Path) -> Iterator[None]:
-    """Raise ResultsError with the remedy where a library fails on a damaged or missing file."""
+def damage_as_error(path: Path) -> Iterator[None]:
+    """Raise an error that names the remedy where a library fails on a damaged or missing file.
+
+    Raises
+    ------
+    ResultsError
+        The file is missing or damaged.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -226,165 +231,35 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
     ResultsError
         Damaged, or of another schema version.
     """
-    with _damage_as_error(path):
+    with damage_as_error(path):
         # not `pq.read_table`, which takes twice as long for a small file: a report reads hundreds of them
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-        _check_version(path, table.schema)
+        check_version(path, table.schema)
         rows: pd.DataFrame = table.to_pandas(self_destruct=True)
         return rows if name is None else conform(TABLES[name], rows)
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
+def check_version(path: Path, schema: pa.Schema) -> None:
+    """Check that a Parquet file has this program's schema version.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    schema : pyarrow.Schema
+        Its schema, with metadata.
+
+    Raises
+    ------
+    ResultsError
+        It has another one, or none.
+    """
     version = (schema.metadata or {}).get(b"schema_version", b"?").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise ResultsError(
             f"{path}: schema_version must be {SCHEMA_VERSION}, is {version}; re-run into a new folder with this program"
         )
-
-
-# ---------------------------------------------------------------- masks
-
-
-def masks_to_rows(frame: int, population: str, masks: Masks) -> list[dict[str, Any]]:
-    """Convert masks to rows for :func:`mask_writer`, their pixels as run lengths.
-
-    Parameters
-    ----------
-    frame : int
-        Index of the frame.
-    population : str
-        Population of the masks.
-    masks : Masks
-        All its masks in this frame.
-
-    Returns
-    -------
-    list of dict
-        One row per mask: frame, population, label, y0, x0, h, w, runs.
-    """
-    return [
-        {
-            "frame": frame, "population": population, "label": m.label, "y0": m.y0, "x0": m.x0,
-            "h": m.pixels.shape[0], "w": m.pixels.shape[1], "runs": encode_runs(m.pixels),
-        }
-        for m in masks
-    ]  # fmt: skip
-
-
-_MASK_SCHEMA: Final = pa.schema(
-    [("frame", pa.int32()), ("population", pa.string()), ("label", pa.int32()), ("y0", pa.int32()), ("x0", pa.int32()),
-     ("h", pa.int32()), ("w", pa.int32()), ("runs", pa.binary())]
-)  # fmt: skip
-
-
-@contextmanager
-def mask_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    """Open a Parquet file to which masks are appended frame by frame.
-
-    Each frame is a row group, so that a viewer reads one frame alone. The file appears under its name once complete.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    shape : (int, int)
-        Height and width of the frames, pixels.
-
-    Yields
-    ------
-    callable
-        Takes one frame's rows, as from :func:`masks_to_rows`; frames in order, also those without masks.
-
-    Raises
-    ------
-    DiskFullError
-        The disk or quota is full.
-    """
-    schema = _MASK_SCHEMA.with_metadata(
-        {"schema_version": str(SCHEMA_VERSION), "height": str(shape[0]), "width": str(shape[1])}
-    )
-    with (
-        atomic(path) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
-
-        def append(rows: list[dict[str, Any]]) -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-
-        yield append
-
-
-class MaskFile:
-    """Reads masks written by :func:`mask_writer`, one frame at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _damage_as_error(path):
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
-            schema = self._file.schema_arrow
-            _check_version(path, schema)
-            self.shape = (int(schema.metadata[b"height"]), int(schema.metadata[b"width"]))
-        self._cache: tuple[int, pd.DataFrame] | None = None
-
-    def _rows(self, frame: int) -> pd.DataFrame:
-        if self._cache is None or self._cache[0] != frame:
-            rows = (
-                self._file.read_row_group(frame).to_pandas()
-                if frame < self._file.num_row_groups
-                else pd.DataFrame({n: [] for n in _MASK_SCHEMA.names})
-            )
-            self._cache = (frame, rows)
-        return self._cache[1]
-
-    def masks(
-        self,
-        frame: int,
-        population: str,
-        *,
-        label: int | None = None,
-        window: tuple[int, int, int, int] | None = None,
-    ) -> Masks:
-        """Read the masks of one population in one frame.
-
-        Parameters
-        ----------
-        frame : int
-            Index of the frame; one beyond the last has no masks.
-        population : str
-            Population to read.
-        label : int, optional
-            Read the mask with this label alone.
-        window : (int, int, int, int), optional
-            Read only masks whose crop overlaps (y0, y1, x0, x1), frame pixels.
-
-        Returns
-        -------
-        Masks
-            In the order in which they were written.
-
-        Raises
-        ------
-        ResultsError
-            The file is damaged.
-        """
-        with _damage_as_error(self._path):
-            return self._masks(frame, population, label, window)
-
-    def _masks(self, frame: int, population: str, label: int | None, window: tuple[int, int, int, int] | None) -> Masks:
-        rows = self._rows(frame)
-        rows = rows[rows["population"] == population]
-        if label is not None:
-            rows = rows[rows["label"] == label]
-        if window is not None:
-            y0, y1, x0, x1 = window
-            rows = rows[(rows["y0"] < y1) & (rows["y0"] + rows["h"] > y0)]
-            rows = rows[(rows["x0"] < x1) & (rows["x0"] + rows["w"] > x0)]
-        columns = (rows[n].tolist() for n in ("label", "y0", "x0", "h", "w", "runs"))
-        found = [
-            Mask(label, y0, x0, decode_runs(runs, (h, w))) for label, y0, x0, h, w, runs in zip(*columns, strict=True)
-        ]
-        return Masks(found, self.shape)
 
 
 # ---------------------------------------------------------------- arrays
@@ -411,7 +286,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read arrays written by :func:`write_arrays`; raise ResultsError on damaged or pickled ones."""
-    with _damage_as_error(path), np.load(path, allow_pickle=False) as file:
+    with damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import ResultsError
+from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
 from cicimage.pipeline.setting import Setting
 from cicimage.receipts import read_receipt
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
 """States of a guest in a frame."""

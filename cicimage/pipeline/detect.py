@@ -13,6 +13,7 @@ import pandas as pd
 
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.mask_store import masks_to_rows
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
     Choice,
@@ -28,7 +29,6 @@ from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.pipeline.setting import Setting
 from cicimage.preprocessing.quality import flag_defocus, frame_quality
 from cicimage.recording import PlaneError, Recording
-from cicimage.store import masks_to_rows
 
 Progress = Callable[[str, int, int], None]
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError, ResultsError
+from cicimage.mask_store import MaskFile, mask_writer
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -30,10 +31,8 @@ from cicimage.receipts import read_receipt
 from cicimage.recording import Recording, is_there, preflight
 from cicimage.store import (
     DiskFullError,
-    MaskFile,
     PositionFolder,
     disk_full_as_error,
-    mask_writer,
     read_json,
     read_table,
     remove_partial_files,
