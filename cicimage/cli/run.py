@@ -79,7 +79,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
     from cicimage.locks import lock
-    from cicimage.store import sweep
+    from cicimage.store import remove_partial_files
 
     loaded = load_experiment(
         experiment,
@@ -100,7 +100,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     with held, Progress(len(chosen.todo)) as progress:
         write_run(batch)
         if whole_run:
-            sweep(batch.results.root, deep=False)
+            remove_partial_files(batch.results.root, deep=False)
         if reported:
             Thread(target=_load_report, daemon=True).start()
         outcome = _run(batch, chosen, options, progress)

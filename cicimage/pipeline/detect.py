@@ -15,6 +15,7 @@ from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
 from cicimage.findings import Finding
+from cicimage.mask_store import masks_to_rows
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
     Choice,
@@ -33,7 +34,6 @@ from cicimage.pipeline.setting import Setting
 from cicimage.pipeline.usable import Usable, missing_reason, on_lost_ground, without_guesses
 from cicimage.preprocessing.quality import flag_defocus
 from cicimage.recording import PlaneError, Recording
-from cicimage.store import masks_to_rows
 
 Progress = Callable[[str, int, int], None]
 

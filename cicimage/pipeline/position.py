@@ -20,6 +20,7 @@ from cicimage import __version__
 from cicimage.containment.input_faults import InputQuality
 from cicimage.errors import CicimageError, RecordingError, ResultsError
 from cicimage.findings import findings_of
+from cicimage.mask_store import MaskFile, mask_writer
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -32,14 +33,12 @@ from cicimage.receipts import read_receipt
 from cicimage.recording import Recording, is_there, preflight
 from cicimage.store import (
     DiskFullError,
-    MaskFile,
     PositionFolder,
-    mask_writer,
+    disk_full_as_error,
     read_arrays,
     read_json,
     read_table,
-    sweep,
-    telling_full_disk,
+    remove_partial_files,
     write_arrays,
     write_json,
     write_table,
@@ -83,7 +82,7 @@ def run_position(job: Job, progress: Progress, *, look_ahead: bool = True) -> di
 def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
-    sweep(folder.root)
+    remove_partial_files(folder.root)
     with _Log(folder.log) as log:
         try:
             keys = stage_keys(job)
@@ -316,7 +315,7 @@ class _Log:
         self._path = path
 
     def __enter__(self) -> _Log:
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
         return self
@@ -326,5 +325,5 @@ class _Log:
 
     def write(self, event: str, text: str) -> None:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())

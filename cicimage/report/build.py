@@ -26,7 +26,7 @@ from cicimage.figures import (
     residence,
     superplot,
 )
-from cicimage.figures.source import Checked, condition_order, table_of, table_or_empty
+from cicimage.figures.source import CheckedTables, condition_order, table_of, table_or_empty
 from cicimage.figures.strip_marks import STRIP_CSS
 from cicimage.figures.words import ESTIMANDS, printable, tight
 from cicimage.report.csv_export import csv_text
@@ -129,7 +129,7 @@ def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
     """
     for name in ("rates", "events"):
         table_of(data.tables, name)
-    data = replace(data, tables=Checked({n: t for n, t in data.tables.items() if n in _USED}))
+    data = replace(data, tables=CheckedTables({n: t for n, t in data.tables.items() if n in _USED}))
     environment = _environment()
     report, more = (environment.get_template(f"{name}.html.jinja") for name in ("report", "filmstrips"))
     content = _content(data)

@@ -15,19 +15,12 @@ import tifffile
 from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import MarkerSection, PopulationSection
 from cicimage.fingerprints import fingerprint
+from cicimage.mask_store import mask_writer, masks_to_rows
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Optics
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.setting import Setting
-from cicimage.store import (
-    Results,
-    mask_writer,
-    masks_to_rows,
-    read_json,
-    write_arrays,
-    write_json,
-    write_table,
-)
+from cicimage.store import Results, read_json, write_arrays, write_json, write_table
 from cicimage.tables import CELLS, QC, conform, empty
 from cicimage.tracking.gaps import fill_gaps
 
