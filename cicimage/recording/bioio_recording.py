@@ -14,13 +14,11 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, Doorkeeper
 from cicimage.recording.tiff_files import check_budget
 
-ENDINGS: Final = (".dv", ".ims", ".lsm", ".oib", ".oif", ".oir", ".sld", ".sldy", ".vsi", ".zvi")
-"""Microscopes' files that have no reader of their own here."""
-_OWN: Final = (".tif", ".tiff", ".btf", ".tf8", ".nd2", ".lif", ".czi", ".nd")
 _MADE_UP: Final = re.compile(r"Channel:\d+(:\d+)*")
 """What bioio calls channels that have no name."""
 
@@ -66,29 +64,31 @@ def is_bioio() -> bool:
     return importlib.util.find_spec("bioio") is not None
 
 
-def takes(path: Path) -> bool:
-    """Whether a file is to be tried with bioio: one that has a reader here has its own sentence when it is damaged."""
-    return path.is_file() and path.suffix.lower() not in _OWN and is_bioio()
+class BioioReader(Reader):
+    """Reads what a plugin of bioio reads; ``axes`` is not used, the plugin knows them."""
 
+    name = "whatever bioio reads, if installed"
+    order = 900
+    fallback = True
+    suffixes = (".dv", ".ims", ".lsm", ".oib", ".oif", ".oir", ".sld", ".sldy", ".vsi", ".zvi")
 
-def open_bioio(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> BioioRecording:
-    """Open a file by bioio; ``axes`` is not used, its plugin knows them.
+    def installed(self) -> bool:
+        """Whether bioio is installed."""
+        return is_bioio()
 
-    Raises
-    ------
-    RecordingError
-        No plugin of bioio reads it, or several scenes and none chosen.
-    """
-    with _image(path) as image, faults_of(path, "bioio's"):
-        return BioioRecording(path, image, series, memory_budget_bytes, given)
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a path is a file, to be tried with bioio."""
+        return listing.exists and not listing.is_folder and is_bioio()
 
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the scenes."""
+        with _image(path) as image:
+            return tuple(str(s) for s in image.scenes)
 
-def bioio_series(path: Path) -> tuple[str, ...]:
-    """Names of the scenes."""
-    with _image(path) as image:
-        return tuple(str(s) for s in image.scenes)
+    def open(self, path: Path, options: ReadOptions) -> BioioRecording:
+        """Open one scene."""
+        with _image(path) as image, faults_of(path, "bioio's"):
+            return BioioRecording(path, image, options.series, options.memory_budget_bytes, options.given)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.czi_directory import CziDirectory, read_directory
+from cicimage.recording.czi_directory import CziDirectory, is_czi, read_directory
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
 from cicimage.recording.tiff_files import check_budget
@@ -30,15 +31,13 @@ _IMMERSIONS: Final = ("air", "water", "oil", "glycerol")
 class CziRecording(Recording):
     """One scene of a CZI file."""
 
-    def __init__(
-        self, path: Path, file: Any, directory: CziDirectory, series: int | None, budget: int, given: Collection[str]
-    ) -> None:
+    def __init__(self, path: Path, file: Any, directory: CziDirectory, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         scenes = file.scenes_bounding_rectangle
         numbers = sorted(scenes) or [0]
-        chosen = choose_series(path, tuple(f"scene {s + 1}" for s in numbers), series)
+        chosen = choose_series(path, tuple(f"scene {s + 1}" for s in numbers), options.series)
         self._scene = numbers[chosen] if scenes else None
         area = scenes[numbers[chosen]] if scenes else file.total_bounding_rectangle
         there = directory.planes.get(numbers[chosen], set())
@@ -60,10 +59,10 @@ class CziRecording(Recording):
             raise RecordingError(f"{path.name}: has {c} channels of colour pixels; save them as grey channels")
         self.dtype = np.dtype(code)
         self.sizes = {"T": t, "C": c * self._colours, "Z": z, "Y": area.h, "X": area.w}
-        check_budget(self.plane_bytes * self._colours, path.name, budget)
+        check_budget(self.plane_bytes * self._colours, path.name, options.memory_budget_bytes)
         self._held: tuple[tuple[int, int, int], npt.NDArray[Any]] | None = None
         root = parse_xml(file.raw_metadata, path.name)
-        self.metadata = _metadata(root, directory, self.sizes, Doorkeeper(path.name, given))
+        self.metadata = _metadata(root, directory, self.sizes, Doorkeeper(path.name, options.given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane."""
@@ -95,31 +94,33 @@ class CziRecording(Recording):
         self._file.close()
 
 
-def open_czi(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> CziRecording:
-    """Open a CZI file; ``axes`` is not used, the file knows them.
+class CziReader(Reader):
+    """Reads CZI files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, planes are missing, or ``pylibCZIrw`` is not installed.
-    """
-    with faults_of(path, "CZI"):
-        directory = read_directory(path)
-        library = require("pylibCZIrw.czi", "czi", path)
-        file = library.CziReader(str(path))
-        try:
-            return CziRecording(path, file, directory, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+    name = "CZI"
+    order = 40
+    suffixes = (".czi",)
 
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a CZI file."""
+        return is_czi(head)
 
-def czi_series(path: Path) -> tuple[str, ...]:
-    """Names of the scenes."""
-    with faults_of(path, "CZI"):
-        return tuple(f"scene {s + 1}" for s in sorted(read_directory(path).planes))
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the scenes."""
+        with faults_of(path, "CZI"):
+            return tuple(f"scene {s + 1}" for s in sorted(read_directory(path).planes))
+
+    def open(self, path: Path, options: ReadOptions) -> CziRecording:
+        """Open one scene."""
+        with faults_of(path, "CZI"):
+            directory = read_directory(path)
+            library = require("pylibCZIrw.czi", "czi", path)
+            file = library.CziReader(str(path))
+            try:
+                return CziRecording(path, file, directory, options)
+            except BaseException:
+                file.close()
+                raise
 
 
 def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:

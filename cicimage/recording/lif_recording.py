@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
 from cicimage.recording.tiff_files import check_budget
@@ -20,20 +21,15 @@ from cicimage.recording.xml_tree import parse_xml
 _IMMERSIONS: Final[Mapping[str, str]] = {"OIL": "oil", "WATER": "water", "DRY": "air", "AIR": "air", "GLYC": "glycerol"}
 
 
-def is_lif(head: bytes) -> bool:
-    """Whether these first bytes are those of a LIF file."""
-    return head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a"
-
-
 class LifRecording(Recording):
     """One image of a LIF file. A scan without Y (x-z sections over time) is read with Z for Y, and says so."""
 
-    def __init__(self, path: Path, file: Any, series: int | None, budget: int, given: Collection[str]) -> None:
+    def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         images = list(file.images)
-        chosen = choose_series(path, tuple(i.name for i in images), series)
+        chosen = choose_series(path, tuple(i.name for i in images), options.series)
         self._image = images[chosen]
         held = dict(self._image.sizes)
         frame = tuple(self._image.frames.frame_dims)
@@ -50,9 +46,9 @@ class LifRecording(Recording):
             "T": held.get("T", 1), "C": held.get("C", 1), "Z": held[spatial[0]] if spatial else 1,
             "Y": held[frame[0]], "X": held["X"],
         }  # fmt: skip
-        check_budget(self.plane_bytes, path.name, budget)
+        check_budget(self.plane_bytes, path.name, options.memory_budget_bytes)
         self._check_end()
-        door = Doorkeeper(path.name, given)
+        door = Doorkeeper(path.name, options.given)
         if frame[0] == "Z":
             door.note(f"{path.name}: image {self._image.name!r} is made of x-z sections; Z is read as Y")
         self.metadata = _metadata(self._image, frame[0], self._stack_axis, self.sizes, door)
@@ -85,33 +81,35 @@ class LifRecording(Recording):
         self._file.close()
 
 
-def open_lif(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> LifRecording:
-    """Open a LIF file; ``axes`` is not used, the file knows them.
+class LifReader(Reader):
+    """Reads LIF files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, or ``liffile`` is not installed.
-    """
-    _refuse_document_type(path)
-    liffile = require("liffile", "lif", path)
-    with faults_of(path, "LIF"):
-        file = liffile.LifFile(path, squeeze=True)
-        try:
-            return LifRecording(path, file, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+    name = "LIF"
+    order = 50
+    suffixes = (".lif",)
 
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a LIF file."""
+        return head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a"
 
-def lif_series(path: Path) -> tuple[str, ...]:
-    """Names of the images."""
-    liffile = require("liffile", "lif", path)
-    _refuse_document_type(path)
-    with faults_of(path, "LIF"), liffile.LifFile(path) as file:
-        return tuple(i.name for i in file.images)
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the images."""
+        liffile = require("liffile", "lif", path)
+        _refuse_document_type(path)
+        with faults_of(path, "LIF"), liffile.LifFile(path) as file:
+            return tuple(i.name for i in file.images)
+
+    def open(self, path: Path, options: ReadOptions) -> LifRecording:
+        """Open one image."""
+        _refuse_document_type(path)
+        liffile = require("liffile", "lif", path)
+        with faults_of(path, "LIF"):
+            file = liffile.LifFile(path, squeeze=True)
+            try:
+                return LifRecording(path, file, options)
+            except BaseException:
+                file.close()
+                raise
 
 
 def _refuse_document_type(path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
-from cicimage.recording.nd2_chunks import frame_ends
+from cicimage.recording.nd2_chunks import frame_ends, is_nd2
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import UM, Doorkeeper, median_interval
 from cicimage.recording.tiff_files import check_budget
@@ -26,14 +27,14 @@ _IMMERSIONS: Final = ((1.0, "air"), (1.33, "water"), (1.47, "glycerol"), (1.515,
 class Nd2Recording(Recording):
     """One field of an ND2 file; the channels of a frame lie together and are read at once."""
 
-    def __init__(self, path: Path, file: Any, series: int | None, budget: int, given: Collection[str]) -> None:
+    def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         self._held: tuple[int, npt.NDArray[Any]] | None = None
         held = dict(file.sizes)
         names = field_names(file)
-        field = choose_series(path, names, series)
+        field = choose_series(path, names, options.series)
         foreign = set(held) - set("TPZCYXS")
         if foreign or (held.get("S", 1) > 1 and held.get("C", 1) > 1):
             raise RecordingError(
@@ -44,12 +45,12 @@ class Nd2Recording(Recording):
         self._colours = held.get("S", 1)
         if self._colours > 1:
             self.sizes["C"] = self._colours
-        check_budget(self.plane_bytes * self.sizes["C"], path.name, budget)
+        check_budget(self.plane_bytes * self.sizes["C"], path.name, options.memory_budget_bytes)
         self._number = {
             (at.get("T", 0), at.get("Z", 0)): i for i, at in enumerate(file.loop_indices) if at.get("P", 0) == field
         }
         self._check_frames()
-        self.metadata = _metadata(file, self.sizes, self._number, Doorkeeper(path.name, given))
+        self.metadata = _metadata(file, self.sizes, self._number, Doorkeeper(path.name, options.given))
 
     def _check_frames(self) -> None:
         there = frame_ends(self.path)
@@ -87,32 +88,34 @@ class Nd2Recording(Recording):
         self._file.close()
 
 
-def open_nd2(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> Nd2Recording:
-    """Open an ND2 file; ``axes`` is not used, the file knows them.
+class Nd2Reader(Reader):
+    """Reads ND2 files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, a frame is missing, or ``nd2`` is not installed.
-    """
-    with faults_of(path, "ND2"):
-        frame_ends(path)
+    name = "ND2"
+    order = 30
+    suffixes = (".nd2",)
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of an ND2 file, old or new."""
+        return is_nd2(head)
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the fields of view."""
         nd2 = require("nd2", "nd2", path)
-        file = nd2.ND2File(path)
-        try:
-            return Nd2Recording(path, file, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+        with faults_of(path, "ND2"), nd2.ND2File(path) as file:
+            return field_names(file)
 
-
-def nd2_series(path: Path) -> tuple[str, ...]:
-    """Names of the fields of view."""
-    nd2 = require("nd2", "nd2", path)
-    with faults_of(path, "ND2"), nd2.ND2File(path) as file:
-        return field_names(file)
+    def open(self, path: Path, options: ReadOptions) -> Nd2Recording:
+        """Open one field of view."""
+        with faults_of(path, "ND2"):
+            frame_ends(path)
+            nd2 = require("nd2", "nd2", path)
+            file = nd2.ND2File(path)
+            try:
+                return Nd2Recording(path, file, options)
+            except BaseException:
+                file.close()
+                raise
 
 
 def field_names(file: Any) -> tuple[str, ...]:

@@ -11,17 +11,11 @@ from typing import Any, Final
 from cicimage.errors import RecordingError
 
 _MOST_JSON_BYTES: Final = 64 * 1024**2
-_DOCUMENTS: Final = ("zarr.json", ".zattrs")
 # Codecs that only turn bytes into numbers; one of Zarr 2 unpickles.
 _CODECS: Final = frozenset((
     "blosc", "bytes", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "crc32", "crc32c", "adler32",
     "fletcher32", "transpose", "sharding_indexed", "jpeg2k", "bitround",
 ))  # fmt: skip
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group or array."""
-    return path.is_dir() and any((path / name).is_file() for name in (*_DOCUMENTS, ".zgroup", ".zarray"))
 
 
 def read_json(path: Path) -> Any:

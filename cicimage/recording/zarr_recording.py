@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, Doorkeeper
 from cicimage.recording.tiff_files import check_budget
@@ -21,6 +22,8 @@ from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, m
 
 _MOST_MISSING: Final = 0.05  # share of chunks; more is a copy that stopped, not a damaged plane
 _DOCUMENTS: Final = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
+_MARKS: Final = frozenset(("zarr.json", ".zattrs", ".zgroup", ".zarray"))
+"""One of them lies in every Zarr folder."""
 _Block = tuple[slice, ...]
 
 
@@ -112,30 +115,31 @@ class ZarrRecording(Recording):
         self._held = None
 
 
-def open_zarr(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> ZarrRecording:
-    """Open an OME-Zarr folder; ``axes`` is not used, the folder knows them.
+class ZarrReader(Reader):
+    """Reads OME-Zarr folders; ``axes`` is not used, the folder knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, or chunks are missing.
-    """
-    groups = images(path)
-    chosen = list(groups)[choose_series(path, tuple(groups), series)]
-    with faults_of(path, "OME-Zarr"):
-        return ZarrRecording(path, multiscale(path, groups[chosen]), memory_budget_bytes, given)
+    name = "OME-Zarr"
+    order = 60
+    folder_suffixes = (".ome.zarr", ".zarr")
 
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a folder is a Zarr group or array."""
+        return not _MARKS.isdisjoint(listing.files)
 
-def zarr_series(path: Path) -> tuple[str, ...]:
-    """Names of the images: ``well/field`` in a plate."""
-    return tuple(images(path))
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the images: ``well/field`` in a plate."""
+        return tuple(images(path))
 
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """The image's own folder."""
+        return (list(images(path).values())[series],)
 
-def zarr_files(path: Path, series: int) -> tuple[Path, ...]:
-    """The image's own folder."""
-    return (list(images(path).values())[series],)
+    def open(self, path: Path, options: ReadOptions) -> ZarrRecording:
+        """Open one image."""
+        groups = images(path)
+        chosen = list(groups)[choose_series(path, tuple(groups), options.series)]
+        with faults_of(path, "OME-Zarr"):
+            return ZarrRecording(path, multiscale(path, groups[chosen]), options.memory_budget_bytes, options.given)
 
 
 def _files_below(array: Path) -> list[str]:
