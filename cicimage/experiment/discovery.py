@@ -53,6 +53,13 @@ def find_recordings(root: Path, files: FilesSection) -> list[Found]:
 
     With ``series = "all"`` each field of a plate, stage position, scene or image of a file is one of its own. A file
     that cannot be read is one recording, whose position will say why.
+
+    Parameters
+    ----------
+    root : Path
+        Folder.
+    files : FilesSection
+        Whether each recording within a file or export is one of its own.
     """
     found = []
     for path in sorted(_containers(root)):

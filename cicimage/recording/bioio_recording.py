@@ -43,7 +43,17 @@ class BioioRecording(Recording):
         self.metadata = _metadata(image, self.sizes, Doorkeeper(path.name, given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
@@ -77,7 +87,15 @@ class BioioReader(Reader):
         return is_bioio()
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a path is a file, to be tried with bioio."""
+        """Whether a path is a file, to be tried with bioio.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return listing.exists and not listing.is_folder and is_bioio()
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -86,7 +104,20 @@ class BioioReader(Reader):
             return tuple(str(s) for s in image.scenes)
 
     def open(self, path: Path, options: ReadOptions) -> BioioRecording:
-        """Open one scene."""
+        """Open one scene.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         with _image(path) as image, faults_of(path, "bioio's"):
             return BioioRecording(path, image, options.series, options.memory_budget_bytes, options.given)
 

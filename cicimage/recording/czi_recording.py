@@ -65,7 +65,17 @@ class CziRecording(Recording):
         self.metadata = _metadata(root, directory, self.sizes, Doorkeeper(path.name, options.given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         channel, sample = (0, c) if self._colours > 1 else (c, 0)
         at = (t, channel, z)
@@ -102,7 +112,15 @@ class CziReader(Reader):
     suffixes = (".czi",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a CZI file."""
+        """Whether the first bytes are those of a CZI file.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return is_czi(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -111,7 +129,20 @@ class CziReader(Reader):
             return tuple(f"scene {s + 1}" for s in sorted(read_directory(path).planes))
 
     def open(self, path: Path, options: ReadOptions) -> CziRecording:
-        """Open one scene."""
+        """Open one scene.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         with faults_of(path, "CZI"):
             directory = read_directory(path)
             library = require("pylibCZIrw.czi", "czi", path)

@@ -38,7 +38,15 @@ class ImageXpressReader(Reader):
     exports = True
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a folder holds time points."""
+        """Whether a folder holds time points.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return any(_TIME.fullmatch(name) for name in listing.folders)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -46,11 +54,32 @@ class ImageXpressReader(Reader):
         return tuple(_fields(path))
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The planes of one site."""
+        """The planes of one site.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
         return tuple(sorted(file for _, file in list(_fields(path).values())[series]))
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
-        """Open one site of a well."""
+        """Open one site of a well.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         fields = _fields(path)
         if not fields:
             raise RecordingError(f"{path.name}: its time points hold no image files; copy the whole folder again")

@@ -101,7 +101,15 @@ class MetaMorphReader(Reader):
     suffixes = (".nd",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a .nd file."""
+        """Whether the first bytes are those of a .nd file.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         named = listing.path.suffix.lower() == ".nd"
         return named and head.lstrip(b"\xef\xbb\xbf").startswith(b'"NDInfoFile"')
 
@@ -118,11 +126,32 @@ class MetaMorphReader(Reader):
         return read_nd(path).stages
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The .nd file and the files of one stage position."""
+        """The .nd file and the files of one stage position.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
         return (path, *sorted(_stacks(path, read_nd(path), series).planes.values()))
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
-        """Open one stage position."""
+        """Open one stage position.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         declared = read_nd(path)
         stage = choose_series(path, declared.stages, options.series)
         files = TiffFiles()

@@ -13,6 +13,13 @@ from cicimage.recording.xml_tree import parse_xml
 def plane_properties(layout: TiffLayout, name: str) -> Mapping[str, str]:
     """Properties by id; empty where the file has none.
 
+    Parameters
+    ----------
+    layout : TiffLayout
+        Directories of the file.
+    name : str
+        File name for messages.
+
     Raises
     ------
     RecordingError
@@ -33,7 +40,15 @@ def acquired_s(properties: Mapping[str, str]) -> float:
 
 
 def pixel_size_um(properties: Mapping[str, str], door: Doorkeeper) -> float | None:
-    """Pixel size, um; None where the plane is not calibrated."""
+    """Pixel size, um; None where the plane is not calibrated.
+
+    Parameters
+    ----------
+    properties : mapping
+        Properties of a plane by id.
+    door : Doorkeeper
+        Checks the numbers.
+    """
     if properties.get("spatial-calibration-state") != "on":
         return None
     unit = properties.get("spatial-calibration-units") or "um"
@@ -45,7 +60,15 @@ def pixel_size_um(properties: Mapping[str, str], door: Doorkeeper) -> float | No
 
 
 def number(properties: Mapping[str, str], key: str) -> float | None:
-    """A property as a positive number; None where it is none."""
+    """A property as a positive number; None where it is none.
+
+    Parameters
+    ----------
+    properties : mapping
+        Properties of a plane by id.
+    key : str
+        Id of the property.
+    """
     try:
         value = float(properties.get(key, ""))
     except ValueError:

@@ -63,7 +63,17 @@ class Nd2Recording(Recording):
             )
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         number = self._number[t, z]
         if self._held is None or self._held[0] != number:
@@ -96,7 +106,15 @@ class Nd2Reader(Reader):
     suffixes = (".nd2",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of an ND2 file, old or new."""
+        """Whether the first bytes are those of an ND2 file, old or new.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return is_nd2(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -106,7 +124,20 @@ class Nd2Reader(Reader):
             return field_names(file)
 
     def open(self, path: Path, options: ReadOptions) -> Nd2Recording:
-        """Open one field of view."""
+        """Open one field of view.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         with faults_of(path, "ND2"):
             frame_ends(path)
             nd2 = require("nd2", "nd2", path)

@@ -1,6 +1,6 @@
 """The contract of a reader: what it recognises by names and first bytes, and how it opens a recording.
 
-A reader subclasses :class:`Reader` and is found by an entry point in the group ``cicimage.readers``, e.g.
+A reader subclasses :class:`Reader` and is found by an entry point in the group :data:`ENTRY_POINT_GROUP`, e.g.
 ``nd2 = "cicimage.recording.nd2_recording:Nd2Reader"``. The rest of the program knows readers and no format by name.
 
 The contract has two halves. :meth:`Reader.recognises` and :meth:`Reader.parts` see names and the first bytes of a
@@ -19,6 +19,7 @@ from typing import ClassVar, Final, Self
 
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Recording
 
+ENTRY_POINT_GROUP: Final = "cicimage.readers"
 HEAD_BYTES: Final = 4096
 """First bytes of a file that :meth:`Reader.recognises` sees."""
 

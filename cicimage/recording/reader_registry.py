@@ -12,10 +12,9 @@ from typing import Any, Final
 from cicimage.errors import ConfigurationError, RecordingError
 from cicimage.recording.checked_recording import CheckedRecording, named_faults
 from cicimage.recording.foreign import brief
-from cicimage.recording.reader import HEAD_BYTES, Listing, Reader, ReadOptions
+from cicimage.recording.reader import ENTRY_POINT_GROUP, HEAD_BYTES, Listing, Reader, ReadOptions
 from cicimage.recording.recording import Recording
 
-ENTRY_POINT_GROUP: Final = "cicimage.readers"
 OWN_PACKAGE: Final = "cicimage"
 
 

@@ -106,6 +106,15 @@ class Recording(ABC):
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane.
 
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+
         Raises
         ------
         PlaneError

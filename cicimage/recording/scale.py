@@ -87,6 +87,13 @@ class Doorkeeper:
     def square(self, x: float | None, y: float | None) -> float | None:
         """One pixel size from two.
 
+        Parameters
+        ----------
+        x : float or None
+            Width of a pixel, um.
+        y : float or None
+            Height of a pixel, um.
+
         Raises
         ------
         RecordingError
@@ -103,7 +110,15 @@ class Doorkeeper:
         return None
 
     def times(self, seconds: npt.ArrayLike, n_frames: int) -> npt.NDArray[np.float64] | None:
-        """Times of the frames from the first on, or None with a note where they cannot be clock times."""
+        """Times of the frames from the first on, or None with a note where they cannot be clock times.
+
+        Parameters
+        ----------
+        seconds : (T,) array-like
+            Time of each frame on any clock, s; NaN where it is not written.
+        n_frames : int
+            Number of frames that the recording has.
+        """
         time_s = np.asarray(seconds, np.float64)
         if n_frames < 2 or time_s.shape != (n_frames,) or np.isnan(time_s).all():
             return None

@@ -74,7 +74,17 @@ class TiffRecording(Recording):
         return tuple(dict.fromkeys(path for path, _ in self._pages))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         number = int(self._where[t, c, z])
         if number < 0:
@@ -111,7 +121,15 @@ class TiffReader(Reader):
     suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8")
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a TIFF file."""
+        """Whether the first bytes are those of a TIFF file.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return is_tiff(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -124,7 +142,20 @@ class TiffReader(Reader):
             files.close()
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
-        """Open one image."""
+        """Open one image.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         wanted: Axes | None = None if options.axes is None else parse_axes(options.axes)
         files = TiffFiles()
         try:

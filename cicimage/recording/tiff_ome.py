@@ -35,7 +35,15 @@ def is_ome(layout: TiffLayout) -> bool:
 
 
 def ome_series(path: Path, layout: TiffLayout) -> tuple[str, ...]:
-    """Names of the images of the document."""
+    """Names of the images of the document.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    """
     return tuple(e.get("Name", "") for e in images_of(_document(path, layout)))
 
 
@@ -48,6 +56,21 @@ def arrange_ome(
     given: Collection[str],
 ) -> Arrangement:
     """Place the planes of one image of an OME-TIFF.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    files : TiffFiles
+        Reads the layouts of the other files of the document.
+    axes : Axes or None
+        Order of planes that the experiment file gives; it must agree with the document.
+    series : int or None
+        Which image, 0-based.
+    given : collection of str
+        Metadata fields that the experiment file supplies.
 
     Raises
     ------
@@ -91,7 +114,15 @@ def _document(path: Path, layout: TiffLayout) -> Element:
 
 
 def beside(path: Path, name: str) -> Path:
-    """Path of a file named in metadata, which must lie in the folder of the file that names it."""
+    """Path of a file named in metadata, which must lie in the folder of the file that names it.
+
+    Parameters
+    ----------
+    path : Path
+        The file that names the other.
+    name : str
+        Name as written.
+    """
     plain = name and name not in (".", "..") and PurePosixPath(name).name == name == PureWindowsPath(name).name
     candidate = path.parent / (name or "?")
     if not plain or (candidate.exists() and candidate.resolve().parent != path.parent.resolve()):

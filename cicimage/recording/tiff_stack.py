@@ -38,6 +38,19 @@ def arrange_stack(
 ) -> Arrangement:
     """Place the planes of a file that is not OME-TIFF.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    axes : Axes or None
+        Order of planes that the experiment file gives.
+    series : int or None
+        None or 0: such a file holds one recording.
+    given : collection of str
+        Metadata fields that the experiment file supplies.
+
     Raises
     ------
     RecordingError

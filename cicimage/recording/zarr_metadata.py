@@ -55,6 +55,15 @@ def _mapping(value: Any, group: Path) -> Mapping[str, Any]:
 def inside(root: Path, group: Path, name: Any) -> Path:
     """A path named in metadata, which must lie within the recording's folder.
 
+    Parameters
+    ----------
+    root : Path
+        Folder of the recording.
+    group : Path
+        Group whose metadata name the path.
+    name : object
+        Name as written.
+
     Raises
     ------
     RecordingError
@@ -134,6 +143,13 @@ class Multiscale:
 
 def multiscale(root: Path, group: Path) -> Multiscale:
     """Read an image group.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the recording.
+    group : Path
+        Group of the image.
 
     Raises
     ------

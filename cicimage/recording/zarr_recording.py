@@ -85,7 +85,17 @@ class ZarrRecording(Recording):
         return frozenset(missing)
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         wanted = {"T": t, "C": c, "Z": z}
         at = [wanted[a] for a in self._names[:-2]]
@@ -123,7 +133,15 @@ class ZarrReader(Reader):
     folder_suffixes = (".ome.zarr", ".zarr")
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a folder is a Zarr group or array."""
+        """Whether a folder is a Zarr group or array.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
         return not _MARKS.isdisjoint(listing.files)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -131,11 +149,32 @@ class ZarrReader(Reader):
         return tuple(images(path))
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The image's own folder."""
+        """The image's own folder.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
         return (list(images(path).values())[series],)
 
     def open(self, path: Path, options: ReadOptions) -> ZarrRecording:
-        """Open one image."""
+        """Open one image.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
         groups = images(path)
         chosen = list(groups)[choose_series(path, tuple(groups), options.series)]
         with faults_of(path, "OME-Zarr"):
