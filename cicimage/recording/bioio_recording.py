@@ -16,7 +16,7 @@ from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
 
 _MADE_UP: Final = re.compile(r"Channel:\d+(:\d+)*")
@@ -40,7 +40,7 @@ class BioioRecording(Recording):
         self.sizes = {a: held.get(a, 1) for a in "TCZYX"}
         self.dtype = np.dtype(image.dtype).newbyteorder("=")
         check_budget(self.plane_bytes, path.name, budget)
-        self.metadata = _metadata(image, self.sizes, Doorkeeper(path.name, given))
+        self.metadata = _metadata(image, self.sizes, MetadataValidator(path.name, given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane.
@@ -138,7 +138,7 @@ def _image(path: Path) -> Iterator[Any]:
     yield image
 
 
-def _metadata(image: Any, sizes: dict[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(image: Any, sizes: dict[str, int], validator: MetadataValidator) -> Metadata:
     scale = image.physical_pixel_sizes
     interval: Any = getattr(image, "time_interval", None)
     seconds = interval.total_seconds() if hasattr(interval, "total_seconds") else interval
@@ -148,17 +148,19 @@ def _metadata(image: Any, sizes: dict[str, int], door: Doorkeeper) -> Metadata:
     def size(axis: str, field: str) -> float | None:
         value = getattr(scale, axis)
         if value == 1:  # what it says where the file says nothing
-            door.note(f"{door.name}: bioio gives a size of 1 along {axis}, which may stand for unknown; not used")
+            validator.note(
+                f"{validator.name}: bioio gives a size of 1 along {axis}, which may stand for unknown; not used"
+            )
             return None
-        return door.positive(field, f"pixel size along {axis}", value, None, UM)
+        return validator.positive(field, f"pixel size along {axis}", value, None, UM)
 
-    door.note(f"{door.name}: read by bioio; whether the file is whole cannot be checked here")
+    validator.note(f"{validator.name}: read by bioio; whether the file is whole cannot be checked here")
     return Metadata(
-        um_per_px=door.square(size("X", "um_per_px"), size("Y", "um_per_px")),
+        um_per_px=validator.square(size("X", "um_per_px"), size("Y", "um_per_px")),
         um_per_z=size("Z", "um_per_z") if sizes["Z"] > 1 else None,
-        frame_interval_s=door.positive("frame_interval_s", "time interval", seconds, None, SECONDS)
+        frame_interval_s=validator.positive("frame_interval_s", "time interval", seconds, None, SECONDS)
         if sizes["T"] > 1 and seconds
         else None,
         channel_names=names if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -1,4 +1,4 @@
-"""Readers of other packages: whatever they raise names them, and what they return is checked before it is used."""
+"""Checks on readers of other packages: their exceptions name the package, and what they return is validated."""
 
 from __future__ import annotations
 

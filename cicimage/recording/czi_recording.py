@@ -15,7 +15,7 @@ from cicimage.recording.czi_directory import CziDirectory, is_czi, read_director
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -62,7 +62,7 @@ class CziRecording(Recording):
         check_budget(self.plane_bytes * self._colours, path.name, options.memory_budget_bytes)
         self._held: tuple[tuple[int, int, int], npt.NDArray[Any]] | None = None
         root = parse_xml(file.raw_metadata, path.name)
-        self.metadata = _metadata(root, directory, self.sizes, Doorkeeper(path.name, options.given))
+        self.metadata = _metadata(root, directory, self.sizes, MetadataValidator(path.name, options.given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane.
@@ -154,29 +154,31 @@ class CziReader(Reader):
                 raise
 
 
-def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    root: Element, directory: CziDirectory, sizes: Mapping[str, int], validator: MetadataValidator
+) -> Metadata:
     def distance(axis: str, field: str) -> float | None:
         for entry in root.iter("Distance"):
             if entry.get("Id") == axis:
-                return door.positive(field, f"Scaling {axis}", entry.findtext("Value"), "m", UM)
+                return validator.positive(field, f"Scaling {axis}", entry.findtext("Value"), "m", UM)
         return None
 
     def number(tag: str, field: str) -> float | None:
         found = next((e.text for e in root.iter(tag) if e.text), None)
-        return door.positive(field, tag, found, "s", SECONDS)
+        return validator.positive(field, tag, found, "s", SECONDS)
 
-    time_s = None if directory.time_s is None else door.times(directory.time_s, sizes["T"])
+    time_s = None if directory.time_s is None else validator.times(directory.time_s, sizes["T"])
     interval = median_interval(time_s)
     if interval is None and sizes["T"] > 1:
         step = root.findtext(".//Dimensions/T/Positions/Interval/Increment")
-        interval = door.positive("frame_interval_s", "T Increment", step, "s", SECONDS)
+        interval = validator.positive("frame_interval_s", "T Increment", step, "s", SECONDS)
     channels = root.findall(".//Information/Image/Dimensions/Channels/Channel")
     names = tuple(c.get("Name", "") for c in channels)
     modes = {_MODALITIES.get(c.findtext("AcquisitionMode") or "") for c in channels}
     immersion = (next((e.text for e in root.iter("Immersion") if e.text), None) or "").lower()
     objective = next(iter(root.iter("Objective")), None)
     return Metadata(
-        um_per_px=door.square(distance("X", "um_per_px"), distance("Y", "um_per_px")),
+        um_per_px=validator.square(distance("X", "um_per_px"), distance("Y", "um_per_px")),
         um_per_z=distance("Z", "um_per_z") if sizes["Z"] > 1 else None,
         frame_interval_s=interval,
         time_s=time_s,
@@ -186,5 +188,5 @@ def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], 
         medium_index=number("RefractiveIndex", "medium_index"),
         modality=modes.pop() if len(modes) == 1 else None,
         objective=None if objective is None else objective.get("Name"),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

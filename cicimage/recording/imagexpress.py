@@ -15,7 +15,7 @@ from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um
 from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import Doorkeeper, median_interval
+from cicimage.recording.scale import MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -87,7 +87,7 @@ class ImageXpressReader(Reader):
         planes = _planes(path, chosen, fields[chosen])
         files = TiffFiles()
         try:
-            metadata = _metadata(planes, files, Doorkeeper(path.name, options.given))
+            metadata = _metadata(planes, files, MetadataValidator(path.name, options.given))
             arrangement = planes.arrange(PlaneFile, files, metadata)
             return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
         except BaseException:
@@ -144,7 +144,7 @@ def _files(path: Path) -> Iterator[tuple[int, int, Path]]:
                 yield int(time[1]), 0, Path(entry.path)
 
 
-def _metadata(planes: PlaneIndex[Path], files: TiffFiles, door: Doorkeeper) -> Metadata:
+def _metadata(planes: PlaneIndex[Path], files: TiffFiles, validator: MetadataValidator) -> Metadata:
     def properties_of(file: Path | None) -> Mapping[str, str]:
         return {} if file is None else plane_properties(files.layout(file), file.name)
 
@@ -155,13 +155,13 @@ def _metadata(planes: PlaneIndex[Path], files: TiffFiles, door: Doorkeeper) -> M
     channels = [properties(0, c, 0) for c in range(n_c)]
     names = tuple(p.get("_IllumSetting_") or p.get("image-name") or f"w{c + 1}" for c, p in enumerate(channels))
     first = channels[0]
-    time_s = planes.clock(door, lambda file: acquired_s(properties_of(file)))
+    time_s = planes.clock(validator, lambda file: acquired_s(properties_of(file)))
     heights = [number(properties(0, c, z), "z-position") for c in range(n_c) for z in (0, 1)] if n_z > 1 else []
     steps = [abs(b - a) for a, b in zip(heights[::2], heights[1::2], strict=True) if a is not None and b is not None]
     disk = first.get("IXConfocal Module Disk", "").upper()
     emission = tuple(None if v is None else v / 1000 for v in (number(p, "wavelength") for p in channels))
     return Metadata(
-        um_per_px=pixel_size_um(first, door),
+        um_per_px=pixel_size_um(first, validator),
         um_per_z=steps[0] if steps and steps[0] > 0 else None,
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
@@ -170,5 +170,5 @@ def _metadata(planes: PlaneIndex[Path], files: TiffFiles, door: Doorkeeper) -> M
         modality=None if not first else "spinning_disk" if disk.startswith("IN") else "widefield",
         objective=first.get("_MagSetting_"),
         emission_um=emission if any(emission) else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -14,7 +14,7 @@ from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -22,7 +22,7 @@ _IMMERSIONS: Final[Mapping[str, str]] = {"OIL": "oil", "WATER": "water", "DRY": 
 
 
 class LifRecording(Recording):
-    """One image of a LIF file. A scan without Y (x-z sections over time) is read with Z for Y, and says so."""
+    """One image of a LIF file. A scan without Y (x-z sections over time) is read with Z as Y, with a note."""
 
     def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
         self.path = path
@@ -48,10 +48,10 @@ class LifRecording(Recording):
         }  # fmt: skip
         check_budget(self.plane_bytes, path.name, options.memory_budget_bytes)
         self._check_end()
-        door = Doorkeeper(path.name, options.given)
+        validator = MetadataValidator(path.name, options.given)
         if frame[0] == "Z":
-            door.note(f"{path.name}: image {self._image.name!r} is made of x-z sections; Z is read as Y")
-        self.metadata = _metadata(self._image, frame[0], self._stack_axis, self.sizes, door)
+            validator.note(f"{path.name}: image {self._image.name!r} is made of x-z sections; Z is read as Y")
+        self.metadata = _metadata(self._image, frame[0], self._stack_axis, self.sizes, validator)
 
     def _check_end(self) -> None:
         block = self._image.memory_block
@@ -156,15 +156,17 @@ def _refuse_document_type(path: Path) -> None:
     parse_xml(text.decode("utf-16-le", "replace"), path.name)
 
 
-def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    image: Any, down: str, stack: str | None, sizes: Mapping[str, int], validator: MetadataValidator
+) -> Metadata:
     def step(axis: str | None, field: str, units: Mapping[str, float], unit: str) -> float | None:
         positions = image.coords.get(axis)
         if positions is None or len(positions) < 2:
             return None
         span = abs(float(positions[-1] - positions[0])) / (len(positions) - 1)
-        return door.positive(field, f"step along {axis}", span, unit, units)
+        return validator.positive(field, f"step along {axis}", span, unit, units)
 
-    time_s = door.times(image.coords["T"], sizes["T"]) if "T" in image.coords else None
+    time_s = validator.times(image.coords["T"], sizes["T"]) if "T" in image.coords else None
     tree: Element = image.xml_element
     names = tuple(_dye(c) for c in tree.iter("ChannelDescription"))
     named = len(names) == sizes["C"] and all(names) and len(set(names)) == len(names)
@@ -173,11 +175,11 @@ def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int]
     optics = setting if setting is not None else widefield
 
     def number(name: str, field: str) -> float | None:
-        return None if optics is None else door.positive(field, name, optics.get(name), "s", SECONDS)
+        return None if optics is None else validator.positive(field, name, optics.get(name), "s", SECONDS)
 
     immersion = None if optics is None else _IMMERSIONS.get((optics.get("Immersion") or "").strip().upper())
     return Metadata(
-        um_per_px=door.square(step("X", "um_per_px", UM, "m"), step(down, "um_per_px", UM, "m")),
+        um_per_px=validator.square(step("X", "um_per_px", UM, "m"), step(down, "um_per_px", UM, "m")),
         um_per_z=step(stack, "um_per_z", UM, "m"),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
@@ -186,7 +188,7 @@ def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int]
         immersion=immersion,
         modality="confocal" if setting is not None else "widefield" if widefield is not None else None,
         objective=None if optics is None else (optics.get("ObjectiveName") or "").strip() or None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

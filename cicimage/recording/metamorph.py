@@ -16,7 +16,7 @@ from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um
 from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import UM, Doorkeeper, median_interval
+from cicimage.recording.scale import UM, MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -160,7 +160,7 @@ class MetaMorphReader(Reader):
             layouts = {p: files.layout(p) for p in stacks.planes.values()}
             pages = {p: _pages(layout) for p, layout in layouts.items()}
             planes = _planes(path, declared, stacks, pages)
-            validator = Doorkeeper(path.name, options.given)
+            validator = MetadataValidator(path.name, options.given)
             metadata = _metadata(declared, stacks, layouts, validator)
             arrangement = planes.arrange(lambda plane: plane, files, metadata, pages)
             return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
@@ -236,7 +236,7 @@ def _letters(text: str) -> str:
 
 
 def _pages(layout: TiffLayout) -> tuple[Ifd, ...]:
-    """Planes of a file: its pages, or those that a .stk puts behind its only one, or that ImageJ did."""
+    """Planes of a file: its pages, or the planes that a .stk or ImageJ stores after the only page."""
     first = layout.images[0]
     if _STK_PLANES in layout.counts:
         n = layout.counts[_STK_PLANES]
@@ -253,21 +253,21 @@ def _pages(layout: TiffLayout) -> tuple[Ifd, ...]:
 
 
 def _metadata(
-    declared: Series, stacks: PlaneIndex[Path], layouts: Mapping[Path, TiffLayout], door: Doorkeeper
+    declared: Series, stacks: PlaneIndex[Path], layouts: Mapping[Path, TiffLayout], validator: MetadataValidator
 ) -> Metadata:
     def properties(file: Path) -> Mapping[str, str]:
-        return plane_properties(layouts[file], door.name)
+        return plane_properties(layouts[file], validator.name)
 
     first = properties(stacks.planes[0, 0, 0])
-    time_s = stacks.clock(door, lambda file: acquired_s(properties(file)))
+    time_s = stacks.clock(validator, lambda file: acquired_s(properties(file)))
     step = declared.um_per_z if declared.n_slices > 1 else None
     return Metadata(
-        um_per_px=pixel_size_um(first, door),
-        um_per_z=door.positive("um_per_z", "ZStepSize", step, "um", UM),
+        um_per_px=pixel_size_um(first, validator),
+        um_per_z=validator.positive("um_per_z", "ZStepSize", step, "um", UM),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=tuple(name for name, _ in declared.waves),
         na=number(first, "_MagNA_"),
         objective=first.get("_MagSetting_"),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from cicimage.recording.ifd import TiffLayout
-from cicimage.recording.scale import UM, Doorkeeper
+from cicimage.recording.scale import UM, MetadataValidator
 from cicimage.recording.xml_tree import parse_xml
 
 
@@ -39,24 +39,26 @@ def acquired_s(properties: Mapping[str, str]) -> float:
         return float("nan")
 
 
-def pixel_size_um(properties: Mapping[str, str], door: Doorkeeper) -> float | None:
+def pixel_size_um(properties: Mapping[str, str], validator: MetadataValidator) -> float | None:
     """Pixel size, um; None where the plane is not calibrated.
 
     Parameters
     ----------
     properties : mapping
         Properties of a plane by id.
-    door : Doorkeeper
+    validator : MetadataValidator
         Checks the numbers.
     """
     if properties.get("spatial-calibration-state") != "on":
         return None
     unit = properties.get("spatial-calibration-units") or "um"
     x, y = (
-        door.positive("um_per_px", f"spatial-calibration-{a}", properties.get(f"spatial-calibration-{a}"), unit, UM)
+        validator.positive(
+            "um_per_px", f"spatial-calibration-{a}", properties.get(f"spatial-calibration-{a}"), unit, UM
+        )
         for a in "xy"
     )
-    return door.square(x, y)
+    return validator.square(x, y)
 
 
 def number(properties: Mapping[str, str], key: str) -> float | None:

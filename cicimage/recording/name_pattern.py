@@ -1,4 +1,4 @@
-"""Files that say by their names which plane they are: Micro-Manager, Incucyte, and whatever a template describes.
+"""Recordings of one file per plane, placed by file names: Micro-Manager, Incucyte, and any template.
 
 ``img_channel{c}_position000_time{t}_z{z}.tif`` or ``{channel}_B2_1_{day}d{hour}h{minute}m.tif``: the placeholders of
 planes and times are open; a path with such a name stands for all files that fit it.
@@ -19,7 +19,7 @@ from cicimage.errors import RecordingError, nearest
 from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import Doorkeeper, median_interval
+from cicimage.recording.scale import MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -193,7 +193,7 @@ class FileNameReader(Reader):
         planes = _planes(path, matches)
         files = TiffFiles()
         try:
-            metadata = _metadata(planes, matches[0], Doorkeeper(path.name, options.given))
+            metadata = _metadata(planes, matches[0], MetadataValidator(path.name, options.given))
             _refuse_stacks(files, planes)
             arrangement = planes.arrange(PlaneFile, files, metadata)
             return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
@@ -235,14 +235,14 @@ def _planes(path: Path, matches: Sequence[re.Match[str]]) -> PlaneIndex[Path]:
     return PlaneIndex.of(path.name, ((labels(m), path.parent / m.string) for m in matches), twins)
 
 
-def _metadata(planes: PlaneIndex[Path], first: re.Match[str], door: Doorkeeper) -> Metadata:
+def _metadata(planes: PlaneIndex[Path], first: re.Match[str], validator: MetadataValidator) -> Metadata:
     """Times of a clock and names of channels, where the names of the files carry them."""
-    time_s = door.times(np.array(planes.times, float), len(planes.times)) if _has_clock(first) else None
+    time_s = validator.times(np.array(planes.times, float), len(planes.times)) if _has_clock(first) else None
     return Metadata(
         time_s=time_s,
         frame_interval_s=median_interval(time_s),
         channel_names=tuple(map(str, planes.channels)) if "channel" in first.groupdict() else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

@@ -14,7 +14,7 @@ from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, 
 from cicimage.recording.nd2_chunks import frame_ends, is_nd2
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import UM, Doorkeeper, median_interval
+from cicimage.recording.scale import UM, MetadataValidator, median_interval
 from cicimage.recording.tiff_files import check_budget
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -50,7 +50,7 @@ class Nd2Recording(Recording):
             (at.get("T", 0), at.get("Z", 0)): i for i, at in enumerate(file.loop_indices) if at.get("P", 0) == field
         }
         self._check_frames()
-        self.metadata = _metadata(file, self.sizes, self._number, Doorkeeper(path.name, options.given))
+        self.metadata = _metadata(file, self.sizes, self._number, MetadataValidator(path.name, options.given))
 
     def _check_frames(self) -> None:
         there = frame_ends(self.path)
@@ -157,7 +157,9 @@ def field_names(file: Any) -> tuple[str, ...]:
     return tuple(f"field {i + 1}" for i in range(dict(file.sizes).get("P", 1)))
 
 
-def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, int], int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, int], int], validator: MetadataValidator
+) -> Metadata:
     channels = list(file.metadata.channels or [])
     voxel = file.voxel_size()
     calibrated = all(c.volume.axesCalibrated[0] for c in channels) if channels else False
@@ -166,18 +168,18 @@ def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, in
     if sizes["T"] > 1 and channels:
         stamps = [file.frame_metadata(number[t, 0]) for t in range(sizes["T"])]
         milliseconds = [m.channels[0].time.relativeTimeMs for m in stamps if getattr(m, "channels", None)]
-        time_s = door.times(np.asarray(milliseconds, np.float64) / 1000, sizes["T"])
+        time_s = validator.times(np.asarray(milliseconds, np.float64) / 1000, sizes["T"])
     named = len(channels) == sizes["C"]
     optics = channels[0].microscope if channels else None
     flags = {_modality(c.microscope.modalityFlags) for c in channels}
     return Metadata(
-        um_per_px=door.square(
-            door.positive("um_per_px", "pixel width", voxel.x, "um", UM),
-            door.positive("um_per_px", "pixel height", voxel.y, "um", UM),
+        um_per_px=validator.square(
+            validator.positive("um_per_px", "pixel width", voxel.x, "um", UM),
+            validator.positive("um_per_px", "pixel height", voxel.y, "um", UM),
         )
         if calibrated
         else None,
-        um_per_z=door.positive("um_per_z", "z step", abs(step), "um", UM) if sizes["Z"] > 1 else None,
+        um_per_z=validator.positive("um_per_z", "z step", abs(step), "um", UM) if sizes["Z"] > 1 else None,
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=tuple(c.channel.name for c in channels) if named else None,
@@ -186,7 +188,7 @@ def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, in
         modality=flags.pop() if len(flags) == 1 else None,
         objective=optics.objectiveName if optics else None,
         emission_um=tuple((c.channel.emissionLambdaNm or 0) / 1000 or None for c in channels) if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

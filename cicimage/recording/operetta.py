@@ -14,7 +14,7 @@ from cicimage.recording.foreign import choose_series
 from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_ome import beside
@@ -88,7 +88,7 @@ class OperettaReader(Reader):
         _check_files(index, chosen, planes)
         files = TiffFiles()
         try:
-            metadata = _metadata(planes, Doorkeeper(index.name, options.given))
+            metadata = _metadata(planes, MetadataValidator(index.name, options.given))
             arrangement = planes.arrange(lambda entry: _file(index, entry), files, metadata)
             recording = TiffRecording(path, files, arrangement, options.memory_budget_bytes)
             _compare(index, planes.planes[0, 0, 0], recording)
@@ -171,7 +171,7 @@ def _compare(index: Path, entry: Element, recording: TiffRecording) -> None:
         )
 
 
-def _metadata(planes: PlaneIndex[Element], door: Doorkeeper) -> Metadata:
+def _metadata(planes: PlaneIndex[Element], validator: MetadataValidator) -> Metadata:
     _, n_c, n_z = planes.lengths
     described = planes.planes
     first = next(iter(described.values()))
@@ -182,7 +182,7 @@ def _metadata(planes: PlaneIndex[Element], door: Doorkeeper) -> Metadata:
 
     def quantity(entry: Element | None, tag: str, field: str, units: Mapping[str, float]) -> float | None:
         found = None if entry is None else entry.find(tag)
-        return None if found is None else door.positive(field, tag, found.text, found.get("Unit") or None, units)
+        return None if found is None else validator.positive(field, tag, found.text, found.get("Unit") or None, units)
 
     def seconds(entry: Element) -> float:
         found = entry.find("MeasurementTimeOffset")
@@ -195,7 +195,7 @@ def _metadata(planes: PlaneIndex[Element], door: Doorkeeper) -> Metadata:
         factor = UM.get((found.get("Unit") or "m").lower()) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
-    time_s = planes.clock(door, seconds)
+    time_s = planes.clock(validator, seconds)
     step = abs(height_um(n_z - 1) - height_um(0)) / (n_z - 1) if n_z > 1 else None
     kinds = {
         _MODALITIES.get((e.findtext("AcquisitionType") or "").lower())
@@ -205,10 +205,12 @@ def _metadata(planes: PlaneIndex[Element], door: Doorkeeper) -> Metadata:
     emission = tuple(quantity(described.get((0, c, 0)), "MainEmissionWavelength", "emission", UM) for c in range(n_c))
     magnification = first.findtext("ObjectiveMagnification")
     return Metadata(
-        um_per_px=door.square(
+        um_per_px=validator.square(
             quantity(first, "ImageResolutionX", "um_per_px", UM), quantity(first, "ImageResolutionY", "um_per_px", UM)
         ),
-        um_per_z=None if step is None or math.isnan(step) else door.positive("um_per_z", "PositionZ", step, "um", UM),
+        um_per_z=None
+        if step is None or math.isnan(step)
+        else validator.positive("um_per_z", "PositionZ", step, "um", UM),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=names,
@@ -216,7 +218,7 @@ def _metadata(planes: PlaneIndex[Element], door: Doorkeeper) -> Metadata:
         modality=kinds.pop() if len(kinds) == 1 else None,
         objective=f"{magnification}x" if magnification else None,
         emission_um=emission if any(emission) else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

@@ -19,7 +19,7 @@ from cicimage.errors import RecordingError, counted
 from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.ifd import Ifd
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import Doorkeeper
+from cicimage.recording.scale import MetadataValidator
 from cicimage.recording.tiff_files import TiffFiles
 
 Place = tuple[int, int, int]
@@ -30,7 +30,7 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class PlaneFile:
-    """Where one plane lies: a file, and which of its pages."""
+    """Location of one plane: a file, and which of its pages."""
 
     path: Path
     page: int = 0
@@ -95,12 +95,12 @@ class PlaneIndex(Generic[Entry]):
         """Numbers of times, channels and slices."""
         return len(self.times), len(self.channels), len(self.slices)
 
-    def clock(self, validator: Doorkeeper, seconds: Callable[[Entry], float]) -> npt.NDArray[np.float64] | None:
+    def clock(self, validator: MetadataValidator, seconds: Callable[[Entry], float]) -> npt.NDArray[np.float64] | None:
         """Times of the frames from the first on, s, by the first channel and slice; None where they are not known.
 
         Parameters
         ----------
-        validator : Doorkeeper
+        validator : MetadataValidator
             Takes notes on times that cannot be clock times.
         seconds : callable
             Time of a plane on any clock, s; NaN where it is not written.

@@ -40,7 +40,7 @@ class PlaneError(RecordingError):
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What the file says of itself; None where it says nothing.
+    """Metadata of the file; None where the file gives no value.
 
     Attributes
     ----------

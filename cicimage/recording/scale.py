@@ -1,4 +1,4 @@
-"""Numbers with units as files write them, checked and turned into um and s."""
+"""Validation of numbers with units in files' metadata, and their conversion to um and s."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ SECONDS: Final[Mapping[str, float]] = {
 }  # fmt: skip
 
 
-class Doorkeeper:
-    """Takes values from one file's metadata: good ones pass, bad ones are refused or, where given elsewhere, noted.
+class MetadataValidator:
+    """Checks the numbers in one file's metadata and converts them to um and s.
+
+    A bad value is refused, or noted and left out where the experiment file supplies that field.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class Doorkeeper:
         self.notes: list[str] = []
 
     def note(self, sentence: str) -> None:
-        """Remember what was seen and not used."""
+        """Record a sentence on a value that is not used."""
         self.notes.append(sentence)
 
     def positive(

@@ -1,4 +1,4 @@
-"""OME-TIFF: planes placed as the OME-XML says, in this file and in its companions beside it."""
+"""OME-TIFF: planes placed by the OME-XML, in this file and in its companion files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.ome_xml import OmeImage, TiffData, images_of, read_image
-from cicimage.recording.scale import Doorkeeper
+from cicimage.recording.scale import MetadataValidator
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_page import page_dtype
 from cicimage.recording.xml_tree import parse_xml
@@ -79,8 +79,8 @@ def arrange_ome(
         not there, or sizes that differ from the pages'.
     """
     root = _document(path, layout)
-    door = Doorkeeper(path.name, given)
-    image = read_image(root, _choose(path.name, root, series), door)
+    validator = MetadataValidator(path.name, given)
+    image = read_image(root, _choose(path.name, root, series), validator)
     if axes is not None:
         _compare_axes(path.name, image, axes)
     companions = _companions(path, root, image)

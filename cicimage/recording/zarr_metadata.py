@@ -37,7 +37,7 @@ def read_json(path: Path) -> Any:
 
 
 def attributes(group: Path) -> Mapping[str, Any]:
-    """OME attributes of a group, wherever its version keeps them."""
+    """OME attributes of a group, from the document that its version uses."""
     if (group / "zarr.json").is_file():
         found = read_json(group / "zarr.json").get("attributes", {})
         return _mapping(found.get("ome", found), group)

@@ -16,14 +16,14 @@ from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale
 
 _MOST_MISSING: Final = 0.05  # share of chunks; more is a copy that stopped, not a damaged plane
 _DOCUMENTS: Final = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
 _MARKS: Final = frozenset(("zarr.json", ".zattrs", ".zgroup", ".zarray"))
-"""One of them lies in every Zarr folder."""
+"""Every Zarr folder holds one of these documents."""
 _Block = tuple[slice, ...]
 
 
@@ -60,11 +60,11 @@ class ZarrRecording(Recording):
         check_budget(max(self.plane_bytes, math.prod(self._chunk) * self.dtype.itemsize), path.name, budget)
         self._budget = budget
         self._held: tuple[_Block, npt.NDArray[Any]] | None = None
-        door = Doorkeeper(path.name, given)
-        self._missing = self._missing_chunks(image.array, door)
-        self.metadata = _metadata(image, self.sizes, door)
+        validator = MetadataValidator(path.name, given)
+        self._missing = self._missing_chunks(image.array, validator)
+        self.metadata = _metadata(image, self.sizes, validator)
 
-    def _missing_chunks(self, array: Path, door: Doorkeeper) -> frozenset[tuple[int, ...]]:
+    def _missing_chunks(self, array: Path, validator: MetadataValidator) -> frozenset[tuple[int, ...]]:
         counts = [-(-n // s) for n, s in zip(self._array.shape, self._stored, strict=True)]
         there = set(_files_below(array))
         if math.prod(counts) > max(2 * len(there), 1_000_000):
@@ -81,7 +81,9 @@ class ZarrRecording(Recording):
                 "chunks too"
             )
         if missing:
-            door.note(f"{self.path.name}: {len(missing)} of {math.prod(counts)} chunks are missing; their planes too")
+            validator.note(
+                f"{self.path.name}: {len(missing)} of {math.prod(counts)} chunks are missing; their planes too"
+            )
         return frozenset(missing)
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
@@ -189,22 +191,22 @@ def _files_below(array: Path) -> list[str]:
     return found
 
 
-def _metadata(image: Multiscale, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(image: Multiscale, sizes: Mapping[str, int], validator: MetadataValidator) -> Metadata:
     steps = {a: (step, unit) for (a, unit), step in zip(image.axes, image.scale, strict=True)}
 
     def step(axis: str, field: str, units: Mapping[str, float]) -> float | None:
         size, unit = steps.get(axis, (1.0, None))
         if unit is None:
             if size != 1:
-                door.note(f"{door.name}: scale of {axis} is {size:g} without a unit; not used")
+                validator.note(f"{validator.name}: scale of {axis} is {size:g} without a unit; not used")
             return None
-        return door.positive(field, f"scale of {axis}", size, unit, units)
+        return validator.positive(field, f"scale of {axis}", size, unit, units)
 
     named = len(image.channels) == sizes["C"] and all(image.channels)
     return Metadata(
-        um_per_px=door.square(step("X", "um_per_px", UM), step("Y", "um_per_px", UM)),
+        um_per_px=validator.square(step("X", "um_per_px", UM), step("Y", "um_per_px", UM)),
         um_per_z=step("Z", "um_per_z", UM) if sizes["Z"] > 1 else None,
         frame_interval_s=step("T", "frame_interval_s", SECONDS) if sizes["T"] > 1 else None,
         channel_names=image.channels if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
