@@ -12,6 +12,7 @@ from numba import njit
 
 import cicimage.pipeline.position
 from cicimage.methods import STEPS, available
+from cicimage.recording.reader_registry import preload_own_readers
 
 OWN = "cicimage."
 """Methods of other packages are loaded by the position that needs them: they may start threads or fail to load."""
@@ -22,6 +23,9 @@ for _step in STEPS:
     for _entry in available(_step).values():
         if _entry.value.startswith(OWN):
             _entry.load()
+
+
+preload_own_readers()
 
 
 @njit

@@ -16,10 +16,11 @@ import click
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
 from cicimage.experiment.design import LAYOUT_COLUMNS, refuse_twins, refuse_unprintable, survey
-from cicimage.experiment.discovery import SUFFIXES, WELL_FIELD, Found, find_recordings
+from cicimage.experiment.discovery import WELL_FIELD, Found, endings_said, find_recordings
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import Recording, open_recording
 from cicimage.recording.name_pattern import find_fields
+from cicimage.recording.reader_registry import name_templates
 from cicimage.store import write_text
 
 GUESSES: Final = {
@@ -33,12 +34,6 @@ PLATES: Final = ("{plate}/{well}_f{field}", "{condition}/{plate}/{well}_f{field}
 """Tried first where a path holds several recordings that are fields of wells."""
 SCENES: Final = ("{condition}/{well}/{field}", "{well}/{field}")
 """Tried first where a path holds several other recordings: scenes, stage positions, images."""
-NAMES: Final = (
-    "img_channel{c}_position{field}_time{t}_z{z}", "{field}/img_{t}_{channel}_{z}",
-    "{channel}_{well}_{field}_{year}y{month}m{date}d_{hour}h{minute}m",
-    "{channel}_{well}_{field}_{day}d{hour}h{minute}m", "{any}xy{field}c{c}t{t}", "{any}xy{field}t{t}",
-)  # fmt: skip
-"""How microscopes name files of one plane each (Micro-Manager, Incucyte, NIS-Elements), below a condition or not."""
 TRIED: Final = 5
 """Recordings opened until one can be read."""
 
@@ -110,7 +105,7 @@ def _survey(folder: Path) -> _Seen:
 
 def _by_names(folder: Path, found: list[Found]) -> _Seen | None:
     """Files of one plane each, where most files are such ones."""
-    for name in NAMES:
+    for name in name_templates():
         for pattern in ("{condition}/" + name, name):
             fields = find_fields(folder, pattern + ".tif") or find_fields(folder, pattern + ".tiff")
             planes = sum(len(f.files) for f in fields)
@@ -124,7 +119,7 @@ def _nothing(folder: Path, found: list[Found]) -> _Seen:
     _, left = survey(folder, ExperimentFile(files=FilesSection(pattern=PATTERNS[0])), found)
     said = "".join(f"; {sentence}" for sentence in left)
     raise ConfigurationError(
-        f"{folder}: no recording found with an ending of {', '.join(SUFFIXES)}; name the folder that holds them{said}"
+        f"{folder}: no recording found with an ending of {endings_said()}; name the folder that holds them{said}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`cicimage methods`: what is installed for each step, and its options."""
+"""`cicimage methods`: what is installed for each step with its options, and for reading recordings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import click
 
 from cicimage.experiment.schema import DEFAULT_METHODS, SWITCHABLE
 from cicimage.methods import STEPS, Method, available
+from cicimage.recording.reader_registry import broken_readers, installed_readers
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the options' JSON schemas.")
 def methods(as_json: bool) -> None:
-    """List segmenters, trackers, scorers found (built-in and installed), with their options."""
+    """List segmenters, trackers, scorers found (built-in and installed), with their options, and the readers."""
     if as_json:
         schemas = {
             step: {name: entry.load().model_json_schema() for name, entry in available(step).items()} for step in STEPS
@@ -31,8 +32,19 @@ def methods(as_json: bool) -> None:
             for option, field in cls.model_fields.items():
                 click.echo(f"      {option} = {_shown(field.default)}: {field.description or ''}".rstrip(": "))
 
+    click.echo("readers, in the order in which they are asked")
+    for one in installed_readers():
+        endings = ", ".join((*one.reader.suffixes, *one.reader.folder_suffixes))
+        click.echo(
+            f"  {one.reader.name} ({one.package}): {_first_line(type(one.reader))}"
+            + (f" [{endings}]" if endings else "")
+            + ("" if one.reader.installed() else " [its library is not installed]")
+        )
+    for sentence in broken_readers():
+        click.echo(f"  {sentence}")
 
-def _first_line(cls: type[Method]) -> str:
+
+def _first_line(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else ""
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, get_args
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, RecordingError, nearest
-from cicimage.experiment.discovery import SUFFIXES, Found, find_recordings, unread
+from cicimage.experiment.discovery import Found, endings_said, find_recordings, unread
 from cicimage.experiment.plate_map import apply_plate_map
 from cicimage.experiment.position import Position
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
@@ -117,7 +117,7 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
         positions = apply_layout(positions, layout)
     if not positions:
         raise ConfigurationError(
-            f"{root}: no recording fits the pattern {file.files.pattern!r} with an ending of {', '.join(SUFFIXES)}; "
+            f"{root}: no recording fits the pattern {file.files.pattern!r} with an ending of {endings_said()}; "
             "sort them as <condition>/<well>_f<field>.tif or set files.pattern (`cicimage init` proposes one)"
             + "".join(f"; {sentence}" for sentence in left)
         )

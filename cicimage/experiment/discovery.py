@@ -12,20 +12,17 @@ from typing import Final
 from cicimage.errors import RecordingError, counted
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import series_names
-from cicimage.recording.bioio_recording import ENDINGS as BIOIO_ENDINGS
-from cicimage.recording.bioio_recording import is_bioio
+from cicimage.recording.reader import Listing
+from cicimage.recording.reader_registry import (
+    broken_readers,
+    file_suffixes,
+    folder_suffixes,
+    installed_readers,
+)
 
-SUFFIXES: Final = (
-    ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8", ".ome.zarr", ".zarr", ".nd2", ".lif", ".czi", ".nd",
-)  # fmt: skip
-FOREIGN: Final = (
-    ".avi", ".gif", ".jpeg", ".jpg", ".mov", ".mp4", ".mrc", ".png", ".stk", ".xdce", *BIOIO_ENDINGS,
-)  # fmt: skip
-"""Endings of pictures and movies that are no recordings for this program: named, so that nobody misses them."""
+_PICTURES: Final = (".avi", ".gif", ".jpeg", ".jpg", ".mov", ".mp4", ".mrc", ".png", ".stk", ".xdce")
+"""Endings of pictures and movies that are no recordings by themselves: named, so that nobody misses them."""
 
-_FILES: Final = tuple(s for s in SUFFIXES if not s.endswith("zarr"))
-_INDEX: Final = ("index.idx.xml", "index.xml", "index.ref.xml", "index.flex.xml")
-_TIME_POINT: Final = re.compile(r"TimePoint_\d+", re.IGNORECASE)
 _ROW_COLUMN: Final = re.compile(r"r(\d{1,2})c(\d{1,2})/(\w+)")
 WELL_FIELD: Final = re.compile(r"[A-Z]{1,2}\d{2}_f\w+")
 """A field of a plate's well, as :func:`field_name` writes it."""
@@ -56,6 +53,13 @@ def find_recordings(root: Path, files: FilesSection) -> list[Found]:
 
     With ``series = "all"`` each field of a plate, stage position, scene or image of a file is one of its own. A file
     that cannot be read is one recording, whose position will say why.
+
+    Parameters
+    ----------
+    root : Path
+        Folder.
+    files : FilesSection
+        Whether each recording within a file or export is one of its own.
     """
     found = []
     for path in sorted(_containers(root)):
@@ -74,8 +78,14 @@ def find_recordings(root: Path, files: FilesSection) -> list[Found]:
 
 def strip_suffix(name: str) -> str:
     """A name without the ending of a recording."""
+    endings = (*file_suffixes(), *file_suffixes(installed=False), *folder_suffixes())
     lower = name.lower()
-    return next((name[: -len(s)] for s in (*SUFFIXES, *BIOIO_ENDINGS) if lower.endswith(s)), name)
+    return next((name[: -len(s)] for s in sorted(endings, key=len, reverse=True) if lower.endswith(s)), name)
+
+
+def endings_said() -> str:
+    """Endings of recordings that can be read, for messages."""
+    return ", ".join((*file_suffixes(), *folder_suffixes()))
 
 
 def field_name(series: str) -> str:
@@ -110,23 +120,23 @@ def _fields(path: Path) -> list[str]:
 
 def _containers(root: Path) -> Iterator[Path]:
     """Files and folders that hold recordings; what belongs to one of them is not looked at by itself."""
-    known = (*SUFFIXES, *BIOIO_ENDINGS) if is_bioio() else SUFFIXES
     for folder, below, names in os.walk(root):
         here = Path(folder)
-        if is_export(here) or is_export(here / "Images"):
+        listing = Listing(here, True, True, tuple(names), tuple(below))
+        export, parts = _ask_readers(listing, {})  # what fails is said by `unread`
+        if export:
             below.clear()
             yield here
             continue
         if _is_results(here):
             below.clear()
             continue
-        stacks = [d for d in below if d.lower().endswith(".zarr")]
+        stacks = [d for d in below if d.lower().endswith(folder_suffixes())]
         yield from (here / d for d in stacks)
         below[:] = [d for d in below if d not in stacks and not d.startswith(".")]
-        series = [strip_suffix(n) for n in names if n.lower().endswith(".nd")]
         for name in names:
-            part = any(re.match(re.escape(s) + r"_[wst]\w*.*\.(stk|tiff?)$", name, re.IGNORECASE) for s in series)
-            if name.lower().endswith(known) and not name.startswith(".") and not part and _is_file(here / name):
+            sought = name.lower().endswith(file_suffixes()) and not name.startswith(".")
+            if sought and name not in parts and _is_file(here / name):
                 yield here / name
 
 
@@ -135,15 +145,20 @@ def _is_file(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
-def is_export(folder: Path) -> bool:
-    """Whether a folder is the export of a plate: an index with its pictures, or folders of time points."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return False
-    return any(n.lower() in _INDEX for n in names) or any(
-        _TIME_POINT.fullmatch(n) and (folder / n).is_dir() for n in names
-    )
+def _ask_readers(listing: Listing, failed: dict[str, str]) -> tuple[bool, frozenset[str]]:
+    """Whether a folder is a recording as a whole (the export of a plate), and which files belong to others in it.
+
+    A reader of another package that fails is left out, and its sentence kept in ``failed``.
+    """
+    parts = frozenset[str]()
+    for one in installed_readers():
+        try:
+            if one.reader.exports and one.recognises(listing, b""):
+                return True, frozenset()
+            parts |= one.parts(listing)
+        except RecordingError as error:
+            failed.setdefault(one.source, str(error))
+    return False, parts
 
 
 def _is_results(folder: Path) -> bool:
@@ -171,7 +186,9 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
             f"not read: {counted(len(astray), 'recording')} that {'does' if len(astray) == 1 else 'do'} not fit "
             f"{files.pattern!r} ({_few(astray)}); move them, or set files.pattern"
         )
-    foreign, links = _strangers(root)
+    failed = dict[str, str]()
+    foreign, links = _strangers(root, failed)
+    said += [f"not read: what one reader would take; {sentence}" for sentence in (*broken_readers(), *failed.values())]
     if foreign:
         said.append(
             f"not read: {counted(len(foreign), 'file or folder', 'files and folders')} of a kind that is no recording "
@@ -185,24 +202,25 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
     return tuple(said)
 
 
-def _strangers(root: Path) -> tuple[list[str], list[str]]:
+def _strangers(root: Path, failed: dict[str, str]) -> tuple[list[str], list[str]]:
     """Pictures without a reader, and links to folders, below a folder."""
     foreign, links = list[str](), list[str]()
-    strange = tuple(set(FOREIGN) - set(BIOIO_ENDINGS)) if is_bioio() else FOREIGN
+    read = file_suffixes()
+    strange = tuple({*_PICTURES, *file_suffixes(installed=False)} - set(read))
     for folder, below, names in os.walk(root):
         here = Path(folder)
-        if is_export(here) or is_export(here / "Images") or _is_results(here):
+        export, parts = _ask_readers(Listing(here, True, True, tuple(names), tuple(below)), failed)
+        if export or _is_results(here):
             below.clear()
             continue
-        foreign += [(here / d).relative_to(root).as_posix() + "/" for d in below if d.lower().endswith(_FILES)]
+        foreign += [(here / d).relative_to(root).as_posix() + "/" for d in below if d.lower().endswith(read)]
         foreign += [(here / n).relative_to(root).as_posix() for n in names if not _is_file(here / n)]
         links += [(here / d).relative_to(root).as_posix() for d in below if (here / d).is_symlink()]
-        below[:] = [d for d in below if not d.startswith(".") and not d.lower().endswith(".zarr")]
-        series = any(n.lower().endswith(".nd") for n in names)
+        below[:] = [d for d in below if not d.startswith(".") and not d.lower().endswith(folder_suffixes())]
         foreign += [
             (here / n).relative_to(root).as_posix()
             for n in names
-            if n.lower().endswith(strange) and not n.startswith(".") and not (series and n.lower().endswith(".stk"))
+            if n.lower().endswith(strange) and not n.startswith(".") and n not in parts
         ]
     return sorted(foreign), sorted(links)
 

@@ -72,8 +72,6 @@ def input_fingerprint(path: Path, series: int | None) -> dict[str, Any] | None:
     """Fingerprint of what a recording is read from, of a plate one field only; None where it is gone."""
     if not is_there(path):
         return None
-    if path.is_file() and path.suffix.lower() != ".nd":
-        return fingerprint(path)
     try:
         return fingerprint(path, recording_files(path, series))
     except RecordingError:  # it will fail at the gate, with its sentence; until it is mended it is the same

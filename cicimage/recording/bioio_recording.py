@@ -14,13 +14,11 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
 
-ENDINGS: Final = (".dv", ".ims", ".lsm", ".oib", ".oif", ".oir", ".sld", ".sldy", ".vsi", ".zvi")
-"""Microscopes' files that have no reader of their own here."""
-_OWN: Final = (".tif", ".tiff", ".btf", ".tf8", ".nd2", ".lif", ".czi", ".nd")
 _MADE_UP: Final = re.compile(r"Channel:\d+(:\d+)*")
 """What bioio calls channels that have no name."""
 
@@ -42,10 +40,20 @@ class BioioRecording(Recording):
         self.sizes = {a: held.get(a, 1) for a in "TCZYX"}
         self.dtype = np.dtype(image.dtype).newbyteorder("=")
         check_budget(self.plane_bytes, path.name, budget)
-        self.metadata = _metadata(image, self.sizes, Doorkeeper(path.name, given))
+        self.metadata = _metadata(image, self.sizes, MetadataValidator(path.name, given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
@@ -66,29 +74,52 @@ def is_bioio() -> bool:
     return importlib.util.find_spec("bioio") is not None
 
 
-def takes(path: Path) -> bool:
-    """Whether a file is to be tried with bioio: one that has a reader here has its own sentence when it is damaged."""
-    return path.is_file() and path.suffix.lower() not in _OWN and is_bioio()
+class BioioReader(Reader):
+    """Reads what a plugin of bioio reads; ``axes`` is not used, the plugin knows them."""
 
+    name = "whatever bioio reads, if installed"
+    order = 900
+    fallback = True
+    suffixes = (".dv", ".ims", ".lsm", ".oib", ".oif", ".oir", ".sld", ".sldy", ".vsi", ".zvi")
 
-def open_bioio(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> BioioRecording:
-    """Open a file by bioio; ``axes`` is not used, its plugin knows them.
+    def installed(self) -> bool:
+        """Whether bioio is installed."""
+        return is_bioio()
 
-    Raises
-    ------
-    RecordingError
-        No plugin of bioio reads it, or several scenes and none chosen.
-    """
-    with _image(path) as image, faults_of(path, "bioio's"):
-        return BioioRecording(path, image, series, memory_budget_bytes, given)
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a path is a file, to be tried with bioio.
 
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return listing.exists and not listing.is_folder and is_bioio()
 
-def bioio_series(path: Path) -> tuple[str, ...]:
-    """Names of the scenes."""
-    with _image(path) as image:
-        return tuple(str(s) for s in image.scenes)
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the scenes."""
+        with _image(path) as image:
+            return tuple(str(s) for s in image.scenes)
+
+    def open(self, path: Path, options: ReadOptions) -> BioioRecording:
+        """Open one scene.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        with _image(path) as image, faults_of(path, "bioio's"):
+            return BioioRecording(path, image, options.series, options.memory_budget_bytes, options.given)
 
 
 @contextmanager
@@ -107,7 +138,7 @@ def _image(path: Path) -> Iterator[Any]:
     yield image
 
 
-def _metadata(image: Any, sizes: dict[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(image: Any, sizes: dict[str, int], validator: MetadataValidator) -> Metadata:
     scale = image.physical_pixel_sizes
     interval: Any = getattr(image, "time_interval", None)
     seconds = interval.total_seconds() if hasattr(interval, "total_seconds") else interval
@@ -117,17 +148,19 @@ def _metadata(image: Any, sizes: dict[str, int], door: Doorkeeper) -> Metadata:
     def size(axis: str, field: str) -> float | None:
         value = getattr(scale, axis)
         if value == 1:  # what it says where the file says nothing
-            door.note(f"{door.name}: bioio gives a size of 1 along {axis}, which may stand for unknown; not used")
+            validator.note(
+                f"{validator.name}: bioio gives a size of 1 along {axis}, which may stand for unknown; not used"
+            )
             return None
-        return door.positive(field, f"pixel size along {axis}", value, None, UM)
+        return validator.positive(field, f"pixel size along {axis}", value, None, UM)
 
-    door.note(f"{door.name}: read by bioio; whether the file is whole cannot be checked here")
+    validator.note(f"{validator.name}: read by bioio; whether the file is whole cannot be checked here")
     return Metadata(
-        um_per_px=door.square(size("X", "um_per_px"), size("Y", "um_per_px")),
+        um_per_px=validator.square(size("X", "um_per_px"), size("Y", "um_per_px")),
         um_per_z=size("Z", "um_per_z") if sizes["Z"] > 1 else None,
-        frame_interval_s=door.positive("frame_interval_s", "time interval", seconds, None, SECONDS)
+        frame_interval_s=validator.positive("frame_interval_s", "time interval", seconds, None, SECONDS)
         if sizes["T"] > 1 and seconds
         else None,
         channel_names=names if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

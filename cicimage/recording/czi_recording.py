@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.czi_directory import CziDirectory, read_directory
+from cicimage.recording.czi_directory import CziDirectory, is_czi, read_directory
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, camera_bits, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -30,15 +31,13 @@ _IMMERSIONS: Final = ("air", "water", "oil", "glycerol")
 class CziRecording(Recording):
     """One scene of a CZI file."""
 
-    def __init__(
-        self, path: Path, file: Any, directory: CziDirectory, series: int | None, budget: int, given: Collection[str]
-    ) -> None:
+    def __init__(self, path: Path, file: Any, directory: CziDirectory, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         scenes = file.scenes_bounding_rectangle
         numbers = sorted(scenes) or [0]
-        chosen = choose_series(path, tuple(f"scene {s + 1}" for s in numbers), series)
+        chosen = choose_series(path, tuple(f"scene {s + 1}" for s in numbers), options.series)
         self._scene = numbers[chosen] if scenes else None
         area = scenes[numbers[chosen]] if scenes else file.total_bounding_rectangle
         there = directory.planes.get(numbers[chosen], set())
@@ -60,13 +59,23 @@ class CziRecording(Recording):
             raise RecordingError(f"{path.name}: has {c} channels of colour pixels; save them as grey channels")
         self.dtype = np.dtype(code)
         self.sizes = {"T": t, "C": c * self._colours, "Z": z, "Y": area.h, "X": area.w}
-        check_budget(self.plane_bytes * self._colours, path.name, budget)
+        check_budget(self.plane_bytes * self._colours, path.name, options.memory_budget_bytes)
         self._held: tuple[tuple[int, int, int], npt.NDArray[Any]] | None = None
         root = parse_xml(file.raw_metadata, path.name)
-        self.metadata = _metadata(root, directory, self.sizes, Doorkeeper(path.name, given))
+        self.metadata = _metadata(root, directory, self.sizes, MetadataValidator(path.name, options.given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         channel, sample = (0, c) if self._colours > 1 else (c, 0)
         at = (t, channel, z)
@@ -95,56 +104,81 @@ class CziRecording(Recording):
         self._file.close()
 
 
-def open_czi(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> CziRecording:
-    """Open a CZI file; ``axes`` is not used, the file knows them.
+class CziReader(Reader):
+    """Reads CZI files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, planes are missing, or ``pylibCZIrw`` is not installed.
-    """
-    with faults_of(path, "CZI"):
-        directory = read_directory(path)
-        library = require("pylibCZIrw.czi", "czi", path)
-        file = library.CziReader(str(path))
-        try:
-            return CziRecording(path, file, directory, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+    name = "CZI"
+    order = 40
+    suffixes = (".czi",)
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a CZI file.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return is_czi(head)
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the scenes."""
+        with faults_of(path, "CZI"):
+            return tuple(f"scene {s + 1}" for s in sorted(read_directory(path).planes))
+
+    def open(self, path: Path, options: ReadOptions) -> CziRecording:
+        """Open one scene.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        with faults_of(path, "CZI"):
+            directory = read_directory(path)
+            library = require("pylibCZIrw.czi", "czi", path)
+            file = library.CziReader(str(path))
+            try:
+                return CziRecording(path, file, directory, options)
+            except BaseException:
+                file.close()
+                raise
 
 
-def czi_series(path: Path) -> tuple[str, ...]:
-    """Names of the scenes."""
-    with faults_of(path, "CZI"):
-        return tuple(f"scene {s + 1}" for s in sorted(read_directory(path).planes))
-
-
-def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    root: Element, directory: CziDirectory, sizes: Mapping[str, int], validator: MetadataValidator
+) -> Metadata:
     def distance(axis: str, field: str) -> float | None:
         for entry in root.iter("Distance"):
             if entry.get("Id") == axis:
-                return door.positive(field, f"Scaling {axis}", entry.findtext("Value"), "m", UM)
+                return validator.positive(field, f"Scaling {axis}", entry.findtext("Value"), "m", UM)
         return None
 
     def number(tag: str, field: str) -> float | None:
         found = next((e.text for e in root.iter(tag) if e.text), None)
-        return door.positive(field, tag, found, "s", SECONDS)
+        return validator.positive(field, tag, found, "s", SECONDS)
 
-    time_s = None if directory.time_s is None else door.times(directory.time_s, sizes["T"])
+    time_s = None if directory.time_s is None else validator.times(directory.time_s, sizes["T"])
     interval = median_interval(time_s)
     if interval is None and sizes["T"] > 1:
         step = root.findtext(".//Dimensions/T/Positions/Interval/Increment")
-        interval = door.positive("frame_interval_s", "T Increment", step, "s", SECONDS)
+        interval = validator.positive("frame_interval_s", "T Increment", step, "s", SECONDS)
     channels = root.findall(".//Information/Image/Dimensions/Channels/Channel")
     names = tuple(c.get("Name", "") for c in channels)
     modes = {_MODALITIES.get(c.findtext("AcquisitionMode") or "") for c in channels}
     immersion = (next((e.text for e in root.iter("Immersion") if e.text), None) or "").lower()
     objective = next(iter(root.iter("Objective")), None)
     return Metadata(
-        um_per_px=door.square(distance("X", "um_per_px"), distance("Y", "um_per_px")),
+        um_per_px=validator.square(distance("X", "um_per_px"), distance("Y", "um_per_px")),
         um_per_z=distance("Z", "um_per_z") if sizes["Z"] > 1 else None,
         frame_interval_s=interval,
         time_s=time_s,
@@ -155,5 +189,5 @@ def _metadata(root: Element, directory: CziDirectory, sizes: Mapping[str, int], 
         modality=modes.pop() if len(modes) == 1 else None,
         objective=None if objective is None else objective.get("Name"),
         significant_bits=camera_bits(*(e.text for e in root.iter("ComponentBitCount"))),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

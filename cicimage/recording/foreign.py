@@ -23,6 +23,15 @@ FAULTS: Final = (
 def require(module: str, extra: str, path: Path) -> ModuleType:
     """Import a reader's library.
 
+    Parameters
+    ----------
+    module : str
+        Name of the library.
+    extra : str
+        Extra of cicimage that installs it.
+    path : Path
+        Recording, for the message.
+
     Raises
     ------
     RecordingError
@@ -40,6 +49,13 @@ def require(module: str, extra: str, path: Path) -> ModuleType:
 @contextmanager
 def faults_of(path: Path, kind: str) -> Iterator[None]:
     """Turn what a reader's library raises into a RecordingError.
+
+    Parameters
+    ----------
+    path : Path
+        Recording, for the message.
+    kind : str
+        Name of the format.
 
     Raises
     ------
@@ -64,6 +80,15 @@ def brief(error: BaseException) -> str:
 
 def choose_series(path: Path, names: tuple[str, ...], series: int | None) -> int:
     """Index of the series to be read.
+
+    Parameters
+    ----------
+    path : Path
+        Recording, for the message.
+    names : tuple of str
+        Names of its series.
+    series : int or None
+        The one asked for, 0-based; None takes the only one.
 
     Raises
     ------

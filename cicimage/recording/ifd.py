@@ -60,7 +60,7 @@ class Ifd:
 
     @property
     def end(self) -> int:
-        """First byte behind the page's data."""
+        """First byte after the page's data."""
         return max((o + n for o, n in zip(self.offsets, self.byte_counts, strict=True)), default=0)
 
 
@@ -101,7 +101,7 @@ class TiffLayout:
 
 
 class _Reader:
-    """Bytes of a file with a small read-ahead; refuses to read behind the end."""
+    """Bytes of a file with a small read-ahead; refuses to read past the end."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -184,7 +184,7 @@ _Entry = tuple[int, int, bytes]
 
 
 def _entries(reader: _Reader, order: str, big: bool, offset: int, number: int) -> tuple[dict[int, _Entry], int]:
-    """Read one directory: its entries (type, count, value field) by tag, and where the next one lies."""
+    """Read one directory: its entries (type, count, value field) by tag, and the offset of the next one."""
     head, width, pointer = (8, 20, 8) if big else (2, 12, 4)
     what = f"directory of page {number}"
     n = struct.unpack(order + ("Q" if big else "H"), reader.at(offset, head, what))[0]

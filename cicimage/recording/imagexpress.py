@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import choose_series
 from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um, plane_properties
-from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
+from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import Doorkeeper, median_interval
+from cicimage.recording.scale import MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -28,57 +27,90 @@ _FILE: Final = re.compile(
 _TIME: Final = re.compile(r"TimePoint_(\d+)", re.IGNORECASE)
 _STEP: Final = re.compile(r"ZStep_(\d+)", re.IGNORECASE)
 
-_Keyed = dict[tuple[int, int, int], Path]  # (time point, wave, z step) as written
+_Labelled = tuple[tuple[int, int, int], Path]  # ((time point, wave, z step), file)
 
 
-def is_imagexpress(path: Path) -> bool:
-    """Whether a folder holds time points of MetaXpress."""
-    return path.is_dir() and any(_TIME.fullmatch(p.name) for p in path.iterdir() if p.is_dir())
+class ImageXpressReader(Reader):
+    """Reads folders of MetaXpress; ``axes`` is not used, the names carry them."""
+
+    name = "ImageXpress"
+    order = 90
+    exports = True
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a folder holds time points.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return any(_TIME.fullmatch(name) for name in listing.folders)
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Wells and sites, as ``C07/1``."""
+        return tuple(_fields(path))
+
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """The planes of one site.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
+        return tuple(sorted(file for _, file in list(_fields(path).values())[series]))
+
+    def open(self, path: Path, options: ReadOptions) -> TiffRecording:
+        """Open one site of a well.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        fields = _fields(path)
+        if not fields:
+            raise RecordingError(f"{path.name}: its time points hold no image files; copy the whole folder again")
+        chosen = list(fields)[choose_series(path, tuple(fields), options.series)]
+        planes = _planes(path, chosen, fields[chosen])
+        files = TiffFiles()
+        try:
+            metadata = _metadata(planes, files, MetadataValidator(path.name, options.given))
+            arrangement = planes.arrange(PlaneFile, files, metadata)
+            return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+        except BaseException:
+            files.close()
+            raise
 
 
-def imagexpress_series(path: Path) -> tuple[str, ...]:
-    """Wells and sites, as ``C07/1``."""
-    return tuple(_fields(path))
+def _planes(path: Path, field: str, labelled: Sequence[_Labelled]) -> PlaneIndex[Path]:
+    """Planes of one site; a file beside the ZStep folders is the only slice of its channel."""
+    lowest = min((step for (_, _, step), _ in labelled if step), default=0)
+    labels = {file: (time, wave, step or lowest) for (time, wave, step), file in labelled}
+
+    def twins(_place: Place, first: Path, second: Path) -> str:
+        time, wave, _ = labels[second]
+        return (
+            f"{path.name}: {first.name} and {second.name} are the same plane (time point {time}, w{wave}); "
+            "keep one of them"
+        )
+
+    return PlaneIndex.of(f"{path.name} {field}", ((at, file) for file, at in labels.items()), twins)
 
 
-def imagexpress_files(path: Path, series: int) -> tuple[Path, ...]:
-    """The planes of one site."""
-    return tuple(sorted(list(_fields(path).values())[series].values()))
-
-
-def open_imagexpress(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> TiffRecording:
-    """Open one site of a MetaXpress folder; ``axes`` is not used, the names carry them.
-
-    Raises
-    ------
-    RecordingError
-        Files are missing or unsound, or several sites and none chosen.
-    """
-    fields = _fields(path)
-    if not fields:
-        raise RecordingError(f"{path.name}: its time points hold no image files; copy the whole folder again")
-    chosen = list(fields)[choose_series(path, tuple(fields), series)]
-    times, waves, steps = (sorted({key[k] for key in fields[chosen]}) for k in range(3))
-    if 0 in steps and len(steps) > 1:  # files beside the ZStep folders: the channels of one slice
-        steps = [s for s in steps if s]
-    placed: dict[Place, PlaneFile] = {
-        (times.index(t), waves.index(w), steps.index(s) if s in steps else 0): PlaneFile(p)
-        for (t, w, s), p in fields[chosen].items()
-    }
-    files = TiffFiles()
-    try:
-        door = Doorkeeper(path.name, given)
-        names, metadata = _metadata(placed, files, door)
-        arrangement = arrange_files(f"{path.name} {chosen}", placed, files, metadata, names)
-        return TiffRecording(path, files, arrangement, memory_budget_bytes)
-    except BaseException:
-        files.close()
-        raise
-
-
-def _fields(path: Path) -> dict[str, _Keyed]:
+def _fields(path: Path) -> dict[str, list[_Labelled]]:
     """Files by well and site."""
     folders = [f for f in sorted(path.rglob("*")) if f.is_dir()] if _deep(path) else sorted(path.glob("TimePoint_*"))
     return _fields_of(path, tuple((f.name, f.stat().st_mtime_ns) for f in folders))
@@ -89,20 +121,13 @@ def _deep(path: Path) -> bool:
 
 
 @lru_cache(maxsize=2)  # every field of a plate asks, and there are many files
-def _fields_of(path: Path, _times: tuple[tuple[str, int], ...]) -> dict[str, _Keyed]:
-    found: dict[str, _Keyed] = {}
+def _fields_of(path: Path, _times: tuple[tuple[str, int], ...]) -> dict[str, list[_Labelled]]:
+    found: dict[str, list[_Labelled]] = {}
     for time, step, file in _files(path):
         match = _FILE.fullmatch(file.name)
-        if match is None or match["thumb"]:
-            continue
-        key = f"{match['well'].upper()}/{match['site'] or 1}"
-        at = time, int(match["wave"] or 1), step
-        twin = found.setdefault(key, {}).setdefault(at, file)
-        if twin != file:
-            raise RecordingError(
-                f"{path.name}: {twin.name} and {file.name} are the same plane (time point {time}, w{at[1]}); "
-                "keep one of them"
-            )
+        if match is not None and not match["thumb"]:
+            site = f"{match['well'].upper()}/{match['site'] or 1}"
+            found.setdefault(site, []).append(((time, int(match["wave"] or 1), step), file))
     return dict(sorted(found.items()))
 
 
@@ -119,24 +144,24 @@ def _files(path: Path) -> Iterator[tuple[int, int, Path]]:
                 yield int(time[1]), 0, Path(entry.path)
 
 
-def _metadata(
-    placed: Mapping[Place, PlaneFile], files: TiffFiles, door: Doorkeeper
-) -> tuple[tuple[str, ...], Metadata]:
-    def properties(place: Place) -> Mapping[str, str]:
-        file = placed.get(place)
-        return {} if file is None else plane_properties(files.layout(file.path), file.path.name)
+def _metadata(planes: PlaneIndex[Path], files: TiffFiles, validator: MetadataValidator) -> Metadata:
+    def properties_of(file: Path | None) -> Mapping[str, str]:
+        return {} if file is None else plane_properties(files.layout(file), file.name)
 
-    n_t, n_c, n_z = (1 + max(p[k] for p in placed) for k in range(3))
-    channels = [properties((0, c, 0)) for c in range(n_c)]
+    def properties(t: int, c: int, z: int) -> Mapping[str, str]:
+        return properties_of(planes.planes.get((t, c, z)))
+
+    _, n_c, n_z = planes.lengths
+    channels = [properties(0, c, 0) for c in range(n_c)]
     names = tuple(p.get("_IllumSetting_") or p.get("image-name") or f"w{c + 1}" for c, p in enumerate(channels))
     first = channels[0]
-    time_s = door.times(np.array([acquired_s(properties((t, 0, 0))) for t in range(n_t)]), n_t)
-    heights = [number(properties((0, c, z)), "z-position") for c in range(n_c) for z in (0, 1)] if n_z > 1 else []
+    time_s = planes.clock(validator, lambda file: acquired_s(properties_of(file)))
+    heights = [number(properties(0, c, z), "z-position") for c in range(n_c) for z in (0, 1)] if n_z > 1 else []
     steps = [abs(b - a) for a, b in zip(heights[::2], heights[1::2], strict=True) if a is not None and b is not None]
     disk = first.get("IXConfocal Module Disk", "").upper()
     emission = tuple(None if v is None else v / 1000 for v in (number(p, "wavelength") for p in channels))
-    return names, Metadata(
-        um_per_px=pixel_size_um(first, door),
+    return Metadata(
+        um_per_px=pixel_size_um(first, validator),
         um_per_z=steps[0] if steps and steps[0] > 0 else None,
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
@@ -145,5 +170,5 @@ def _metadata(
         modality=None if not first else "spinning_disk" if disk.startswith("IN") else "widefield",
         objective=first.get("_MagSetting_"),
         emission_um=emission if any(emission) else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -12,28 +12,24 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, camera_bits, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
 _IMMERSIONS: Final[Mapping[str, str]] = {"OIL": "oil", "WATER": "water", "DRY": "air", "AIR": "air", "GLYC": "glycerol"}
 
 
-def is_lif(head: bytes) -> bool:
-    """Whether these first bytes are those of a LIF file."""
-    return head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a"
-
-
 class LifRecording(Recording):
-    """One image of a LIF file. A scan without Y (x-z sections over time) is read with Z for Y, and says so."""
+    """One image of a LIF file. A scan without Y (x-z sections over time) is read with Z as Y, with a note."""
 
-    def __init__(self, path: Path, file: Any, series: int | None, budget: int, given: Collection[str]) -> None:
+    def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         images = list(file.images)
-        chosen = choose_series(path, tuple(i.name for i in images), series)
+        chosen = choose_series(path, tuple(i.name for i in images), options.series)
         self._image = images[chosen]
         held = dict(self._image.sizes)
         frame = tuple(self._image.frames.frame_dims)
@@ -50,12 +46,12 @@ class LifRecording(Recording):
             "T": held.get("T", 1), "C": held.get("C", 1), "Z": held[spatial[0]] if spatial else 1,
             "Y": held[frame[0]], "X": held["X"],
         }  # fmt: skip
-        check_budget(self.plane_bytes, path.name, budget)
+        check_budget(self.plane_bytes, path.name, options.memory_budget_bytes)
         self._check_end()
-        door = Doorkeeper(path.name, given)
+        validator = MetadataValidator(path.name, options.given)
         if frame[0] == "Z":
-            door.note(f"{path.name}: image {self._image.name!r} is made of x-z sections; Z is read as Y")
-        self.metadata = _metadata(self._image, frame[0], self._stack_axis, self.sizes, door)
+            validator.note(f"{path.name}: image {self._image.name!r} is made of x-z sections; Z is read as Y")
+        self.metadata = _metadata(self._image, frame[0], self._stack_axis, self.sizes, validator)
 
     def _check_end(self) -> None:
         block = self._image.memory_block
@@ -67,7 +63,17 @@ class LifRecording(Recording):
             )
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
@@ -85,33 +91,56 @@ class LifRecording(Recording):
         self._file.close()
 
 
-def open_lif(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> LifRecording:
-    """Open a LIF file; ``axes`` is not used, the file knows them.
+class LifReader(Reader):
+    """Reads LIF files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, or ``liffile`` is not installed.
-    """
-    _refuse_document_type(path)
-    liffile = require("liffile", "lif", path)
-    with faults_of(path, "LIF"):
-        file = liffile.LifFile(path, squeeze=True)
-        try:
-            return LifRecording(path, file, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+    name = "LIF"
+    order = 50
+    suffixes = (".lif",)
 
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a LIF file.
 
-def lif_series(path: Path) -> tuple[str, ...]:
-    """Names of the images."""
-    liffile = require("liffile", "lif", path)
-    _refuse_document_type(path)
-    with faults_of(path, "LIF"), liffile.LifFile(path) as file:
-        return tuple(i.name for i in file.images)
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a"
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the images."""
+        liffile = require("liffile", "lif", path)
+        _refuse_document_type(path)
+        with faults_of(path, "LIF"), liffile.LifFile(path) as file:
+            return tuple(i.name for i in file.images)
+
+    def open(self, path: Path, options: ReadOptions) -> LifRecording:
+        """Open one image.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        _refuse_document_type(path)
+        liffile = require("liffile", "lif", path)
+        with faults_of(path, "LIF"):
+            file = liffile.LifFile(path, squeeze=True)
+            try:
+                return LifRecording(path, file, options)
+            except BaseException:
+                file.close()
+                raise
 
 
 def _refuse_document_type(path: Path) -> None:
@@ -127,15 +156,17 @@ def _refuse_document_type(path: Path) -> None:
     parse_xml(text.decode("utf-16-le", "replace"), path.name)
 
 
-def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    image: Any, down: str, stack: str | None, sizes: Mapping[str, int], validator: MetadataValidator
+) -> Metadata:
     def step(axis: str | None, field: str, units: Mapping[str, float], unit: str) -> float | None:
         positions = image.coords.get(axis)
         if positions is None or len(positions) < 2:
             return None
         span = abs(float(positions[-1] - positions[0])) / (len(positions) - 1)
-        return door.positive(field, f"step along {axis}", span, unit, units)
+        return validator.positive(field, f"step along {axis}", span, unit, units)
 
-    time_s = door.times(image.coords["T"], sizes["T"]) if "T" in image.coords else None
+    time_s = validator.times(image.coords["T"], sizes["T"]) if "T" in image.coords else None
     tree: Element = image.xml_element
     names = tuple(_dye(c) for c in tree.iter("ChannelDescription"))
     named = len(names) == sizes["C"] and all(names) and len(set(names)) == len(names)
@@ -144,11 +175,11 @@ def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int]
     optics = setting if setting is not None else widefield
 
     def number(name: str, field: str) -> float | None:
-        return None if optics is None else door.positive(field, name, optics.get(name), "s", SECONDS)
+        return None if optics is None else validator.positive(field, name, optics.get(name), "s", SECONDS)
 
     immersion = None if optics is None else _IMMERSIONS.get((optics.get("Immersion") or "").strip().upper())
     return Metadata(
-        um_per_px=door.square(step("X", "um_per_px", UM, "m"), step(down, "um_per_px", UM, "m")),
+        um_per_px=validator.square(step("X", "um_per_px", UM, "m"), step(down, "um_per_px", UM, "m")),
         um_per_z=step(stack, "um_per_z", UM, "m"),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
@@ -158,7 +189,7 @@ def _metadata(image: Any, down: str, stack: str | None, sizes: Mapping[str, int]
         modality="confocal" if setting is not None else "widefield" if widefield is not None else None,
         significant_bits=camera_bits(*(c.get("Resolution") for c in tree.iter("ChannelDescription"))),
         objective=None if optics is None else (optics.get("ObjectiveName") or "").strip() or None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

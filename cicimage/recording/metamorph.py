@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import choose_series
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.metamorph_props import acquired_s, number, pixel_size_um, plane_properties
-from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
+from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import UM, Doorkeeper, median_interval
+from cicimage.recording.scale import UM, MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -51,11 +50,6 @@ class Series:
     by_stage: bool
     by_time: bool
     by_wave: bool
-
-
-def is_metamorph(path: Path, head: bytes) -> bool:
-    """Whether these first bytes are those of a .nd file."""
-    return path.suffix.lower() == ".nd" and head.lstrip(b"\xef\xbb\xbf").startswith(b'"NDInfoFile"')
 
 
 def read_nd(path: Path) -> Series:
@@ -99,55 +93,108 @@ def read_nd(path: Path) -> Series:
     )
 
 
-def metamorph_series(path: Path) -> tuple[str, ...]:
-    """Names of the stage positions."""
-    return read_nd(path).stages
+class MetaMorphReader(Reader):
+    """Reads .nd files with the files they stand for; ``axes`` is not used, the .nd file knows them."""
+
+    name = "MetaMorph"
+    order = 80
+    suffixes = (".nd",)
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a .nd file.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        named = listing.path.suffix.lower() == ".nd"
+        return named and head.lstrip(b"\xef\xbb\xbf").startswith(b'"NDInfoFile"')
+
+    def parts(self, listing: Listing) -> frozenset[str]:
+        """Files that carry the name of a .nd file beside them."""
+        series = [re.escape(name[:-3]) for name in listing.files if name.lower().endswith(".nd")]
+        if not series:
+            return frozenset()
+        part = re.compile(rf"(?:{'|'.join(series)})(?:_[wst]\w*.*\.(?:stk|tiff?)|\.stk)", re.IGNORECASE)
+        return frozenset(name for name in listing.files if part.fullmatch(name))
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the stage positions."""
+        return read_nd(path).stages
+
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """The .nd file and the files of one stage position.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
+        return (path, *sorted(_stacks(path, read_nd(path), series).planes.values()))
+
+    def open(self, path: Path, options: ReadOptions) -> TiffRecording:
+        """Open one stage position.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        declared = read_nd(path)
+        stage = choose_series(path, declared.stages, options.series)
+        files = TiffFiles()
+        try:
+            stacks = _stacks(path, declared, stage)
+            layouts = {p: files.layout(p) for p in stacks.planes.values()}
+            pages = {p: _pages(layout) for p, layout in layouts.items()}
+            planes = _planes(path, declared, stacks, pages)
+            validator = MetadataValidator(path.name, options.given)
+            metadata = _metadata(declared, stacks, layouts, validator)
+            arrangement = planes.arrange(lambda plane: plane, files, metadata, pages)
+            return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+        except BaseException:
+            files.close()
+            raise
 
 
-def metamorph_files(path: Path, series: int) -> tuple[Path, ...]:
-    """The .nd file and the files of one stage position."""
-    return (path, *sorted(_files_beside(path, read_nd(path), series).values()))
+def _planes(
+    path: Path, declared: Series, stacks: PlaneIndex[Path], pages: Mapping[Path, tuple[Ifd, ...]]
+) -> PlaneIndex[PlaneFile]:
+    """Planes of the files of one stage position; each must hold the slices declared."""
+    planes: dict[Place, PlaneFile] = {}
+    for (t, c, _), file in stacks.planes.items():
+        slices = declared.n_slices if declared.waves[c][1] else 1
+        if len(pages[file]) != slices:
+            raise RecordingError(
+                f"{file.name}: {path.name} declares {counted(slices, 'slice')}"
+                f", found {len(pages[file])}; not zero-filled: "
+                "copy or export the file again"
+            )
+        planes |= {(t, c, z): PlaneFile(file, z) for z in range(slices)}
+    slices_of_series = tuple(range(declared.n_slices))
+    return PlaneIndex(path.name, planes, stacks.times, stacks.channels, slices_of_series)
 
 
-def open_metamorph(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> TiffRecording:
-    """Open one stage position of a MetaMorph series; ``axes`` is not used, the .nd file knows them.
+def _stacks(path: Path, declared: Series, stage: int) -> PlaneIndex[Path]:
+    """Files of one stage position by time and wave.
 
     Raises
     ------
     RecordingError
-        Files are missing or unsound, or several stage positions and none chosen.
+        A file is missing, or there are two.
     """
-    declared = read_nd(path)
-    stage = choose_series(path, declared.stages, series)
-    files = TiffFiles()
-    try:
-        beside = _files_beside(path, declared, stage)
-        layouts = {p: files.layout(p) for p in beside.values()}
-        pages = {p: _pages(layout) for p, layout in layouts.items()}
-        placed: dict[Place, PlaneFile] = {}
-        for (t, c), file in beside.items():
-            slices = declared.n_slices if declared.waves[c][1] else 1
-            if len(pages[file]) != slices:
-                raise RecordingError(
-                    f"{file.name}: {path.name} declares {counted(slices, 'slice')}"
-                    f", found {len(pages[file])}; not zero-filled: "
-                    "copy or export the file again"
-                )
-            placed |= {(t, c, z): PlaneFile(file, z) for z in range(slices)}
-        names = tuple(n for n, _ in declared.waves)
-        door = Doorkeeper(path.name, given)
-        metadata = _metadata(declared, names, [layouts[beside[t, 0]] for t in range(declared.n_times)], door)
-        arrangement = arrange_files(path.name, placed, files, metadata, names, pages)
-        return TiffRecording(path, files, arrangement, memory_budget_bytes)
-    except BaseException:
-        files.close()
-        raise
-
-
-def _files_beside(path: Path, declared: Series, stage: int) -> dict[tuple[int, int], Path]:
-    """File of each (time, wave) of one stage position."""
     pattern = re.compile(
         re.escape(path.stem)
         + (r"_w(?P<wave>.*?)" if declared.by_wave else "")
@@ -159,23 +206,29 @@ def _files_beside(path: Path, declared: Series, stage: int) -> dict[tuple[int, i
     # A wave named "488" is written w1488: number and name are compared together, signs apart.
     waves = {_letters(f"{i + 1}{name}"): i for i, (name, _) in enumerate(declared.waves)}
     waves |= {str(i + 1): i for i in range(len(declared.waves))}
-    found: dict[tuple[int, int], Path] = {}
-    for file in sorted(path.parent.iterdir()):
-        match = pattern.fullmatch(file.name)
+    labelled = []
+    for name in Listing.of(path.parent).files:
+        match = pattern.fullmatch(name)
         if match is None:
             continue
         parts = match.groupdict()
         t, c = int(parts.get("t") or 1) - 1, waves.get(_letters(parts.get("wave") or "1"))
         if c is not None and t < declared.n_times:
-            found[t, c] = file
-    wanted = declared.n_times * len(declared.waves)
-    if len(found) < wanted:
-        t, c = next((t, c) for t in range(declared.n_times) for c in range(len(declared.waves)) if (t, c) not in found)
+            labelled.append(((t, c, 0), path.parent / name))
+
+    def twins(_place: Place, first: Path, second: Path) -> str:
+        return f"{path.name}: {first.name} and {second.name} are the same stack; keep one of them"
+
+    stacks = PlaneIndex.of(path.name, labelled, twins)
+    found = {(t, c) for (t, c, _), _ in labelled}
+    missing = [(t, c) for t in range(declared.n_times) for c in range(len(declared.waves)) if (t, c) not in found]
+    if missing:
+        t, c = missing[0]
         raise RecordingError(
-            f"{path.name}: declares {counted(wanted, 'file')} for stage position {stage + 1}, "
+            f"{path.name}: declares {counted(len(found) + len(missing), 'file')} for stage position {stage + 1}, "
             f"found {len(found)} (first missing w{c + 1}, t{t + 1}); not zero-filled: copy them into the same folder"
         )
-    return found
+    return stacks
 
 
 def _letters(text: str) -> str:
@@ -183,7 +236,7 @@ def _letters(text: str) -> str:
 
 
 def _pages(layout: TiffLayout) -> tuple[Ifd, ...]:
-    """Planes of a file: its pages, or those that a .stk puts behind its only one, or that ImageJ did."""
+    """Planes of a file: its pages, or the planes that a .stk or ImageJ stores after the only page."""
     first = layout.images[0]
     if _STK_PLANES in layout.counts:
         n = layout.counts[_STK_PLANES]
@@ -199,18 +252,22 @@ def _pages(layout: TiffLayout) -> tuple[Ifd, ...]:
     return tuple(replace(whole, offsets=(start + i * plane_bytes,)) for i in range(min(n, fitting)))
 
 
-def _metadata(declared: Series, names: tuple[str, ...], frames: list[TiffLayout], door: Doorkeeper) -> Metadata:
-    first = plane_properties(frames[0], door.name)
-    clock = np.array([acquired_s(plane_properties(f, door.name)) for f in frames])
-    time_s = door.times(clock, declared.n_times)
+def _metadata(
+    declared: Series, stacks: PlaneIndex[Path], layouts: Mapping[Path, TiffLayout], validator: MetadataValidator
+) -> Metadata:
+    def properties(file: Path) -> Mapping[str, str]:
+        return plane_properties(layouts[file], validator.name)
+
+    first = properties(stacks.planes[0, 0, 0])
+    time_s = stacks.clock(validator, lambda file: acquired_s(properties(file)))
     step = declared.um_per_z if declared.n_slices > 1 else None
     return Metadata(
-        um_per_px=pixel_size_um(first, door),
-        um_per_z=door.positive("um_per_z", "ZStepSize", step, "um", UM),
+        um_per_px=pixel_size_um(first, validator),
+        um_per_z=validator.positive("um_per_z", "ZStepSize", step, "um", UM),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
-        channel_names=names,
+        channel_names=tuple(name for name, _ in declared.waves),
         na=number(first, "_MagNA_"),
         objective=first.get("_MagSetting_"),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from cicimage.recording.ifd import TiffLayout
-from cicimage.recording.scale import UM, Doorkeeper
+from cicimage.recording.scale import UM, MetadataValidator
 from cicimage.recording.xml_tree import parse_xml
 
 
 def plane_properties(layout: TiffLayout, name: str) -> Mapping[str, str]:
     """Properties by id; empty where the file has none.
+
+    Parameters
+    ----------
+    layout : TiffLayout
+        Directories of the file.
+    name : str
+        File name for messages.
 
     Raises
     ------
@@ -32,20 +39,38 @@ def acquired_s(properties: Mapping[str, str]) -> float:
         return float("nan")
 
 
-def pixel_size_um(properties: Mapping[str, str], door: Doorkeeper) -> float | None:
-    """Pixel size, um; None where the plane is not calibrated."""
+def pixel_size_um(properties: Mapping[str, str], validator: MetadataValidator) -> float | None:
+    """Pixel size, um; None where the plane is not calibrated.
+
+    Parameters
+    ----------
+    properties : mapping
+        Properties of a plane by id.
+    validator : MetadataValidator
+        Checks the numbers.
+    """
     if properties.get("spatial-calibration-state") != "on":
         return None
     unit = properties.get("spatial-calibration-units") or "um"
     x, y = (
-        door.positive("um_per_px", f"spatial-calibration-{a}", properties.get(f"spatial-calibration-{a}"), unit, UM)
+        validator.positive(
+            "um_per_px", f"spatial-calibration-{a}", properties.get(f"spatial-calibration-{a}"), unit, UM
+        )
         for a in "xy"
     )
-    return door.square(x, y)
+    return validator.square(x, y)
 
 
 def number(properties: Mapping[str, str], key: str) -> float | None:
-    """A property as a positive number; None where it is none."""
+    """A property as a positive number; None where it is none.
+
+    Parameters
+    ----------
+    properties : mapping
+        Properties of a plane by id.
+    key : str
+        Id of the property.
+    """
     try:
         value = float(properties.get(key, ""))
     except ValueError:

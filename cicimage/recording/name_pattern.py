@@ -1,4 +1,4 @@
-"""Files that say by their names which plane they are: Micro-Manager, Incucyte, and whatever a template describes.
+"""Recordings of one file per plane, placed by file names: Micro-Manager, Incucyte, and any template.
 
 ``img_channel{c}_position000_time{t}_z{z}.tif`` or ``{channel}_B2_1_{day}d{hour}h{minute}m.tif``: the placeholders of
 planes and times are open; a path with such a name stands for all files that fit it.
@@ -7,19 +7,19 @@ planes and times are open; a path with such a name stands for all files that fit
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cicimage.errors import RecordingError, nearest
-from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
+from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import Doorkeeper, median_interval
+from cicimage.recording.scale import MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 
@@ -135,18 +135,75 @@ def compile_template(template: str) -> re.Pattern[str]:
     return re.compile(out + re.escape(template[at:]), re.IGNORECASE)
 
 
-def open_pattern(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> TiffRecording:
-    """Open the field of view that a path with placeholders in its name stands for.
+class FileNameReader(Reader):
+    """Reads files of one plane each; the path's name has placeholders where the names of the files differ."""
 
-    Raises
-    ------
-    RecordingError
-        No file fits, two are the same plane, or some are missing.
-    """
-    if series not in (None, 0):
-        raise RecordingError(f"{path.name}: holds one series (0), --series {series} was asked for; leave it out")
+    name = "files by name pattern"
+    order = 10
+    templates = (
+        "img_channel{c}_position{field}_time{t}_z{z}", "{field}/img_{t}_{channel}_{z}",
+        "{channel}_{well}_{field}_{year}y{month}m{date}d_{hour}h{minute}m",
+        "{channel}_{well}_{field}_{day}d{hour}h{minute}m", "{any}xy{field}c{c}t{t}", "{any}xy{field}t{t}",
+    )  # fmt: skip
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a path's name has placeholders of planes or times.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return not listing.exists and is_template(listing.path.name)
+
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """All files that fit the name.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
+        return pattern_files(path)
+
+    def open(self, path: Path, options: ReadOptions) -> TiffRecording:
+        """Open the field of view that the name stands for; ``axes`` is not used, the names carry them.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        if options.series not in (None, 0):
+            raise RecordingError(
+                f"{path.name}: holds one series (0), --series {options.series} was asked for; leave it out"
+            )
+        matches = _matches(path)
+        planes = _planes(path, matches)
+        files = TiffFiles()
+        try:
+            metadata = _metadata(planes, matches[0], MetadataValidator(path.name, options.given))
+            _refuse_stacks(files, planes)
+            arrangement = planes.arrange(PlaneFile, files, metadata)
+            return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+        except BaseException:
+            files.close()
+            raise
+
+
+def _matches(path: Path) -> list[re.Match[str]]:
+    """Names of the files that fit, in their order."""
     pattern = compile_template(path.name)
     if not path.parent.is_dir():
         raise RecordingError(f"{path.parent}: no such folder; mend the pattern in [files]")
@@ -155,60 +212,45 @@ def open_pattern(
         raise RecordingError(
             f"{path.name}: no file in {path.parent.name!r} fits this name; mend the pattern in [files]"
         )
-    times, time_s = _times(path, matches)
-    channels = _ordered(matches, "channel" if "channel" in pattern.groupindex else "c")
-    slices = _ordered(matches, "z")
-    placed: dict[Place, PlaneFile] = {}
-    for match, time in zip(matches, times, strict=True):
+    return matches
+
+
+def _has_clock(match: re.Match[str]) -> bool:
+    return any(match.groupdict().get(k) is not None for k in _CLOCK)
+
+
+def _planes(path: Path, matches: Sequence[re.Match[str]]) -> PlaneIndex[Path]:
+    def labels(match: re.Match[str]) -> tuple[float | str | None, str | None, str | None]:
         parts = match.groupdict()
-        place = time, channels.index(parts.get("channel", parts.get("c"))), slices.index(parts.get("z"))
-        twin = placed.setdefault(place, PlaneFile(path.parent / match.string))
-        if twin.path.name != match.string:
-            raise RecordingError(
-                f"{twin.path.name}: and {match.string} are the same plane by their names (t={place[0]}, c={place[1]}, "
-                f"z={place[2]}); make the pattern in [files] tell them apart"
-            )
-    files = TiffFiles()
-    try:
-        door = Doorkeeper(path.name, given)
-        names = tuple(c if c is not None else "channel 0" for c in channels)
-        if "channel" not in pattern.groupindex:
-            names = tuple(f"channel {n}" for n in names)
-        clock = None if time_s is None else door.times(time_s, len(time_s))
-        metadata = Metadata(
-            time_s=clock,
-            frame_interval_s=median_interval(clock),
-            channel_names=names if "channel" in pattern.groupindex else None,
-            notes=tuple(door.notes),
+        time = _seconds(path, match) if _has_clock(match) else parts.get("t")
+        return time, parts.get("channel", parts.get("c")), parts.get("z")
+
+    def twins(place: Place, first: Path, second: Path) -> str:
+        t, c, z = place
+        return (
+            f"{first.name}: and {second.name} are the same plane by their names (t={t}, c={c}, "
+            f"z={z}); make the pattern in [files] tell them apart"
         )
-        _refuse_stacks(files, placed)
-        return TiffRecording(path, files, arrange_files(path.name, placed, files, metadata, names), memory_budget_bytes)
-    except BaseException:
-        files.close()
-        raise
+
+    return PlaneIndex.of(path.name, ((labels(m), path.parent / m.string) for m in matches), twins)
 
 
-def _refuse_stacks(files: TiffFiles, placed: Mapping[Place, PlaneFile]) -> None:
-    first = placed[min(placed)].path
+def _metadata(planes: PlaneIndex[Path], first: re.Match[str], validator: MetadataValidator) -> Metadata:
+    """Times of a clock and names of channels, where the names of the files carry them."""
+    time_s = validator.times(np.array(planes.times, float), len(planes.times)) if _has_clock(first) else None
+    return Metadata(
+        time_s=time_s,
+        frame_interval_s=median_interval(time_s),
+        channel_names=tuple(map(str, planes.channels)) if "channel" in first.groupdict() else None,
+        notes=tuple(validator.notes),
+    )
+
+
+def _refuse_stacks(files: TiffFiles, planes: PlaneIndex[Path]) -> None:
+    first = planes.planes[min(planes.planes)]
     n = len(files.layout(first).images)
     if n > 1:
         raise RecordingError(f"{first.name}: holds {n} planes, one per file was expected; open the file by itself")
-
-
-def _ordered(matches: Sequence[re.Match[str]], group: str) -> list[str | None]:
-    """Values of a placeholder in order, as numbers where they are."""
-    found = {m.groupdict().get(group) for m in matches}
-    return sorted(found, key=lambda v: (int(v) if v is not None and v.isdigit() else -1, v or ""))
-
-
-def _times(path: Path, matches: Sequence[re.Match[str]]) -> tuple[list[int], npt.NDArray[np.float64] | None]:
-    """Frame of each file, and seconds per frame where the names carry a clock."""
-    if not any(m.groupdict().get(k) is not None for m in matches for k in _CLOCK):
-        order = _ordered(matches, "t")
-        return [order.index(m.groupdict().get("t")) for m in matches], None
-    clock = [_seconds(path, m) for m in matches]
-    order_s = sorted(set(clock))
-    return [order_s.index(s) for s in clock], np.array(order_s)
 
 
 def _seconds(path: Path, match: re.Match[str]) -> float:

@@ -20,7 +20,7 @@ def is_nd2(head: bytes) -> bool:
 
 
 def frame_ends(path: Path) -> dict[int, int]:
-    """Byte behind each frame by its number in the file.
+    """First byte after each frame, by its number in the file.
 
     Raises
     ------

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
-from cicimage.recording.nd2_chunks import frame_ends
+from cicimage.recording.nd2_chunks import frame_ends, is_nd2
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import UM, Doorkeeper, camera_bits, median_interval
+from cicimage.recording.scale import UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -26,14 +27,14 @@ _IMMERSIONS: Final = ((1.0, "air"), (1.33, "water"), (1.47, "glycerol"), (1.515,
 class Nd2Recording(Recording):
     """One field of an ND2 file; the channels of a frame lie together and are read at once."""
 
-    def __init__(self, path: Path, file: Any, series: int | None, budget: int, given: Collection[str]) -> None:
+    def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
         self.path = path
         self._file = file
         self._size = path.stat().st_size
         self._held: tuple[int, npt.NDArray[Any]] | None = None
         held = dict(file.sizes)
         names = field_names(file)
-        field = choose_series(path, names, series)
+        field = choose_series(path, names, options.series)
         foreign = set(held) - set("TPZCYXS")
         if foreign or (held.get("S", 1) > 1 and held.get("C", 1) > 1):
             raise RecordingError(
@@ -44,12 +45,12 @@ class Nd2Recording(Recording):
         self._colours = held.get("S", 1)
         if self._colours > 1:
             self.sizes["C"] = self._colours
-        check_budget(self.plane_bytes * self.sizes["C"], path.name, budget)
+        check_budget(self.plane_bytes * self.sizes["C"], path.name, options.memory_budget_bytes)
         self._number = {
             (at.get("T", 0), at.get("Z", 0)): i for i, at in enumerate(file.loop_indices) if at.get("P", 0) == field
         }
         self._check_frames()
-        self.metadata = _metadata(file, self.sizes, self._number, Doorkeeper(path.name, given))
+        self.metadata = _metadata(file, self.sizes, self._number, MetadataValidator(path.name, options.given))
 
     def _check_frames(self) -> None:
         there = frame_ends(self.path)
@@ -62,7 +63,17 @@ class Nd2Recording(Recording):
             )
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         number = self._number[t, z]
         if self._held is None or self._held[0] != number:
@@ -87,32 +98,55 @@ class Nd2Recording(Recording):
         self._file.close()
 
 
-def open_nd2(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> Nd2Recording:
-    """Open an ND2 file; ``axes`` is not used, the file knows them.
+class Nd2Reader(Reader):
+    """Reads ND2 files; ``axes`` is not used, the file knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, a frame is missing, or ``nd2`` is not installed.
-    """
-    with faults_of(path, "ND2"):
-        frame_ends(path)
+    name = "ND2"
+    order = 30
+    suffixes = (".nd2",)
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of an ND2 file, old or new.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return is_nd2(head)
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the fields of view."""
         nd2 = require("nd2", "nd2", path)
-        file = nd2.ND2File(path)
-        try:
-            return Nd2Recording(path, file, series, memory_budget_bytes, given)
-        except BaseException:
-            file.close()
-            raise
+        with faults_of(path, "ND2"), nd2.ND2File(path) as file:
+            return field_names(file)
 
+    def open(self, path: Path, options: ReadOptions) -> Nd2Recording:
+        """Open one field of view.
 
-def nd2_series(path: Path) -> tuple[str, ...]:
-    """Names of the fields of view."""
-    nd2 = require("nd2", "nd2", path)
-    with faults_of(path, "ND2"), nd2.ND2File(path) as file:
-        return field_names(file)
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        with faults_of(path, "ND2"):
+            frame_ends(path)
+            nd2 = require("nd2", "nd2", path)
+            file = nd2.ND2File(path)
+            try:
+                return Nd2Recording(path, file, options)
+            except BaseException:
+                file.close()
+                raise
 
 
 def field_names(file: Any) -> tuple[str, ...]:
@@ -123,7 +157,9 @@ def field_names(file: Any) -> tuple[str, ...]:
     return tuple(f"field {i + 1}" for i in range(dict(file.sizes).get("P", 1)))
 
 
-def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, int], int], door: Doorkeeper) -> Metadata:
+def _metadata(
+    file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, int], int], validator: MetadataValidator
+) -> Metadata:
     channels = list(file.metadata.channels or [])
     voxel = file.voxel_size()
     calibrated = all(c.volume.axesCalibrated[0] for c in channels) if channels else False
@@ -132,18 +168,18 @@ def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, in
     if sizes["T"] > 1 and channels:
         stamps = [file.frame_metadata(number[t, 0]) for t in range(sizes["T"])]
         milliseconds = [m.channels[0].time.relativeTimeMs for m in stamps if getattr(m, "channels", None)]
-        time_s = door.times(np.asarray(milliseconds, np.float64) / 1000, sizes["T"])
+        time_s = validator.times(np.asarray(milliseconds, np.float64) / 1000, sizes["T"])
     named = len(channels) == sizes["C"]
     optics = channels[0].microscope if channels else None
     flags = {_modality(c.microscope.modalityFlags) for c in channels}
     return Metadata(
-        um_per_px=door.square(
-            door.positive("um_per_px", "pixel width", voxel.x, "um", UM),
-            door.positive("um_per_px", "pixel height", voxel.y, "um", UM),
+        um_per_px=validator.square(
+            validator.positive("um_per_px", "pixel width", voxel.x, "um", UM),
+            validator.positive("um_per_px", "pixel height", voxel.y, "um", UM),
         )
         if calibrated
         else None,
-        um_per_z=door.positive("um_per_z", "z step", abs(step), "um", UM) if sizes["Z"] > 1 else None,
+        um_per_z=validator.positive("um_per_z", "z step", abs(step), "um", UM) if sizes["Z"] > 1 else None,
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=tuple(c.channel.name for c in channels) if named else None,
@@ -153,7 +189,7 @@ def _metadata(file: Any, sizes: Mapping[str, int], number: Mapping[tuple[int, in
         objective=optics.objectiveName if optics else None,
         significant_bits=camera_bits(getattr(file.attributes, "bitsPerComponentSignificant", None)),
         emission_um=tuple((c.channel.emissionLambdaNm or 0) / 1000 or None for c in channels) if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, camera_bits, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.xml_tree import children
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -25,7 +25,7 @@ _IMMERSIONS: Final = ("air", "water", "oil", "glycerol")
 
 @dataclass(frozen=True)
 class TiffData:
-    """Where a run of planes lies: None where the file leaves it out."""
+    """Location of a run of planes; None where the file leaves it out."""
 
     first: tuple[int, int, int]  # t, c, z
     ifd: int | None
@@ -52,14 +52,14 @@ def images_of(root: Element) -> list[Element]:
     return [e for e in children(root, "Image") if e.find("Pixels") is not None]
 
 
-def read_image(root: Element, image: Element, door: Doorkeeper) -> OmeImage:
+def read_image(root: Element, image: Element, validator: MetadataValidator) -> OmeImage:
     """Read one Image.
 
     Parameters
     ----------
     root, image : Element
         The document and the Image in it.
-    door : Doorkeeper
+    validator : MetadataValidator
         Judges the numbers.
 
     Raises
@@ -69,37 +69,39 @@ def read_image(root: Element, image: Element, door: Doorkeeper) -> OmeImage:
     """
     pixels = image.find("Pixels")
     if pixels is None:
-        raise RecordingError(f"{door.name}: OME image has no Pixels; export the file again")
-    sizes = {axis: _integer(pixels, f"Size{axis}", door, at_least=1) for axis in "TCZYX"}
+        raise RecordingError(f"{validator.name}: OME image has no Pixels; export the file again")
+    sizes = {axis: _integer(pixels, f"Size{axis}", validator, at_least=1) for axis in "TCZYX"}
     order = pixels.get("DimensionOrder", "XYZCT")
     if len(order) != 5 or set(order) != set("XYZCT") or order[:2] != "XY":
-        raise RecordingError(f"{door.name}: OME DimensionOrder is {order!r}; must be XY and Z, C, T: export again")
+        raise RecordingError(f"{validator.name}: OME DimensionOrder is {order!r}; must be XY and Z, C, T: export again")
     channels = list(children(pixels, "Channel"))
-    samples = tuple(_integer(c, "SamplesPerPixel", door, default=1, at_least=1) for c in channels)
-    blocks = tuple(_tiff_data(e, door) for e in children(pixels, "TiffData"))
-    metadata = _metadata(root, image, pixels, channels, sizes, door)
+    samples = tuple(_integer(c, "SamplesPerPixel", validator, default=1, at_least=1) for c in channels)
+    blocks = tuple(_tiff_data(e, validator) for e in children(pixels, "TiffData"))
+    metadata = _metadata(root, image, pixels, channels, sizes, validator)
     return OmeImage(image.get("Name", ""), order, sizes, pixels.get("Type", ""), samples, blocks, metadata)
 
 
-def _integer(element: Element, attribute: str, door: Doorkeeper, default: int | None = None, at_least: int = 0) -> int:
+def _integer(
+    element: Element, attribute: str, validator: MetadataValidator, default: int | None = None, at_least: int = 0
+) -> int:
     text = element.get(attribute)
     if text is None and default is not None:
         return default
     if text is None or not text.strip().isascii() or not text.strip().isdigit() or int(text[:20]) < at_least:
         raise RecordingError(
-            f"{door.name}: OME {element.tag} {attribute} is {text!r}; must be a whole number of at least {at_least}: "
-            "export the file again"
+            f"{validator.name}: OME {element.tag} {attribute} is {text!r}; must be a whole number of at least "
+            f"{at_least}: export the file again"
         )
     return int(text[:20])
 
 
-def _tiff_data(element: Element, door: Doorkeeper) -> TiffData:
+def _tiff_data(element: Element, validator: MetadataValidator) -> TiffData:
     uuid = element.find("UUID")
-    t, c, z = (_integer(element, f"First{axis}", door, default=0) for axis in "TCZ")
+    t, c, z = (_integer(element, f"First{axis}", validator, default=0) for axis in "TCZ")
     return TiffData(
         first=(t, c, z),
-        ifd=None if element.get("IFD") is None else _integer(element, "IFD", door),
-        count=None if element.get("PlaneCount") is None else _integer(element, "PlaneCount", door),
+        ifd=None if element.get("IFD") is None else _integer(element, "IFD", validator),
+        count=None if element.get("PlaneCount") is None else _integer(element, "PlaneCount", validator),
         file_name=None if uuid is None else uuid.get("FileName"),
         uuid=None if uuid is None or uuid.text is None else uuid.text.strip(),
     )
@@ -111,27 +113,27 @@ def _metadata(
     pixels: Element,
     channels: list[Element],
     sizes: Mapping[str, int],
-    door: Doorkeeper,
+    validator: MetadataValidator,
 ) -> Metadata:
     def length(axis: str, field: str) -> float | None:
         name = f"PhysicalSize{axis}"
-        return door.positive(field, name, pixels.get(name), pixels.get(f"{name}Unit", "um"), UM)
+        return validator.positive(field, name, pixels.get(name), pixels.get(f"{name}Unit", "um"), UM)
 
-    time_s = _plane_times(pixels, sizes["T"], door)
+    time_s = _plane_times(pixels, sizes["T"], validator)
     interval = None
     if sizes["T"] > 1 and not (time_s is not None and pixels.get("TimeIncrement") in ("0", "0.0")):
-        interval = door.positive(
+        interval = validator.positive(
             "frame_interval_s",
             "TimeIncrement",
             pixels.get("TimeIncrement"),
             pixels.get("TimeIncrementUnit", "s"),
             SECONDS,
         )
-    na, immersion, index, objective = _objective(root, image, door)
+    na, immersion, index, objective = _objective(root, image, validator)
     names = [c.get("Name", "") for c in channels]
     named = len(names) == sizes["C"] and all(names)
     return Metadata(
-        um_per_px=door.square(length("X", "um_per_px"), length("Y", "um_per_px")),
+        um_per_px=validator.square(length("X", "um_per_px"), length("Y", "um_per_px")),
         um_per_z=length("Z", "um_per_z") if sizes["Z"] > 1 else None,
         frame_interval_s=interval if interval is not None else median_interval(time_s),
         time_s=time_s,
@@ -141,13 +143,13 @@ def _metadata(
         medium_index=index,
         modality=_modality(channels),
         objective=objective,
-        emission_um=_emission(channels, sizes["C"], door),
+        emission_um=_emission(channels, sizes["C"], validator),
         significant_bits=camera_bits(pixels.get("SignificantBits")),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 
-def _plane_times(pixels: Element, n_frames: int, door: Doorkeeper) -> npt.NDArray[np.float64] | None:
+def _plane_times(pixels: Element, n_frames: int, validator: MetadataValidator) -> npt.NDArray[np.float64] | None:
     """Earliest DeltaT of each frame, s."""
     earliest: dict[int, float] = {}  # no array yet: the frames declared may be two billion
     for plane in children(pixels, "Plane"):
@@ -162,22 +164,22 @@ def _plane_times(pixels: Element, n_frames: int, door: Doorkeeper) -> npt.NDArra
         earliest[int(t)] = min(earliest.get(int(t), seconds), seconds)
     if len(earliest) != n_frames or sorted(earliest) != list(range(n_frames)):
         return None
-    return door.times([earliest[t] for t in range(n_frames)], n_frames)
+    return validator.times([earliest[t] for t in range(n_frames)], n_frames)
 
 
 def _objective(
-    root: Element, image: Element, door: Doorkeeper
+    root: Element, image: Element, validator: MetadataValidator
 ) -> tuple[float | None, str | None, float | None, str | None]:
     """NA, immersion, index of the medium and name of the image's objective."""
     settings = image.find("ObjectiveSettings")
     wanted = None if settings is None else settings.get("ID")
     index = None if settings is None else settings.get("RefractiveIndex")
     found = [o for o in root.iter("Objective") if wanted is None or o.get("ID") == wanted]
-    medium_index = door.positive("medium_index", "RefractiveIndex", index, None, {})
+    medium_index = validator.positive("medium_index", "RefractiveIndex", index, None, {})
     if len(found) != 1:
         return None, None, medium_index, None
     objective = found[0]
-    na = door.positive("na", "LensNA", objective.get("LensNA"), None, {})
+    na = validator.positive("na", "LensNA", objective.get("LensNA"), None, {})
     immersion = objective.get("Immersion", "").lower()
     name = objective.get("Model") or objective.get("NominalMagnification")
     return na, immersion if immersion in _IMMERSIONS else None, medium_index, name
@@ -192,7 +194,7 @@ def _modality(channels: list[Element]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _emission(channels: list[Element], n: int, door: Doorkeeper) -> tuple[float | None, ...] | None:
+def _emission(channels: list[Element], n: int, validator: MetadataValidator) -> tuple[float | None, ...] | None:
     if len(channels) != n:
         return None
     nm = 1e-3
@@ -202,7 +204,7 @@ def _emission(channels: list[Element], n: int, door: Doorkeeper) -> tuple[float 
         try:
             value = float(text) * UM.get(unit.lower(), nm) if text else None
         except ValueError:
-            door.note(f"{door.name}: EmissionWavelength = {text} is no number; not used")
+            validator.note(f"{validator.name}: EmissionWavelength = {text} is no number; not used")
             value = None
         found.append(value if value is not None and 0.1 < value < 5 else None)
     return tuple(found) if any(v is not None for v in found) else None

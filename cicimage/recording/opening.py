@@ -1,93 +1,23 @@
-"""The one door to recordings: which reader takes a file, and what is asked of it before anything is decoded."""
+"""Opens recordings: the first installed reader that recognises a path reads it; nothing is decoded before checks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
 
 from cicimage.errors import RecordingError
-from cicimage.recording.bioio_recording import bioio_series, open_bioio, takes
-from cicimage.recording.czi_directory import is_czi
-from cicimage.recording.czi_recording import czi_series, open_czi
-from cicimage.recording.ifd import is_tiff
-from cicimage.recording.imagexpress import imagexpress_files, imagexpress_series, is_imagexpress, open_imagexpress
-from cicimage.recording.lif_recording import is_lif, lif_series, open_lif
-from cicimage.recording.metamorph import is_metamorph, metamorph_files, metamorph_series, open_metamorph
-from cicimage.recording.name_pattern import is_pattern, open_pattern, pattern_files
-from cicimage.recording.nd2_chunks import is_nd2
-from cicimage.recording.nd2_recording import nd2_series, open_nd2
+from cicimage.recording.name_pattern import is_pattern, pattern_files
 from cicimage.recording.one_slice import OneSlice
-from cicimage.recording.operetta import find_index, open_operetta, operetta_files, operetta_series
-from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, Recording
-from cicimage.recording.tiff import open_tiff, tiff_series
-from cicimage.recording.zarr_metadata import is_zarr
-from cicimage.recording.zarr_recording import open_zarr, zarr_files, zarr_series
-
-
-class Opener(Protocol):
-    """Opens a path as one format."""
-
-    def __call__(
-        self,
-        path: Path,
-        *,
-        axes: str | None,
-        series: int | None,
-        memory_budget_bytes: int,
-        given: Collection[str],
-    ) -> Recording:
-        """Open, or raise RecordingError."""
-        ...
-
-
-@dataclass(frozen=True)
-class Format:
-    """A kind of recording. Another one is another row of :data:`FORMATS`.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    matches : callable
-        Whether a path with these first bytes (empty for folders) is of this kind.
-    open : Opener
-        Opens it.
-    series : callable
-        Names of the recordings within a path, in the order of ``--series``.
-    files : callable
-        Files and folders that one of them is read from, the one that names the others first.
-    """
-
-    name: str
-    matches: Callable[[Path, bytes], bool]
-    open: Opener
-    series: Callable[[Path], tuple[str, ...]]
-    files: Callable[[Path, int], tuple[Path, ...]] = lambda path, _: (path,)
-
-
-FORMATS: Final[tuple[Format, ...]] = (
-    Format(
-        "files by name pattern",
-        lambda path, _: is_pattern(path),
-        open_pattern,
-        lambda path: (path.name,),
-        lambda path, _: pattern_files(path),
-    ),
-    Format("TIFF", lambda _, head: is_tiff(head), open_tiff, tiff_series),
-    Format("ND2", lambda _, head: is_nd2(head), open_nd2, nd2_series),
-    Format("CZI", lambda _, head: is_czi(head), open_czi, czi_series),
-    Format("LIF", lambda _, head: is_lif(head), open_lif, lif_series),
-    Format("OME-Zarr", lambda path, _: is_zarr(path), open_zarr, zarr_series, zarr_files),
-    Format("Operetta", lambda path, _: find_index(path) is not None, open_operetta, operetta_series, operetta_files),
-    Format("MetaMorph", is_metamorph, open_metamorph, metamorph_series, metamorph_files),
-    Format(
-        "ImageXpress", lambda path, _: is_imagexpress(path), open_imagexpress, imagexpress_series, imagexpress_files
-    ),
-    Format("whatever bioio reads, if installed", lambda path, _: takes(path), open_bioio, bioio_series),
+from cicimage.recording.reader import Listing, ReadOptions
+from cicimage.recording.reader_registry import (
+    InstalledReader,
+    broken_readers,
+    installed_readers,
+    read_head,
+    reader_of,
 )
-_SUFFIXES: Final = (".tif", ".tiff", ".btf", ".tf8")
+from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, Metadata, Recording
 
 
 def open_recording(
@@ -129,8 +59,7 @@ def open_recording(
         The file is not sound, or what it declares is not what it holds.
     """
     path = Path(path)
-    opener = _format_of(path).open
-    recording = opener(path, axes=axes, series=series, memory_budget_bytes=memory_budget_bytes, given=given)
+    recording = _reader(path).open(path, ReadOptions(axes, series, memory_budget_bytes, given))
     return recording if z_slice is None else OneSlice(recording, z_slice)
 
 
@@ -145,7 +74,7 @@ def series_names(path: str | Path) -> tuple[str, ...]:
         The file is not sound.
     """
     path = Path(path)
-    return _format_of(path).series(path)
+    return _reader(path).series(path)
 
 
 def recording_files(path: str | Path, series: int | None = None) -> tuple[Path, ...]:
@@ -164,10 +93,7 @@ def recording_files(path: str | Path, series: int | None = None) -> tuple[Path, 
         What names the files is not sound, or there is no such series.
     """
     path = Path(path)
-    try:
-        return tuple(f for f in _format_of(path).files(path, series or 0) if f.exists())
-    except IndexError:
-        raise RecordingError(f"{path.name}: has no series {series}; choose one that it has") from None
+    return tuple(f for f in _reader(path).files(path, series or 0) if f.exists())
 
 
 def is_there(path: Path) -> bool:
@@ -175,32 +101,23 @@ def is_there(path: Path) -> bool:
     return bool(pattern_files(path)) if is_pattern(path) else path.exists()
 
 
-def _format_of(path: Path) -> Format:
-    head = _head(path)
-    for kind in FORMATS:
-        if kind.matches(path, head):
-            return kind
-    names = ", ".join(k.name for k in FORMATS)
-    if path.is_dir():
-        raise RecordingError(f"{path.name}: is a folder that holds no recording of its own; known are {names}")
-    what = "TIFF file" if path.suffix.lower() in _SUFFIXES else "recording"
+def _reader(path: Path) -> InstalledReader:
+    listing = Listing.of(path)
+    head = b"" if listing.is_folder or is_pattern(path) else read_head(path)
+    found = reader_of(listing, head)
+    if found is not None:
+        return found
+    names = ", ".join(r.reader.name for r in installed_readers())
+    broken = "".join(f"; {sentence}" for sentence in broken_readers())
+    if listing.is_folder:
+        raise RecordingError(f"{path.name}: is a folder that holds no recording of its own; known are {names}{broken}")
+    readers = [r.reader for r in installed_readers() if not r.reader.fallback]
+    expected = next((r.name for r in readers if path.name.lower().endswith(r.suffixes)), None)
+    what = "recording" if expected is None else f"{expected} file"
     raise RecordingError(
         f"{path.name}: not a {what} that can be read (starts with {head[:8]!r}); known are {names}: "
-        "check that the file was copied whole and has its true extension"
+        f"check that the file was copied whole and has its true extension{broken}"
     )
-
-
-def _head(path: Path) -> bytes:
-    if path.is_dir() or is_pattern(path):
-        return b""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise RecordingError(f"{path.name}: cannot be opened ({error.strerror}); check the path") from None
-    if not head:
-        raise RecordingError(f"{path.name}: empty (0 bytes); copy the file again from the microscope")
-    return head
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +158,25 @@ def preflight(
 ) -> Preflight:
     """Put a recording through the gate and say what it will need; no plane is decoded.
 
-    Parameters are those of :func:`open_recording`.
+    Parameters
+    ----------
+    path : str or Path
+        File or folder.
+    axes : str, optional
+        Order of planes where the file does not say.
+    series : int, optional
+        Which image of the file, 0-based.
+    z_slice : int, optional
+        Slice of a stack that is read alone, 0-based.
+    memory_budget_bytes : int
+        Most bytes that one plane may need.
+    given : collection of str
+        Fields of :class:`Metadata` that the experiment file supplies.
+
+    Returns
+    -------
+    Preflight
+        Sizes, units and bytes.
 
     Raises
     ------

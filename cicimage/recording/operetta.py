@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
-import numpy as np
-
 from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import choose_series
-from cicimage.recording.multi_file import Place, PlaneFile, arrange_files
+from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_ome import beside
@@ -28,85 +26,103 @@ _MODALITIES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def find_index(path: Path) -> Path | None:
-    """The index of an export, given the file itself, its folder, or the folder above ``Images``."""
-    if path.is_file():
-        return path if path.name.lower() in _INDICES else None
-    for folder in (path, path / "Images"):
-        if folder.is_dir():
-            found = [p for p in sorted(folder.iterdir()) if p.name.lower() in _INDICES]
-            if found:
-                return found[0]
-    return None
+class OperettaReader(Reader):
+    """Reads Harmony exports; ``axes`` is not used, the index knows them."""
+
+    name = "Operetta"
+    order = 70
+    exports = True
+
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a path is an index, or a folder with one in it or in its folder ``Images``.
+
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        if not listing.is_folder:
+            return listing.path.name.lower() in _INDICES
+        beside_images = listing.below("Images").files if "Images" in listing.folders else ()
+        return any(name.lower() in _INDICES for name in (*listing.files, *beside_images))
+
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Wells and fields, as ``r03c03/1``."""
+        return tuple(_fields(_index(path)))
+
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """The index and the planes of one field.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
+        index = _index(path)
+        entries = list(_fields(index).values())[series]
+        return (index, *sorted({_file(index, e).path for e in entries}))
+
+    def open(self, path: Path, options: ReadOptions) -> TiffRecording:
+        """Open one field of a well.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        index = _index(path)
+        fields = _fields(index)
+        chosen = list(fields)[choose_series(path, tuple(fields), options.series)]
+        planes = _planes(index, chosen, fields[chosen])
+        _check_files(index, chosen, planes)
+        files = TiffFiles()
+        try:
+            metadata = _metadata(planes, MetadataValidator(index.name, options.given))
+            arrangement = planes.arrange(lambda entry: _file(index, entry), files, metadata)
+            recording = TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+            _compare(index, planes.planes[0, 0, 0], recording)
+            return recording
+        except BaseException:
+            files.close()
+            raise
 
 
-def operetta_series(path: Path) -> tuple[str, ...]:
-    """Wells and fields, as ``r03c03/1``."""
-    return tuple(_fields(_index(path)))
+def _planes(index: Path, field: str, entries: list[Element]) -> PlaneIndex[Element]:
+    def labelled(entry: Element) -> tuple[tuple[int, int, int], Element]:
+        t, c, z = (_whole(entry, tag, index) for tag in ("TimepointID", "ChannelID", "PlaneID"))
+        return (t, c, z), entry
+
+    def twins(place: Place, _first: Element, _second: Element) -> str:
+        t, c, z = place
+        return f"{index.name}: lists the plane t={t}, c={c}, z={z} of {field} twice; export it again"
+
+    return PlaneIndex.of(f"{index.name} {field}", map(labelled, entries), twins)
 
 
-def operetta_files(path: Path, series: int) -> tuple[Path, ...]:
-    """The index and the planes of one field."""
-    index = _index(path)
-    entries = list(_fields(index).values())[series]
-    return (index, *sorted({beside(index, e.findtext("URL") or "") for e in entries}))
-
-
-def open_operetta(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> TiffRecording:
-    """Open one field of an export; ``axes`` is not used, the index knows them.
-
-    Raises
-    ------
-    RecordingError
-        The index is not sound, files are missing, or several fields and none chosen.
-    """
-    index = _index(path)
-    fields = _fields(index)
-    chosen = list(fields)[choose_series(path, tuple(fields), series)]
-    entries = fields[chosen]
-    times, channels, planes = (
-        sorted({_whole(e, tag, index) for e in entries}) for tag in ("TimepointID", "ChannelID", "PlaneID")
-    )
-    placed: dict[Place, PlaneFile] = {}
-    described: dict[Place, Element] = {}
-    for entry in entries:
-        place = (
-            times.index(_whole(entry, "TimepointID", index)),
-            channels.index(_whole(entry, "ChannelID", index)),
-            planes.index(_whole(entry, "PlaneID", index)),
-        )
-        if place in placed:
-            raise RecordingError(
-                f"{index.name}: lists the plane t={place[0]}, c={place[1]}, z={place[2]} of {chosen} "
-                "twice; export it again"
-            )
-        placed[place] = PlaneFile(beside(index, entry.findtext("URL") or ""))
-        described[place] = entry
-    _check_files(index, chosen, placed)
-    files = TiffFiles()
-    try:
-        door = Doorkeeper(index.name, given)
-        names = tuple(
-            next(d for (_, c, _), d in described.items() if c == k).findtext("ChannelName") or f"channel {channels[k]}"
-            for k in range(len(channels))
-        )
-        placed_pages = arrange_files(f"{index.name} {chosen}", placed, files, Metadata(), names)
-        arrangement = replace(placed_pages, metadata=_metadata(described, names, door))
-        recording = TiffRecording(path, files, arrangement, memory_budget_bytes)
-        _compare(index, described[0, 0, 0], recording)
-        return recording
-    except BaseException:
-        files.close()
-        raise
+def _file(index: Path, entry: Element) -> PlaneFile:
+    return PlaneFile(beside(index, entry.findtext("URL") or ""))
 
 
 def _index(path: Path) -> Path:
-    found = find_index(path)
-    if found is None:
-        raise RecordingError(f"{path.name}: holds no Index.idx.xml or Index.xml; copy the whole export")
-    return found
+    """The index of an export, given the file itself, its folder, or the folder above ``Images``."""
+    if path.is_file():
+        return path
+    for folder in (path, path / "Images"):
+        found = [name for name in Listing.of(folder).files if name.lower() in _INDICES]
+        if found:
+            return folder / found[0]
+    raise RecordingError(f"{path.name}: holds no Index.idx.xml or Index.xml; copy the whole export")
 
 
 def _fields(index: Path) -> dict[str, list[Element]]:
@@ -134,11 +150,12 @@ def _whole(entry: Element, tag: str, index: Path) -> int:
     return int(text)
 
 
-def _check_files(index: Path, field: str, placed: Mapping[Place, PlaneFile]) -> None:
-    missing = sorted(p.path.name for p in placed.values() if not p.path.is_file())
+def _check_files(index: Path, field: str, planes: PlaneIndex[Element]) -> None:
+    files = [_file(index, entry).path for entry in planes.planes.values()]
+    missing = sorted(file.name for file in files if not file.is_file())
     if missing:
         raise RecordingError(
-            f"{index.name}: declares {counted(len(placed), 'plane')} for {field}, "
+            f"{index.name}: declares {counted(len(files), 'plane')} for {field}, "
             f"{len(missing)} of their files missing (first {missing[0]}); "
             "not zero-filled: copy them into the same folder"
         )
@@ -154,16 +171,21 @@ def _compare(index: Path, entry: Element, recording: TiffRecording) -> None:
         )
 
 
-def _metadata(described: Mapping[Place, Element], names: tuple[str, ...], door: Doorkeeper) -> Metadata:
-    n_t, n_c, n_z = (1 + max(p[k] for p in described) for k in range(3))
-    first = described[0, 0, 0]
+def _metadata(planes: PlaneIndex[Element], validator: MetadataValidator) -> Metadata:
+    _, n_c, n_z = planes.lengths
+    described = planes.planes
+    first = next(iter(described.values()))
+    names = tuple(
+        next(e for (_, c, _), e in described.items() if c == k).findtext("ChannelName") or f"channel {label}"
+        for k, label in enumerate(planes.channels)
+    )
 
     def quantity(entry: Element | None, tag: str, field: str, units: Mapping[str, float]) -> float | None:
         found = None if entry is None else entry.find(tag)
-        return None if found is None else door.positive(field, tag, found.text, found.get("Unit") or None, units)
+        return None if found is None else validator.positive(field, tag, found.text, found.get("Unit") or None, units)
 
-    def seconds(entry: Element | None) -> float:
-        found = None if entry is None else entry.find("MeasurementTimeOffset")
+    def seconds(entry: Element) -> float:
+        found = entry.find("MeasurementTimeOffset")
         factor = SECONDS.get((found.get("Unit") or "s").lower()) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
@@ -173,7 +195,7 @@ def _metadata(described: Mapping[Place, Element], names: tuple[str, ...], door: 
         factor = UM.get((found.get("Unit") or "m").lower()) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
-    time_s = door.times(np.array([seconds(described.get((t, 0, 0))) for t in range(n_t)]), n_t)
+    time_s = planes.clock(validator, seconds)
     step = abs(height_um(n_z - 1) - height_um(0)) / (n_z - 1) if n_z > 1 else None
     kinds = {
         _MODALITIES.get((e.findtext("AcquisitionType") or "").lower())
@@ -183,10 +205,12 @@ def _metadata(described: Mapping[Place, Element], names: tuple[str, ...], door: 
     emission = tuple(quantity(described.get((0, c, 0)), "MainEmissionWavelength", "emission", UM) for c in range(n_c))
     magnification = first.findtext("ObjectiveMagnification")
     return Metadata(
-        um_per_px=door.square(
+        um_per_px=validator.square(
             quantity(first, "ImageResolutionX", "um_per_px", UM), quantity(first, "ImageResolutionY", "um_per_px", UM)
         ),
-        um_per_z=None if step is None or math.isnan(step) else door.positive("um_per_z", "PositionZ", step, "um", UM),
+        um_per_z=None
+        if step is None or math.isnan(step)
+        else validator.positive("um_per_z", "PositionZ", step, "um", UM),
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=names,
@@ -194,7 +218,7 @@ def _metadata(described: Mapping[Place, Element], names: tuple[str, ...], door: 
         modality=kinds.pop() if len(kinds) == 1 else None,
         objective=f"{magnification}x" if magnification else None,
         emission_um=emission if any(emission) else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 

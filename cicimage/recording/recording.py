@@ -40,7 +40,7 @@ class PlaneError(RecordingError):
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What the file says of itself; None where it says nothing.
+    """Metadata of the file; None where the file gives no value.
 
     Attributes
     ----------
@@ -108,6 +108,15 @@ class Recording(ABC):
     @abstractmethod
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
         """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
 
         Raises
         ------

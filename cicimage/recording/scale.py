@@ -1,4 +1,4 @@
-"""Numbers with units as files write them, checked and turned into um and s."""
+"""Validation of numbers with units in files' metadata, and their conversion to um and s."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ SECONDS: Final[Mapping[str, float]] = {
 }  # fmt: skip
 
 
-class Doorkeeper:
-    """Takes values from one file's metadata: good ones pass, bad ones are refused or, where given elsewhere, noted.
+class MetadataValidator:
+    """Checks the numbers in one file's metadata and converts them to um and s.
+
+    A bad value is refused, or noted and left out where the experiment file supplies that field.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ class Doorkeeper:
         self.notes: list[str] = []
 
     def note(self, sentence: str) -> None:
-        """Remember what was seen and not used."""
+        """Record a sentence on a value that is not used."""
         self.notes.append(sentence)
 
     def positive(
@@ -87,6 +89,13 @@ class Doorkeeper:
     def square(self, x: float | None, y: float | None) -> float | None:
         """One pixel size from two.
 
+        Parameters
+        ----------
+        x : float or None
+            Width of a pixel, um.
+        y : float or None
+            Height of a pixel, um.
+
         Raises
         ------
         RecordingError
@@ -103,7 +112,15 @@ class Doorkeeper:
         return None
 
     def times(self, seconds: npt.ArrayLike, n_frames: int) -> npt.NDArray[np.float64] | None:
-        """Times of the frames from the first on, or None with a note where they cannot be clock times."""
+        """Times of the frames from the first on, or None with a note where they cannot be clock times.
+
+        Parameters
+        ----------
+        seconds : (T,) array-like
+            Time of each frame on any clock, s; NaN where it is not written.
+        n_frames : int
+            Number of frames that the recording has.
+        """
         time_s = np.asarray(seconds, np.float64)
         if n_frames < 2 or time_s.shape != (n_frames,) or np.isnan(time_s).all():
             return None

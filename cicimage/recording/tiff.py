@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import numpy.typing as npt
 from cicimage.errors import RecordingError
 from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes, parse_axes
-from cicimage.recording.ifd import Ifd
+from cicimage.recording.ifd import Ifd, is_tiff
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, PlaneError, Recording
 from cicimage.recording.tiff_files import TiffFiles, check_page
 from cicimage.recording.tiff_ome import arrange_ome, is_ome, ome_series
@@ -74,7 +74,17 @@ class TiffRecording(Recording):
         return tuple(dict.fromkeys(path for path, _ in self._pages))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         number = int(self._where[t, c, z])
         if number < 0:
@@ -103,56 +113,61 @@ class TiffRecording(Recording):
         self._files.close()
 
 
-def open_tiff(
-    path: Path,
-    *,
-    axes: str | None = None,
-    series: int | None = None,
-    memory_budget_bytes: int = DEFAULT_BUDGET_BYTES,
-    given: Collection[str] = (),
-) -> TiffRecording:
-    """Open a TIFF file after its directories and metadata have passed the gate.
+class TiffReader(Reader):
+    """Reads TIFF files after their directories and metadata have passed the gate."""
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    axes : str, optional
-        Order of planes where the file does not say.
-    series : int, optional
-        Which image of the file, 0-based; needed where there are several.
-    memory_budget_bytes : int
-        Most bytes that one plane may need.
-    given : collection of str
-        Metadata fields that the experiment file supplies.
+    name = "TIFF"
+    order = 20
+    suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8")
 
-    Raises
-    ------
-    RecordingError
-        The file is not sound, or what it declares is not what it holds.
-    """
-    wanted: Axes | None = None if axes is None else parse_axes(axes)
-    files = TiffFiles()
-    try:
-        layout = files.layout(path)
-        if is_ome(layout) and not (wanted is not None and wanted.overrules):
-            arrangement = arrange_ome(path, layout, files, wanted, series, given)
-        else:
-            arrangement = arrange_stack(path, layout, wanted, series, given)
-        return TiffRecording(path, files, arrangement, memory_budget_bytes)
-    except BaseException:
-        files.close()
-        raise
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether the first bytes are those of a TIFF file.
 
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return is_tiff(head)
 
-def tiff_series(path: Path) -> tuple[str, ...]:
-    """Names of the images of an OME-TIFF; the file's own name for others."""
-    files = TiffFiles()
-    try:
-        layout = files.layout(path)
-        return ome_series(path, layout) if is_ome(layout) else (path.name,)
-    finally:
-        files.close()
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the images of an OME-TIFF; the file's own name for others."""
+        files = TiffFiles()
+        try:
+            layout = files.layout(path)
+            return ome_series(path, layout) if is_ome(layout) else (path.name,)
+        finally:
+            files.close()
+
+    def open(self, path: Path, options: ReadOptions) -> TiffRecording:
+        """Open one image.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        wanted: Axes | None = None if options.axes is None else parse_axes(options.axes)
+        files = TiffFiles()
+        try:
+            layout = files.layout(path)
+            if is_ome(layout) and not (wanted is not None and wanted.overrules):
+                arrangement = arrange_ome(path, layout, files, wanted, options.series, options.given)
+            else:
+                arrangement = arrange_stack(path, layout, wanted, options.series, options.given)
+            return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+        except BaseException:
+            files.close()
+            raise
 
 
 def _shape(page: Ifd) -> str:

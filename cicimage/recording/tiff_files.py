@@ -31,6 +31,17 @@ def gib(n_bytes: int) -> str:
 def check_page(page: Ifd, number: int, name: str, budget_bytes: int) -> np.dtype[Any]:
     """Dtype of a page that can be decoded within the budget.
 
+    Parameters
+    ----------
+    page : Ifd
+        Directory of the page.
+    number : int
+        Its number, for messages.
+    name : str
+        File name for messages.
+    budget_bytes : int
+        Most bytes that one plane may need.
+
     Raises
     ------
     RecordingError
@@ -54,6 +65,15 @@ def check_page(page: Ifd, number: int, name: str, budget_bytes: int) -> np.dtype
 
 def check_budget(plane_bytes: int, name: str, budget_bytes: int) -> None:
     """Refuse a plane that memory does not hold, before it is allocated.
+
+    Parameters
+    ----------
+    plane_bytes : int
+        Bytes that a plane needs.
+    name : str
+        File name for the message.
+    budget_bytes : int
+        Most bytes that one plane may need.
 
     Raises
     ------
@@ -94,6 +114,13 @@ class TiffFiles:
 
     def decode(self, path: Path, page: Ifd) -> npt.NDArray[Any]:
         """Decode a page of a file whose layout was read, (S, Y, X).
+
+        Parameters
+        ----------
+        path : Path
+            File whose layout was read.
+        page : Ifd
+            Directory of the page.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""OME-TIFF: planes placed as the OME-XML says, in this file and in its companions beside it."""
+"""OME-TIFF: planes placed by the OME-XML, in this file and in its companion files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.ome_xml import OmeImage, TiffData, images_of, read_image
-from cicimage.recording.scale import Doorkeeper
+from cicimage.recording.scale import MetadataValidator
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_page import page_dtype
 from cicimage.recording.xml_tree import parse_xml
@@ -35,7 +35,15 @@ def is_ome(layout: TiffLayout) -> bool:
 
 
 def ome_series(path: Path, layout: TiffLayout) -> tuple[str, ...]:
-    """Names of the images of the document."""
+    """Names of the images of the document.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    """
     return tuple(e.get("Name", "") for e in images_of(_document(path, layout)))
 
 
@@ -49,6 +57,21 @@ def arrange_ome(
 ) -> Arrangement:
     """Place the planes of one image of an OME-TIFF.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    files : TiffFiles
+        Reads the layouts of the other files of the document.
+    axes : Axes or None
+        Order of planes that the experiment file gives; it must agree with the document.
+    series : int or None
+        Which image, 0-based.
+    given : collection of str
+        Metadata fields that the experiment file supplies.
+
     Raises
     ------
     RecordingError
@@ -56,8 +79,8 @@ def arrange_ome(
         not there, or sizes that differ from the pages'.
     """
     root = _document(path, layout)
-    door = Doorkeeper(path.name, given)
-    image = read_image(root, _choose(path.name, root, series), door)
+    validator = MetadataValidator(path.name, given)
+    image = read_image(root, _choose(path.name, root, series), validator)
     if axes is not None:
         _compare_axes(path.name, image, axes)
     companions = _companions(path, root, image)
@@ -91,7 +114,15 @@ def _document(path: Path, layout: TiffLayout) -> Element:
 
 
 def beside(path: Path, name: str) -> Path:
-    """Path of a file named in metadata, which must lie in the folder of the file that names it."""
+    """Path of a file named in metadata, which must lie in the folder of the file that names it.
+
+    Parameters
+    ----------
+    path : Path
+        The file that names the other.
+    name : str
+        Name as written.
+    """
     plain = name and name not in (".", "..") and PurePosixPath(name).name == name == PureWindowsPath(name).name
     candidate = path.parent / (name or "?")
     if not plain or (candidate.exists() and candidate.resolve().parent != path.parent.resolve()):

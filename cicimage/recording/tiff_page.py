@@ -26,7 +26,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class UndecodableError(Exception):
-    """The bytes of a page are not what its directory says; the reader names the plane."""
+    """The bytes of a page do not match its directory; the reader names the plane."""
 
 
 def page_dtype(page: Ifd) -> np.dtype[Any] | None:

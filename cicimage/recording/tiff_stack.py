@@ -17,7 +17,7 @@ from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes, share_out, where_planes_lie
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 
 _IMAGEJ_COUNTS: Final = {"T": "frames", "Z": "slices", "C": "channels"}  # slowest first
 _RESOLUTION_X, _RESOLUTION_Y, _IJ_COUNTS, _IJ_DATA = 282, 283, 50838, 50839
@@ -25,7 +25,7 @@ _RESOLUTION_X, _RESOLUTION_Y, _IJ_COUNTS, _IJ_DATA = 282, 283, 50838, 50839
 
 @dataclass(frozen=True)
 class _Declared:
-    """What the description says: lengths by axis (slowest first; None where axes have no names), and planes."""
+    """Declared by the description: lengths by axis (slowest first; None where axes have no names), and planes."""
 
     lengths: Mapping[str, int] | None
     known: tuple[int, ...]
@@ -38,6 +38,19 @@ def arrange_stack(
 ) -> Arrangement:
     """Place the planes of a file that is not OME-TIFF.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    layout : TiffLayout
+        Its directories.
+    axes : Axes or None
+        Order of planes that the experiment file gives.
+    series : int or None
+        None or 0: such a file holds one recording.
+    given : collection of str
+        Metadata fields that the experiment file supplies.
+
     Raises
     ------
     RecordingError
@@ -45,12 +58,12 @@ def arrange_stack(
     """
     if series not in (None, 0):
         raise RecordingError(f"{path.name}: holds one series (0), --series {series} was asked for; leave it out")
-    door = Doorkeeper(path.name, given)
+    validator = MetadataValidator(path.name, given)
     imagej = _imagej_fields(layout.description)
     declared = _imagej_shape(imagej, path.name) if imagej else _shaped(layout.description, layout.images[0])
     pages = _pages(path, layout, declared)
     colour = pages[0].samples if pages[0].samples > 1 else 0
-    order = _order(path.name, pages, declared, axes, door)
+    order = _order(path.name, pages, declared, axes, validator)
     if colour and order.get("C", 1) > 1:
         raise RecordingError(
             f"{path.name}: has {order['C']} channels of {colour} colour samples each; one of the two must be 1: "
@@ -62,7 +75,9 @@ def arrange_stack(
         where = np.repeat(where, colour, axis=1)
         samples = np.arange(colour, dtype=np.int64)
     sizes = {"T": where.shape[0], "C": where.shape[1], "Z": where.shape[2]}
-    metadata = _imagej_metadata(imagej, layout, sizes, where, door) if imagej else Metadata(notes=tuple(door.notes))
+    metadata = (
+        _imagej_metadata(imagej, layout, sizes, where, validator) if imagej else Metadata(notes=tuple(validator.notes))
+    )
     return Arrangement(tuple((path, p) for p in pages), where, samples, metadata)
 
 
@@ -91,7 +106,7 @@ def _pages(path: Path, layout: TiffLayout, declared: _Declared) -> tuple[Ifd, ..
 
 
 def _order(
-    name: str, pages: tuple[Ifd, ...], declared: _Declared, axes: Axes | None, door: Doorkeeper
+    name: str, pages: tuple[Ifd, ...], declared: _Declared, axes: Axes | None, validator: MetadataValidator
 ) -> dict[str, int]:
     """Lengths of the stack's axes, slowest first."""
     n = len(pages)
@@ -118,7 +133,7 @@ def _order(
         return dict(declared.lengths or {})
     order = share_out(axes, n, declared.known, name)
     if says is not None and says != {a: k for a, k in order.items() if k > 1}:
-        door.note(f"{name}: the file says {''.join(says)}YX, read as {axes.text} as the experiment file asks")
+        validator.note(f"{name}: the file says {''.join(says)}YX, read as {axes.text} as the experiment file asks")
     return order
 
 
@@ -180,7 +195,7 @@ def _imagej_metadata(
     layout: TiffLayout,
     sizes: Mapping[str, int],
     where: npt.NDArray[np.int64],
-    door: Doorkeeper,
+    validator: MetadataValidator,
 ) -> Metadata:
     unit = fields.get("unit", "pixel").lower()
     is_length = unit in UM
@@ -188,17 +203,21 @@ def _imagej_metadata(
         axis: _per_pixel(layout, tag, UM[unit] if is_length else 1.0)
         for axis, tag in (("X", _RESOLUTION_X), ("Y", _RESOLUTION_Y))
     }
-    um_per_px = door.square(um["X"], um["Y"]) if is_length else None
+    um_per_px = validator.square(um["X"], um["Y"]) if is_length else None
     spacing = fields.get("spacing") if sizes["Z"] > 1 and is_length else None
     interval = fields.get("finterval") if sizes["T"] > 1 else None
     if interval is None and sizes["T"] > 1 and "fps" in fields:
-        door.note(f"{door.name}: ImageJ gives only a playback rate (fps = {fields['fps']}); not used as an interval")
+        validator.note(
+            f"{validator.name}: ImageJ gives only a playback rate (fps = {fields['fps']}); not used as an interval"
+        )
     return Metadata(
         um_per_px=um_per_px,
-        um_per_z=door.positive("um_per_z", "spacing", spacing, unit, UM),
-        frame_interval_s=door.positive("frame_interval_s", "finterval", interval, fields.get("tunit", "s"), SECONDS),
+        um_per_z=validator.positive("um_per_z", "spacing", spacing, unit, UM),
+        frame_interval_s=validator.positive(
+            "frame_interval_s", "finterval", interval, fields.get("tunit", "s"), SECONDS
+        ),
         channel_names=_imagej_channels(layout, sizes, where),
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )
 
 
@@ -230,7 +249,7 @@ def _imagej_channels(
 
 
 def _imagej_labels(layout: TiffLayout) -> list[str]:
-    """Labels of the slices from ImageJ's own tags: a table of lengths and the blocks behind one another."""
+    """Labels of the slices from ImageJ's own tags: a table of lengths followed by the blocks."""
     counts = [int(v) for v in layout.tags.get(_IJ_COUNTS, ()) if not isinstance(v, bytes)]
     blob = layout.tags.get(_IJ_DATA) or (b"",)
     if not counts or counts[0] > 4096 or counts[0] % 4:

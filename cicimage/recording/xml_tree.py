@@ -59,5 +59,13 @@ def _local(tag: str) -> str:
 
 
 def children(element: Element, tag: str) -> Iterator[Element]:
-    """Direct children of that tag."""
+    """Direct children of that tag.
+
+    Parameters
+    ----------
+    element : Element
+        Parent.
+    tag : str
+        Name without namespace.
+    """
     return (e for e in element if e.tag == tag)

@@ -11,17 +11,11 @@ from typing import Any, Final
 from cicimage.errors import RecordingError
 
 _MOST_JSON_BYTES: Final = 64 * 1024**2
-_DOCUMENTS: Final = ("zarr.json", ".zattrs")
 # Codecs that only turn bytes into numbers; one of Zarr 2 unpickles.
 _CODECS: Final = frozenset((
     "blosc", "bytes", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "crc32", "crc32c", "adler32",
     "fletcher32", "transpose", "sharding_indexed", "jpeg2k", "bitround",
 ))  # fmt: skip
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group or array."""
-    return path.is_dir() and any((path / name).is_file() for name in (*_DOCUMENTS, ".zgroup", ".zarray"))
 
 
 def read_json(path: Path) -> Any:
@@ -43,7 +37,7 @@ def read_json(path: Path) -> Any:
 
 
 def attributes(group: Path) -> Mapping[str, Any]:
-    """OME attributes of a group, wherever its version keeps them."""
+    """OME attributes of a group, from the document that its version uses."""
     if (group / "zarr.json").is_file():
         found = read_json(group / "zarr.json").get("attributes", {})
         return _mapping(found.get("ome", found), group)
@@ -60,6 +54,15 @@ def _mapping(value: Any, group: Path) -> Mapping[str, Any]:
 
 def inside(root: Path, group: Path, name: Any) -> Path:
     """A path named in metadata, which must lie within the recording's folder.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the recording.
+    group : Path
+        Group whose metadata name the path.
+    name : object
+        Name as written.
 
     Raises
     ------
@@ -140,6 +143,13 @@ class Multiscale:
 
 def multiscale(root: Path, group: Path) -> Multiscale:
     """Read an image group.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the recording.
+    group : Path
+        Group of the image.
 
     Raises
     ------

@@ -14,13 +14,16 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
+from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, Doorkeeper
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale
 
 _MOST_MISSING: Final = 0.05  # share of chunks; more is a copy that stopped, not a damaged plane
 _DOCUMENTS: Final = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
+_MARKS: Final = frozenset(("zarr.json", ".zattrs", ".zgroup", ".zarray"))
+"""Every Zarr folder holds one of these documents."""
 _Block = tuple[slice, ...]
 
 
@@ -57,11 +60,11 @@ class ZarrRecording(Recording):
         check_budget(max(self.plane_bytes, math.prod(self._chunk) * self.dtype.itemsize), path.name, budget)
         self._budget = budget
         self._held: tuple[_Block, npt.NDArray[Any]] | None = None
-        door = Doorkeeper(path.name, given)
-        self._missing = self._missing_chunks(image.array, door)
-        self.metadata = _metadata(image, self.sizes, door)
+        validator = MetadataValidator(path.name, given)
+        self._missing = self._missing_chunks(image.array, validator)
+        self.metadata = _metadata(image, self.sizes, validator)
 
-    def _missing_chunks(self, array: Path, door: Doorkeeper) -> frozenset[tuple[int, ...]]:
+    def _missing_chunks(self, array: Path, validator: MetadataValidator) -> frozenset[tuple[int, ...]]:
         counts = [-(-n // s) for n, s in zip(self._array.shape, self._stored, strict=True)]
         there = set(_files_below(array))
         if math.prod(counts) > max(2 * len(there), 1_000_000):
@@ -78,11 +81,23 @@ class ZarrRecording(Recording):
                 "chunks too"
             )
         if missing:
-            door.note(f"{self.path.name}: {len(missing)} of {math.prod(counts)} chunks are missing; their planes too")
+            validator.note(
+                f"{self.path.name}: {len(missing)} of {math.prod(counts)} chunks are missing; their planes too"
+            )
         return frozenset(missing)
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane."""
+        """Decode one (Y, X) plane.
+
+        Parameters
+        ----------
+        t : int
+            Frame, 0-based.
+        c : int
+            Channel, 0-based.
+        z : int
+            Slice, 0-based.
+        """
         self._check_index(t, c, z)
         wanted = {"T": t, "C": c, "Z": z}
         at = [wanted[a] for a in self._names[:-2]]
@@ -112,30 +127,60 @@ class ZarrRecording(Recording):
         self._held = None
 
 
-def open_zarr(
-    path: Path, *, axes: str | None, series: int | None, memory_budget_bytes: int, given: Collection[str]
-) -> ZarrRecording:
-    """Open an OME-Zarr folder; ``axes`` is not used, the folder knows them.
+class ZarrReader(Reader):
+    """Reads OME-Zarr folders; ``axes`` is not used, the folder knows them."""
 
-    Raises
-    ------
-    RecordingError
-        Not sound, or chunks are missing.
-    """
-    groups = images(path)
-    chosen = list(groups)[choose_series(path, tuple(groups), series)]
-    with faults_of(path, "OME-Zarr"):
-        return ZarrRecording(path, multiscale(path, groups[chosen]), memory_budget_bytes, given)
+    name = "OME-Zarr"
+    order = 60
+    folder_suffixes = (".ome.zarr", ".zarr")
 
+    def recognises(self, listing: Listing, head: bytes) -> bool:
+        """Whether a folder is a Zarr group or array.
 
-def zarr_series(path: Path) -> tuple[str, ...]:
-    """Names of the images: ``well/field`` in a plate."""
-    return tuple(images(path))
+        Parameters
+        ----------
+        listing : Listing
+            The path and the names in it.
+        head : bytes
+            First bytes of a file, empty for folders.
+        """
+        return not _MARKS.isdisjoint(listing.files)
 
+    def series(self, path: Path) -> tuple[str, ...]:
+        """Names of the images: ``well/field`` in a plate."""
+        return tuple(images(path))
 
-def zarr_files(path: Path, series: int) -> tuple[Path, ...]:
-    """The image's own folder."""
-    return (list(images(path).values())[series],)
+    def files(self, path: Path, series: int) -> tuple[Path, ...]:
+        """The image's own folder.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        series : int
+            Which of its recordings, 0-based.
+        """
+        return (list(images(path).values())[series],)
+
+    def open(self, path: Path, options: ReadOptions) -> ZarrRecording:
+        """Open one image.
+
+        Parameters
+        ----------
+        path : Path
+            File, folder, or name with placeholders.
+        options : ReadOptions
+            What of it is read.
+
+        Raises
+        ------
+        RecordingError
+            The file is not sound, or holds several recordings and none was chosen.
+        """
+        groups = images(path)
+        chosen = list(groups)[choose_series(path, tuple(groups), options.series)]
+        with faults_of(path, "OME-Zarr"):
+            return ZarrRecording(path, multiscale(path, groups[chosen]), options.memory_budget_bytes, options.given)
 
 
 def _files_below(array: Path) -> list[str]:
@@ -146,22 +191,22 @@ def _files_below(array: Path) -> list[str]:
     return found
 
 
-def _metadata(image: Multiscale, sizes: Mapping[str, int], door: Doorkeeper) -> Metadata:
+def _metadata(image: Multiscale, sizes: Mapping[str, int], validator: MetadataValidator) -> Metadata:
     steps = {a: (step, unit) for (a, unit), step in zip(image.axes, image.scale, strict=True)}
 
     def step(axis: str, field: str, units: Mapping[str, float]) -> float | None:
         size, unit = steps.get(axis, (1.0, None))
         if unit is None:
             if size != 1:
-                door.note(f"{door.name}: scale of {axis} is {size:g} without a unit; not used")
+                validator.note(f"{validator.name}: scale of {axis} is {size:g} without a unit; not used")
             return None
-        return door.positive(field, f"scale of {axis}", size, unit, units)
+        return validator.positive(field, f"scale of {axis}", size, unit, units)
 
     named = len(image.channels) == sizes["C"] and all(image.channels)
     return Metadata(
-        um_per_px=door.square(step("X", "um_per_px", UM), step("Y", "um_per_px", UM)),
+        um_per_px=validator.square(step("X", "um_per_px", UM), step("Y", "um_per_px", UM)),
         um_per_z=step("Z", "um_per_z", UM) if sizes["Z"] > 1 else None,
         frame_interval_s=step("T", "frame_interval_s", SECONDS) if sizes["T"] > 1 else None,
         channel_names=image.channels if named else None,
-        notes=tuple(door.notes),
+        notes=tuple(validator.notes),
     )

@@ -127,6 +127,18 @@ def test_files_of_one_plane_each_are_one_recording(tmp_path):
         load_experiment(tmp_path)
 
 
+def test_files_of_a_metamorph_series_are_one_recording_and_strays_are_named(tmp_path):
+    for name in ("exp_w1Host_t1.stk", "exp_w1Host_t2.TIF", "two.stk", "other_w1_t1.stk", "alone_f1.tif"):
+        (tmp_path / "v").mkdir(exist_ok=True)
+        (tmp_path / "v" / name).touch()
+    for name in ("exp", "two"):
+        (tmp_path / "v" / f"{name}.nd").write_text('"NDInfoFile", Version 1.0\n')
+    loaded = load_experiment(tmp_path)
+    assert [p.path.name for p in loaded.positions] == ["alone_f1.tif", "exp.nd", "two.nd"]
+    assert len(loaded.unread) == 1
+    assert "1 file or folder of a kind that is no recording (v/other_w1_t1.stk)" in loaded.unread[0]
+
+
 # ---------------------------------------------------------------- what is left over
 
 

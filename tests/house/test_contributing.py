@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md is built, installed and run as it stands."""
+"""The examples of CONTRIBUTING.md are built, installed and run as they stand."""
 
 import os
 import re
@@ -27,12 +27,11 @@ def call(*command, **variables):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A folder to which the example, built as a wheel, is installed; no network."""
+def install(tmp_path_factory, module, text, project):
+    """Build an example as a wheel and install it into a folder; no network."""
     package, target = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("target")
-    (package / "bright_guests.py").write_text(fenced("python")[0])
-    (package / "pyproject.toml").write_text(fenced("toml")[0])
+    (package / module).write_text(text)
+    (package / "pyproject.toml").write_text(project)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     wheels = ("wheel", "--no-build-isolation", "--no-index", "--no-deps", "--wheel-dir", str(target), str(package))
     done = call(*pip, *wheels)
@@ -41,6 +40,11 @@ def installed(tmp_path_factory):
     done = call(*pip, "install", "--no-index", "--no-deps", "--target", str(target), str(wheel))
     assert done.returncode == 0, done.stdout + done.stderr
     return target
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    return install(tmp_path_factory, "bright_guests.py", fenced("python")[0], fenced("toml")[0])
 
 
 def test_the_first_segmenter_is_found_with_its_options(installed):
@@ -64,3 +68,25 @@ def test_the_first_segmenter_runs(installed, tmp_path):
     assert seen.groupby("frame").size().tolist() == [3, 3, 3]
     places = np.sort(seen.loc[seen["frame"] == 0, "y_um"].to_numpy())
     assert np.allclose(places, [15, 50, 75], atol=1.0)
+
+
+def test_the_first_reader_is_found_and_runs(tmp_path_factory, tmp_path):
+    target = install(tmp_path_factory, "npz_movies.py", fenced("python")[1], fenced("toml")[2])
+    done = call(sys.executable, "-m", "cicimage", "methods", PYTHONPATH=str(target))
+    assert "\n  NumPy archive (npz-movies): Movies in NumPy archives. [.npz]" in done.stdout, done.stderr
+    movie = draw_movie([(24, 32, 14)], [(18, 25, 4), (30, 40, 4)], frames=3, size=64)[:, :2, :48]
+    (tmp_path / "in" / "vehicle").mkdir(parents=True)
+    scale = {"um_per_px": 1.0, "interval_s": 300.0, "channels": ["Host", "Guest"]}
+    np.savez(tmp_path / "in" / "vehicle" / "A1_f1.npz", movie=movie, **scale)
+    np.savez(tmp_path / "in" / "vehicle" / "A2_f1.npz", film=movie, **scale)
+    (tmp_path / "in" / "experiment.toml").write_text(CHANNELS)
+    out = tmp_path / "out"
+    command = (sys.executable, "-m", "cicimage", "run", str(tmp_path / "in"), "-o", str(out), "--workers", "1")
+    done = call(*command, PYTHONPATH=str(target))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "A2_f1.npz: must hold arrays ['movie']; save them with numpy.savez (reader 'NumPy archive'" in done.stderr
+    cells = read_table(out / "cells.parquet")
+    seen = cells[(cells["population"] == "guest") & cells["observed"]]
+    assert set(seen["position"]) == {"vehicle/A1_f1"}
+    assert seen.groupby("frame").size().tolist() == [2, 2, 2]
+    assert np.allclose(sorted(seen.loc[seen["frame"] == 0, "y_um"]), [18, 30], atol=1.0)

@@ -52,7 +52,6 @@ def bioio(monkeypatch):
     monkeypatch.setitem(sys.modules, "bioio_base", ModuleType("bioio_base"))
     monkeypatch.setitem(sys.modules, "bioio_base.exceptions", base)
     monkeypatch.setattr(bioio_recording, "is_bioio", lambda: True)
-    monkeypatch.setattr("cicimage.experiment.discovery.is_bioio", lambda: True)
     return library
 
 
@@ -101,7 +100,7 @@ def test_a_file_without_a_plugin_and_damaged_ones_of_our_own(path, tmp_path):
 def test_such_files_are_recordings_where_bioio_is_there(path, tmp_path, monkeypatch):
     loaded = load_experiment(tmp_path)
     assert ([p.position for p in loaded.positions], loaded.unread) == (["v/A1_f1"], ())
-    monkeypatch.setattr("cicimage.experiment.discovery.is_bioio", lambda: False)
+    monkeypatch.setattr(bioio_recording, "is_bioio", lambda: False)
     (path.parent / "A2_f1.tif").touch()
     loaded = load_experiment(tmp_path)
     assert [p.position for p in loaded.positions] == ["v/A2_f1"]

@@ -193,6 +193,26 @@ def test_imagexpress_gaps_and_twins(tmp_path):
         preflight(path)
 
 
+def test_imagexpress_projection_beside_its_stack_is_no_slice_of_it(tmp_path):
+    """The projection of a channel lies beside the folders of its slices; one of the two would be lost unseen."""
+    path = write_imagexpress(tmp_path / "1697", numbered())
+    for t in (1, 2, 3, 4):
+        save(path / f"TimePoint_{t}" / f"plate_B02_s1_w1{guid(900 + t)}.tif", numbered()[t - 1, 0].max(0))
+    with pytest.raises(RecordingError, match=r"are the same plane \(time point 1, w1\); keep one of them"):
+        preflight(path)
+
+
+def test_imagexpress_twins_cost_their_own_site_alone(tmp_path):
+    path = write_imagexpress(tmp_path / "1697", numbered(z=1))
+    good = next((path / "TimePoint_1").glob("*_w1*-*.tif"))
+    for k in (1, 2):
+        shutil.copy(good, good.with_name(f"plate_C03_s1_w1{guid(900 + k)}.tif"))
+    assert series_names(path) == ("B02/1", "C03/1")
+    assert preflight(path, series=0).sizes["T"] == 4
+    with pytest.raises(RecordingError, match="are the same plane"):
+        preflight(path, series=1)
+
+
 def test_real_imagexpress(real_data):
     path = real_data / "metamorph_imagexpress/imagexpress/1well-3C-2S-Zmix-T/2024-04-22/1697"
     assert series_names(path) == ("C07/1", "C07/2")
@@ -274,6 +294,16 @@ def test_metamorph_gaps(tmp_path):
     path.write_text(text.replace('"NTimePoints", 4', '"NTimePoints", many'))
     with pytest.raises(RecordingError, match="NTimePoints is 'many'; must be a whole number above 0"):
         preflight(path, series=0)
+
+
+@pytest.mark.parametrize("name", ["exp_w2Guest_s1_t3.stk", "exp_w2_s1_t3.tif", "exp_w2Guest_s1_t03.tif"])
+def test_metamorph_twins(tmp_path, name):
+    """Two files for one stack: which of them is the recording nobody can tell."""
+    path = write_metamorph(tmp_path / "a", numbered())
+    shutil.copy(tmp_path / "a" / "exp_w2Guest_s1_t3.TIF", tmp_path / "a" / name)
+    with pytest.raises(RecordingError, match=r"exp\.nd: exp_w2.* and exp_w2.* are the same stack; keep one of them"):
+        preflight(path, series=0)
+    assert preflight(path, series=1).sizes["T"] == 4
 
 
 @pytest.mark.parametrize(
@@ -377,6 +407,26 @@ def test_real_frames_by_pattern(real_data):
     with open_recording(path) as recording:
         assert recording.sizes == {"T": 4, "C": 1, "Z": 1, "Y": 1022, "X": 1024}
         assert np.array_equal(recording.plane(2, 0, 0), tifffile.imread(path.parent / "20180101ef002xy01t03.tif"))
+
+
+@pytest.mark.parametrize("left_out", [1, 2, 3])
+def test_a_frame_that_is_missing_as_a_whole_is_no_earlier_frame(tmp_path, left_out):
+    """Numbered frames without clock times: the frames behind a gap would move forward in time."""
+    for t in range(5):
+        if t != left_out:
+            save(tmp_path / f"a_t{t}.tif", np.full((4, 4), t, np.uint16))
+    sentence = f"numbered in equal steps, {left_out - 1} is followed by {left_out + 1}; copy the missing files"
+    with pytest.raises(RecordingError, match=sentence):
+        preflight(tmp_path / "a_t{t}.tif")
+
+
+def test_every_second_frame_and_clock_times_with_a_gap_are_read(tmp_path):
+    for t in (10, 12, 14):
+        save(tmp_path / f"a_t{t}.tif", np.full((4, 4), t, np.uint16))
+        save(tmp_path / f"b_00d{t * t // 10}h00m.tif", np.full((4, 4), t, np.uint16))
+    with open_recording(tmp_path / "a_t{t}.tif") as recording:
+        assert whole(recording)[:, 0, 0, 0, 0].tolist() == [10, 12, 14]
+    assert preflight(tmp_path / "b_{day}d{hour}h{minute}m.tif").metadata.time_s.tolist() == [0, 4 * 3600, 9 * 3600]
 
 
 def test_one_bad_file_in_an_export_is_named(tmp_path):
