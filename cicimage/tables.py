@@ -14,14 +14,12 @@ from typing import Final, Literal
 import pandas as pd
 
 from cicimage.errors import CicimageError
+from cicimage.states import CONTACTS, LOCATIONS, VIABILITIES
 
 SCHEMA_VERSION: Final = 1
 
 Dtype = Literal["int64", "float64", "string", "bool"]
 
-LOCATIONS: Final = ("free", "attached", "entering", "inside", "unresolved")
-CONTACTS: Final = ("none", "on_top", "under", "lateral", "between", "unresolved")
-VIABILITIES: Final = ("alive", "dying", "dead", "unknown")
 END_REASONS: Final = (
     "death", "escape", "aborted", "host_death", "host_lost", "edge", "track_lost", "movie_end",
 )  # fmt: skip

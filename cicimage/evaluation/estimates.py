@@ -16,12 +16,11 @@ import pandas as pd
 from cicimage.arrays import Float64Array
 from cicimage.evaluation.occurrences import sampled_events
 from cicimage.evaluation.sides import Measured, Truth, credited_hours, frame_hours
+from cicimage.person_time import counted_in
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.rates import compute_rates
 from cicimage.tables import EVENTS, FRAMES, GUESTS, HOSTS, conform, empty
 
-OUTSIDE: Final = ("free", "attached", "entering")
-CONTACT: Final = ("attached", "entering", "unresolved")
 STATES: Final = ("outside_alive", "contact", "inside_alive", "unresolved")
 BIAS: Final = 0.1
 """Relative error of person-time above which it is reported as a fault."""
@@ -96,12 +95,8 @@ def _guests(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array]) -> pd.Dat
     credit = credited_hours(rows, clock_h)
     living = (rows["viability"] != "dead").to_numpy()
     location = rows["location"]
-    for name, where in (
-        ("hours_outside_alive", location.isin(OUTSIDE)), ("hours_contact", location.isin(CONTACT)),
-        ("hours_inside_alive", location == "inside"), ("hours_unresolved", location == "unresolved"),
-        ("hours_at_risk_entry", location.isin(OUTSIDE) & (rows["viability"] != "dying")),
-    ):  # fmt: skip
-        rows[name] = np.where(where.to_numpy() & living, credit, 0.0)
+    for name, where in counted_in(location, rows["viability"]).items():
+        rows[name] = np.where(where, credit, 0.0)
     rows["dead_frame"] = rows["frame"].where(~living)
     before = location.groupby([rows["position"], rows["guest_id"]]).shift()
     rows["died_at"] = before.where(~living & rows["dead_frame"].notna())

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.arrays import Float64Array
+from cicimage.person_time import share_steps
 
 EVENT_COLUMNS = (
     "position", "guest_id", "host_id", "start_h", "entry_h", "end_h", "end_reason", "score", "excluded_reason",
@@ -102,9 +103,9 @@ def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], ce
     codes = pd.factorize(key)[0][order]
     frame = rows["frame"].to_numpy(np.int64)[order]
     step = np.where((codes[1:] == codes[:-1]) & (np.diff(frame) == 1), np.diff(hours[order]), 0.0)
-    out = np.zeros(len(rows))
-    out[order[:-1]] += 0.5 * step
-    out[order[1:]] += 0.5 * step
+    out: Float64Array = np.zeros(len(rows))
+    if len(rows):
+        out[order] = share_steps(step)
     return out
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from cicimage.events.fates import Fate, fates_of, first_dead, host_deaths
 from cicimage.events.timeline import lasts, runs
 from cicimage.methods import Observations
+from cicimage.states import TOUCHING
 
 PERSISTENCE_MIN: Final = 10.0
 PERSISTENCE_FRAMES: Final = 2
@@ -170,7 +171,7 @@ def _stays(track: _Track, world: _World) -> list[tuple[int, int]]:
             last = stays[-1][1]
             between = slice(last + 1, a)
             silent = np.isin(track.location[between], ["unresolved"]) | ~track.observed[between]
-            near = np.isin(track.location[between], ["attached", "entering"]) & (track.host[between] == track.host[a])
+            near = np.isin(track.location[between], TOUCHING) & (track.host[between] == track.host[a])
             moment = bool(np.all(near | silent)) and not lasts(track.time_h, last + 1, a - 1, world.persistence_min)
             joined = a > last + 1 and (bool(np.all(silent)) or moment)
             if joined and _same_host(track.host[last], track.host[a], world):
@@ -268,7 +269,7 @@ def _end_of(guest: int, track: _Track, a: int, b: int, world: _World) -> tuple[i
     # A guest that stays where it was while its host's track ends was not seen to leave, unless another host (or the
     # same one found anew) is there and it is seen to lie outside of that.
     gone = host is not None and host.end_reason in ("track_lost", "edge") and host.last_frame <= track.frame[b]
-    seen_out = track.location[b + 1] in ("attached", "entering")
+    seen_out = track.location[b + 1] in TOUCHING
     return int(track.frame[b + 1]), "host_lost" if gone and not seen_out else "escape", True
 
 

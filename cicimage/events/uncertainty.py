@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import pandas as pd
 
 from cicimage.events.episodes import find_events
-from cicimage.events.person_time import guest_histories
+from cicimage.events.histories import guest_histories
 from cicimage.methods import Observations
 
 COLUMNS: Final = (

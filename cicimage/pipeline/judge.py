@@ -13,7 +13,7 @@ from cicimage.containment.input_faults import PLANE_UM, InputQuality, input_faul
 from cicimage.containment.optics import OpticsVerdict, judge_optics
 from cicimage.events.episodes import find_events
 from cicimage.events.fates import host_deaths
-from cicimage.events.person_time import guest_histories, host_histories
+from cicimage.events.histories import guest_histories, host_histories
 from cicimage.findings import Finding
 from cicimage.methods import USABLE, Choice, Observations, Scorer, build
 from cicimage.pipeline.setting import Setting

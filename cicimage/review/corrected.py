@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from cicimage.events.person_time import host_histories
+from cicimage.events.histories import host_histories
 from cicimage.methods import Observations
 from cicimage.pipeline.judge import observe
 from cicimage.review.anchor import CellRef, ReviewError, cell_now

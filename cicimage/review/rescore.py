@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.events.episodes import find_events
-from cicimage.events.person_time import guest_histories
+from cicimage.events.histories import guest_histories
 from cicimage.methods import Observations, Scorer, build
 from cicimage.pipeline.judge import observe
 from cicimage.review.anchor import CellRef, Key, ReviewError, cell_now

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cicimage.person_time import adjacent_steps
+
 
 def host_time(hosts: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     """Split each host's watched hours by whether a guest was inside, and say whether one was when it died.
@@ -25,9 +27,8 @@ def host_time(hosts: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     inside = frames.loc[(frames["location"] == "inside") & (frames["host_id"] > 0), [*key, "frame"]].drop_duplicates()
     clock = frames[["position", "frame", "time_h"]].drop_duplicates(["position", "frame"])
     clock = clock.sort_values(["position", "frame"], kind="stable")
-    grouped = clock.groupby("position")["time_h"]
-    # a frame stands for half the step before it and half the step after it
-    clock = clock.assign(step=((grouped.diff().fillna(0.0) - grouped.diff(-1).fillna(0.0)) / 2))
+    clock = adjacent_steps(clock)
+    clock = clock.assign(step=(clock["before_h"] + clock["after_h"]) / 2)
     held = inside.merge(clock[["position", "frame", "step"]], on=["position", "frame"], how="left")
     held = held.merge(out[[*key, "death_frame"]], on=key, how="inner")
     living = held[held["death_frame"].isna() | (held["frame"] < held["death_frame"])]

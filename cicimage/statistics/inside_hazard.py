@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.states import OUTSIDE
 from cicimage.statistics.cox import check_covariate
 from cicimage.statistics.design import Unit, join_notes
 from cicimage.statistics.risk_tables import (
@@ -22,7 +23,6 @@ from cicimage.statistics.risk_tables import (
     limits_within,
 )
 from cicimage.statistics.spells import in_order
-from cicimage.statistics.tallies import OUTSIDE
 from cicimage.statistics.unseen_deaths import had_all_died, had_none_died, unknown_fates
 
 MAX_UNKNOWN_SHARE = 0.1

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import counted
+from cicimage.states import OUTSIDE
 from cicimage.statistics.design import (
     Unit,
     complete_layout,
@@ -399,7 +400,7 @@ def marker_notes(frames: pd.DataFrame, guests: pd.DataFrame, layout: pd.DataFram
     notes: dict[tuple[str, str], str] = {}
     if frames.empty:
         return notes
-    where = frames["location"].astype(object).mask(frames["location"].isin(("free", "attached", "entering")), "outside")
+    where = frames["location"].astype(object).mask(frames["location"].isin(OUTSIDE), "outside")
     condition = frames["position"].map(layout.set_index("position")["condition"])
     tells = pd.DataFrame({"condition": condition, "place": where, "unknown": frames["viability"] == "unknown"})
     shares = tells.groupby(["condition", "place"])["unknown"].mean().reset_index()

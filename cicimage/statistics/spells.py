@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from cicimage.states import OUTSIDE
+
 MIN_FRAMES: Final = 2
 MIN_HOURS: Final = 10.0 / 60.0
-_OUTSIDE: Final = ("free", "attached", "entering")
 
 
 def in_order(frames: pd.DataFrame) -> pd.DataFrame:
@@ -72,10 +73,8 @@ def possible_entries(frames: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFram
     mine = frames.loc[unresolved, ["position", "guest_id"]].drop_duplicates()
     runs = spells(frames.merge(mine, on=["position", "guest_id"]))
     long = (runs["n_frames"] >= MIN_FRAMES) & (runs["end_h"] - runs["start_h"] >= MIN_HOURS - 1e-9)
-    found = runs[
-        (runs["location"] == "unresolved") & runs["before"].isin(_OUTSIDE) & long & (runs["after"] != "inside")
-    ]
-    followed = runs[(runs["location"] == "unresolved") & runs["before"].isin(_OUTSIDE) & (runs["after"] == "inside")]
+    found = runs[(runs["location"] == "unresolved") & runs["before"].isin(OUTSIDE) & long & (runs["after"] != "inside")]
+    followed = runs[(runs["location"] == "unresolved") & runs["before"].isin(OUTSIDE) & (runs["after"] == "inside")]
     columns = ["position", "guest_id", "start_h"]
     if followed.empty:
         return found[columns]

@@ -12,12 +12,12 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from cicimage.states import OUTSIDE
 from cicimage.statistics.host_time import host_time
 from cicimage.statistics.spells import contact_onsets, last_states, possible_entries
 from cicimage.statistics.unseen_deaths import hours_in_doubt, unknown_fates
 
 Kind = Literal["rate", "share", "mean", "incidence"]
-OUTSIDE: Final = ("free", "attached", "entering")
 MIN_P: Final = 0.5
 DOUBT: Final = 0.1
 """Events are in doubt that are more than this from certain, either way: one bound leaves them out, the other takes

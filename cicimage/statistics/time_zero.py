@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import CicimageError
+from cicimage.person_time import adjacent_steps, counted_in
 from cicimage.statistics.tallies import counted_events
 
 FloatArray = npt.NDArray[np.float64]
 EPS_H: Final = 1e-9
 """A frame this close before time zero is at time zero: hours are differences of floating-point numbers."""
-_OUTSIDE: Final = ("free", "attached", "entering")
 _GUEST: Final = ["position", "guest_id"]
 _HOST: Final = ["position", "host_id"]
 
@@ -190,20 +190,13 @@ def _hours_by_state(frames: pd.DataFrame, guests: pd.DataFrame, clock: pd.DataFr
     A step counts for the frames at its ends whether or not the next frame is in the table: rows that a reviewer
     excluded are not, and their hours must not fall to the rows around them.
     """
-    steps = clock.groupby("position")["time_h"]
-    clock = clock.assign(before=steps.diff().fillna(0.0), after=-steps.diff(-1).fillna(0.0))
+    clock = adjacent_steps(clock)
     rows = frames.merge(guests[[*_GUEST, "first_frame", "last_frame"]], on=_GUEST)
-    rows = rows.merge(clock[["position", "frame", "before", "after"]], on=["position", "frame"], how="left")
-    hours = rows["before"].where(rows["frame"] > rows["first_frame"], 0.0)
-    hours = (hours + rows["after"].where(rows["frame"] < rows["last_frame"], 0.0)) / 2
-    living, viability = rows["viability"] != "dead", rows["viability"]
-    outside, vague = rows["location"].isin(_OUTSIDE), rows["location"] == "unresolved"
-    where = {
-        "hours_outside_alive": outside, "hours_contact": rows["location"].isin(("attached", "entering")) | vague,
-        "hours_inside_alive": rows["location"] == "inside", "hours_unresolved": vague,
-        "hours_at_risk_entry": outside & (viability != "dying"), "hours_unknown_viability": viability == "unknown",
-    }  # fmt: skip
-    parts = pd.DataFrame({name: np.where(living & mask, hours, 0.0) for name, mask in where.items()})
+    rows = rows.merge(clock[["position", "frame", "before_h", "after_h"]], on=["position", "frame"], how="left")
+    hours = rows["before_h"].where(rows["frame"] > rows["first_frame"], 0.0)
+    hours = (hours + rows["after_h"].where(rows["frame"] < rows["last_frame"], 0.0)) / 2
+    counted = counted_in(rows["location"], rows["viability"])
+    parts = pd.DataFrame({name: np.where(where, hours, 0.0) for name, where in counted.items()})
     sums = parts.groupby([rows["position"], rows["guest_id"]]).sum()
     return sums.reindex(pd.MultiIndex.from_frame(guests[_GUEST]))
 

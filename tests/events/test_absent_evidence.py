@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from cicimage.events.emissions import CLASSES, MOTION, derive
 from cicimage.events.episodes import find_events
+from cicimage.events.histories import guest_histories
 from cicimage.events.hmm import MarkovScorer
 from cicimage.events.hysteresis import HysteresisScorer
 from cicimage.events.missed_hosts import with_missed_pairs
 from cicimage.events.parameters import load_parameters
-from cicimage.events.person_time import guest_histories
 from cicimage.methods import Observations, Scorer
 
 SCORERS = [HysteresisScorer(), MarkovScorer()]

@@ -6,7 +6,8 @@ import pytest
 from cicimage.simulation.field import simulate_field
 from cicimage.simulation.scenarios import SAMPLE
 from cicimage.simulation.spec import Marker
-from cicimage.tables import CONTACTS, FRAMES, LOCATIONS, VIABILITIES
+from cicimage.states import CONTACTS, LOCATIONS, VIABILITIES
+from cicimage.tables import FRAMES
 
 SMALL = SAMPLE.replace(
     name="small", acquisition__size_px=96, acquisition__um_per_px=1.0, acquisition__frames=4, guests__count=14,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cicimage.events.episodes import find_events
-from cicimage.events.person_time import credited_hours, guest_histories, host_histories
+from cicimage.events.histories import guest_histories, host_histories
+from cicimage.person_time import credited_hours
 
 
 def _histories(text: str, interval_min: float = 60.0, **kwargs: object) -> pd.Series:

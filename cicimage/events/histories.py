@@ -1,4 +1,4 @@
-"""Who was at risk of what, for how long: one row per guest and per host."""
+"""Histories of guests and hosts: hours by state, fates and events, one row a cell."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import pandas as pd
 
 from cicimage.events.fates import fates_of, first_dead, host_deaths
 from cicimage.methods import Observations
+from cicimage.person_time import counted_in, credited_hours
 
-F64 = npt.NDArray[np.float64]
-
-OUTSIDE: Final = ("free", "attached", "entering")
-CONTACT: Final = ("attached", "entering", "unresolved")
 GUEST_COLUMNS: Final = (
     "guest_id", "first_frame", "last_frame", "start_reason", "end_reason", "death_frame", "death_location", "n_events",
     "hours_outside_alive", "hours_contact", "hours_inside_alive", "hours_unresolved", "parent_id",
@@ -24,24 +21,6 @@ HOST_COLUMNS: Final = (
     "host_id", "first_frame", "last_frame", "end_reason", "hours", "death_frame", "n_guests_max", "n_entries",
     "parent_id",
 )  # fmt: skip
-
-
-def credited_hours(time_h: F64) -> F64:
-    """Hours each row of one track stands for: half of the step before it and half of the step after.
-
-    The first and last row have only the half that was watched, so a track's hours add up to the time between its
-    first and last row, whatever the steps.
-
-    Examples
-    --------
-    >>> credited_hours(np.array([0.0, 1.0, 3.0])).tolist()
-    [0.5, 1.5, 1.0]
-    """
-    out = np.zeros(len(time_h))
-    step = np.diff(time_h)
-    out[:-1] += 0.5 * step
-    out[1:] += 0.5 * step
-    return out
 
 
 def guest_histories(frames: pd.DataFrame, observations: Observations, events: pd.DataFrame) -> pd.DataFrame:
@@ -82,28 +61,16 @@ def guest_histories(frames: pd.DataFrame, observations: Observations, events: pd
             "start_reason": fate.start_reason, "end_reason": fate.end_reason,
             "death_frame": float(fate.death_frame) if fate.death_frame >= 0 else np.nan,
             "death_location": _death_location(location, int(died)), "parent_id": fate.parent_id,
-            "n_events": int(counts.get(fate.cell_id, 0)), **_hours(part, location),
+            "n_events": int(counts.get(fate.cell_id, 0)), **_hours(part),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=list(GUEST_COLUMNS))
 
 
-def _hours(part: pd.DataFrame, location: npt.NDArray[np.object_]) -> dict[str, float]:
-    viability = part["viability"].to_numpy(object)
+def _hours(part: pd.DataFrame) -> dict[str, float]:
+    """Hours of one guest by state."""
     hours = credited_hours(part["time_h"].to_numpy(np.float64))
-    living = viability != "dead"
-    outside = np.isin(location, OUTSIDE)
-
-    def total(where: npt.NDArray[np.bool_]) -> float:
-        return float(hours[where & living].sum())
-
-    return {
-        "hours_outside_alive": total(outside),
-        "hours_contact": total(np.isin(location, CONTACT)),
-        "hours_inside_alive": total(location == "inside"),
-        "hours_unresolved": total(location == "unresolved"),
-        "hours_at_risk_entry": total(outside & (viability != "dying")),
-        "hours_unknown_viability": total(viability == "unknown"),
-    }
+    counted = counted_in(part["location"], part["viability"])
+    return {name: float(hours[where].sum()) for name, where in counted.items()}
 
 
 def _death_location(location: npt.NDArray[np.object_], died: int) -> str:
