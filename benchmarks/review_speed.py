@@ -23,6 +23,7 @@ from lib.review_page import measured_on, write_section
 
 from cicimage.batch import open_batch
 from cicimage.experiment import load_experiment
+from cicimage.mask_store import MaskFile, mask_writer, masks_to_rows
 from cicimage.masks import Mask
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.position import run_position
@@ -35,16 +36,7 @@ from cicimage.review.desk import Desk
 from cicimage.review.edits import BreakTrack
 from cicimage.simulation.scenarios import PRESETS
 from cicimage.simulation.write import write_experiment
-from cicimage.store import (
-    MaskFile,
-    Results,
-    mask_writer,
-    masks_to_rows,
-    read_json,
-    read_table,
-    write_json,
-    write_table,
-)
+from cicimage.store import Results, read_json, read_table, write_json, write_table
 
 SIDE, FRAMES, GUESTS, HELD = 1024, 200, 2000, 4
 STEPS: Final = 60

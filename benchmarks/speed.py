@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+from lib.prose import hand_written
 from lib.recordings import NAME, RECORDINGS, TimedRecording, make, reduced
 from lib.speed_page import page
 from lib.speed_parts import OF_A_RECORDING, OF_THE_PROGRAM, Runs, Site
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             site = Site(one, two, one / "vehicle" / NAME, args.work / "out" / name)
             parts, warm_up = chosen, "run"
         measure(kept, name, site, parts, args.runs, warm_up)
-    text = page(kept.sections, __doc__)
+    text = "\n".join([page(kept.sections, __doc__), hand_written("speed")])
     out = args.out or (None if args.reduced else RESULTS)
     if out is not None:
         out.write_text(text, encoding="utf-8")

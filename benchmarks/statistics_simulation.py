@@ -4,7 +4,7 @@ Every cell draws experiments from known rates with donor, donor x condition and 
 the functions the program itself uses. Beside them stand the ways not to take: the test on pooled cells, naive Cox on
 "ever inside", one minus Kaplan-Meier. The name is not ``statistics.py``, which would hide Python's own module.
 
-    python benchmarks/statistics_simulation.py [--sims 5000] [--only ratios,unpaired,hazard,incidence,rates,correction]
+    python benchmarks/statistics_simulation.py [--sims 5000] [--only ratios,unpaired,hazard,shares,fates,...]
 
 Every cell is stored as soon as it is made: after ``--minutes`` it stops, and the same command goes on from there.
 """
@@ -24,6 +24,9 @@ from typing import Any, Final
 
 import numpy as np
 from statistics_cells import SPREADS, WELLS, Cell, Made, Rows, correction, hazard, incidence, rates, ratios, unpaired
+from statistics_claims import claims, designs
+from statistics_fates import fates
+from statistics_shares import donor_incidence, shares
 
 import cicimage
 
@@ -71,6 +74,18 @@ SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, Cell], Rows
          "pooled cells"),
         unpaired,
     ),
+    "designs": (
+        "Rate ratio, donors unpaired, numbers of donors and spreads alike or not (type I error in %)",
+        ("donors", "SD of the log rates", "events a donor", "by design", "by Welch's t, %", "p < 0.05",
+         "limits exclude 1", "Student, no zero counts", "Welch, no zero counts"),
+        designs,
+    ),
+    "claims": (
+        "What the verdict claims where nothing has an effect (experiments with the claim, %)",
+        ("primary endpoint", "drugs", "donors", "headline: higher or lower", "of these: none seen, bound below 1",
+         "interaction", "death inside", "unadjusted limits would claim"),
+        claims,
+    ),
     "hazard": (
         "Death inside against outside (coverage of the 95 % interval of the median donor's hazard ratio)",
         ("donors", "spread", "scenario", "by t, %", "no interval, %", "type I, %", "coverage, %",
@@ -87,6 +102,23 @@ SECTIONS: Final[dict[str, tuple[str, tuple[str, ...], Callable[[int, Cell], Rows
         "Median donor's rate of one condition (coverage of the 95 % interval)",
         ("donors", "spread", "events a donor", "by t, %", "coverage, %", "exact Poisson on pooled cells, %"),
         rates,
+    ),
+    "shares": (
+        "Share over donors (coverage of the 95 % interval of the mean over donors of the donor's share)",
+        ("donors", "SD of the logit", "mean share", "cells a donor", "a donor at 0 or 1, %", "coverage, %",
+         "note says conservative, %", "median width", "exact binomial on pooled cells, %"),
+        shares,
+    ),
+    "donor_incidence": (
+        "Incidence by 24 h over donors (coverage of the 95 % interval of the mean over donors; 40 guests a donor)",
+        ("donors", "SD of the log rate", "entries per h", "true", "mean estimate", "coverage, %",
+         "Aalen-Johansen on pooled guests, %"),
+        donor_incidence,
+    ),
+    "fates": (
+        "Death inside against outside where the marker does not reach inside (how often the bounds hold the truth)",
+        ("donors", "scenario", "marker tells enough, %", "no bounds, %", "held, %", "median bounds"),
+        fates,
     ),
     "correction": (
         "A rate of 0.05 per h corrected by reviewed random samples (coverage of the 95 % interval)",
@@ -123,16 +155,27 @@ READING: Final = {
     "conservative, and the note of the comparison says so; from 5 donors on the drop of the likelihood it asks "
     "for is widened by 12 %, without which it held 93.2 % with 10 donors that differ widely and 0-3 events left. "
     "`no interval`: events in fewer than two donors. Pooled cells and GEE are what not to do with paired donors.",
-    "unpaired": "The program takes Student's t on log rates where every donor has events, otherwise the count model of "
-    "each arm with their limits put together. GEE with bias-reduced errors and t(G-2) rejects a true null too often "
-    "where donors differ widely, whatever the counts, and is not taken. With 4 + 4 donors that differ widely and few "
-    "events the program rejects a true null in 6.3 %: its note says so.",
+    "unpaired": "The program takes Welch's t on log rates where every donor has events (`by t`), otherwise each arm's "
+    "own limits put together. GEE with bias-reduced errors and t(G-2) rejects a true null too often "
+    "where donors differ widely, whatever the counts, and is not taken.",
+    "designs": "Welch's t holds from four donors an arm on and with three in each; elsewhere each arm's limits, with "
+    "the degrees of freedom of that arm, are put together, which holds whatever the two spreads and is conservative "
+    "where they are alike (the note of the comparison says so). `p < 0.05` and `limits exclude 1` are the same event.",
+    "claims": "Several drugs are adjusted together (Bonferroni) and the sentences follow the simultaneous limits. "
+    "`unadjusted limits would claim` is the share in which a 95 % interval of at least one drug excludes 1. Three "
+    "drugs are two factors and both together, so that there is an interaction. Interactions and deaths are families "
+    "of their own.",
     "hazard": "The program takes the donors' own log hazard ratios with t where every donor has deaths inside and "
     "outside, otherwise the stratified partial likelihood with a random ratio per donor, which is "
     "conservative with few donors and deaths. `HR of ever-inside` is the median naive estimate: far "
     "below 1 though 1 is true (null rows).",
     "incidence": "One minus Kaplan-Meier answers how many would enter if none died.",
     "rates": "The pooled interval holds counting error only; it is what a single donor gets.",
+    "shares": "Donors have normal logits. Limits are those of the donor-level model: with fewer than five donors or "
+    "fewer than three cells a donor on the rarer side they are wider than asked, and the note says so.",
+    "donor_incidence": "The mean over donors with an effective number of guests a donor; losses and deaths compete.",
+    "fates": "A guest that is inside at the end, lost inside, or comes out and is not read may have died unseen. The "
+    "bounds run from the lower limit had none of them died to the upper limit had all, as early as they could.",
     "correction": "Counting error of one condition; error rates from reviewed events and person-time without calls.",
 }
 

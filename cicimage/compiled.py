@@ -1,7 +1,7 @@
-"""Compiled loops: cached on disk where the disk lets us, and compiled anew where what lies there is damaged.
+"""Compilation of loops, cached on disk where that is writable, and repeated where the cache is damaged.
 
-numba keeps what it compiled beside the module, written without a sync: a machine that loses power leaves half a file,
-and every later run would end in an ``EOFError`` until somebody deletes ``__pycache__``.
+numba writes its cache beside the module without a sync: a machine that loses power leaves half a file, and every later
+run would end in an ``EOFError`` until ``__pycache__`` is deleted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,25 @@ DAMAGED: Final = (
     caching.pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError, LookupError,
     MemoryError, OverflowError, RuntimeError, AssertionError,
 )  # fmt: skip
-"""What reading half a cache file was seen to raise."""
+"""Errors that reading a truncated cache file raises."""
 
 
-class MendingCache(caching.FunctionCache):  # type: ignore[misc]
-    """numba's cache of one function, which is emptied where it cannot be read."""
+class SelfRepairingCache(caching.FunctionCache):  # type: ignore[misc]
+    """numba's cache of one function, emptied where it cannot be read."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load what was compiled for a signature; None where there is nothing, or nothing that can be read."""
+        """Load what was compiled for a signature.
+
+        Parameters
+        ----------
+        sig, target_context
+            As numba's :class:`FunctionCache` takes them.
+
+        Returns
+        -------
+        object or None
+            The compiled function; None where none is stored, or where the file is damaged (the cache is then emptied).
+        """
         try:
             return super().load_overload(sig, target_context)
         except DAMAGED:
@@ -45,8 +56,8 @@ def compiled(*, error_model: Literal["python", "numpy"] = "python") -> Callable[
     def decorate(function: F) -> F:
         loop = numba.njit(nogil=True, error_model=error_model)(function)
         try:
-            loop._cache = MendingCache(loop.py_func)  # noqa: SLF001 - numba has no other door to a cache of one's own
-        except RuntimeError:  # no folder that can be written: compile anew in every process
+            loop._cache = SelfRepairingCache(loop.py_func)  # noqa: SLF001 - numba has no public way to replace the cache
+        except RuntimeError:  # no writable folder: compile again in every process
             return cast(F, loop)
         return cast(F, loop)
 

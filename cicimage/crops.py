@@ -1,4 +1,4 @@
-"""The pictures kept of one event: small crops around the guest, as plain arrays."""
+"""Image crops stored for one event: small windows around the guest, as plain arrays."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class EventCrops:
 
 
 def outlines_of(pixels: BoolArray, panel: int, who: int, offset_px: tuple[int, int] = (0, 0)) -> list[Outline]:
-    """Outlines of a mask, one per connected piece.
+    """Trace the outlines of a mask, one per connected piece.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def outlines_of(pixels: BoolArray, panel: int, who: int, offset_px: tuple[int, i
 
 
 def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int = 8) -> list[int]:
-    """Frames to show of an event: its turning points, two frames before and after, and even steps between.
+    """Choose the frames to show of an event: its turning points, two frames before and after, and even steps between.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int 
     n_frames : int
         Frames in the recording.
     n_panels : int
-        How many at most.
+        Largest number of frames.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int 
     chosen = {min(max(f, 0), n_frames - 1) for f in (points[0] - 2, *points, points[-1] + 2)}
     ordered = sorted(chosen)
     while len(ordered) > n_panels:
-        ordered.pop(_least_telling(ordered, points))
+        ordered.pop(_least_informative(ordered, points))
     while len(ordered) < n_panels:
         gaps = [b - a for a, b in pairwise(ordered)]
         if not gaps or max(gaps) < 2:
@@ -231,7 +231,7 @@ def choose_frames(anchors: Iterable[float | None], n_frames: int, n_panels: int 
     return ordered
 
 
-def _least_telling(ordered: Sequence[int], points: Sequence[int]) -> int:
+def _least_informative(ordered: Sequence[int], points: Sequence[int]) -> int:
     """Index to drop: a frame that is no turning point, else the one nearest to its neighbour."""
     for i in (len(ordered) - 1, 0):
         if ordered[i] not in points:

@@ -1,4 +1,4 @@
-"""The errors a user can meet: one sentence with the thing, the rule, the value and the remedy."""
+"""Errors a user can meet; each message is one sentence with the object, the rule, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class CicimageError(Exception):
-    """A fault of the input or of its use, said in one sentence; never a bug of the program."""
+    """A fault of the input or of its use, described in one sentence; never a bug of the program."""
 
     exit_code = 2
 
@@ -17,19 +17,30 @@ class ConfigurationError(CicimageError):
 
 
 class RecordingError(CicimageError):
-    """One recording cannot be read as what it says it is; the other positions go on."""
+    """A recording is damaged or contradicts its metadata; the other positions are still run."""
 
     exit_code = 3
 
 
 class ResultsError(CicimageError):
-    """A results folder is held, foreign, of another schema, or incomplete."""
+    """A results folder is locked, belongs to another experiment, has another schema version, or is incomplete."""
 
     exit_code = 5
 
 
 def counted(n: int, one: str, many: str = "") -> str:
     """A count with its noun, for messages.
+
+    Parameters
+    ----------
+    n : int
+        The count.
+    one, many : str
+        Singular and plural; an empty plural is the singular with an s.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -40,7 +51,19 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Half a sentence that helps after an unknown name: the nearest known one, else all of them.
+    """Remedy for an unknown name: the most similar known one, else all known ones.
+
+    Parameters
+    ----------
+    name : str
+        As the user wrote it.
+    known : iterable of str
+        Names that are allowed.
+
+    Returns
+    -------
+    str
+        End of a sentence, to follow a semicolon.
 
     Examples
     --------

@@ -28,7 +28,7 @@ class Finding:
     value : str
         What was measured and the rule it breaks, such as ``63 % of pixels are saturated, at most 5 % may be``.
     remedy : str
-        What the user can do.
+        What the user can do; empty where there is nothing to do.
     field : str
         Key of ``experiment.toml`` (dotted, such as ``channels.host``) or column of ``layout.csv`` that mends it;
         empty where no setting does.
@@ -57,7 +57,7 @@ class Finding:
     def sentence(self) -> str:
         """The finding as one sentence without the name of the position."""
         place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.value}; {self.remedy}"
+        return f"{place}{self.value}; {self.remedy}" if self.remedy else f"{place}{self.value}"
 
     def as_dict(self) -> dict[str, str]:
         """Return the fields as they are stored in receipts, ``run.json`` and ``check --json``."""

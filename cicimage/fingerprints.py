@@ -1,4 +1,4 @@
-"""What inputs and settings are known by: short hashes, so that a change is seen and a swapped file is told."""
+"""Short hashes of inputs and settings, by which changes and swapped files are recognised."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def digest(value: Any) -> str:
 def fingerprint(path: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
     """Size and hash of an input: whole for small files, head, middle and tail of large ones.
 
-    A movie of 12 GB is not read twice for its hash; its size and three blocks tell a swapped file. Of many files that
-    are one recording all names and sizes count, and the content of the first, the middle and the last one.
+    A movie of 12 GB is not read twice for its hash; its size and three blocks identify it. Of a recording of many
+    files, all names and sizes are hashed, and the content of the first, the middle and the last file.
 
     Parameters
     ----------
@@ -28,6 +28,11 @@ def fingerprint(path: Path, files: Sequence[Path] = ()) -> dict[str, Any]:
         File or folder.
     files : sequence of Path, optional
         The files it consists of, where these are several.
+
+    Returns
+    -------
+    dict
+        ``size``, bytes, and ``sha256``.
     """
     if len(files) > 1:
         sizes = [(os.path.relpath(p, path.parent).replace(os.sep, "/"), p.stat().st_size) for p in files]

@@ -1,4 +1,4 @@
-"""The server that positions' processes are forked from: started first, so that it loads while others do."""
+"""Start of positions' processes: a fork server, started early so that it loads in parallel, or spawned processes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
 )
 """Environment of a position's process."""
-WAITED_FOR: Final = 61 if os.name == "nt" else None
+MOST_WAITED_FOR: Final = 61 if os.name == "nt" else None
 """Number of processes or pipes that one process can wait for at once: 61 on Windows (limit of the standard library's
 process pool), None where there is no limit."""
 
 
 def process_context() -> ForkServerContext | SpawnContext:
-    """How processes start: forks of a server that has everything loaded, or fresh ones where there is no fork.
+    """Return how processes start: as forks of a server with all libraries loaded, or fresh where there is no fork.
 
     The first call starts the server and does not wait for it. BLAS and its like read their number of threads when
-    they are loaded, so it must stand in the environment that the server inherits: one each, since the positions
-    themselves run side by side.
+    they are loaded, so it is set in the environment that the server inherits: one each, since the positions run in
+    parallel.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         os.environ |= ONE_THREAD
@@ -40,7 +40,7 @@ def process_context() -> ForkServerContext | SpawnContext:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ |= ONE_THREAD
     try:
-        with interrupts_left_to_us():
+        with children_ignore_interrupts():
             forkserver.ensure_running()
     finally:
         for name, value in before.items():
@@ -52,10 +52,10 @@ def process_context() -> ForkServerContext | SpawnContext:
 
 
 @contextmanager
-def interrupts_left_to_us() -> Iterator[None]:
-    """Processes started within ignore Ctrl-C, which a terminal sends to all of them: ours alone ends them.
+def children_ignore_interrupts() -> Iterator[None]:
+    """Make processes started within ignore Ctrl-C, which a terminal sends to all of them: the parent alone ends them.
 
-    Theirs would each die with a traceback on the screen, between two writes of ours.
+    Otherwise each would end with a traceback on the screen.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

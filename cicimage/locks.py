@@ -1,4 +1,4 @@
-"""Locks on results folders and positions, freed by the kernel however their holder ends."""
+"""Locks on results folders and positions, released by the kernel however their holder ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cicimage.errors import ResultsError
-from cicimage.store import telling_full_disk
+from cicimage.store import disk_full_as_error
 
 try:
     import fcntl
@@ -20,11 +20,11 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 BYTE: Final = 0x7FFF0000
-"""Offset of the byte that Windows locks: nobody else may read a locked byte, so it lies behind every file's end."""
+"""Offset of the byte that Windows locks: beyond every file's end, since a locked byte is unreadable to others."""
 
 
 def take(file: int) -> bool:
-    """Take the exclusive lock of an open file, without waiting; closing the file gives it back.
+    """Try to take the exclusive lock of an open file without waiting; closing the file releases it.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def take(file: int) -> bool:
     Returns
     -------
     bool
-        Whether the lock is ours now; False where another open descriptor holds it.
+        Whether the lock was taken; False where another open descriptor holds it.
     """
     try:
         if fcntl is not None:
@@ -54,18 +54,18 @@ def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     Parameters
     ----------
     path : Path
-        File that stands for what is locked.
+        Lock file of the locked folder.
     what : str
-        Its name in the error.
+        Name of the locked object in the error.
     patience_s : float
-        Seconds to wait for a process that is about to let go.
+        Longest wait for the lock, s.
 
     Raises
     ------
     ResultsError
         Another live process holds it.
     """
-    with telling_full_disk(path):
+    with disk_full_as_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with path.open("ab") as file:

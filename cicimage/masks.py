@@ -39,13 +39,13 @@ class Mask:
 
     @property
     def window(self) -> tuple[slice, slice]:
-        """The crop's place in the frame, as two slices (Y, X)."""
+        """Window of the crop in the frame, as two slices (Y, X)."""
         h, w = self.pixels.shape
         return slice(self.y0, self.y0 + h), slice(self.x0, self.x0 + w)
 
     @property
     def area_px(self) -> int:
-        """Pixels inside."""
+        """Area, pixels."""
         return int(np.count_nonzero(self.pixels))
 
     def centroid_px(self) -> tuple[float, float]:
@@ -109,7 +109,7 @@ class Masks(Sequence[Mask]):
         return image
 
     def coverage(self) -> npt.NDArray[np.uint8]:
-        """How many masks lie on each pixel, (Y, X) uint8."""
+        """Number of masks on each pixel, (Y, X) uint8."""
         image = np.zeros(self.shape, dtype=np.uint8)
         for mask in self._masks:
             image[mask.window] += mask.pixels
@@ -139,7 +139,25 @@ def encode_runs(pixels: BoolArray) -> bytes:
 
 
 def decode_runs(runs: bytes, shape: tuple[int, int]) -> BoolArray:
-    """Undo :func:`encode_runs` for a crop of the given (h, w)."""
+    """Undo :func:`encode_runs`.
+
+    Parameters
+    ----------
+    runs : bytes
+        Run lengths in row order, starting with the false run, little-endian uint32.
+    shape : (int, int)
+        Height and width of the crop.
+
+    Returns
+    -------
+    (h, w) bool array
+        The crop.
+
+    Raises
+    ------
+    ValueError
+        The runs do not add up to the crop.
+    """
     lengths = np.frombuffer(runs, dtype="<u4")
     values = np.arange(lengths.size) % 2 == 1
     flat: BoolArray = np.repeat(values, lengths)

@@ -1,4 +1,4 @@
-"""Methods: frozen options with one verb. Built-in ones and those of other packages come in by the same door.
+"""Methods: frozen options with one operation, found by entry points, whether built in or of other packages.
 
 Each step has a base class here that states its contract; an implementation subclasses it, adds its options as
 fields and is found by an entry point in the group ``cicimage.methods`` named ``<step>.<method>``, e.g.
@@ -9,7 +9,7 @@ method by name. Steps are pure functions of their inputs: no disk, no clock, no 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -44,7 +44,7 @@ class Method(BaseModel):
 
 @dataclass(frozen=True)
 class Scene:
-    """One frame of one population, as a segmenter sees it.
+    """One frame of one population: the input of a segmenter.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Objects:
-    """What a segmenter found: masks and, per mask in the same order, where it lies in z.
+    """Result of a segmenter: masks and, per mask in the same order, position and extent in z.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Optics:
-    """How the recording was taken, as far as known; None where nobody said.
+    """Optics of the recording; None where unknown.
 
     ``um_per_z`` is the true focus step (stage step times ``axial_scale``); ``plane_um`` the height above the glass of
     the one plane of a 2D recording.
@@ -115,13 +115,13 @@ class Optics:
 
     @property
     def sections(self) -> bool:
-        """Whether one plane of it is a thin section, rather than all depths blurred over each other."""
+        """Whether one plane is a thin optical section, rather than a projection of all depths."""
         return self.modality in ("confocal", "spinning_disk")
 
 
 @dataclass(frozen=True)
 class Observations:
-    """All that the scorer of one position sees.
+    """Input of the scorer of one position.
 
     Attributes
     ----------
@@ -135,10 +135,10 @@ class Observations:
         One row per host and frame: frame, host_id, y_um, x_um, yd_um, xd_um, area_um2, death_signal,
         death_fill, touches_border.
     optics : Optics
-        How it was taken.
+        Optics of the recording.
     separable : mapping
-        ``under``, ``on_top``, ``inside``: True where the optics can tell that state from the others here;
-        :data:`USABLE` is False where the input lets nothing be told (no host dye, saturation, a stack cut off).
+        ``under``, ``on_top``, ``inside``: True where the optics separate that state from the others;
+        :data:`USABLE` is False where the input is not sufficient (no host dye, saturation, a truncated stack).
     n_frames : int
         Frames in the movie, whether or not any guest is in them.
     time_h : (n_frames,) float64
@@ -173,15 +173,28 @@ class IlluminationMethod(Method):
 
     @abstractmethod
     def estimate(self, sample: FloatArray, um_per_px: float) -> FloatArray:
-        """Return the (Y, X) relative gain (mean 1) from (N, Y, X) planes sampled over the movie."""
+        """Estimate the relative gain over the frame.
+
+        Parameters
+        ----------
+        sample : (N, Y, X) float32 array
+            Planes of one channel sampled over the movie.
+        um_per_px : float
+            Pixel size, um.
+
+        Returns
+        -------
+        (Y, X) float32 array
+            Relative gain, mean 1.
+        """
 
     def pedestal(self, sample: FloatArray) -> float:
-        """Return the level without any light (counts), which the gain does not touch."""
+        """Return the level without light (counts), to which the gain does not apply."""
         return 0.0
 
 
 class BleedThroughMethod(Method):
-    """Signal of one channel that shows in another."""
+    """Bleed-through: signal of one channel that shows in another."""
 
     step: ClassVar[str] = "bleed_through"
 
@@ -194,7 +207,7 @@ class BleedThroughMethod(Method):
 
 
 class DriftMethod(Method):
-    """Stage drift. Coordinates are moved by it, pixels are never resampled."""
+    """Stage drift, which is removed from coordinates; pixels are never resampled."""
 
     step: ClassVar[str] = "drift"
 
@@ -202,18 +215,31 @@ class DriftMethod(Method):
     def start(self) -> Callable[[FloatArray], tuple[float, float, float]]:
         """Return a function fed one (Y, X) registration image per frame in order.
 
-        It returns (dy_px, dx_px, quality): how far the content lies from where it lay in frame 0.
+        It returns (dy_px, dx_px, quality): displacement of the content against frame 0, and quality 0-1.
         """
 
 
 class BleachingMethod(Method):
-    """Loss of signal over the movie that is the dye's, not the cells'."""
+    """Bleaching: loss of signal over the movie that is due to the dye, not the cells."""
 
     step: ClassVar[str] = "bleaching"
 
     @abstractmethod
     def estimate(self, signal: npt.NDArray[np.float64], time_h: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the factor left per frame, (T,), 1 at frame 0, from one channel's signal level per frame."""
+        """Estimate the share of the signal left per frame.
+
+        Parameters
+        ----------
+        signal : (T,) float64 array
+            Signal level of one channel per frame, counts.
+        time_h : (T,) float64 array
+            Times of the frames, h.
+
+        Returns
+        -------
+        (T,) float64 array
+            Factor left, 1 at frame 0.
+        """
 
 
 class GuestSegmenter(Method):
@@ -237,13 +263,7 @@ class HostSegmenter(Method):
 
 
 class Tracker(Method):
-    """Links objects over time.
-
-    ``cells`` has one row per object: frame, time_h, label, y_um, x_um (drift removed), z_um (NaN in 2D),
-    area_um2, intensity. ``masks_of(frame)`` gives the frame's masks and ``shift_px(frame)`` the drift (dy, dx)
-    for methods that link by overlap. :meth:`track` returns ``cells[["frame", "label"]]`` with ``cell_id``
-    (1 and up, unique in this population) and ``parent_id`` (cell it divided from, 0 = none), one row per object.
-    """
+    """Links objects over time."""
 
     @abstractmethod
     def track(
@@ -252,7 +272,23 @@ class Tracker(Method):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Return frame, label, cell_id, parent_id."""
+        """Link the objects of all frames into cells.
+
+        Parameters
+        ----------
+        cells : pandas.DataFrame
+            One row per object: frame, time_h, label, y_um, x_um (drift removed), z_um (NaN in 2D), area_um2, intensity.
+        masks_of : callable, optional
+            Gives a frame's masks, for methods that link by overlap.
+        shift_px : callable, optional
+            Gives a frame's drift (dy, dx), pixels, for the same methods.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``cells[["frame", "label"]]`` with ``cell_id`` (1 and up, unique in this population) and ``parent_id`` (cell
+            it divided from, 0 = none), one row per object.
+        """
 
 
 class GuestTracker(Tracker):
@@ -268,7 +304,7 @@ class HostTracker(Tracker):
 
 
 class Scorer(Method):
-    """Turns evidence over time into locations and viability."""
+    """Infers locations and viability from evidence over time."""
 
     step: ClassVar[str] = "score"
 
@@ -291,7 +327,7 @@ STEPS: Final[Mapping[str, type[Method]]] = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A method chosen by name with its options, as the experiment file says it; ``method = "none"`` is off."""
+    """A method chosen by name with its options, as in the experiment file; ``method = "none"`` switches a step off."""
 
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -320,7 +356,7 @@ def build(step: str, method: str, options: Mapping[str, Any] | None = None) -> M
     step : str
         One of :data:`STEPS`.
     method : str
-        Name under which an entry point offers it.
+        Name of its entry point without the step.
     options : mapping, optional
         The method's fields.
 
@@ -355,8 +391,7 @@ def _first_complaint(step: str, method: str, cls: type[Method], error: Validatio
     )
 
 
-def noise_sd(image: npt.NDArray[Any], sample: Sequence[slice] | None = None) -> float:
+def noise_sd(image: npt.NDArray[Any]) -> float:
     """Noise SD per pixel of a (..., Y, X) image from differences of diagonal neighbours, robust to structure."""
-    view = image if sample is None else image[tuple(sample)]
-    d = view[..., 1:, 1:].astype(np.float32) - view[..., :-1, 1:] - view[..., 1:, :-1] + view[..., :-1, :-1]
+    d = image[..., 1:, 1:].astype(np.float32) - image[..., :-1, 1:] - image[..., 1:, :-1] + image[..., :-1, :-1]
     return float(np.median(np.abs(d)) / 0.6745 / 2.0)

@@ -1,4 +1,4 @@
-"""Receipts: what a position's run left last, and what must stand in it."""
+"""Receipts: the record that a position's run writes last, and its required keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECEIPT: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
     },
     "failed": {"key": str, "kind": str, "error": str, "seconds": (int, float), "peak_memory_bytes": int},
 }  # fmt: skip
-"""What a receipt must hold, by its outcome."""
+"""Required keys of a receipt and their types, by outcome."""
 
 
 def read_receipt(path: Path) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def read_receipt(path: Path) -> dict[str, Any]:
     Raises
     ------
     ResultsError
-        It is no receipt of this version.
+        It is damaged, or not a receipt of this version.
     """
     receipt = read_json(path)
     outcome = receipt.get("outcome") if isinstance(receipt, dict) else None

@@ -11,17 +11,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import counted
-from cicimage.store import MaskFile, existing_results, read_arrays, read_table
+from cicimage.mask_store import MaskFile
+from cicimage.store import existing_results, read_arrays, read_table
 from cicimage.tables import TABLES
 
 
 class OpenResults:
-    """A results folder; every table of the contract is an attribute, read when first asked for.
+    """A results folder; every table of the contract is an attribute, read at first access.
 
     Parameters
     ----------
     folder : path
-        What was given to ``cicimage run -o``.
+        Folder given to ``cicimage run -o``.
 
     Raises
     ------
@@ -64,7 +65,29 @@ class OpenResults:
         return list(self.run["positions"])
 
     def masks(self, position: str, frame: int, population: str) -> npt.NDArray[np.int32]:
-        """Label image (Y, X) of one population in one frame; where masks overlap the later one shows."""
+        """Read the label image of one population in one frame.
+
+        Parameters
+        ----------
+        position : str
+            Name of the recording, one of :attr:`positions`.
+        frame : int
+            Index of the frame.
+        population : str
+            Name of the population.
+
+        Returns
+        -------
+        (Y, X) int32 array
+            Labels, 0 for background; where masks overlap the later one shows.
+
+        Raises
+        ------
+        KeyError
+            There is no such position.
+        ResultsError
+            The masks are missing or damaged.
+        """
         folder = self._results.position(self.run["positions"][position])
         return MaskFile(folder.masks).masks(frame, population).to_labels()
 
@@ -76,11 +99,21 @@ class OpenResults:
 
 
 def open_results(folder: str | Path) -> OpenResults:
-    """Open what ``cicimage run`` wrote.
+    """Open a results folder written by ``cicimage run``.
 
     Parameters
     ----------
     folder : path
         The results folder.
+
+    Returns
+    -------
+    OpenResults
+        Its tables, masks and crops.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds no results.
     """
     return OpenResults(folder)

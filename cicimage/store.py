@@ -1,6 +1,6 @@
-"""What lies where on disk, written so that a killed process leaves nothing half-written behind.
+"""Layout of a results folder, and atomic writing: a killed process leaves no half-written file.
 
-Everything goes to a temporary name, is flushed to the disk and renamed; tables are Parquet with page checksums
+Every file is written under a temporary name, is flushed to the disk and renamed; tables are Parquet with page checksums
 and carry ``schema_version``; a position's receipt is written last, so a position without one is not done.
 """
 
@@ -15,7 +15,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +28,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cicimage.errors import CicimageError, ResultsError
-from cicimage.masks import Mask, Masks, decode_runs, encode_runs
 from cicimage.tables import SCHEMA_VERSION, TABLES, conform
 
 FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-"""What a system says where a disk or a quota is full."""
+"""Error numbers of a full disk or quota."""
 
 
 DAMAGE: Final = (
     pa.ArrowException, OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, MemoryError,
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What the libraries of tables and arrays raise on files that were damaged."""
+"""Errors that the libraries of tables and arrays raise on damaged files."""
 
 
 class DiskFullError(CicimageError):
@@ -52,8 +51,8 @@ class DiskFullError(CicimageError):
 
 
 @contextmanager
-def telling_full_disk(path: Path) -> Iterator[None]:
-    """Turn a system's refusal to write into the sentence for it.
+def disk_full_as_error(path: Path) -> Iterator[None]:
+    """Raise an error that names the remedy where the system refuses to write because the disk is full.
 
     Raises
     ------
@@ -73,7 +72,7 @@ def telling_full_disk(path: Path) -> Iterator[None]:
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under its name only once whole and flushed to the disk."""
-    with telling_full_disk(path):
+    with disk_full_as_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
@@ -89,8 +88,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def sweep(folder: Path, *, deep: bool = True) -> None:
-    """Take away what killed processes left half-written; whoever calls holds the folder's lock."""
+def remove_partial_files(folder: Path, *, deep: bool = True) -> None:
+    """Delete files that killed processes left half-written; the caller holds the folder's lock.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look.
+    deep : bool
+        Whether to look in its subfolders too.
+    """
     for path in folder.rglob(".*.part") if deep else folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
@@ -106,18 +113,46 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    text : str
+        Its content.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     with atomic(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; keys in the order given."""
+    """Write JSON atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    value : object
+        What to write, keys in the order given; objects that JSON does not know are written as their ``str``.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite.
+    DiskFullError
+        The disk or quota is full.
+    """
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a torn or foreign file is an error that says so."""
+    """Read JSON; raise ResultsError where the file is damaged or foreign."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -126,13 +161,19 @@ def read_json(path: Path) -> Any:
 
 
 def _one_line(text: object) -> str:
-    """A system's or library's words, fit for the middle of a sentence."""
+    """A system's or library's message, shortened to fit into a sentence."""
     return " ".join(str(text).split())[:200]
 
 
 @contextmanager
-def _telling_damage(path: Path) -> Iterator[None]:
-    """Turn what libraries raise on damaged files into the sentence for it."""
+def damage_as_error(path: Path) -> Iterator[None]:
+    """Raise an error that names the remedy where a library fails on a damaged or missing file.
+
+    Raises
+    ------
+    ResultsError
+        The file is missing or damaged.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -143,7 +184,7 @@ def _telling_damage(path: Path) -> Iterator[None]:
 
 
 def _remedy(path: Path) -> str:
-    """What makes a damaged or missing file of results whole again."""
+    """Remedy for a damaged or missing file of results."""
     if path.parent.parent.name == "positions":
         return f"delete the folder {path.parent} and run the same command again"
     if path.name == "run.json":
@@ -155,7 +196,20 @@ def _remedy(path: Path) -> str:
 
 
 def write_table(path: Path, rows: pd.DataFrame) -> None:
-    """Write a table as checksummed Parquet with its schema version."""
+    """Write a table as checksummed Parquet with its schema version, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders are made.
+    rows : pandas.DataFrame
+        The table; its index is not written.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)})
     with atomic(path) as file:
@@ -177,16 +231,30 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
     ResultsError
         Damaged, or of another schema version.
     """
-    with _telling_damage(path):
+    with damage_as_error(path):
         # not `pq.read_table`, which takes twice as long for a small file: a report reads hundreds of them
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-        _check_version(path, table.schema)
+        check_version(path, table.schema)
         rows: pd.DataFrame = table.to_pandas(self_destruct=True)
         return rows if name is None else conform(TABLES[name], rows)
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
+def check_version(path: Path, schema: pa.Schema) -> None:
+    """Check that a Parquet file has this program's schema version.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    schema : pyarrow.Schema
+        Its schema, with metadata.
+
+    Raises
+    ------
+    ResultsError
+        It has another one, or none.
+    """
     version = (schema.metadata or {}).get(b"schema_version", b"?").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise ResultsError(
@@ -194,108 +262,31 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
         )
 
 
-# ---------------------------------------------------------------- masks
-
-
-def masks_to_rows(frame: int, population: str, masks: Masks) -> list[dict[str, Any]]:
-    """One row per mask, its pixels as run lengths."""
-    return [
-        {
-            "frame": frame, "population": population, "label": m.label, "y0": m.y0, "x0": m.x0,
-            "h": m.pixels.shape[0], "w": m.pixels.shape[1], "runs": encode_runs(m.pixels),
-        }
-        for m in masks
-    ]  # fmt: skip
-
-
-_MASK_SCHEMA: Final = pa.schema(
-    [("frame", pa.int32()), ("population", pa.string()), ("label", pa.int32()), ("y0", pa.int32()), ("x0", pa.int32()),
-     ("h", pa.int32()), ("w", pa.int32()), ("runs", pa.binary())]
-)  # fmt: skip
-
-
-@contextmanager
-def mask_writer(path: Path, shape: tuple[int, int]) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    """Append frames of masks to one Parquet file, a row group a frame, so that a viewer reads just one frame.
-
-    The file appears once complete.
-    """
-    schema = _MASK_SCHEMA.with_metadata(
-        {"schema_version": str(SCHEMA_VERSION), "height": str(shape[0]), "width": str(shape[1])}
-    )
-    with (
-        atomic(path) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
-
-        def append(rows: list[dict[str, Any]]) -> None:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-
-        yield append
-
-
-class MaskFile:
-    """Reads masks written by :func:`mask_writer`, one frame at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _telling_damage(path):
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
-            schema = self._file.schema_arrow
-            _check_version(path, schema)
-            self.shape = (int(schema.metadata[b"height"]), int(schema.metadata[b"width"]))
-        self._cache: tuple[int, pd.DataFrame] | None = None
-
-    def _rows(self, frame: int) -> pd.DataFrame:
-        if self._cache is None or self._cache[0] != frame:
-            rows = (
-                self._file.read_row_group(frame).to_pandas()
-                if frame < self._file.num_row_groups
-                else pd.DataFrame({n: [] for n in _MASK_SCHEMA.names})
-            )
-            self._cache = (frame, rows)
-        return self._cache[1]
-
-    def masks(
-        self,
-        frame: int,
-        population: str,
-        *,
-        label: int | None = None,
-        window: tuple[int, int, int, int] | None = None,
-    ) -> Masks:
-        """Masks of one population in one frame; only that label, or those that reach into (y0, y1, x0, x1)."""
-        with _telling_damage(self._path):
-            return self._masks(frame, population, label, window)
-
-    def _masks(self, frame: int, population: str, label: int | None, window: tuple[int, int, int, int] | None) -> Masks:
-        rows = self._rows(frame)
-        rows = rows[rows["population"] == population]
-        if label is not None:
-            rows = rows[rows["label"] == label]
-        if window is not None:
-            y0, y1, x0, x1 = window
-            rows = rows[(rows["y0"] < y1) & (rows["y0"] + rows["h"] > y0)]
-            rows = rows[(rows["x0"] < x1) & (rows["x0"] + rows["w"] > x0)]
-        columns = (rows[n].tolist() for n in ("label", "y0", "x0", "h", "w", "runs"))
-        found = [
-            Mask(label, y0, x0, decode_runs(runs, (h, w))) for label, y0, x0, h, w, runs in zip(*columns, strict=True)
-        ]
-        return Masks(found, self.shape)
-
-
 # ---------------------------------------------------------------- arrays
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write named arrays as compressed npz, without pickle."""
+    """Write named arrays as compressed npz, atomically and without pickle.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    arrays : mapping of str to array
+        Arrays by name.
+
+    Raises
+    ------
+    DiskFullError
+        The disk or quota is full.
+    """
     with atomic(path) as file:
         np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read arrays written by :func:`write_arrays`; pickled ones are refused."""
-    with _telling_damage(path), np.load(path, allow_pickle=False) as file:
+    """Read arrays written by :func:`write_arrays`; raise ResultsError on damaged or pickled ones."""
+    with damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 
 
@@ -303,7 +294,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 _KEY: Final = re.compile(r"p\d{4,9}")
-"""Opaque name of a position; anything else could name a folder elsewhere."""
+"""Opaque key of a position; anything else could name a folder elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +314,7 @@ class Results:
         return self.root / "report.html"
 
     def position(self, key: str) -> PositionFolder:
-        """Folder of one position by its opaque name, such as p0001."""
+        """Folder of one position by its opaque key, such as p0001."""
         return PositionFolder(self.root / "positions" / key)
 
     def table(self, name: str) -> Path:
@@ -331,7 +322,7 @@ class Results:
         return self.root / f"{name}.parquet"
 
     def index(self) -> dict[str, str]:
-        """Opaque name by position, as run.json has it; empty before the first run."""
+        """Opaque key by position, as in run.json; empty before the first run."""
         return dict(self.read_run()["positions"]) if self.run.exists() else {}
 
     def read_run(self) -> dict[str, Any]:
@@ -383,7 +374,7 @@ class PositionFolder:
 
     @property
     def stages(self) -> Path:
-        """Which stage was made from what."""
+        """Keys of the inputs of each stage."""
         return self.root / "stages.json"
 
     @property
@@ -393,7 +384,7 @@ class PositionFolder:
 
     @property
     def estimates(self) -> Path:
-        """Illumination gains, bleed-through matrix and the like."""
+        """Illumination gains, bleed-through matrix and other estimates."""
         return self.root / "estimates.npz"
 
     @property
@@ -412,10 +403,21 @@ class PositionFolder:
 
 
 def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str, str]:
-    """Give each position an opaque name; known ones keep theirs.
+    """Give each position an opaque key; known ones keep theirs.
 
-    New ones are numbered in the order of their hash: the names must not tell the condition, and neither must
-    their order.
+    New positions are numbered in the order of their hash: neither a key nor its place may reveal the condition.
+
+    Parameters
+    ----------
+    known : mapping of str to str
+        Keys given before, by position.
+    positions : iterable of str
+        All positions of the experiment.
+
+    Returns
+    -------
+    dict
+        Key by position, such as p0001; known positions first.
     """
     keys = dict(known)
     free = max((int(k[1:]) for k in keys.values()), default=0) + 1

@@ -22,12 +22,13 @@ from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.evaluate import Evaluation, evaluate
 from cicimage.evaluation.load import load_results, load_truth
 from cicimage.evaluation.sides import EVENT_COLUMNS, Measured, Truth
+from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask
 from cicimage.pipeline.setting import Setting
 from cicimage.recording import Recording, open_recording
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.rates import compute_rates
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import Results, read_json, read_table
 
 PERSISTENCE_FRAMES = 3
 _HOST_LEVEL = 0.2

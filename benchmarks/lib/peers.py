@@ -101,8 +101,10 @@ def _regions(frame: npt.NDArray[np.uint16], um_per_px: float) -> int:
 
 def trackpy_linking(detections: Path, um_per_px: float, *, timer: Timer) -> int:
     """Link the guests and the hosts that the program found, by place, with memory; returns the tracks."""
+    import trackpy
     from lib.baselines import link_spots
 
+    trackpy.quiet()  # its lines on the screen cost time
     cells = pd.read_parquet(detections)
     tables = [
         t.assign(y=t["y_um"] / um_per_px, x=t["x_um"] / um_per_px)[["frame", "y", "x"]].reset_index(drop=True)

@@ -1,7 +1,7 @@
-"""Runs positions on an existing dask.distributed scheduler: one position a task, its durable output its own.
+"""Runs positions on an existing dask.distributed scheduler, one task per position.
 
-Tasks take the same locks and leave the same receipts as the local engine, so that each engine can go on where the
-other stopped. What a task returns is small: a lost answer costs nothing, the receipt on disk is what counts.
+Tasks take the same locks and leave the same receipts as the local engine, so that each engine can resume the other's
+run. The outcome is the receipt on disk: a lost result of a task costs nothing.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from distributed import Client
 
 INSTALL: Final = 'pip install "cicimage[dask]"'
-ANSWERS_WITHIN_S: Final = 15
+SCHEDULER_TIMEOUT_S: Final = 15
 PATIENCE_S: Final = 10.0
-"""Longest wait for a killed worker's lock: over a network a file server may let go of it late."""
+"""Longest wait for a killed worker's lock, s: a file server may release it late."""
 _ONE_AT_A_TIME: Final = Lock()
-"""A worker with several threads runs positions one after the other: memory is counted by the position."""
+"""Held while a position runs: a worker with several threads runs one at a time, to save memory."""
 
 
 class ClusterError(CicimageError):
@@ -49,14 +49,14 @@ def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, repor
     address : str
         The scheduler's address, such as ``tcp://node17:8786``, or its scheduler file.
     chosen : Plan, optional
-        Which ones; all but those that failed before, if not given.
+        Positions to run; all but those that failed before where not given.
     report : callable
-        Told of each position's end.
+        Called at each position's end.
 
     Raises
     ------
     ConfigurationError
-        dask.distributed is not installed, or no scheduler answers.
+        dask.distributed is not installed, or no scheduler responds.
     ClusterError
         The scheduler went away.
     """
@@ -64,13 +64,13 @@ def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, repor
     held: dict[str, str] = {}
     disk_full = False
     with connect(address) as client:
-        for job, answer in _answers(client, chosen.todo):
+        for job, result in _task_results(client, chosen.todo):
             name = job.position.position
-            if answer["outcome"] == "refused":
-                held[name] = answer["error"]
-            elif answer["outcome"] == "lost":
-                _bury(job, answer["error"], held)
-            disk_full |= answer.get("kind") == "disk_full"
+            if result["outcome"] == "refused":
+                held[name] = result["error"]
+            elif result["outcome"] == "lost":
+                _record_crash(job, result["error"], held)
+            disk_full |= result.get("kind") == "disk_full"
             report(name, state_of(job), 1, 1)
             if disk_full:
                 break
@@ -78,14 +78,14 @@ def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, repor
 
 
 def connect(address: str) -> Client:
-    """A client of the scheduler at an address, or of the one a scheduler file names."""
+    """Connect to the scheduler at an address, or to the one that a scheduler file names."""
     try:
         from distributed import Client
     except ImportError as error:
         raise ConfigurationError(f"--dask needs dask.distributed, {error.name} is not installed; {INSTALL}") from None
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
-        return Client(**where, timeout=ANSWERS_WITHIN_S, set_as_default=False)
+        return Client(**where, timeout=SCHEDULER_TIMEOUT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigurationError(
@@ -94,10 +94,10 @@ def connect(address: str) -> Client:
         ) from None
 
 
-def _answers(client: Client, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, Mapping[str, Any]]]:
-    """Each job with its task's answer, as they come; futures are let go of at once.
+def _task_results(client: Client, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    """Yield each job with the result of its task, as they come; futures are released at once.
 
-    No task is tried again by dask: a position that killed its worker is named, and ``--retry-failed`` takes it up.
+    dask does not retry tasks: a position that killed its worker is recorded, and ``--retry-failed`` runs it again.
     """
     from distributed import as_completed
 
@@ -113,16 +113,16 @@ def _answers(client: Client, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, Mappi
                 raise ClusterError(
                     "the dask scheduler went away; finished positions are kept, start it again and run the same command"
                 )
-            answer = future.result() if future.status == "finished" else _lost(future.exception())
+            result = future.result() if future.status == "finished" else _lost(future.exception())
             future.release()
-            yield job, answer
+            yield job, result
     finally:
         if of:
             client.cancel(list(of))
 
 
 def _lost(error: BaseException) -> dict[str, Any]:
-    """What is to be said of a task that has no answer."""
+    """Result of a task that returned none."""
     from distributed import KilledWorker
 
     if isinstance(error, DiskFullError):
@@ -137,13 +137,13 @@ def _lost(error: BaseException) -> dict[str, Any]:
 
 
 def _absolute(job: Job) -> Job:
-    """A worker's current folder is not ours."""
+    """Resolve the paths of a job: a worker's current folder is another one."""
     position = replace(job.position, path=job.position.path.resolve())
     return replace(job, position=position, folder=job.folder.resolve())
 
 
-def _bury(job: Job, reason: str, held: dict[str, str]) -> None:
-    """Write the receipt a dead worker could not write, unless somebody runs the position now."""
+def _record_crash(job: Job, reason: str, held: dict[str, str]) -> None:
+    """Write the receipt of a position whose worker died, unless another run holds the position now."""
     try:
         with lock(job.folder / ".lock", "the position"):
             if state_of(job) != "done":
@@ -153,12 +153,20 @@ def _bury(job: Job, reason: str, held: dict[str, str]) -> None:
 
 
 def run_task(job: Job, version: str) -> dict[str, Any]:
-    """Body of a task on a worker: run one position and answer with the little that its receipt does not say.
+    """Run one position on a worker and return what its receipt does not say.
+
+    Parameters
+    ----------
+    job : Job
+        The position to run.
+    version : str
+        Version of the program that submitted the task.
 
     Returns
     -------
     dict
-        ``outcome``: done, failed (the receipt says why), or refused, with ``error``, where nothing was written.
+        ``outcome``: done, failed (``kind`` is the kind of failure, the receipt says why), or refused, with ``error``,
+        where nothing was written.
     """
     host = socket.gethostname()
     if version != __version__:
@@ -176,7 +184,7 @@ def run_task(job: Job, version: str) -> dict[str, Any]:
     with _ONE_AT_A_TIME:
         try:
             with lock(job.folder / ".lock", f"position {job.position.position!r}", patience_s=PATIENCE_S):
-                receipt = run_position(job, lambda *_: None, look_ahead=False)  # a task is given one core
+                receipt = run_position(job, lambda *_: None, look_ahead=False)  # a task has one core
         except ResultsError:
             if state_of(job) == "done":
                 return {"outcome": "done"}

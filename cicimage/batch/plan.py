@@ -1,4 +1,4 @@
-"""What a run will do: which positions are done, changed, failed or new."""
+"""Planning of a run: which positions are done, changed, failed or new."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which jobs a run takes up, which it leaves, and why.
+    """Jobs that a run executes and those it leaves, with reasons.
 
     Attributes
     ----------
     todo : tuple of Job
-        Those with something to do.
+        Jobs to run.
     left : tuple of Job
-        Those that failed before, with nothing changed since.
+        Jobs that failed before, with nothing changed since.
     done : tuple of Job
-        Those that stand as they are.
+        Jobs whose results are up to date.
     why : mapping of str to str
-        Half a sentence by position of ``todo``.
+        Reason by position of ``todo``, as half a sentence.
     """
 
     todo: tuple[Job, ...]
@@ -70,7 +70,7 @@ class Plan:
 
 
 def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write: bool = True) -> Batch:
-    """Look at the results folder, and make it with its run.json.
+    """Open an experiment on its results folder, and write run.json.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write:
     out : Path
         The results folder, new or one to go on with.
     force : bool
-        Use it though it holds something else.
+        Use the folder even where it holds other files.
     write : bool
-        False to look only: another run may hold the folder, and what it wrote is not to be changed.
+        False to read only: another run may hold the folder.
 
     Raises
     ------
     ResultsError
-        The folder holds something else, or results of other recordings.
+        The folder holds other files, or results of other recordings.
     """
     check_methods(experiment.file)
     check_primary(experiment.file)
@@ -107,13 +107,13 @@ def open_batch(experiment: Experiment, out: Path, *, force: bool = False, write:
 
 
 def write_run(batch: Batch) -> None:
-    """Write run.json: versions, the resolved configuration, the positions and their opaque names."""
+    """Write run.json: versions, the resolved configuration, the positions and their opaque keys."""
     keys = {j.position.position: j.key for j in batch.jobs}
     write_json(batch.results.run, _run_json(batch.experiment, keys))
 
 
 def check_methods(file: ExperimentFile) -> None:
-    """Build the methods that the file names: a slip is said once, before anything runs, and not by every position.
+    """Build the methods that the file names, so that an error is raised once, before any position runs.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def check_methods(file: ExperimentFile) -> None:
 
 
 def check_primary(file: ExperimentFile) -> None:
-    """Refuse a primary estimand that there is none of: the report's verdict would be about nothing.
+    """Refuse an unknown primary estimand.
 
     Raises
     ------
     ConfigurationError
-        Names the nearest one.
+        There is no such estimand; the message names the nearest one.
     """
     name = file.experiment.primary
     if name == ExperimentFile().experiment.primary:
@@ -163,10 +163,10 @@ def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> 
 
 
 def _refuse_other_recordings(results: Results, experiment: Experiment, known: Mapping[str, str]) -> None:
-    """Names such as vehicle/w1_f1 recur in every experiment: results of other files under the same names are kept.
+    """Refuse to overwrite results of other recordings with the same names (vehicle/w1_f1 recurs in every experiment).
 
-    A recording changed in place, or a folder moved as it is, is the same experiment; files elsewhere with other content
-    throughout are another one.
+    A recording changed in place, or an unchanged folder that was moved, is the same experiment; files elsewhere whose
+    contents all differ are another one.
     """
     design = results.read_run().get("design", {})
     made = []
@@ -178,7 +178,7 @@ def _refuse_other_recordings(results: Results, experiment: Experiment, known: Ma
         try:
             content = read_receipt(receipt).get("input")
         except ResultsError:
-            continue  # made anew
+            continue  # a receipt that cannot be read is replaced
         if not content:
             continue
         here = input_fingerprint(position.path, experiment.file.files.reading(position.series)["series"])
@@ -217,14 +217,14 @@ def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]
 
 
 def state_of(job: Job) -> State:
-    """State by recorded outcome: what the receipt says; without one it waits."""
+    """State of a position by its receipt; without one it is waiting."""
     receipt = Results(job.folder.parent.parent).position(job.key).receipt
     if not receipt.exists():
         return "waiting"
     try:
         return "done" if read_receipt(receipt)["outcome"] == "done" else "failed"
     except ResultsError:
-        return "waiting"  # what cannot be read is made anew
+        return "waiting"  # a receipt that cannot be read is replaced
 
 
 def plan(
@@ -234,10 +234,26 @@ def plan(
     retry_failed: bool = False,
     task_index: int | None = None,
 ) -> Plan:
-    """Choose the jobs a run takes up.
+    """Choose the jobs to run.
 
     A failed position is left alone unless ``retry_failed`` is set or its input or settings changed (its receipt
     remembers both).
+
+    Parameters
+    ----------
+    batch : Batch
+        All positions of the experiment.
+    only : sequence of str
+        Names of the positions to consider; empty for all.
+    retry_failed : bool
+        Whether to run failed positions again.
+    task_index : int, optional
+        Consider only the position at this index, from 0, for array jobs of a scheduler.
+
+    Returns
+    -------
+    Plan
+        What to run, what is done, and what is left alone.
 
     Raises
     ------
@@ -269,7 +285,7 @@ def plan(
 
 
 def reason_to_run(job: Job) -> str:
-    """Why a position is to be run (again), as half a sentence; empty where its results stand as they are.
+    """Reason to run a position (again), as half a sentence; empty where its results are up to date.
 
     A receipt remembers the recording and the keys of all stages, so that no process need be started to see that
     nothing changed.

@@ -1,6 +1,6 @@
-"""What every position needs, loaded once: the forkserver imports this module, and each position is a fork of it.
+"""Libraries and methods that every position needs, loaded once by the forkserver, of which each position is a fork.
 
-Without it every position would load the methods and the libraries behind them again, about a second each.
+Otherwise every position would load them again, which takes about a second.
 """
 
 import cv2
@@ -15,7 +15,7 @@ from cicimage.methods import STEPS, available
 from cicimage.recording.reader_registry import preload_own_readers
 
 OWN = "cicimage."
-"""Methods of other packages are left to the position that asks for one: theirs may start threads or fail to load."""
+"""Methods of other packages are loaded by the position that needs them: they may start threads or fail to load."""
 
 cv2.setNumThreads(1)
 pd.options.mode.copy_on_write = True  # tables of long movies are large: a changed column must not copy the others

@@ -1,4 +1,4 @@
-"""Runs positions side by side, one subprocess each, and survives whatever happens to one of them.
+"""Runs positions in parallel, one subprocess each, and survives the crash of any of them.
 
 A pool of long-lived workers loses its other tasks with one dead worker; a process per position loses only that
 one. A forkserver with the libraries loaded starts a position in milliseconds.
@@ -26,7 +26,7 @@ import psutil
 
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
-from cicimage.forks import WAITED_FOR, ignore_interrupts, process_context
+from cicimage.forks import MOST_WAITED_FOR, ignore_interrupts, process_context
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need, write_failure
 from cicimage.receipts import read_receipt
@@ -40,15 +40,15 @@ Report = Callable[[str, str, int, int], None]
 
 
 _ORPHANS_END_WITHIN_S: Final = 5.0
-"""Longest time the process of a killed run may hold its position; it ends at the next gap between two kernels."""
+"""Longest time the process of a killed run may hold its position, s; it ends between two compiled calls."""
 HELD: Final = "another run holds it; wait for that one to end or choose another folder with -o"
 _HELD_BY_ANOTHER: Final = 75
-"""Exit code of a process that found its position held by another run, which writes the outcome (EX_TEMPFAIL)."""
+"""Exit code (EX_TEMPFAIL) of a process whose position another run holds; that run writes the outcome."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the positions, by name; ``reasons`` for those that failed."""
+    """Outcome of a run: positions by state, and ``reasons`` for those that failed."""
 
     done: tuple[str, ...]
     failed: tuple[str, ...]
@@ -92,18 +92,18 @@ def run_batch(
     batch : Batch
         The experiment on its results folder.
     workers : int
-        Positions at a time; fewer where memory does not suffice.
+        Positions run at a time; fewer where memory does not suffice.
     chosen : Plan, optional
-        Which ones; all but those that failed before, if not given.
+        Positions to run; all but those that failed before where not given.
     timeout_s : float, optional
-        Longest time for one position.
+        Longest time for one position, s.
     report : callable
-        Told of progress.
+        Called with progress.
 
     Returns
     -------
     Outcome
-        Also for positions of the plan that were done before.
+        Of all positions of the plan, those done before included.
     """
     chosen = chosen or plan(batch)
     waiting, running, held = deque(chosen.todo), list[_Running](), set[str]()
@@ -113,7 +113,7 @@ def run_batch(
         while (waiting and not disk_full) or running:
             while waiting and not disk_full and len(running) < workers and _fits(waiting[0], running):
                 at_a_time = min(workers, len(running) + len(waiting))
-                # two threads on one core only wait for each other
+                # reading ahead needs a second core
                 running.append(_start(context, waiting.popleft(), look_ahead=usable_cores() >= 2 * at_a_time))
             disk_full |= _wait(running, held, report, timeout_s)
     except BaseException:
@@ -149,7 +149,7 @@ def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
 
     Thread(target=_end_with_the_supervisor, daemon=True).start()
 
-    def tell(stage: str, done: int, total: int) -> None:
+    def send_progress(stage: str, done: int, total: int) -> None:
         messages.send((stage, done, total))
 
     held = ExitStack()
@@ -163,15 +163,15 @@ def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
         messages.send(("end", "failed", "disk_full"))
         return
     with held:
-        receipt = run_position(job, tell, look_ahead=look_ahead)
+        receipt = run_position(job, send_progress, look_ahead=look_ahead)
     messages.send(("end", receipt["outcome"], receipt.get("kind", "")))
     messages.close()
 
 
 def _end_with_the_supervisor() -> None:
-    """End this process when the supervisor is gone: nobody would read its outcome, and a new run wants the position.
+    """End this process when the supervisor is gone: nothing reads its outcome, and a new run may need the position.
 
-    What it leaves is what any kill leaves: whole files, and no receipt.
+    As after any kill, complete files are left, and no receipt.
     """
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
@@ -180,10 +180,10 @@ def _end_with_the_supervisor() -> None:
 
 
 def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: float | None) -> bool:
-    """Wait for news; take finished ones off the list. True when a disk is full."""
+    """Wait for messages and remove finished processes from the list; return whether a disk is full."""
     disk_full = False
     sources: list[Any] = [r.messages for r in running] + [r.process.sentinel for r in running]
-    multiprocessing.connection.wait(sources[:WAITED_FOR], timeout=1.0)  # all are looked at below in any case
+    multiprocessing.connection.wait(sources[:MOST_WAITED_FOR], timeout=1.0)  # all are looked at below in any case
     for r in list(running):
         _drain(r, report)
         if timeout_s is not None and time.monotonic() - r.started > timeout_s and r.process.is_alive():
@@ -197,7 +197,7 @@ def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: fl
             if r.process.exitcode == _HELD_BY_ANOTHER:
                 held.add(r.job.position.position)
             else:
-                _bury(r)
+                _record_crash(r)
             disk_full |= r.disk_full
             report(r.job.position.position, state_of(r.job), 1, 1)
         else:
@@ -217,8 +217,8 @@ def _drain(r: _Running, report: Report) -> None:
         return
 
 
-def _bury(r: _Running) -> None:
-    """A process that ended without a receipt of its own was killed: say so, with its peak memory."""
+def _record_crash(r: _Running) -> None:
+    """Write the receipt of a process that ended without one: killed, with its peak memory, or crashed."""
     code, state = r.process.exitcode, state_of(r.job)
     if code == 0 or state == "done" or (state == "failed" and code != 1):
         return
@@ -249,16 +249,21 @@ def _resident(pid: int | None) -> int:
 
 
 def outcome_of(chosen: Plan, refused: Mapping[str, str], disk_full: bool) -> Outcome:
-    """What the receipts say of the positions a run was about.
+    """Collect the outcome of a run from the receipts.
 
     Parameters
     ----------
     chosen : Plan
-        Those it took up, left alone, or found done; of an array task just its own.
+        Positions it ran, left alone, or found done; of an array task its own alone.
     refused : mapping of str to str
-        Reason by position that could not be taken up and has no receipt of its own.
+        Reason by position that could not be run and has no receipt.
     disk_full : bool
-        A disk ran full.
+        Whether a disk ran full.
+
+    Returns
+    -------
+    Outcome
+        By state on disk.
     """
     states, reasons = dict[str, str](), dict[str, str]()
     for j in sorted((*chosen.todo, *chosen.left, *chosen.done), key=lambda j: j.position.position):
@@ -281,5 +286,5 @@ def usable_cores() -> int:
 
 
 def folder_lock(root: Path) -> Path:
-    """The lock that a whole local run holds; array tasks of one run share the folder and take only positions' locks."""
+    """Path of the lock of a whole local run; array tasks share the folder and take only positions' locks."""
     return root / ".run.lock"

@@ -1,4 +1,4 @@
-"""One file per command: parse, call, print."""
+"""The command line: one file per command, which parses, calls and prints."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INTERRUPTED: Final = {
     "review": "; every decision taken is in the log",
     "report": "; tables of before and after may lie side by side, run the same command again",
 }
-"""What became of the work, by command; those that are not named leave nothing."""
+"""State of the work after an interrupt, by command; other commands leave nothing unfinished."""
 
 EXIT_CODES: Final = {
     0: "all well",
@@ -52,7 +52,7 @@ EXIT_CODES: Final = {
 
 
 class _LazyGroup(click.Group):
-    """Commands are imported when asked for: `cicimage --help` need not load the image libraries."""
+    """Imports a command when it is asked for, so that `cicimage --help` loads no image library."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -60,7 +60,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        # what the libraries make while they load stays until the end: no need to look through it for garbage
+        # objects made by imports live until the process ends: the collector need not scan them
         gc.disable()
         module = importlib.import_module(f"cicimage.cli.{cmd_name}")
         gc.freeze()
@@ -92,7 +92,13 @@ def cicimage() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line and end with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists."""
+    """Run the command line and exit with one of :data:`EXIT_CODES`, which ``cicimage --help`` lists.
+
+    Parameters
+    ----------
+    args : list of str, optional
+        Arguments without the program's name; those of the process by default.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a condition named in Greek must not end a run whose output goes to a file in the code page of Windows
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -109,7 +115,7 @@ def main(args: list[str] | None = None) -> Any:
         _say(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.filename is None:  # not of a file: a fault of ours, to be seen whole
+        if error.filename is None:  # no file involved: a bug of the program, shown with its traceback
             raise
         _say(f"{error.filename}: cannot be used ({error.strerror}); check the path and that you may read and write it")
         sys.exit(2)

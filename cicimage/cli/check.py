@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import pandas as pd
 import psutil
 
 from cicimage.batch.plan import check_methods, check_primary
@@ -14,12 +16,15 @@ from cicimage.batch.supervisor import usable_cores
 from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.experiment.design import LAYOUT_COLUMNS
+from cicimage.findings import Finding
 from cicimage.fingerprints import fingerprint
+from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
 from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.plausible import differences, doubts
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
+from cicimage.statistics.design import replication
 
 SECONDS_PER_MEGAPIXEL: Final = 0.08
 """Measured with `make bench` on one core: seconds of a run per million voxels read; a guide, not a promise."""
@@ -35,6 +40,21 @@ FIXED_BYTES: Final = 8 << 20
 
 SPACING_FRAMES: Final = 4
 """Frames decoded of one recording to see how far guests move."""
+MOST_VOXELS: Final = 1_500_000_000
+"""Voxels decoded, of all recordings together, to hold channels against each other: about a minute at most."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A finding and the position it is about; empty where it is about the experiment, or names positions itself."""
+
+    position: str
+    finding: Finding
+
+    @property
+    def line(self) -> str:
+        kind = "note" if self.finding.severity == "note" else "warning"
+        return f"{kind}: {self.position + ': ' if self.position else ''}{self.finding.sentence}"
 
 
 @dataclass
@@ -44,6 +64,9 @@ class _Sum:
     memory: int = 0
     faults: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    said: list[_Said] = field(default_factory=list)
+    voxels: int = 0
+    """Decoded so far."""
     settings: dict[str, Setting] = field(default_factory=dict)
 
 
@@ -53,7 +76,8 @@ class _Sum:
 @click.option("--guest", metavar="CHANNEL", default=None, help="Guest channel, name or 0-based index.")
 @click.option("--death", metavar="CHANNEL", default=None, help="Death marker channel, name or 0-based index.")
 @click.option("--series", type=click.IntRange(0), default=None, help="Series of files that hold several, 0-based.")
-def check(experiment: Path, **options: Any) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON and nothing else.")
+def check(experiment: Path, as_json: bool, **options: Any) -> int:
     """Say what fits and what does not in EXPERIMENT (a file or a folder), and what a run will need."""
     loaded = load_experiment(
         experiment,
@@ -67,20 +91,40 @@ def check(experiment: Path, **options: Any) -> int:
     total = _Sum()
     for position in loaded.positions:
         _look(loaded, position, total)
-    _say_design(loaded)
-    for sentence in loaded.unread:
-        click.echo(f"warning: {sentence}")
-    total.lines += [f"warning: {sentence}" for sentence in differences(total.settings)]
-    total.lines += _copies(loaded) + _spacing(loaded)
-    for line in total.lines:
-        click.echo(line)
-    if total.memory:
-        _say_need(total)
+    _say_of_all(loaded, total)
+    if as_json:
+        click.echo(json.dumps([{"position": s.position, **s.finding.as_dict()} for s in total.said], indent=1))
+    else:
+        _say_design(loaded)
+        for line in total.lines:
+            click.echo(line)
+        if total.memory:
+            _say_need(total)
     for fault in total.faults:
         click.echo(f"cicimage: {fault}", err=True)
     if not total.faults:
         return 0
     return 4 if len(total.faults) == len(loaded.positions) else 3
+
+
+def _say(total: _Sum, position: str, *findings: Finding) -> None:
+    """Note findings, in the order in which they are shown."""
+    said = [_Said(position, finding) for finding in findings]
+    total.said += said
+    total.lines += [s.line for s in said]
+
+
+def _say_of_all(loaded: Experiment, total: _Sum) -> None:
+    """Findings about the recordings together."""
+    total.said += [_Said("", finding) for finding in _columns(loaded.layout())]
+    lines, total.lines = total.lines, []
+    for sentence in loaded.unread:
+        value, _, remedy = sentence.partition("; ")
+        _say(total, "", Finding("files_not_read", "warning", "", value, remedy))
+    total.lines += lines
+    _say(total, "", *differences(total.settings), *_copies(loaded))
+    for position, finding in _spacing(loaded):
+        _say(total, position, finding)
 
 
 def _say_need(total: _Sum) -> None:
@@ -100,6 +144,8 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
             s = recording.sizes
     except (RecordingError, CicimageError) as error:
         total.faults.append(f"{position.position}: {error}")
+        failed = Finding("recording_refused", "unresolved", "", str(error), "mend the recording or its settings")
+        total.said.append(_Said(position.position, failed))
         return
     voxels = s["T"] * len(setting.channels) * s["Z"] * s["Y"] * s["X"]
     total.seconds += POSITION_S + voxels / 1e6 * SECONDS_PER_MEGAPIXEL
@@ -112,30 +158,50 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
         f", {setting.optics.um_per_z:g} um/z" if setting.optics.um_per_z else ", 2D"
     )
     total.lines += [f"note: {position.position}: {note}" for note in recording.metadata.notes]
-    total.lines += [f"warning: {position.position}: {doubt}" for doubt in doubts(setting, s)]
+    total.said += [
+        _Said(position.position, Finding("metadata_not_used", "note", "", note, ""))
+        for note in recording.metadata.notes
+    ]
+    _say(
+        total,
+        position.position,
+        *doubts(setting, s),
+        *shared_channels(setting),
+        *_channels(job, voxels // s["T"], total),
+    )
     total.settings[position.position] = setting
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
 
 
-def _copies(experiment: Experiment) -> list[str]:
+def _channels(job: Job, voxels_a_frame: int, total: _Sum) -> tuple[Finding, ...]:
+    """What a few frames show, as long as that does not take too long."""
+    total.voxels += FRAMES_LOOKED_AT * voxels_a_frame
+    if total.voxels > MOST_VOXELS:
+        return ()
+    try:
+        return look_at_channels(job)
+    except CicimageError as error:
+        return (Finding("frame_not_read", "warning", "", str(error), "copy the file again"),)
+
+
+def _copies(experiment: Experiment) -> list[Finding]:
     """A warning for every recording that is there twice under different names: it would count as two wells."""
     first: dict[str, str] = {}
-    lines = []
+    found = []
     for position in experiment.positions:
         # of folders only names and sizes are known, and those are often alike; scenes of a file have it in common
         if position.series is not None or not position.path.is_file():
             continue
         content = str(fingerprint(position.path)["sha256"])
         if content in first:
-            lines.append(
-                f"warning: {position.position} and {first[content]} hold the same recording, which would count as two; "
-                "take one of them out of the folder or the layout"
-            )
+            value = f"{position.position} and {first[content]} hold the same recording, which would count as two"
+            remedy = "take one of them out of the folder or the layout"
+            found.append(Finding("recording_twice", "warning", "", value, remedy, "position"))
         first.setdefault(content, position.position)
-    return lines
+    return found
 
 
-def _spacing(experiment: Experiment) -> list[str]:
+def _spacing(experiment: Experiment) -> list[tuple[str, Finding]]:
     """A warning where guests of the first readable recording move further in a frame than they lie apart."""
     for position in experiment.positions:
         try:
@@ -144,11 +210,21 @@ def _spacing(experiment: Experiment) -> list[str]:
             continue
         if found is None or not found.ratio > 1:
             return []
-        return [
-            f"warning: {position.position}: guests move {found.displacement_um:.1f} um a frame and lie "
-            f"{found.spacing_um:.1f} um apart; tracks will be mixed up, image more often or seed fewer guests"
-        ]
+        value = f"guests move {found.displacement_um:.1f} um a frame and lie {found.spacing_um:.1f} um apart"
+        remedy = "tracks will be mixed up, image more often or seed fewer guests"
+        return [(position.position, Finding("guests_move_far", "warning", "", value, remedy))]
     return []
+
+
+def _columns(layout: pd.DataFrame) -> list[Finding]:
+    """A warning for every column of the layout that is nearly one that is known."""
+    found = []
+    for column in layout.columns.difference(list(LAYOUT_COLUMNS)):
+        meant = nearest(str(column), LAYOUT_COLUMNS)
+        if meant.startswith("did you mean"):
+            value = f"layout.csv has a column {column!r}, taken as a factor"
+            found.append(Finding("column_nearly_known", "warning", "", value, meant, str(column)))
+    return found
 
 
 def _say_design(experiment: Experiment) -> None:
@@ -158,19 +234,6 @@ def _say_design(experiment: Experiment) -> None:
         f"{counted(len(layout), 'recording')}; conditions: {', '.join(experiment.conditions)}; "
         f"reference: {reference or 'none'}"
     )
-    for column in layout.columns.difference(list(LAYOUT_COLUMNS)):
-        meant = nearest(str(column), LAYOUT_COLUMNS)
-        if meant.startswith("did you mean"):
-            click.echo(f"warning: layout.csv has a column {column!r}, taken as a factor; {meant}")
-    donors = {d for d in layout["donor"] if d}
-    units = {e for e in layout["experiment"] if e}
-    if len(donors) >= 2:
-        click.echo(f"{len(donors)} donors: the donor is n")
-        without = list(layout.loc[layout["donor"] == "", "position"])
-        if without:
-            click.echo(f"left out of estimates over donors, for want of a donor in layout.csv: {', '.join(without)}")
-    elif len(units) >= 2:
-        click.echo(f"{len(units)} independent experiments: the experiment is n")
-    else:
-        known = f"n of donors is {len(donors)}" if donors else "n of donors is unknown"
-        click.echo(f"no test can be made: {known}; add a column donor (or experiment) to layout.csv")
+    for finding in _columns(layout):
+        click.echo(_Said("", finding).line)
+    click.echo(replication(layout, reference).sentence)

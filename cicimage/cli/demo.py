@@ -14,7 +14,7 @@ from cicimage.forks import process_context
 
 SAMPLE: Final = Path(__file__).resolve().parents[2] / "sample_data" / "cxcr4_blockade"
 SEED: Final = 1
-"""Seed the sample data were made with: where the folder is not installed the same data are made again."""
+"""Seed of the sample data; where they are not installed the same data are simulated again."""
 
 
 @click.command()
@@ -23,9 +23,24 @@ SEED: Final = 1
 )
 @click.option("--workers", type=click.IntRange(1), default=None, help="Positions at a time [default: usable cores].")
 def demo(out: Path, workers: int | None) -> int:
-    """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D."""
+    """Run the whole job on the sample experiment: vehicle, BTKi, BTKi + CXCR4 antagonist; three donors in 3D.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    workers : int or None
+        Positions at a time; None takes all usable cores.
+
+    Returns
+    -------
+    int
+        Exit code, a key of :data:`cicimage.cli.EXIT_CODES`.
+    """  # noqa: D301 - the form feed ends the text of --help
     started = time.monotonic()
-    process_context()  # it loads the image libraries while this process loads its own
+    process_context()  # loads the image libraries in the background
     from cicimage.batch import open_batch, run_batch
     from cicimage.batch.supervisor import usable_cores
     from cicimage.experiment import load_experiment

@@ -42,7 +42,36 @@ def evaluate(
     out: Path | None, truth: Path | None, between: tuple[Path, Path] | None, to: Path | None, max_distance_um: float,
     tolerance_min: float, prevalence: tuple[float, ...], entry_rate: tuple[float, ...],
 ) -> None:  # fmt: skip
-    """Hold the results in OUT against the truth: tables as CSV, a page with plots, and the faults by name."""
+    """Hold the results in OUT against the truth: tables as CSV, a page with plots, and the faults by name.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path or None
+        Results folder; None with ``between``.
+    truth : Path or None
+        Truth folder of a simulation or a reviewed results folder; None takes the first folder of ``between``.
+    between : (Path, Path) or None
+        Two results folders to compare.
+    to : Path or None
+        Folder of the output; by default ``evaluation`` in the results folder, with ``between`` in the working one.
+    max_distance_um : float
+        Largest distance between the centroids of one guest, um.
+    tolerance_min : float
+        Largest difference between the times of one event, min.
+    prevalence : tuple of float
+        Shares of guests inside to which precision is re-weighted, each between 0 and 1.
+    entry_rate : tuple of float
+        True entries per guest-hour to which precision is re-weighted.
+
+    Raises
+    ------
+    UsageError
+        Both or neither of ``out`` and ``between``, or no truth.
+    ResultsError
+        A folder holds no finished results or no truth.
+    """  # noqa: D301 - the form feed ends the text of --help
     from cicimage.evaluation.evaluate import Parameters, side_by_side
     from cicimage.evaluation.evaluate import evaluate as hold_against
     from cicimage.evaluation.load import load_results, load_truth
@@ -71,7 +100,7 @@ def evaluate(
 
 
 def _names(folders: list[Path]) -> list[str]:
-    """Folder names, told apart where they are the same."""
+    """Folder names, with a number appended where two are the same."""
     names = [f.resolve().name for f in folders]
     return names if len(set(names)) == len(names) else [f"{n}-{i}" for i, n in enumerate(names, start=1)]
 

@@ -39,7 +39,32 @@ WRITERS: Final[Mapping[str, Callable[[Tracked, Path], Any]]] = {
 )
 @click.option("--force", is_flag=True, help="Write into a folder that holds something already.")
 def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections: str | None, force: bool) -> None:
-    """Write results folder OUT as GEFF, Cell Tracking Challenge, TrackMate XML, napari tracks or RO-Crate."""
+    """Write results folder OUT as GEFF, Cell Tracking Challenge, TrackMate XML, napari tracks or RO-Crate.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    kind : str
+        A key of :data:`WRITERS`, or ``ro-crate`` for the folder as a whole.
+    path : Path
+        Folder to write into, one file or folder per position.
+    only : tuple of str
+        Names of positions; empty for all that are finished and not excluded.
+    corrections : str or None
+        Reviewer, ``adjudicated`` or ``none``; None takes the adjudicated ones, else those of the only reviewer.
+    force : bool
+        Write into a folder that is not empty.
+
+    Raises
+    ------
+    ConfigurationError
+        A position or reviewer does not exist, or the options do not go together.
+    ResultsError
+        Nothing is finished, or ``path`` cannot take the export.
+    """  # noqa: D301 - the form feed ends the text of --help
     results = existing_results(out)
     _check_place(results, path, force=force)
     if kind == "ro-crate":
@@ -70,7 +95,7 @@ def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections:
 
 
 def _check_place(results: Results, path: Path, *, force: bool) -> None:
-    """Refuse a place that would mix the export with something else."""
+    """Raise ResultsError where the export would mix with other files."""
     if path.exists() and not path.is_dir():
         raise ResultsError(f"{path}: must be a folder, is a file; choose another one with -o")
     root, place = results.root.resolve(), path.resolve()

@@ -1,4 +1,4 @@
-"""`cicimage fit`: the scorer's parameters corrected from what was reviewed."""
+"""`cicimage fit`: the scorer's parameters, re-fitted from reviewed frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,28 @@ from cicimage.errors import ConfigurationError, counted
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
-    """Re-fit the Markov scorer from the reviewed frames of results folder OUT, cross-validated over guests."""
+    """Re-fit the Markov scorer from the reviewed frames of results folder OUT, cross-validated over guests.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    to : Path
+        Parameter file to write; written only where the fit is better on guests left out.
+    corrections : str or None
+        Reviewer or ``adjudicated``; None takes the adjudicated ones, else those of the only reviewer.
+    force : bool
+        Overwrite the file.
+
+    Raises
+    ------
+    ConfigurationError
+        The file exists already, or there is no such reviewer.
+    CicimageError
+        Too few guests are reviewed, or OUT is no results folder.
+    """  # noqa: D301 - the form feed ends the text of --help
     from dataclasses import replace
 
     from cicimage.events.parameters import load_parameters, write_parameters

@@ -54,7 +54,40 @@ def plan(
     sims: int,
     folder: Path | None,
 ) -> None:
-    """Power of the next experiment in donors, wells and hours, from results OUT or from --rates."""
+    """Power of the next experiment in donors, wells and hours, from results OUT or from --rates.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path or None
+        Results folder from which rate and variation are estimated.
+    rates : float or None
+        Reference rate, entries per guest-hour, where there is no results folder.
+    ratio : float
+        Rate under treatment over the reference rate that is to be detected.
+    guests : float
+        Guests at risk per well, with ``rates``.
+    estimand : str
+        Rate of the results to plan for.
+    reference : str or None
+        Reference condition; None takes that of the run, else the first one.
+    donors, wells, hours : str
+        Designs to try, as numbers with commas between them: donors, wells per donor and condition, hours of movie.
+    sd_donor, sd_interaction, sd_well : float or None
+        SD of the log rate between donors, of donor x condition, and between wells; None takes the estimate or default.
+    sims : int
+        Simulated experiments per design.
+    folder : Path or None
+        Folder of ``plan.csv`` and ``plan.svg``; None takes the results folder, and without one nothing is written.
+
+    Raises
+    ------
+    ConfigurationError
+        Both or neither of ``out`` and ``rates``, or a value that is no number or not above 0.
+    ResultsError
+        The results folder is not finished.
+    """  # noqa: D301 - the form feed ends the text of --help
     if (out is None) == (rates is None):
         raise ConfigurationError("plan needs either a results folder or --rates, got both or neither; name one")
     base = _from_results(out, estimand, reference) if out is not None else Variation(float(rates or 0.0), guests)

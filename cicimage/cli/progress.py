@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, plain lines otherwise."""
+"""Progress on stderr: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tqdm import tqdm
 
 PLAIN_EVERY_S: Final = 10.0
 ENOUGH_TO_TELL: Final = 0.05
-"""Share of the work (or one position) from which the time left is told: before, it is start-up, scaled up."""
+"""Share of the positions from which the time left is estimated; before, the estimate would extrapolate start-up."""
 
 
 class Progress:
-    """Shows how far a batch of positions is and how long it still takes.
+    """Shows how many positions are finished and the time left.
 
     Parameters
     ----------
     n_positions : int
-        Positions that will be reported as done or failed.
+        Positions that will be reported as done, failed or waiting.
     """
 
     def __init__(self, n_positions: int) -> None:
@@ -46,7 +46,17 @@ class Progress:
             self._bar.close()
 
     def __call__(self, position: str, stage: str, done: int, total: int) -> None:
-        """Take one piece of news, as :func:`cicimage.batch.run_batch` reports it."""
+        """Take one report of :func:`cicimage.batch.run_batch`.
+
+        Parameters
+        ----------
+        position : str
+            Name of the position.
+        stage : str
+            Stage at work, or ``done``, ``failed`` or ``waiting`` at its end.
+        done, total : int
+            Units of the stage finished and in all; 0 in all where the stage does not count.
+        """
         if stage in {"done", "failed", "waiting"}:
             self._finished += 1
             self._share.pop(position, None)

@@ -1,4 +1,4 @@
-"""`cicimage report`: rebuild what people read from base tables."""
+"""`cicimage report`: rebuild tables, rates and report from the base tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,27 @@ from cicimage.store import Results, existing_results
     help="Reviewer, 'adjudicated' or 'none' [default: the adjudicated ones, else the only reviewer's].",
 )
 def report(out: Path, reference: str | None, corrections: str | None) -> None:
-    """Rebuild tables, rates, comparisons and report.html of results folder OUT from base tables and corrections."""
+    """Rebuild tables, rates, comparisons and report.html of results folder OUT from base tables and corrections.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    reference : str or None
+        Condition the others are compared against; None takes the one of the run. A condition
+        without recordings leaves no comparisons.
+    corrections : str or None
+        Reviewer, ``adjudicated`` or ``none``; None takes the adjudicated ones, else those of the only reviewer.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such reviewer.
+    ResultsError
+        OUT is no results folder, or the log is damaged.
+    """  # noqa: D301 - the form feed ends the text of --help
     results = existing_results(out)
     laid = _corrections(results, corrections)
     say_corrections(laid)
@@ -30,7 +50,7 @@ def report(out: Path, reference: str | None, corrections: str | None) -> None:
 
 
 def _corrections(results: Results, whose: str | None) -> Corrections:
-    """Corrections to lay over the base tables; without a review folder nothing of the review is loaded."""
+    """Corrections to apply to the base tables; without a review folder no module of the review is loaded."""
     if whose is None and not (results.root / "review").exists():
         return NO_CORRECTIONS
     from cicimage.review.results import corrected
@@ -39,7 +59,7 @@ def _corrections(results: Results, whose: str | None) -> Corrections:
 
 
 def say_corrections(laid: Corrections) -> None:
-    """Say on stderr whose corrections the tables hold, and which of them do not fit."""
+    """Print to stderr whose corrections the tables hold, and those that do not fit."""
     if laid.whose:
         click.echo(f"cicimage: with the corrections of {laid.whose}", err=True)
     for sentence in (*laid.notes, *laid.conflicts):

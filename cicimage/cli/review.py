@@ -1,4 +1,4 @@
-"""`cicimage review`: look at the doubtful events in napari and correct them."""
+"""`cicimage review`: judge and correct the doubtful events in napari."""
 
 from __future__ import annotations
 
@@ -49,7 +49,38 @@ def review(
     damaged: str | None,
     tolerance: int,
 ) -> None:
-    """Open results folder OUT in napari with the review queue; goes on where it was left, undo included."""
+    """Open results folder OUT in napari with the review queue; goes on where it was left, undo included.
+
+    \f
+
+    One of ``damaged``, ``status``, ``whose`` and ``pair`` prints its result and opens no window.
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    reviewer : str or None
+        Whose log is written; None takes the login name.
+    adjudicate : (str, str) or None
+        Two reviewers whose disputed items are to be settled.
+    pair : (str, str) or None
+        Two reviewers whose agreement is printed.
+    status : bool
+        Print how many items each reviewer has judged.
+    whose : str or None
+        Reviewer from whose random items the accuracy of the program's calls is printed.
+    damaged : str or None
+        Reviewer whose damaged log is repaired: whole lines are kept, the damaged file is set aside.
+    tolerance : int
+        Largest difference between entry frames that agree, frames.
+
+    Raises
+    ------
+    ConfigurationError
+        napari is not installed, or there is no such reviewer.
+    ResultsError
+        OUT holds no results, or a log is damaged or open elsewhere.
+    """  # noqa: D301 - the form feed ends the text of --help
     results = Results(out)
     position_names(results)
     if damaged is not None:
@@ -66,12 +97,12 @@ def review(
 
 
 def _viewer() -> Any:
-    """The function that opens the panel, brought by the plugin.
+    """The function that opens the panel, from the plugin's entry point.
 
     Raises
     ------
     ConfigurationError
-        The plugin or what it needs is not installed.
+        The plugin or one of its dependencies is not installed.
     """
     found = list(entry_points(group=GROUP))
     if not found:
@@ -83,7 +114,7 @@ def _viewer() -> Any:
 
 
 def login_name() -> str:
-    """The login name, made fit for a file name; ``reviewer`` where there is none."""
+    """The login name with characters that suit a file name; ``reviewer`` where there is none."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError, ImportError):  # Windows without USERNAME: Python asks for pwd

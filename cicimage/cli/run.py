@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
 
 SHOWN: Final = 3
-"""Positions named of those that are run again for the same reason."""
+"""Most positions named in the message about those that are run again for one reason."""
 
 
 @click.command()
@@ -46,16 +46,40 @@ SHOWN: Final = 3
 )
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
-    """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder)."""
+    """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder).
+
+    \f
+
+    Parameters
+    ----------
+    experiment : Path
+        Experiment file, or folder of recordings.
+    out : Path
+        Results folder; positions that are finished in it are kept.
+    **options
+        All other options, by name, as ``cicimage run --help`` describes them.
+
+    Returns
+    -------
+    int
+        Exit code, a key of :data:`cicimage.cli.EXIT_CODES`.
+
+    Raises
+    ------
+    ConfigurationError
+        Experiment, layout or options do not fit.
+    ResultsError
+        The folder is held by another run, or belongs to other recordings.
+    """  # noqa: D301 - the form feed ends the text of --help
     _check_engine(options)
     if not options["dry_run"] and options["dask"] is None:
-        process_context()  # it loads the image libraries while this process loads its own
+        process_context()  # loads the image libraries in the background
     from cicimage.batch import open_batch
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
     from cicimage.locks import lock
-    from cicimage.store import sweep
+    from cicimage.store import remove_partial_files
 
     loaded = load_experiment(
         experiment,
@@ -76,7 +100,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     with held, Progress(len(chosen.todo)) as progress:
         write_run(batch)
         if whole_run:
-            sweep(batch.results.root, deep=False)
+            remove_partial_files(batch.results.root, deep=False)
         if reported:
             Thread(target=_load_report, daemon=True).start()
         outcome = _run(batch, chosen, options, progress)
@@ -84,7 +108,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
 
 
 def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progress) -> Outcome:
-    """Run on this machine, or where ``--dask`` says."""
+    """Run on this machine, or with ``--dask`` on the workers of that scheduler."""
     if options["dask"] is None:
         from cicimage.batch.supervisor import run_batch, usable_cores
 
@@ -96,7 +120,7 @@ def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progr
 
 
 def _check_engine(options: Mapping[str, Any]) -> None:
-    """The scheduler has its own workers, and nobody but it can end one."""
+    """Refuse options of the local engine with ``--dask``: the scheduler alone starts and stops its workers."""
     for name in ("workers", "timeout", "task_index"):
         if options["dask"] is not None and options[name] is not None:
             raise ConfigurationError(
@@ -105,13 +129,28 @@ def _check_engine(options: Mapping[str, Any]) -> None:
 
 
 def _load_report() -> None:
-    """Load what the report needs while the positions run: this process has nothing else to do."""
+    """Import the modules of the report while the positions run, since this process is idle then."""
     import cicimage.cli.report
     import cicimage.report.assemble  # noqa: F401
 
 
 def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
-    """Rebuild tables and report, print rates and what failed; returns the exit code."""
+    """Rebuild tables and report, print rates and the reasons of failed positions.
+
+    Parameters
+    ----------
+    batch : Batch
+        The run.
+    outcome : Outcome
+        Positions done, failed and waiting.
+    report : bool
+        False leaves tables and report to a later ``cicimage report``.
+
+    Returns
+    -------
+    int
+        Exit code of the outcome, a key of :data:`cicimage.cli.EXIT_CODES`.
+    """
     if report:
         from cicimage.cli.report import say_corrections
         from cicimage.cli.summary import print_summary
@@ -141,7 +180,7 @@ def _say_plan(batch: Batch, chosen: Plan) -> None:
 
 
 def _say_why(chosen: Plan) -> None:
-    """Say on stderr what is run again, and why; a new position needs no reason."""
+    """Print to stderr which positions are run again, and why; new positions need no reason."""
     from cicimage.batch.plan import NEW
 
     again = Counter(w for w in chosen.why.values() if w != NEW)

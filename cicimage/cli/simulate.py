@@ -14,7 +14,7 @@ from cicimage.errors import ConfigurationError, counted, nearest
 
 
 class _Progress:
-    """A bar of frames on a terminal, else one line per recording; on stderr."""
+    """A bar of frames in a terminal, elsewhere one line per recording; on stderr."""
 
     def __init__(self, positions: int, frames: int) -> None:
         self._positions, self._done, self._seen = positions, 0, dict[str, int]()
@@ -30,7 +30,7 @@ class _Progress:
             self._bar.close()
 
     def __call__(self, position: str, done: int, frames: int) -> None:
-        """Take news of one recording: frames done and frames in all."""
+        """Take one report: frames done and frames in all of a recording."""
         if self._bar is not None:
             self._bar.update(done - self._seen.get(position, 0))
         self._seen[position] = done
@@ -71,7 +71,32 @@ def simulate(
     frames: int | None,
     zarr: bool,
 ) -> None:
-    """Write recordings with known truth: OUT as an input folder, OUT_truth beside it."""
+    """Write recordings with known truth: OUT as an input folder, OUT_truth beside it.
+
+    \f
+
+    Parameters
+    ----------
+    preset : str
+        A key of :data:`cicimage.simulation.scenarios.PRESETS`.
+    out : Path
+        Folder of the recordings.
+    seed : int
+        The same seed gives the same bytes.
+    workers : int
+        Fields simulated at a time.
+    scale : float or None
+        Factor on the side of a field; guests and effectors per area are kept.
+    fields, frames : int or None
+        Fields per well and frames per movie; None takes those of the preset.
+    zarr : bool
+        Write OME-Zarr instead of OME-TIFF.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such preset, or OUT holds other files.
+    """  # noqa: D301 - the form feed ends the text of --help
     from cicimage.simulation.scenarios import PRESETS
     from cicimage.simulation.write import write_experiment
 

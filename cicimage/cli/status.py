@@ -15,7 +15,22 @@ from cicimage.store import existing_results
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(out: Path, as_json: bool) -> None:
-    """Say how far the run in folder OUT is."""
+    """Say how far the run in folder OUT is.
+
+    \f
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    as_json : bool
+        Print JSON: ``counts`` by state, and ``positions`` with state, error, seconds, peak memory in bytes and folder.
+
+    Raises
+    ------
+    ResultsError
+        OUT is no results folder.
+    """  # noqa: D301 - the form feed ends the text of --help
     results = existing_results(out)
     states = {}
     for position, key in results.index().items():

@@ -1,4 +1,4 @@
-"""What a finished run prints: rates per condition, comparisons, and where the report lies."""
+"""Summary of a finished run on stdout: rates per condition, comparisons, and the path of the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import click
 import pandas as pd
 
 from cicimage.errors import counted
+from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.pipeline.collect import Collected
+from cicimage.statistics.design import replication
 from cicimage.store import Results
 
 SHOWN: Final = (
@@ -22,7 +24,15 @@ SHOWN: Final = (
 
 
 def print_summary(collected: Collected, results: Results) -> None:
-    """Print the answer to stdout."""
+    """Print rates, comparisons of the primary estimand and the path of the report.
+
+    Parameters
+    ----------
+    collected : Collected
+        Tables, receipts and configuration of the run.
+    results : Results
+        The folder.
+    """
     rates, comparisons = collected.tables["rates"], collected.tables["comparisons"]
     done = [p for p, r in collected.receipts.items() if r["outcome"] == "done"]
     events = collected.tables["events"]
@@ -41,24 +51,33 @@ def print_summary(collected: Collected, results: Results) -> None:
                 f"  {r['condition']:<{width}}  {_interval(r, 'estimate')};  "
                 f"{r['events']:.0f} / {_number(r['exposure_h'])} h;  {r['n_donors'] or 'unknown'}"
             )
-    primary = collected.run["configuration"]["experiment"]["primary"]
+    experiment = collected.run["configuration"]["experiment"]
+    click.echo(f"\n{replication(collected.layout, experiment['reference']).sentence}")
+    primary = experiment["primary"]
     part = comparisons[comparisons["estimand"] == primary]
     if len(part):
         click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
         for c in part.to_dict("records"):
             p = _p_value(c)
             note = f";  {c['note']}" if c["note"] else ""
-            click.echo(f"  {c['condition']}  {_interval(c, 'ratio')}, {p}{note}")
+            click.echo(f"  {c['condition']}  {_number(c['ratio'])} ({_limits(c)}), {p}{note}")
     click.echo(f"\nreport: {results.report}")
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:
-    """The p-value that the report's verdict names: adjusted for the number of comparisons, and said so."""
+    """The p-value of the report's verdict: adjusted for the number of comparisons, and then named so."""
     if math.isnan(row["p_value"]):
         return "no test"
     if math.isnan(row["p_adjusted"]) or row["p_adjusted"] == row["p_value"]:
         return f"p = {row['p_value']:.3g}"
     return f"adjusted p = {row['p_adjusted']:.3g}"
+
+
+def _limits(row: Mapping[Hashable, Any]) -> str:
+    """Limits of the ratio alone; where several were compared, those that hold for all at once stand behind."""
+    alone = f"{_number(row['ci_low'])} to {_number(row['ci_high'])}"
+    low, high = simultaneous(row)
+    return f"{alone}; simultaneous {_number(low)} to {_number(high)}" if is_wider(row) else alone
 
 
 def _number(value: float) -> str:

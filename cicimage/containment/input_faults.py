@@ -1,22 +1,23 @@
-"""Input from which inside cannot be told at all, said in one sentence each: then frames stay unresolved."""
+"""Input from which inside cannot be told at all: then frames stay unresolved."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.containment.dye_in_guests import dye_in_guests
 from cicimage.containment.optics import GUEST_DIAMETER_UM, LIMIT_STEP_UM
+from cicimage.findings import Finding
 from cicimage.methods import Optics
 
 F64 = npt.NDArray[np.float64]
 
 LEAST_HOST_SIGNAL: Final = 1.0
 """Median host signal beside the guests, noise SD, under which there is no host dye."""
-MOST_SATURATED: Final = 0.05
-"""Share of the host channel's pixels at full scale from which cap, floor and void are lost."""
 MOST_CUT: Final = 0.5
 """Share of the guests over hosts whose lower end lies under the stack from which the substrate is cut off."""
 LEAST_RATIO: Final = 2.0
@@ -28,6 +29,22 @@ FEW: Final = 20
 """Objects over all frames from which sizes mean something."""
 
 
+@dataclass(frozen=True)
+class InputQuality:
+    """What is known of a recording's pixels before it is scored.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Faults of frames and channels; those of severity ``unresolved`` leave nothing to be told.
+    outside_signal : tuple of float
+        Host signal of guests that no host is near, over that of hosts.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    outside_signal: tuple[float, ...] = ()
+
+
 def input_faults(
     guests: pd.DataFrame,
     hosts: pd.DataFrame,
@@ -35,9 +52,9 @@ def input_faults(
     optics: Optics,
     *,
     n_slices: int | None = None,
-    saturated_share: float = 0.0,
+    quality: InputQuality = InputQuality(),
     same_population: bool = False,
-) -> tuple[str, ...]:
+) -> tuple[Finding, ...]:
     """Say what makes it impossible to tell inside in a recording.
 
     Parameters
@@ -50,117 +67,123 @@ def input_faults(
         Scale.
     n_slices : int, optional
         Slices of a stack.
-    saturated_share : float
-        Share of the host channel's pixels at full scale, median over frames.
+    quality : InputQuality
+        What is known of the pixels.
     same_population : bool
         Hosts and guests are one population: their sizes say nothing of roles.
 
     Returns
     -------
-    tuple of str
-        One sentence each; empty where nothing stands against it.
+    tuple of Finding
+        All ``unresolved``; empty where nothing stands against it.
 
     Examples
     --------
     >>> import pandas as pd
     >>> cells = pd.DataFrame({"area_um2": [44.0] * 30, "observed": True})
     >>> none = cells.iloc[:0]
-    >>> input_faults(cells, none, pd.DataFrame(), Optics(0.65))[0]
-    'No host stands out of the background in any frame: check the host dye, and that host and guest are not swapped.'
+    >>> input_faults(cells, none, pd.DataFrame(), Optics(0.65))[0].code
+    'no_host'
     """
     if not len(guests):
         return ()
+    blocking = [f for f in quality.findings if f.severity == "unresolved"]
     if not len(hosts):
         return (
-            "No host stands out of the background in any frame: check the host dye, and that host and guest are not "
-            "swapped.",
-        )
-    said = [_dim(pairs), _saturated(saturated_share), _cut(pairs), _shallow(optics, n_slices), _height(optics)]
+            *blocking,
+            _fault(
+                "no_host", "no host stands out of the background in any frame",
+                "check the host dye, and that host and guest are not swapped", "channels.host",
+            ),
+        )  # fmt: skip
+    said = [_dim(pairs), _cut(pairs), _shallow(optics, n_slices), _height(optics)]
     if not same_population:
-        said.append(_swapped(guests, hosts))
-    return tuple(s for s in said if s)
+        said += [_swapped(guests, hosts), dye_in_guests(pairs, quality.outside_signal)]
+    return (*blocking, *(f for f in said if f is not None))
+
+
+def _fault(code: str, value: str, remedy: str, field: str = "", where: str = "") -> Finding:
+    return Finding(code, "unresolved", where, value, remedy, field)
 
 
 def _over(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["footprint_share"] > 0.5] if "footprint_share" in pairs else pairs
 
 
-def _dim(pairs: pd.DataFrame) -> str:
+def _dim(pairs: pd.DataFrame) -> Finding | None:
     if "host_signal" not in pairs or len(_over(pairs)) < FEW:
-        return ""
+        return None
     signal = float(_over(pairs)["host_signal"].median())
     if not signal < LEAST_HOST_SIGNAL:
-        return ""
-    return (
-        f"Hosts are {signal:.1f} noise SD above the background beside the guests, at least {LEAST_HOST_SIGNAL:g} is "
-        "needed: check the host dye and its channel."
-    )
+        return None
+    return _fault(
+        "host_dim",
+        f"hosts are {signal:.1f} noise SD above the background beside the guests, at least {LEAST_HOST_SIGNAL:g} is "
+        "needed",
+        "check the host dye and its channel", "channels.host",
+    )  # fmt: skip
 
 
-def _saturated(share: float) -> str:
-    if not share > MOST_SATURATED:
-        return ""
-    return (
-        f"{100 * share:.0f} % of the host channel's pixels are saturated, at most {100 * MOST_SATURATED:.0f} % can be: "
-        "cap, floor and void are lost; lower exposure or gain."
-    )
-
-
-def _cut(pairs: pd.DataFrame) -> str:
+def _cut(pairs: pd.DataFrame) -> Finding | None:
     if "guest_bottom_um" not in pairs:
-        return ""
+        return None
     bottom = _over(pairs)["guest_bottom_um"].dropna()
     share = float((bottom < -0.5).mean()) if len(bottom) else 0.0
     if len(bottom) < FEW or not share > MOST_CUT:
-        return ""
-    return (
-        f"The stack starts above the lower end of {100 * share:.0f} % of the guests over hosts: floors cannot be seen; "
-        "start the stack at the substrate."
+        return None
+    return _fault(
+        "stack_cut_off",
+        f"the stack starts above the lower end of {100 * share:.0f} % of the guests over hosts: floors cannot be seen",
+        "start the stack at the substrate",
     )
 
 
-def _shallow(optics: Optics, n_slices: int | None) -> str:
+def _shallow(optics: Optics, n_slices: int | None) -> Finding | None:
     step = optics.um_per_z
     if step is None:
-        return ""
+        return None
     if step > LIMIT_STEP_UM:
-        return (
-            f"A focus step of {step:.1f} um skips cap and floor, at most {LIMIT_STEP_UM} um can be: take finer steps."
-        )
+        return _fault(
+            "focus_step_coarse",
+            f"a focus step of {step:.1f} um skips cap and floor, at most {LIMIT_STEP_UM} um can be",
+            "take finer steps", "optics.um_per_z",
+        )  # fmt: skip
     if n_slices is None or (n_slices - 1) * step >= GUEST_DIAMETER_UM:
-        return ""
-    return (
+        return None
+    return _fault(
+        "stack_shallow",
         f"{n_slices} slices of {step:.1f} um cover {(n_slices - 1) * step:.1f} um, less than a guest of "
-        f"{GUEST_DIAMETER_UM} um: cap and floor are not both seen; take more slices."
-    )
+        f"{GUEST_DIAMETER_UM} um: cap and floor are not both seen",
+        "take more slices", "optics.um_per_z",
+    )  # fmt: skip
 
 
-def _height(optics: Optics) -> str:
+def _height(optics: Optics) -> Finding | None:
     low, high = PLANE_UM
     if optics.um_per_z is not None or not optics.sections:
-        return ""
+        return None
+    value = f"one {optics.modality} slice tells inside from under only {low:g} to {high:g} um above the glass, "
     if optics.plane_um is None:
-        return (
-            f"One {optics.modality} slice tells inside from under only {low:g} to {high:g} um above the glass, and its "
-            "height is not known: set optics.plane_um."
+        return _fault(
+            "slice_height_unknown", value + "and its height is not known", "set optics.plane_um", "optics.plane_um"
         )
     if low <= optics.plane_um <= high:
-        return ""
-    return (
-        f"One {optics.modality} slice tells inside from under only {low:g} to {high:g} um above the glass, this one "
-        f"lies {optics.plane_um:g} um above it: take a lower slice or a stack."
-    )
+        return None
+    value += f"this one lies {optics.plane_um:g} um above it"
+    return _fault("slice_height", value, "take a lower slice or a stack", "optics.plane_um")
 
 
-def _swapped(guests: pd.DataFrame, hosts: pd.DataFrame) -> str:
+def _swapped(guests: pd.DataFrame, hosts: pd.DataFrame) -> Finding | None:
     sizes = []
     for cells in (guests, hosts):
         area = cells.loc[cells["observed"].astype(bool), "area_um2"].to_numpy(np.float64)
         area = area[np.isfinite(area)]
         sizes.append(float(2.0 * np.sqrt(np.median(area) / np.pi)) if len(area) else np.nan)
     if min(len(guests), len(hosts)) < FEW or not sizes[1] < LEAST_RATIO * sizes[0]:
-        return ""
-    return (
-        f"Hosts are {sizes[1]:.0f} um wide and guests {sizes[0]:.0f} um, hosts should be at least {LEAST_RATIO:g} "
-        "times as wide: are the host and guest channels swapped?"
-    )
+        return None
+    return _fault(
+        "roles_swapped",
+        f"hosts are {sizes[1]:.0f} um wide and guests {sizes[0]:.0f} um, hosts should be at least {LEAST_RATIO:g} "
+        "times as wide",
+        "check whether the host and guest channels are swapped", "channels.host",
+    )  # fmt: skip

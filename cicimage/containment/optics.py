@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.findings import Finding
 from cicimage.methods import Optics
 
 IMMERSION_INDEX: Final = {"air": 1.0, "water": 1.33, "glycerol": 1.47, "oil": 1.515}
@@ -42,6 +43,8 @@ class OpticsVerdict:
         Host signal (over the noise SD per pixel) from which a floor of 0.3 um is seen at three standard errors.
     sentences : tuple of str
         The same in words, for the report.
+    findings : tuple of Finding
+        Faults of the input for which nothing can be told.
     """
 
     axial_fwhm_um: float | None
@@ -51,10 +54,14 @@ class OpticsVerdict:
     range_um: float | None
     min_host_signal: float | None
     sentences: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**asdict(self), "separable": dict(self.separable), "sentences": list(self.sentences)}
+        return {
+            **asdict(self), "separable": dict(self.separable), "sentences": list(self.sentences),
+            "findings": [f.as_dict() for f in self.findings],
+        }  # fmt: skip
 
 
 def confocal_fwhm_um(na: float, immersion_index: float, wavelength_um: float = 0.52) -> float:

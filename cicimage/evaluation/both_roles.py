@@ -1,7 +1,7 @@
-"""Truth of a population that is host and guest at once: every cell of it counts, the large ones too.
+"""Truth of a population that is host and guest at once: every cell counts as a guest, the large ones too.
 
-A simulation keeps the cells that go in and those that take in apart. In a recording of one population nobody can: every
-cell is found alike, is at risk of going in, and has its hours counted. So the hosts stand among the guests here.
+A simulation lists guests and hosts separately. In a recording of one population every cell is found alike, is at risk
+of entry, and contributes person-time. Therefore the hosts are listed among the guests here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from cicimage.arrays import BoolArray, Float64Array
 
 DECOY: Final = "host"
 REACH: Final = 0.35
-"""How far the centroid of a spread cell, parts of which others hide, may lie off: share of its diameter."""
+"""Largest error of the centroid of a spread cell, parts of which others hide: share of its diameter."""
 CUT_REACH: Final = 0.6
-"""The same of a cell that the border cuts: the centroid of its part in view lies off by up to that."""
+"""The same for a cell that the border cuts: the centroid of its visible part is off by up to that."""
 NUCLEUS_UM: Final = 2.0
-"""A nucleus shows where its centre is this far within the border."""
+"""Least distance of a nucleus' centre within the border for it to be visible, um."""
 TOUCHING: Final = 0.9
-"""Two cells touch where their centres are nearer than this share of the sum of their radii."""
+"""Largest distance between the centres of two cells in contact, share of the sum of their radii."""
 LARGER: Final = 1.25
-"""A cell can hold another from this many times its ground on."""
+"""Least area of a cell that can hold another, multiple of the other's area."""
 
 
 def with_hosts_as_cells(guests: pd.DataFrame, hosts: pd.DataFrame, side_um: float) -> pd.DataFrame:
-    """Guests of one position's truth, and behind them its hosts as further cells of the same population.
+    """Append the hosts of one position's truth to its guests, as further cells of the same population.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say."""
+"""Calibration of probabilities: how stated probabilities compare with observed outcomes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from cicimage.arrays import BoolArray, Float64Array
 
 
 def reliability(p: Float64Array, is_so: BoolArray, bins: int = 10) -> pd.DataFrame:
-    """Reliability curve: within bins of equal width, the mean probability said and the share that was so.
+    """Compute a reliability curve: mean probability and share of true outcomes within bins of equal width.
 
     Parameters
     ----------
     p : (n,) float64
         Probabilities, 0-1; NaN are left out.
     is_so : (n,) bool
-        What was true.
+        Outcomes.
     bins : int
         Number of bins.
 
     Returns
     -------
     pandas.DataFrame
-        p_low, p_high, p_mean, share_true, n; bins with nothing in them are left out.
+        p_low, p_high, p_mean, share_true, n; empty bins are left out.
 
     Examples
     --------
@@ -44,7 +44,19 @@ def reliability(p: Float64Array, is_so: BoolArray, bins: int = 10) -> pd.DataFra
 
 
 def brier(p: Float64Array, is_so: BoolArray) -> float:
-    """Mean squared difference of probability and outcome: 0 is perfect, 0.25 is always saying one half.
+    """Compute the Brier score, the mean squared difference of probability and outcome.
+
+    Parameters
+    ----------
+    p : (n,) float64
+        Probabilities, 0-1; NaN are left out.
+    is_so : (n,) bool
+        Outcomes.
+
+    Returns
+    -------
+    float
+        0 is perfect, 0.25 is a constant one half; NaN without any probability.
 
     Examples
     --------
@@ -57,7 +69,18 @@ def brier(p: Float64Array, is_so: BoolArray) -> float:
 
 
 def expected_calibration_error(p: Float64Array, is_so: BoolArray, bins: int = 10) -> float:
-    """Mean distance of what was said from what was so over the bins of :func:`reliability`, weighted by their size."""
+    """Compute the expected calibration error over the bins of :func:`reliability`, weighted by their size.
+
+    Parameters
+    ----------
+    p, is_so, bins
+        As :func:`reliability` takes them.
+
+    Returns
+    -------
+    float
+        Mean absolute difference of mean probability and share of true outcomes; NaN without any probability.
+    """
     curve = reliability(p, is_so, bins)
     if curve.empty:
         return float("nan")

@@ -1,8 +1,8 @@
-"""Person-time, rates and ratios held against what the truth of the same movies gives.
+"""Person-time, rates and ratios of a run compared with those of the truth of the same movies.
 
-The truth is put into the tables of a run, by counting true events and true hours, so that the same estimators can
-be asked of both: what is left is the error of finding and scoring, not that of another formula. Beside it stand
-pooled counts over pooled hours, which need no estimator at all.
+True events and hours are counted into tables of a run, so that the same estimators apply to both: the difference is the
+error of detection and scoring, not of another formula. Pooled counts over pooled hours, which need no estimator, are
+given as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTSIDE: Final = ("free", "attached", "entering")
 CONTACT: Final = ("attached", "entering", "unresolved")
 STATES: Final = ("outside_alive", "contact", "inside_alive", "unresolved")
 BIAS: Final = 0.1
-"""Person-time further off than this share is named a fault."""
+"""Relative error of person-time above which it is reported as a fault."""
 
 
 def truth_tables(truth: Truth, layout: pd.DataFrame, sampled: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
@@ -169,7 +169,14 @@ def _hosts(truth: Truth, positions: pd.Index) -> pd.DataFrame:
 
 
 def person_time(guests: pd.DataFrame, guests_true: pd.DataFrame, condition_of: Mapping[str, str]) -> pd.DataFrame:
-    """Hours by state as a run counted them against the true ones, per condition and over all.
+    """Compare the hours by state that a run counted with the true ones, per condition and over all.
+
+    Parameters
+    ----------
+    guests, guests_true : pandas.DataFrame
+        Table ``guests`` of the run, and of :func:`truth_tables`.
+    condition_of : mapping of str to str
+        Condition by position; other positions are left out.
 
     Returns
     -------
@@ -192,7 +199,14 @@ def person_time(guests: pd.DataFrame, guests_true: pd.DataFrame, condition_of: M
 
 
 def compare_rates(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rates of a run against those that the same estimators give on the truth of the same movies.
+    """Compare the rates of a run with those that the same estimators give on the truth of the same movies.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    tables_true : mapping of str to pandas.DataFrame
+        Result of :func:`truth_tables`.
 
     Returns
     -------
@@ -219,9 +233,16 @@ def compare_rates(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -
 
 
 def compare_ratios(measured: Measured, tables_true: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Ratios to the reference of a run against those of the truth of the same movies.
+    """Compare a run's ratios to the reference with those of the truth of the same movies.
 
-    In a null scenario this, not 1, is what a ratio is held against: chance moves the true counts too.
+    In a null scenario this truth, not 1, is what a ratio is compared with: chance moves the true counts too.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    tables_true : mapping of str to pandas.DataFrame
+        Result of :func:`truth_tables`.
 
     Returns
     -------

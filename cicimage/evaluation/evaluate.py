@@ -1,4 +1,4 @@
-"""Results against truth: load, match, classify, measure."""
+"""Evaluation of results against truth: match, classify, measure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from cicimage.evaluation.tracks import Tracks, chota, count_links, identity_swit
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the evaluation was asked.
+    """Settings of an evaluation.
 
     Attributes
     ----------
     max_distance_um : float
-        Furthest two centroids of one guest may lie apart, um.
+        Largest distance between two centroids of one guest, um.
     tolerance_min : float
-        How far off in time an event may be, minutes.
+        Largest error in time of a matched event, minutes.
     prevalences : tuple of float
         Shares of guests inside for which precision is re-weighted.
     rates_per_h : tuple of float
@@ -72,28 +72,46 @@ class Evaluation:
     about: Mapping[str, Any]
 
     def score(self, group: str, metric: str, condition: str = "all") -> float:
-        """One value of table ``scores``; NaN where it was not measured."""
+        """Look up one value of table ``scores``.
+
+        Parameters
+        ----------
+        group, metric : str
+            Row of the table.
+        condition : str
+            Condition, or all of them together.
+
+        Returns
+        -------
+        float
+            The value; NaN where it was not measured.
+        """
         rows = self.tables["scores"]
         found = rows[(rows["group"] == group) & (rows["metric"] == metric) & (rows["condition"] == condition)]
         return float(found["value"].iloc[0]) if len(found) else float("nan")
 
 
 def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = None) -> Evaluation:
-    """Hold a run against truth.
+    """Compare a run with the truth.
 
     Parameters
     ----------
     measured : Measured
-        What :func:`~cicimage.evaluation.load.load_results` read.
+        The run, as :func:`~cicimage.evaluation.load.load_results` reads it.
     truth : Truth
-        What :func:`~cicimage.evaluation.load.load_truth` read.
+        What is true, as :func:`~cicimage.evaluation.load.load_truth` reads it.
     parameters : Parameters, optional
-        Defaults if not given.
+        The defaults where not given.
+
+    Returns
+    -------
+    Evaluation
+        All scores.
 
     Raises
     ------
     ResultsError
-        The two share no position.
+        The two sides share no position.
     """
     asked = parameters or Parameters()
     positions = shared_positions(truth, measured)
@@ -132,9 +150,26 @@ def evaluate(measured: Measured, truth: Truth, parameters: Parameters | None = N
 
 
 def judged_states(measured: Measured, truth: Truth, parameters: Parameters | None = None) -> pd.DataFrame:
-    """Frames of the positions both sides have, side by side, those that count in measures of inside.
+    """Compare the frames of positions that both sides have, and keep those that count in measures of inside.
 
-    See :func:`cicimage.evaluation.states.label_states` for the columns.
+    Parameters
+    ----------
+    measured : Measured
+        The run.
+    truth : Truth
+        What is true.
+    parameters : Parameters, optional
+        Distances of matching; the defaults where not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of :func:`cicimage.evaluation.states.label_states`.
+
+    Raises
+    ------
+    ResultsError
+        The two sides share no position.
     """
     truth, measured = _only(truth, measured, shared_positions(truth, measured))
     states = _states(measured, truth, parameters or Parameters())

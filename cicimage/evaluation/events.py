@@ -1,4 +1,4 @@
-"""Occurrences of the results matched to true ones of the same guest within a time tolerance."""
+"""Matching of occurrences in the results to true ones of the same guest, within a time tolerance."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def match_occurrences(
 ) -> pd.DataFrame:
     """Decide which occurrences were found, missed, false, shifted or neutral.
 
-    Two match where they lie no further apart in time than the tolerance (a death's length is no distance) and the
-    two guests lay in one place in some frame of that time; one to one, as many as possible and then the closest in
-    time.
+    Two match where their times differ by no more than the tolerance (the duration of a death does not count) and the
+    two guests were matched in some frame of that time. Matching is one to one: as many as possible, and among those
+    sets the one with the smallest differences in time.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def match_occurrences(
     pandas.DataFrame
         One row per occurrence or match. ``outcome``: found; missed; false; missed_shifted and false_shifted (the
         same guest's, but too far off in time: each is also a miss or a false one); neutral (one side does not
-        count). ``reason`` says what the guest really was, or why it does not count.
+        count). ``reason`` is what the guest really was, or why it does not count.
     """
     together = _together(states)
     links = _candidates(truth, result, together, tolerance_h)
@@ -95,7 +95,7 @@ def event_scores(matched: pd.DataFrame) -> dict[str, float]:
 
 
 def ppv_at_rate(scores: dict[str, float], exposure_h: float, rates_per_h: tuple[float, ...]) -> pd.DataFrame:
-    """Precision of events as it would be at another true rate: recall kept, false ones per guest-hour kept.
+    """Compute the precision of events at other true rates, with recall and false events per guest-hour unchanged.
 
     Parameters
     ----------
@@ -104,7 +104,12 @@ def ppv_at_rate(scores: dict[str, float], exposure_h: float, rates_per_h: tuple[
     exposure_h : float
         True hours at risk of the event.
     rates_per_h : tuple of float
-        True rates asked about, per guest-hour.
+        True rates, per guest-hour.
+
+    Returns
+    -------
+    pandas.DataFrame
+        rate_per_h, recall, false_per_h, ppv.
     """
     false = scores["false"] / exposure_h if exposure_h else float("nan")
     rows = [
@@ -169,7 +174,7 @@ def _choose(links: list[tuple[int, int, float]], n: int, m: int, tolerance_h: fl
 def _shifted(
     truth: pd.DataFrame, result: pd.DataFrame, together: Together, lost: list[int], extra: list[int]
 ) -> dict[int, int]:
-    """Missed and false occurrences of one and the same guest, by number, the nearest in time first."""
+    """Pair missed and false occurrences of the same guest, by number, the nearest in time first."""
     options = []
     for i in lost:
         true = truth.iloc[i]

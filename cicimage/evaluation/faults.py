@@ -1,4 +1,4 @@
-"""What went wrong, by name: each kind of fault with how often, and where to look first."""
+"""Faults by kind: how often each occurred, and an example of each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def name_faults(
     Returns
     -------
     pandas.DataFrame
-        fault, count, of (what it is out of; empty where nothing), the first place to look, and a sentence.
+        fault, count, of (denominator; empty where there is none), place of the first one, and a sentence.
     """
     found = [
         *_detection(states), *_identity(states, switches), *_locations(states), *_occurrences(matched),

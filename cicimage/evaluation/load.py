@@ -28,14 +28,14 @@ def load_results(folder: Path, positions: Iterable[str] | None = None) -> Measur
     Parameters
     ----------
     folder : Path
-        What ``cicimage run -o`` wrote.
+        Folder written by ``cicimage run -o``.
     positions : iterable of str, optional
-        Leave the others out.
+        Positions to read; all where not given.
 
     Raises
     ------
     ResultsError
-        No results folder, or nothing in it is finished.
+        It is not a results folder, or no position in it is finished.
     """
     results = existing_results(Path(folder))
     made = collect(results)
@@ -95,7 +95,19 @@ def load_truth(folder: Path) -> Truth:
 
 
 def shared_positions(truth: Truth, measured: Measured) -> list[str]:
-    """Positions on both sides.
+    """List the positions that both sides have.
+
+    Parameters
+    ----------
+    truth : Truth
+        What is true.
+    measured : Measured
+        The run.
+
+    Returns
+    -------
+    list of str
+        Sorted by name.
 
     Raises
     ------
@@ -127,7 +139,7 @@ def _together(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFra
 
 
 def _clock(folder: Path, tables: dict[str, pd.DataFrame]) -> Float64Array:
-    """Hours of every frame, from the frames that held anything; even steps where none did."""
+    """Hours of every frame, from the frames that hold objects; even steps where none does."""
     known = pd.concat([t[["frame", "time_h"]] for t in tables.values() if "time_h" in t])
     by_frame = known.drop_duplicates("frame").sort_values("frame")
     n = int(max([*known["frame"], *tables["drift"].get("frame", [])])) + 1
@@ -150,7 +162,7 @@ def _simulated_events(path: Path, position: str) -> pd.DataFrame:
 
 
 def _from_review(folder: Path) -> Truth:
-    """Reviewed results as truth: what the reader decided, with the measured positions of guests."""
+    """Reviewed results as truth: the reviewer's decisions, with the measured positions of guests."""
     side = load_results(folder)
     frames, events = side.tables["frames"], side.tables["events"]
     frames = frames[frames["observed"]].assign(decoy="", touches_border=False, parent_id=0)
@@ -168,7 +180,20 @@ def _from_review(folder: Path) -> Truth:
 
 
 def events_in_hours(events: pd.DataFrame, clock_h: dict[str, Float64Array]) -> pd.DataFrame:
-    """Table ``events`` with frames turned to hours, believed ones only; an entry lies midway in its interval."""
+    """Convert table ``events`` from frames to hours; events with p below 0.5 are left out.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Table ``events``.
+    clock_h : dict of str to (n_frames,) float64
+        Hours of every frame by position; an unknown position counts from 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        :data:`~cicimage.evaluation.sides.EVENT_COLUMNS`; an entry lies midway between the frames that hold it.
+    """
     rows = events[events["p"] >= 0.5].reset_index(drop=True)
 
     def hours(column: str) -> Float64Array:

@@ -1,4 +1,4 @@
-"""Which guest of the results is which guest of the truth, frame by frame."""
+"""Matching of guests in the results to guests of the truth, frame by frame."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def match_guests(
 ) -> pd.DataFrame:
     """Pair guests of the results with guests of the truth.
 
-    Per frame as many pairs as possible no further apart than ``max_distance_um`` in projection, and among those the
-    closest ones; one to one. Where both sides know z, a quarter of its difference counts among the closest, so that
-    guests stacked above each other are told apart. A frame's pairs do not depend on other frames: a swapped track
-    is seen, not smoothed over.
+    Matching is one to one and per frame: as many pairs as possible within ``max_distance_um`` in projection, and among
+    those sets the one with the smallest distances. Where both sides have z, a quarter of its difference is added to the
+    distance, which separates guests stacked above each other. The pairs of a frame do not depend on other frames, so
+    that swapped tracks remain visible.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def match_guests(
         position, frame, y_um, x_um, z_um where known, one row per guest and frame. Cells of the truth with a
         ``reach_um`` of their own (large ones) take what the others leave within that reach.
     max_distance_um : float
-        Furthest two centroids of one guest may lie apart, um (about a small guest's radius and the error of both).
+        Largest distance between two centroids of one guest, um (about a small guest's radius and the error of both).
 
     Returns
     -------

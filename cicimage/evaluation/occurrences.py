@@ -1,8 +1,8 @@
-"""Things that happen to guests at a time - entries, escapes, aborted entries, deaths - on both sides in one form.
+"""Occurrences - entries, escapes, aborted entries and deaths of guests - of both sides in one form.
 
-An occurrence *counts* where it can be asked of a perfect observer of the same frames: an entry that was watched
-from outside and lasted as long as a completed one must, seen at the movie's frames. Others are neither missed nor
-false: they are neutral.
+An occurrence *counts* where a perfect observer of the same frames could report it: an entry that was watched from
+outside and lasted as long as a completed one must, seen at the movie's frames. All others are neutral, neither missed
+nor false.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS: Final = ("position", "guest_id", "since_h", "time_h", "counts", "p", "n
 
 
 def true_occurrences(truth: Truth, kind: str, sampled: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Occurrences of one kind in the truth.
+    """List the occurrences of one kind in the truth.
 
     Parameters
     ----------
@@ -70,7 +70,23 @@ def _host_signs(truth: Truth, events: pd.DataFrame) -> Float64Array:
 
 
 def measured_occurrences(measured: Measured, clock_h: Mapping[str, Float64Array], kind: str) -> pd.DataFrame:
-    """The same of the results; an entry's time lies midway between the frames that hold it, p is the event's."""
+    """List the results' occurrences of one kind.
+
+    Parameters
+    ----------
+    measured : Measured
+        The run; events with p below 0.5 and excluded ones are left out.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+    kind : str
+        One of :data:`KINDS`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`true_occurrences` returns them; the time of an entry lies midway between the frames that hold it,
+        ``p`` is that of the event.
+    """
     if kind == "death":
         guests = measured.tables["guests"]
         rows = guests[guests["death_frame"].notna() & (guests["death_frame"] > guests["first_frame"])]
@@ -95,7 +111,7 @@ def measured_occurrences(measured: Measured, clock_h: Mapping[str, Float64Array]
 
 
 def sampled_events(truth: Truth) -> pd.DataFrame:
-    """True events with what a movie's frames could show of them.
+    """Add to true events what the frames of the movie could show of them.
 
     Returns
     -------

@@ -49,7 +49,20 @@ def render(evaluation: Evaluation, reference: str = "") -> str:
 
 
 def headline_rows(evaluation: Evaluation, conditions: list[str]) -> list[dict[str, Any]]:
-    """The main scores, one row each with a column a condition; ``n`` is that of all."""
+    """Select the main scores, one row each with a column per condition.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        All scores.
+    conditions : list of str
+        Conditions beside ``all``.
+
+    Returns
+    -------
+    list of dict
+        ``what``, ``all`` and each condition (NaN where not scored), and ``n`` of all.
+    """
     table = evaluation.tables["scores"].set_index(["group", "metric", "condition"])
     rows = []
     for group, metric in HEADLINE:
@@ -62,7 +75,7 @@ def headline_rows(evaluation: Evaluation, conditions: list[str]) -> list[dict[st
 
 
 def shown(value: Any) -> str:
-    """A cell as a reader wants it: three figures, a dash for nothing."""
+    """Format a cell for a reader: three significant figures, a dash for a missing value."""
     if _missing(value):
         return "-"
     if isinstance(value, bool):

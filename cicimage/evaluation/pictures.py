@@ -10,13 +10,26 @@ from matplotlib.ticker import MaxNLocator
 
 from cicimage.evaluation.states import CLASSES
 from cicimage.figures.picture import Picture
-from cicimage.figures.style import GOOD, INK, MUTED, WARN, canvas, condition_colours, dress, plain, say_empty
+from cicimage.figures.style import GOOD, INK, MUTED, WARN, canvas, condition_colours, plain, style_axes, write_reason
 
 _CALLED = (*CLASSES, "attached", "unresolved", "missed")
 
 
 def draw(tables: Mapping[str, pd.DataFrame], reference: str = "") -> list[Picture]:
-    """All figures of an evaluation, from its tables."""
+    """Draw all figures of an evaluation.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        Tables of :class:`~cicimage.evaluation.evaluate.Evaluation`.
+    reference : str
+        Condition drawn in grey; empty for the first.
+
+    Returns
+    -------
+    list of Picture
+        In the order of the page.
+    """
     return [
         confusion_picture(tables["confusion"]), decoy_picture(tables["decoys"]),
         reliability_picture(tables["reliability"]), risk_picture(tables["risk_coverage"]),
@@ -25,7 +38,7 @@ def draw(tables: Mapping[str, pd.DataFrame], reference: str = "") -> list[Pictur
 
 
 def confusion_picture(confusion: pd.DataFrame) -> Picture:
-    """Share of each true location's frames by what they were called."""
+    """Draw the share of each true location's frames by called location."""
     rows = confusion[confusion["condition"] == "all"]
     share = rows.pivot(index="truth", columns="called", values="share")
     share = share.reindex(index=[c for c in (*CLASSES, "nothing") if c in share.index])
@@ -42,7 +55,7 @@ def confusion_picture(confusion: pd.DataFrame) -> Picture:
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=30, ha="right")
     ax.set_yticks(np.arange(len(share)) + 0.5, [f"{str(c).replace('_', ' ')} ({int(n[c])})" for c in share.index])
     ax.invert_yaxis()
-    dress(ax, x_label="called", y_label="truly (guest-frames)", grid="none")
+    style_axes(ax, x_label="called", y_label="truly (guest-frames)", grid="none")
     return Picture(
         "confusion", figure, "What true locations were called",
         "A row adds up to 100 %. Off the diagonal are errors, but for unresolved, which is an honest answer.",
@@ -52,7 +65,7 @@ def confusion_picture(confusion: pd.DataFrame) -> Picture:
 
 
 def decoy_picture(decoys: pd.DataFrame) -> Picture:
-    """Share of each kind of decoy called inside."""
+    """Draw the share of each kind of decoy called inside."""
     rows = decoys[decoys["condition"] == "all"] if len(decoys) else decoys
     figure = canvas(7.0, 0.9 + 0.3 * max(len(rows), 1))
     ax = figure.add_subplot()
@@ -66,8 +79,8 @@ def decoy_picture(decoys: pd.DataFrame) -> Picture:
         ax.invert_yaxis()
         ax.legend(frameon=False, fontsize=8)
     else:
-        say_empty(ax, "No guest-frame that is not inside.")
-    dress(ax, x_label="% of guest-frames", grid="x")
+        write_reason(ax, "No guest-frame that is not inside.")
+    style_axes(ax, x_label="% of guest-frames", grid="x")
     return Picture(
         "decoys", figure, "Guests that are not inside, called inside",
         "One bar a kind of guest that is easy to take for one inside; how many guest-frames there were in brackets.",
@@ -76,7 +89,7 @@ def decoy_picture(decoys: pd.DataFrame) -> Picture:
 
 
 def reliability_picture(curves: pd.DataFrame) -> Picture:
-    """Probability said against share that was so."""
+    """Draw stated probabilities against observed shares."""
     figure = canvas(4.6, 3.8)
     ax = figure.add_subplot()
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
@@ -90,7 +103,7 @@ def reliability_picture(curves: pd.DataFrame) -> Picture:
     ax.legend(frameon=False, fontsize=8, loc="upper left")
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
-    dress(ax, x_label="probability said", y_label="share that was so")
+    style_axes(ax, x_label="probability said", y_label="share that was so")
     return Picture(
         "reliability", figure, "Whether probabilities mean what they say",
         "On the dashed line they do; below it the program is surer than it should be.",
@@ -99,7 +112,7 @@ def reliability_picture(curves: pd.DataFrame) -> Picture:
 
 
 def risk_picture(curve: pd.DataFrame) -> Picture:
-    """Precision and recall of inside where only the most certain frames are judged."""
+    """Draw precision and recall of inside against the share of frames judged, most certain first."""
     figure = canvas(4.6, 3.8)
     ax = figure.add_subplot()
     if len(curve):
@@ -109,9 +122,9 @@ def risk_picture(curve: pd.DataFrame) -> Picture:
             ax.plot(x, curve[name], color=colour, linestyle=style, label=name.replace("_", " "))
         ax.legend(frameon=False, fontsize=8, loc="lower right")
     else:
-        say_empty(ax, "No frame with a probability.")
+        write_reason(ax, "No frame with a probability.")
     ax.set_ylim(0, 1)
-    dress(ax, x_label="% of guest-frames judged, the most certain first")
+    style_axes(ax, x_label="% of guest-frames judged, the most certain first")
     alt = f"precision {curve['precision'].iloc[-1]:.2f} with all frames judged" if len(curve) else "no curve"
     return Picture(
         "risk", figure, "What abstaining buys",
@@ -121,7 +134,7 @@ def risk_picture(curve: pd.DataFrame) -> Picture:
 
 
 def entry_error_picture(occurrences: pd.DataFrame) -> Picture:
-    """How far off in time the entries found were."""
+    """Draw the errors in time of the entries found."""
     rows = occurrences[(occurrences["kind"] == "entry") & (occurrences["outcome"] == "found")]
     error = rows["error_min"].to_numpy(np.float64)
     figure = canvas(4.6, 3.2)
@@ -132,14 +145,27 @@ def entry_error_picture(occurrences: pd.DataFrame) -> Picture:
         ax.axvline(0, color=INK, linewidth=1)
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
-        say_empty(ax, "No entry was found.")
-    dress(ax, x_label="found later by, min", y_label="entries")
+        write_reason(ax, "No entry was found.")
+    style_axes(ax, x_label="found later by, min", y_label="entries")
     alt = f"median {np.median(error):+.1f} min over {error.size} entries" if error.size else "no entry was found"
     return Picture("entry-error", figure, "Time of entries", "Left of the line they were found too early.", alt)
 
 
 def rates_picture(rates: pd.DataFrame, reference: str = "") -> Picture:
-    """Entry and death rates with their intervals beside the true ones of the same movies."""
+    """Draw entry and death rates with their intervals beside the true ones of the same movies.
+
+    Parameters
+    ----------
+    rates : pandas.DataFrame
+        Table of :func:`cicimage.evaluation.estimates.compare_rates`.
+    reference : str
+        Condition drawn in grey; empty for the first.
+
+    Returns
+    -------
+    Picture
+        The figure.
+    """
     wanted = ["entry_rate_per_guest_h", "entry_rate_per_contact_h", "escape_rate_per_h", "death_rate_outside_per_h"]
     rows = rates[rates["estimand"].isin(wanted) & rates["estimate"].notna()]
     conditions = list(dict.fromkeys(rows["condition"]))
@@ -158,8 +184,8 @@ def rates_picture(rates: pd.DataFrame, reference: str = "") -> Picture:
         top = float(np.nanmax(rows[["estimate", "truth"]].to_numpy(np.float64)))
         ax.set_xlim(0, max(top * 2.0, 1e-3))
     else:
-        say_empty(ax, "No rate.")
-    dress(ax, x_label="per hour", grid="x")
+        write_reason(ax, "No rate.")
+    style_axes(ax, x_label="per hour", grid="x")
     parts = zip(rows["condition"], rows["estimand"], rows["estimate"], rows["truth"], strict=True)
     return Picture(
         "rates", figure, "Rates against those of the truth",

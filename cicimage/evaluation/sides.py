@@ -1,4 +1,4 @@
-"""The two sides of an evaluation: what is true and what was measured, in the same terms."""
+"""The two sides of an evaluation, truth and measurement, in the same form."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Truth:
     hosts : pandas.DataFrame
         One row per host and frame: position, frame, host_id, viability; empty where unknown.
     decoys : pandas.DataFrame
-        Things that are no guests: position, frame, kind, y_um, x_um; empty where unknown.
+        Objects that are not guests: position, frame, kind, y_um, x_um; empty where unknown.
     clock_h : mapping of str to (n_frames,) float64
         Hours of every frame by position.
     source : str
-        Where it comes from.
+        Folder it was read from.
     from_time_zero : bool
         The clock counts from time zero, as that of a run does, and not from the start of the movie.
     """
@@ -50,7 +50,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a run found.
+    """Results of a run.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Measured:
     layout : pandas.DataFrame
         The design, one row a position.
     source : str
-        Where it comes from.
+        Folder it was read from.
     reference : str
         Condition that others are compared against; empty for none.
     about : mapping
@@ -79,9 +79,21 @@ class Measured:
 
 
 def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], cell: str = "guest_id") -> Float64Array:
-    """Hours each row stands for: half of the step before it and half of that after, within one cell's rows.
+    """Compute the hours each row stands for: half of the step before it and half of that after, within one cell's rows.
 
-    A cell that went out of view for a while is credited with nothing for it beyond the frames around.
+    Parameters
+    ----------
+    frames : pandas.DataFrame
+        position, frame and the column ``cell``; one row per cell and frame.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+    cell : str
+        Column that names the cell within a position.
+
+    Returns
+    -------
+    (n,) float64 array
+        Hours per row, in the order of ``frames``; steps over frames without the cell count as nothing.
     """
     rows = frames.reset_index(drop=True)
     hours = frame_hours(rows["position"], rows["frame"], clock_h)
@@ -97,7 +109,22 @@ def credited_hours(frames: pd.DataFrame, clock_h: Mapping[str, Float64Array], ce
 
 
 def frame_hours(positions: pd.Series, frames: pd.Series, clock_h: Mapping[str, Float64Array]) -> Float64Array:
-    """Hours on the movie's clock of each (position, frame); NaN where the frame is missing."""
+    """Look up the hours of frames.
+
+    Parameters
+    ----------
+    positions : (n,) Series of str
+        Position of each row.
+    frames : (n,) Series
+        Frame of each row; NaN where there is none.
+    clock_h : mapping of str to (n_frames,) float64
+        Hours of every frame by position.
+
+    Returns
+    -------
+    (n,) float64 array
+        Hours; NaN where the frame is missing. A frame beyond the movie takes the hour of its last.
+    """
     out = np.full(len(frames), np.nan)
     place, number = positions.to_numpy(object), frames.to_numpy(np.float64)
     for position in pd.unique(place):

@@ -1,4 +1,4 @@
-"""Locations called against true ones: confusion, inside per decoy class, what abstention buys.
+"""Called against true locations: confusion, errors per decoy class, and the effect of abstention.
 
 Frames of guests that both sides see. A frame is *truly inside* where the guest lies in a host and is not dead and
 was not dead before it went in; it is *called inside* where the results say so of a guest they do not hold dead.
@@ -25,9 +25,9 @@ def label_states(compared: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With ``both`` (seen on both sides), ``class_true`` and ``class`` (location, or contact of attached ones),
-        ``kind`` (decoy class of a frame that is not truly inside), ``inside_true``, ``inside``, ``judged`` (counts
-        in measures of inside).
+        ``compared`` with ``both`` (seen on both sides), ``class_true`` and ``class`` (location, or contact of attached
+        ones), ``kind`` (decoy class of a frame that is not truly inside), ``inside_true``, ``inside``, ``judged``
+        (counts in measures of inside).
     """
     out = compared.copy()
     out["both"] = (out["guest_id"] > 0) & (out["guest_id_true"] > 0)
@@ -69,7 +69,18 @@ def confusion(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def precision_recall(found: float, wrong: float, missed: float) -> dict[str, float]:
-    """Precision, recall and F1 of counts; NaN where nothing was there to be right or wrong about."""
+    """Compute precision, recall and F1 of counts.
+
+    Parameters
+    ----------
+    found, wrong, missed : float
+        True positives, false positives and false negatives.
+
+    Returns
+    -------
+    dict
+        ``precision``, ``recall``, ``f1``; NaN where the denominator is 0.
+    """
     return {
         "precision": found / (found + wrong) if found + wrong else float("nan"),
         "recall": found / (found + missed) if found + missed else float("nan"),
@@ -78,7 +89,7 @@ def precision_recall(found: float, wrong: float, missed: float) -> dict[str, flo
 
 
 def inside_counts(states: pd.DataFrame) -> dict[str, float]:
-    """Frames truly inside called so, called so wrongly, and missed (another call or ``unresolved``)."""
+    """Count frames of inside: found, wrong, missed (another call or ``unresolved``) and rightly not called."""
     judged = states[states["judged"]]
     yes, called = judged["inside_true"].to_numpy(bool), judged["inside"].to_numpy(bool)
     return {
@@ -88,7 +99,7 @@ def inside_counts(states: pd.DataFrame) -> dict[str, float]:
 
 
 def by_decoy(states: pd.DataFrame) -> pd.DataFrame:
-    """How often each class of guests that are not inside was called inside.
+    """Count how often each class of guests that are not inside was called inside.
 
     Returns
     -------
@@ -116,13 +127,22 @@ def by_decoy(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def false_guests(states: pd.DataFrame, decoys: pd.DataFrame, max_distance_um: float) -> pd.DataFrame:
-    """Guests of the results that are none, by what lies there: vacuole, droplet, debris, effector, or nothing.
+    """Count the results' guests that match no true guest, by what lies there.
+
+    Parameters
+    ----------
+    states : pandas.DataFrame
+        Table of :func:`label_states`.
+    decoys : pandas.DataFrame
+        Position, frame, kind, y_um and x_um of things that are no guests; may be empty.
+    max_distance_um : float
+        Farthest distance between a guest and the decoy it is attributed to, um.
 
     Returns
     -------
     pandas.DataFrame
-        Per kind: frames (guest-frames that are none), called_inside, and present (object-frames of that kind there
-        are in the truth; empty for ``nothing``).
+        Per kind (vacuole, droplet, debris, effector, or ``nothing``): frames (guest-frames that are none),
+        called_inside, and present (object-frames of that kind in the truth; empty for ``nothing``).
     """
     false = states[(states["guest_id"] > 0) & (states["guest_id_true"] == 0) & states["observed"]].copy()
     false["kind"] = "nothing"
@@ -142,7 +162,7 @@ def false_guests(states: pd.DataFrame, decoys: pd.DataFrame, max_distance_um: fl
 
 
 def unresolved(states: pd.DataFrame) -> pd.DataFrame:
-    """Share of living guests' frames left unresolved, and what these truly were, per condition and over all."""
+    """Compute the share of living guests' frames left unresolved, and of those inside, by condition and over all."""
     living = states[states["both"] & (states["viability_true"] != "dead")]
     rows = []
     for condition, part in [("all", living), *living.groupby("condition")]:
@@ -159,16 +179,23 @@ def unresolved(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def risk_coverage(states: pd.DataFrame, points: int = 20) -> pd.DataFrame:
-    """What abstaining from the least certain frames buys.
+    """Compute precision and recall against coverage when the least certain frames are left undecided.
 
     Frames are taken in the order of their certainty, ``max(p_inside, 1 - p_inside)``, and called inside where
     ``p_inside`` is 0.5 or more.
+
+    Parameters
+    ----------
+    states : pandas.DataFrame
+        Table of :func:`label_states`.
+    points : int
+        Number of coverages, evenly spaced up to 1.
 
     Returns
     -------
     pandas.DataFrame
         Per coverage: share of frames judged, certainty of the last of them, precision, recall and F1 of inside among
-        them, and ``recall_of_all`` (over all frames truly inside: what was abstained from is missed).
+        them, and ``recall_of_all`` (over all frames truly inside, the undecided ones counted as missed).
     """
     judged = states[states["judged"] & states["p_inside"].notna()]
     p, yes = judged["p_inside"].to_numpy(np.float64), judged["inside_true"].to_numpy(bool)
@@ -190,7 +217,22 @@ def risk_coverage(states: pd.DataFrame, points: int = 20) -> pd.DataFrame:
 
 
 def reweighted_ppv(counts: dict[str, float], prevalences: tuple[float, ...]) -> pd.DataFrame:
-    """Precision as it would be at another prevalence: sensitivity and specificity kept, by Bayes' rule.
+    """Compute the precision (positive predictive value) at other prevalences by Bayes' rule.
+
+    Sensitivity and specificity are taken as they were measured.
+
+    Parameters
+    ----------
+    counts : dict of str to float
+        Frames by outcome, as :func:`inside_counts` returns them.
+    prevalences : tuple of float
+        Shares of frames truly inside, 0-1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        prevalence, sensitivity, specificity, ppv, as_seen_here; one row per prevalence, and last the prevalence of the
+        counts themselves.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Measures of whole tracks: links, TRA, CHOTA, identity switches; on arrays, for guests and for anything else."""
+"""Measures of tracks: links, TRA, CHOTA, identity switches; on arrays, for any kind of object."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def count_links(truth: Tracks, result: Tracks, pairs: Int64Array) -> LinkCounts:
 
 
 def tra(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
-    """One minus the cost of repairing the result over that of drawing the truth from nothing; NaN without truth.
+    """Compute TRA: one minus the cost of repairing the result over that of making the truth; NaN without truth.
 
     Parameters
     ----------
@@ -164,11 +164,23 @@ def tra(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
 
 
 def chota(truth: Tracks, result: Tracks, pairs: Int64Array) -> float:
-    """Cell higher-order tracking accuracy: how well matched sightings agree about their whole lineage.
+    """Compute the cell higher-order tracking accuracy (CHOTA), agreement of matched sightings over their whole lineage.
 
-    For a matched sighting, its cell with all ancestors and descendants on one side is held against the same on the
-    other: shared over joint sightings. The sum over matches, over matches, misses and false ones together, under a
-    root (Kaiser et al., arXiv:2408.11571, 2024, after Luiten et al., IJCV 129, 548-578, 2021).
+    For a matched sighting, its cell with all ancestors and descendants on one side is compared with the same on the
+    other: shared over joint sightings. The score is the root of the sum over matches, divided by the number of matches,
+    misses and false sightings (Kaiser et al., arXiv:2408.11571, 2024, after Luiten et al., IJCV 129, 548-578, 2021).
+
+    Parameters
+    ----------
+    truth, result : Tracks
+        True tracks, and those of the run.
+    pairs : (m, 2) int64 array
+        Matched sightings: index in ``truth`` and in ``result``.
+
+    Returns
+    -------
+    float
+        0-1; NaN where neither side has a sighting.
     """
     n, m = truth.parent.size, result.parent.size
     if not (n and m and len(pairs)):
@@ -193,7 +205,7 @@ def _kin(parent: Int64Array) -> sparse.csr_array:
     rows, cols = list(range(parent.size)), list(range(parent.size))
     for cell in range(parent.size):
         up, steps = int(parent[cell]), 0
-        while up >= 0 and steps <= parent.size:  # a table that claims a cell to be its own ancestor ends too
+        while up >= 0 and steps <= parent.size:  # also ends where a table names a cell as its own ancestor
             rows += [cell, up]
             cols += [up, cell]
             up, steps = int(parent[up]), steps + 1
@@ -203,14 +215,21 @@ def _kin(parent: Int64Array) -> sparse.csr_array:
 
 
 def identity_switches(truth: Tracks, result: Tracks, pairs: Int64Array) -> pd.DataFrame:
-    """Where a cell of the truth is followed by another cell of the result than before.
+    """Find the sightings from which on a true cell is followed by another cell of the result.
+
+    Parameters
+    ----------
+    truth, result : Tracks
+        True tracks, and those of the run.
+    pairs : (m, 2) int64 array
+        Matched sightings: index in ``truth`` and in ``result``.
 
     Returns
     -------
     pandas.DataFrame
         One row per switch: ``sighting`` (of the truth, the first after it), ``before`` and ``after`` (cells of the
         result), ``swapped``: True where ``after`` had followed another cell of the truth until then, False where
-        the track broke and went on as a newcomer.
+        the track broke and continued under a new cell.
     """
     table = pd.DataFrame(
         {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 F64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 CLASSES: Final = (
     "free", "lateral", "on_top", "under", "between", "cup_top_shallow", "cup_top_half", "cup_top_deep",
@@ -27,6 +29,16 @@ DEPTHS: Final = ("shallow", "half", "deep")
 ERROR_OF: Final[Mapping[str, str]] = {"cap_um": "cap_um_se", "floor_um": "floor_um_se", "void": "void_se"}
 SPEED_FLOOR: Final = 0.02
 """Slower than this, in um/min, is no motion."""
+TOLD: Final = 0.7
+"""Log-odds from which a frame's evidence says something (a factor of two)."""
+PLACE: Final = ("footprint_share", "gap_um")
+"""Evidence from the masks alone; a frame without usable pixels has it too."""
+MOTION: Final = ("log_speed", "log_relative_speed")
+"""Evidence from positions in neighbouring frames."""
+FULL_WEIGHT: Final = 0.2
+"""Weight from which a value counts as measured: a standard error of twice the table's ``error_scale``."""
+OVER_HOST: Final = np.array([c not in ("free", "lateral") for c in CLASSES])
+"""Classes in which the guest shares its place with a host."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +70,17 @@ class EvidenceTable:
         """Log-odds (N, C) of values (N,) with their standard errors."""
         weight = self.weight(value, error)
         return self.basis(value) @ self.log_odds * weight[:, None]
+
+    def fresh(self, interval_min: float | None) -> float:
+        """Share of this evidence that a frame does not repeat; 1 where each row stands alone."""
+        return 1.0 if interval_min is None else min(1.0, interval_min / self.repeats_min)
+
+    @cached_property
+    def reach(self) -> F64:
+        """Most that any value speaks for one class against another, (C, C): row = against, column = for."""
+        difference = self.log_odds[:, None, :] - self.log_odds[:, :, None]
+        out: F64 = np.maximum(difference.max(axis=0), 0.0)
+        return out
 
     def basis(self, value: F64) -> F64:
         """Share of each knot in each value, (N, B)."""
@@ -115,13 +138,85 @@ class EmissionModel:
         total = np.tile(self.offset, (len(evidence), 1))
         for table in self.tables:
             if table.name in evidence:
-                error = ERROR_OF.get(table.name)
-                se = evidence[error].to_numpy(np.float64) if error is not None and error in evidence else None
-                fresh = 1.0 if interval_min is None else min(1.0, interval_min / table.repeats_min)
-                total += fresh * table(evidence[table.name].to_numpy(np.float64), se)
-        highest = total.max(axis=1, keepdims=True) if len(total) else total
-        log_sum = highest + np.log(np.exp(total - highest).sum(axis=1, keepdims=True)) if len(total) else total
-        return total - log_sum
+                total += table.fresh(interval_min) * table(*_columns(evidence, table.name))
+        return _normalised(total)
+
+    def read_covered(self, evidence: pd.DataFrame, interval_min: float | None = None) -> tuple[F64, Bool]:
+        """Log-likelihood of each class for guests that share their place with a host, evidence missing or not.
+
+        A missing piece of pixel evidence counts as the average of what it might have said, which is nothing. Where
+        the pieces that are missing could together have turned the answer of the others, the row is not measured: it
+        says only whether a host is there at all, not on which side of inside the guest is.
+
+        Parameters
+        ----------
+        evidence : pandas.DataFrame
+            N rows as :func:`derive` returns them.
+        interval_min : float, optional
+            As in :meth:`log_likelihood`.
+
+        Returns
+        -------
+        log_likelihood : (N, C) float64
+            Up to a constant per row.
+        measured : (N,) bool
+            Rows with all of the pixel evidence, or whose answer no missing piece could have turned.
+        """
+        shape = (len(evidence), len(CLASSES))
+        alone, spoken = np.tile(self.offset, (len(evidence), 1)), np.tile(self.offset, (len(evidence), 1))
+        place = np.zeros(shape)
+        missing: list[tuple[EvidenceTable, F64]] = []
+        for table in self.tables:
+            value, error = _columns(evidence, table.name)
+            says = table(value, error)
+            spoken += table.fresh(interval_min) * says
+            if table.name in PLACE:
+                place += table.fresh(interval_min) * says
+            elif table.name not in MOTION:
+                alone += says
+                missing.append((table, 1.0 - np.minimum(table.weight(value, error) / FULL_WEIGHT, 1.0)))
+        measured = np.abs(for_inside(alone)) >= _could_turn(alone, missing)
+        place[:, OVER_HOST] = place[:, OVER_HOST].mean(axis=1, keepdims=True)
+        silent = np.all([absent == 1.0 for _, absent in missing], axis=0)
+        return _normalised(np.where(silent[:, None], place, spoken)), measured & ~silent
+
+
+def for_inside(log_class: F64) -> F64:
+    """Log-odds of the evidence for inside against the classes it is not, (...,) from (..., C)."""
+    inside = CLASSES.index("inside")
+    others = np.delete(log_class, inside, axis=-1)
+    out: F64 = log_class[..., inside] - np.logaddexp.reduce(others, axis=-1) + np.log(others.shape[-1])
+    return out
+
+
+def _could_turn(log_class: F64, missing: list[tuple[EvidenceTable, F64]]) -> F64:
+    """Log-odds that missing pieces could have set against the answer of the others, (N,); 0 where none is missing."""
+    inside = CLASSES.index("inside")
+    rest = np.delete(np.arange(len(CLASSES)), inside)
+    best = rest[log_class[:, rest].argmax(axis=1)] if len(log_class) else np.zeros(0, np.int64)
+    for_it, against = np.zeros(len(log_class)), np.zeros_like(log_class)
+    for table, absent in missing:
+        for_it += absent * table.reach[best, inside]
+        against += absent[:, None] * table.reach[inside]
+    out: F64 = np.where(for_inside(log_class) > 0, against.max(axis=1), for_it)
+    return out
+
+
+def _columns(evidence: pd.DataFrame, name: str) -> tuple[F64, F64 | None]:
+    """Values (N,) of one piece of evidence and their standard errors; a column that is not there is missing."""
+    if name not in evidence:
+        return np.full(len(evidence), np.nan), None
+    error = ERROR_OF.get(name)
+    se = evidence[error].to_numpy(np.float64) if error is not None and error in evidence else None
+    return evidence[name].to_numpy(np.float64), se
+
+
+def _normalised(total: F64) -> F64:
+    if not len(total):
+        return total
+    highest = total.max(axis=1, keepdims=True)
+    out: F64 = total - highest - np.log(np.exp(total - highest).sum(axis=1, keepdims=True))
+    return out
 
 
 def derive(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,7 @@ def find_events(
     ========================== ============================================================================
     case                       row
     ========================== ============================================================================
-    entering, then inside      one event; entry between ``entry_after_frame`` and ``entry_frame``
+    entering, then inside      one event, also over a silence; entry between ``entry_after_frame`` and ``entry_frame``
     entering, then out again   score entering, end aborted
     inside when first seen     prevalent: no entry was watched (movie start, daughter, track that appeared)
     inside again later         a further event
@@ -136,14 +136,26 @@ def _events_of(guest: int, track: _Track, world: _World) -> list[dict[str, Any]]
     out = []
     claimed = np.zeros(len(track.frame), bool)
     for a, b in _stays(track, world):
-        start = a
-        while start > 0 and track.location[start - 1] == "entering" and not claimed[start - 1]:
-            start -= 1
+        start = _begin_of(track, a, claimed)
         claimed[start : b + 1] = True
         out.append(_completed(guest, track, start, a, b, world))
     for a, b in runs((track.location == "entering") & ~claimed):
         out.append(_begun(guest, track, a, b, world))
     return sorted(out, key=lambda row: row["start_frame"])
+
+
+def _begin_of(track: _Track, a: int, claimed: npt.NDArray[np.bool_]) -> int:
+    """First row entering before a stay from row ``a``; rows of a silence in between are part of the entry."""
+    start = a
+    while start > 0:
+        k = start - 1
+        while k > 0 and (track.location[k] == "unresolved" or not track.observed[k]):
+            k -= 1
+        near = k == start - 1 or track.host[k] == track.host[a]
+        if track.location[k] != "entering" or claimed[k:start].any() or not near:
+            break
+        start = k
+    return start
 
 
 def _stays(track: _Track, world: _World) -> list[tuple[int, int]]:

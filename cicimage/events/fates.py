@@ -83,11 +83,12 @@ def _parents(ordered: pd.DataFrame, id_column: str) -> dict[int, int]:
 
 
 def host_deaths(hosts: pd.DataFrame, *, signal_sd: float = DEATH_SD, fill: float = DEATH_FILL) -> dict[int, int]:
-    """First dead frame of every host that died: stained for two observed frames or more."""
+    """First dead frame of every host that died: stained in two frames or more of those in which the marker was read."""
     if not len(hosts) or "death_signal" not in hosts:
         return {}
     ordered = hosts.sort_values(["host_id", "frame"], kind="stable")
-    signal, share = (np.nan_to_num(ordered[c].to_numpy(np.float64)) for c in ("death_signal", "death_fill"))
+    ordered = ordered[ordered[["death_signal", "death_fill"]].notna().all(axis=1)]
+    signal, share = (ordered[c].to_numpy(np.float64) for c in ("death_signal", "death_fill"))
     stained = (signal >= signal_sd * fill) & (share >= fill)
     frame, ids = ordered["frame"].to_numpy(np.int64), ordered["host_id"].to_numpy(np.int64)
     out: dict[int, int] = {}

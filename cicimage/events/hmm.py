@@ -13,9 +13,10 @@ import pandas as pd
 from pydantic import Field
 
 from cicimage.events.chain import Chain, Smoothed, sample_paths, smooth
-from cicimage.events.emissions import CLASSES, derive
+from cicimage.events.emissions import CLASSES, TOLD, derive, for_inside
+from cicimage.events.missed_hosts import COVERED, may_cover, with_missed_pairs
 from cicimage.events.parameters import HELD, STATE_CLASSES, Regime, ScorerParameters, combined_blur_um, load_parameters
-from cicimage.events.timeline import Timeline, lasts, leave_open, runs, timelines
+from cicimage.events.timeline import Timeline, carried_to, lasts, leave_open, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
@@ -32,8 +33,6 @@ ATTACHED: Final = tuple(
 FREE: Final = STATES.index("free")
 ALONE: Final = np.array([{"free": 0.0, "lateral": -2.0, "inside": -9.0}.get(c, -7.0) for c in CLASSES])
 """Log-likelihood of each class where no host is near."""
-TOLD: Final = 0.7
-"""Log-odds from which a frame's evidence says something (a factor of two)."""
 BATCH_CELLS: Final = 30_000
 """Guests times frames that are judged at a time: a long crowded movie must not be held whole for every state."""
 BEYOND: Final = 1.6
@@ -56,22 +55,29 @@ class LocationPosterior:
         The host each frame's evidence speaks of, 0 = none.
     told : (G, T) bool
         Frames whose evidence speaks for or against inside at all; elsewhere only the prior and the neighbours do.
+    measured : (G, T) bool
+        Frames in which the masks show that no host covers the guest, or enough of the pixel evidence was measured.
+    covered : (G, T) bool
+        Frames in which a host covers the guest, or may cover it.
     """
 
     lines: list[Timeline]
     smoothed: Smoothed
     host: I64
     told: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.bool_]
+    covered: npt.NDArray[np.bool_]
 
 
 class MarkovScorer(Scorer):
     """Hidden states for location with their durations, evidence learned from simulation, probabilities calibrated.
 
     The most probable location is named; where inside against outside stays open for longer than the persistence,
-    the frames are ``unresolved``.
+    the frames are ``unresolved``. Frames in which nothing was measured take the call of measured ones within the
+    persistence (and two frames); further away they are ``unresolved``, inside as likely as not.
     """
 
-    stage_version: ClassVar[int] = 5
+    stage_version: ClassVar[int] = 6
 
     parameters: Path | None = None
     """A re-fitted parameter file (`cicimage fit`), beside the experiment file or by its full path; empty for the
@@ -79,7 +85,8 @@ class MarkovScorer(Scorer):
     certainty: float = Field(0.7, ge=0.5, lt=1)
     """Probability of inside or of not inside from which a frame is resolved."""
     persistence_min: float = Field(10.0, ge=0, le=120)
-    """Doubt that lasts less than this is a transition, not an unresolved stretch, minutes."""
+    """Doubt that lasts less than this is a transition, not an unresolved stretch, minutes; a call is carried as far
+    (or two frames) into frames in which nothing was measured."""
     entry_odds: float = Field(1.0, gt=0, le=100)
     """Entries are this many times as frequent as in the parameter file (its rate is meant for rare entries)."""
     death_sd: float = Field(5.0, gt=0)
@@ -104,6 +111,7 @@ class MarkovScorer(Scorer):
 
     def _fill(self, filled: dict[str, Any], observations: Observations) -> None:
         """Judge all guests, some at a time; what is needed on the way is let go before the table is made."""
+        observations = with_missed_pairs(observations)
         lines = list(timelines(observations, grids=False))
         lysed, parent_of = dye_losses(observations, lines), _parents(observations)
         learned = self._learned(observations)
@@ -122,7 +130,7 @@ class MarkovScorer(Scorer):
         learned = [r.blur_um for r in load_parameters(str(self.parameters or "")).regimes if r.blur_um is not None]
         if blur is None or not learned or blur <= BEYOND * max(learned) or not len(observations.pairs):
             return frames
-        over = observations.pairs.loc[observations.pairs["footprint_share"] >= 0.5, ["frame", "guest_id"]]
+        over = observations.pairs.loc[observations.pairs["footprint_share"] >= COVERED, ["frame", "guest_id"]]
         key = pd.MultiIndex.from_frame(frames[["frame", "guest_id"]])
         open_ = key.isin(pd.MultiIndex.from_frame(over))
         left: dict[str, Any] = {"location": "unresolved", "contact": "unresolved", "p_inside": 0.5, "p_entering": 0.0}
@@ -130,6 +138,7 @@ class MarkovScorer(Scorer):
 
     def locate(self, observations: Observations) -> LocationPosterior:
         """Posterior over the hidden states of every guest and frame."""
+        observations = with_missed_pairs(observations)
         lines = list(timelines(observations, grids=False))
         return _locate(observations, lines, _parents(observations), self._learned(observations))
 
@@ -157,9 +166,16 @@ class MarkovScorer(Scorer):
         grouped = np.column_stack([p[:, FREE], p[:, ATTACHED].sum(axis=1), p_entering, p_inside])
         location = np.array(["free", "attached", "entering", "inside"], object)[grouped.argmax(axis=1)]
         contact = _contacts(p, location, told=any(observations.separable.values()))
-        doubt = self._doubt(p_inside, posterior.told[g, line.frame], line)
+        measured = posterior.measured[g, line.frame]
+        silent = self._silent(posterior, g, line)
+        # Where the calls carried from both sides differ, the change lies anywhere between them.
+        open_ = ~measured & (p_inside > 1.0 - self.certainty) & (p_inside < self.certainty)
+        for a, b in runs(location == "entering"):
+            open_[a : b + 1] |= not measured[a : b + 1].any()
+        doubt = self._doubt(p_inside, posterior.told[g, line.frame], line) | open_ | silent
         location[doubt], contact[doubt] = "unresolved", "unresolved"
         host = _steady_host(posterior.host[g, line.frame], location, p_inside)
+        p_inside, p_entering = np.where(silent, 0.5, p_inside), np.where(silent, 0.0, p_entering)
         hidden = (location == "inside") | (location == "unresolved")
         viability, p_dead = judge_viability(
             line, hidden, marker=observations.death_marker, reaches_inside=observations.death_reaches_inside,
@@ -169,6 +185,11 @@ class MarkovScorer(Scorer):
             "location": location, "contact": contact, "host_id": host, "p_inside": p_inside,
             "p_entering": p_entering, "viability": viability, "p_dead": p_dead,
         }  # fmt: skip
+
+    def _silent(self, posterior: LocationPosterior, g: int, line: Timeline) -> npt.NDArray[np.bool_]:
+        """Frames too far from any measured one for a call to be carried to them."""
+        measured, covered = posterior.measured[g, line.frame], posterior.covered[g, line.frame]
+        return ~carried_to(line.time_h, measured, covered, self.persistence_min)
 
     def _doubt(self, p_inside: F64, told: npt.NDArray[np.bool_], line: Timeline) -> npt.NDArray[np.bool_]:
         """Frames in which inside against outside stays open for longer than a transition lasts, or nothing is seen.
@@ -192,31 +213,24 @@ class MarkovScorer(Scorer):
         posterior, base = self.locate(observations), self.score(observations)
         paths = sample_paths(posterior.smoothed, n, np.random.default_rng(seed))
         name = np.array([_location_of(s) for s in STATES], object)
+        silent = [self._silent(posterior, g, line) for g, line in enumerate(posterior.lines)]
         out = []
         for k in range(n):
             location = base["location"].to_numpy(object).copy()
             host = base["host_id"].to_numpy(np.int64).copy()
             inside = np.zeros(len(base))
             for g, line in enumerate(posterior.lines):
-                drawn = name[paths[k, g, line.frame]]
+                drawn = np.where(silent[g], "unresolved", name[paths[k, g, line.frame]])
                 location[line.rows] = drawn
                 host[line.rows] = _steady_host(
                     posterior.host[g, line.frame], drawn, (drawn == "inside").astype(np.float64)
                 )
-                inside[line.rows] = drawn == "inside"
+                inside[line.rows] = np.where(silent[g], 0.5, drawn == "inside")
             drawn_frames = base.assign(
                 location=location, host_id=host, p_inside=inside, p_entering=(location == "entering").astype(float)
             )
             out.append(leave_open(drawn_frames, observations))
         return out
-
-
-def _for_inside(log_class: F64) -> F64:
-    """Log-odds of the evidence for inside against the classes it is not."""
-    inside = CLASSES.index("inside")
-    others = np.delete(log_class, inside, axis=-1)
-    out: F64 = log_class[..., inside] - np.logaddexp.reduce(others, axis=-1) + np.log(others.shape[-1])
-    return out
 
 
 def _location_of(state: str) -> str:
@@ -241,14 +255,14 @@ def _locate(
 ) -> LocationPosterior:
     """Posterior of some guests; their parents must be among them."""
     regime, chain = learned
-    log_class, host = _evidence(observations, lines, regime, (len(lines), max(1, observations.n_frames)))
-    told = np.abs(_for_inside(log_class)) > TOLD
+    seen = _evidence(observations, lines, regime, (len(lines), max(1, observations.n_frames)))
+    told = seen.measured & (np.abs(for_inside(seen.log_class)) > TOLD)
     first = np.array([int(line.frame[0]) for line in lines], np.int64)
     last = np.array([int(line.frame[-1]) for line in lines], np.int64)
     row_of = {line.guest_id: g for g, line in enumerate(lines)}
     parent = np.array([row_of.get(parent_of.get(line.guest_id, 0), -1) for line in lines], np.int64)
-    smoothed = smooth(_states_from_classes(log_class), first, last, observations.time_h, chain, parent)
-    return LocationPosterior(lines, smoothed, host, told)
+    smoothed = smooth(_states_from_classes(seen.log_class), first, last, observations.time_h, chain, parent)
+    return LocationPosterior(lines, smoothed, seen.host, told, seen.measured, seen.covered)
 
 
 def _batches(lines: list[Timeline], parent_of: Mapping[int, int], n_frames: int) -> Iterator[list[Timeline]]:
@@ -279,43 +293,70 @@ def _parents(observations: Observations) -> dict[int, int]:
     return {int(g): int(p) for g, p in zip(rows["guest_id"], rows["parent_id"], strict=True)}
 
 
-def _evidence(
-    observations: Observations, lines: list[Timeline], regime: Regime, shape: tuple[int, int]
-) -> tuple[F64, I64]:
-    """Log-likelihood of the classes (G, T, C) against the host that speaks loudest, and that host (G, T)."""
-    log_class = np.zeros((*shape, len(CLASSES)))
-    host = np.zeros(shape, np.int64)
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Evidence of guests and frames against the host that speaks loudest.
+
+    ``log_class`` (G, T, C) log-likelihood of the classes; ``host`` (G, T), 0 = none; ``measured`` and ``covered`` as
+    in :class:`LocationPosterior`.
+    """
+
+    log_class: F64
+    host: I64
+    measured: npt.NDArray[np.bool_]
+    covered: npt.NDArray[np.bool_]
+
+
+def _evidence(observations: Observations, lines: list[Timeline], regime: Regime, shape: tuple[int, int]) -> _Seen:
+    """What is seen of G guests in T frames."""
+    seen = _Seen(
+        np.zeros((*shape, len(CLASSES))), np.zeros(shape, np.int64), np.zeros(shape, bool), np.zeros(shape, bool)
+    )
     row_of = np.full(int(max((line.guest_id for line in lines), default=0)) + 1, -1)
     speed = np.full(shape, np.nan)
     for g, line in enumerate(lines):
         row_of[line.guest_id] = g
         speed[g, line.frame] = line.speed_um_per_min
-        log_class[g, line.frame[line.observed]] = ALONE
+        seen.log_class[g, line.frame[line.observed]] = ALONE
+        seen.measured[g, line.frame] = line.observed
     pairs = observations.pairs
     if not len(pairs):
-        return log_class, host
+        return seen
     asked = pairs["guest_id"].to_numpy(np.int64)
     here = (asked < len(row_of)) & (row_of[np.minimum(asked, len(row_of) - 1)] >= 0)
     pairs = pairs if here.all() else pairs[here]
     if not len(pairs):
-        return log_class, host
+        return seen
     guest = row_of[pairs["guest_id"].to_numpy(np.int64)]
     frame = pairs["frame"].to_numpy(np.int64)
-    evidence = derive(pairs.assign(speed_um_per_min=speed[guest, frame]))
     interval_min = float(np.median(np.diff(observations.time_h))) * 60.0 if observations.n_frames > 1 else 1e9
-    found = _tempered(regime.emissions.log_likelihood(evidence, interval_min), interval_min, regime)
+    over = may_cover(pairs["footprint_share"].to_numpy(np.float64), pairs["gap_um"].to_numpy(np.float64))
+    evidence = derive(pairs.assign(speed_um_per_min=speed[guest, frame]))
+    found, known = _read(evidence, over, interval_min, regime)
     order = np.argsort(loudness(found, pairs), kind="stable")
-    log_class[guest[order], frame[order]] = found[order]
-    host[guest[order], frame[order]] = pairs["host_id"].to_numpy(np.int64)[order]
-    return log_class, host
+    at = guest[order], frame[order]
+    seen.log_class[at], seen.measured[at] = found[order], known[order]
+    seen.host[at] = pairs["host_id"].to_numpy(np.int64)[order]
+    seen.covered[guest[over], frame[over]] = True
+    return seen
+
+
+def _read(
+    evidence: pd.DataFrame, over: npt.NDArray[np.bool_], interval_min: float, regime: Regime
+) -> tuple[F64, npt.NDArray[np.bool_]]:
+    """Log-likelihood of the classes (N, C), and whether the row was measured; one beside a host always is."""
+    found, measured = np.empty((len(evidence), len(CLASSES))), np.ones(len(evidence), bool)
+    found[~over] = regime.emissions.log_likelihood(evidence[~over], interval_min)
+    found[over], measured[over] = regime.emissions.read_covered(evidence[over], interval_min)
+    return _tempered(found, interval_min, regime), measured
 
 
 def loudness(log_class: F64, pairs: pd.DataFrame) -> F64:
     """How loud each pair speaks, (N,): of several hosts near a guest the loudest is listened to."""
     inside = np.exp(log_class[:, CLASSES.index("inside")])
-    out: F64 = (
-        inside + 0.3 * pairs["footprint_share"].to_numpy(np.float64) - 0.01 * pairs["gap_um"].to_numpy(np.float64)
-    )
+    # A pair whose place is not known may cover the guest as well as any.
+    share = np.nan_to_num(pairs["footprint_share"].to_numpy(np.float64), nan=1.0)
+    out: F64 = inside + 0.3 * share - 0.01 * np.nan_to_num(pairs["gap_um"].to_numpy(np.float64))
     return out
 
 

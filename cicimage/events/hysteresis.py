@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, ndtr
 
-from cicimage.events.timeline import Timeline, lasts, leave_open, runs, timelines
+from cicimage.events.missed_hosts import may_cover, with_missed_pairs
+from cicimage.events.timeline import Timeline, carried_to, lasts, leave_open, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
@@ -25,10 +26,11 @@ class HysteresisScorer(Scorer):
     """Cap and floor of the same host make inside, cap alone under, floor alone on top.
 
     Probabilities come from how many standard errors cap and floor lie from their thresholds, are smoothed over
-    the persistence time and switched with hysteresis. Where they leave it open, the frame is ``unresolved``.
+    the persistence time and switched with hysteresis. Where they leave it open, the frame is ``unresolved``; so it is
+    where nothing was measured for longer than the persistence (and two frames) around it.
     """
 
-    stage_version: ClassVar[int] = 1
+    stage_version: ClassVar[int] = 2
 
     cap_threshold_um: float = Field(0.15, ge=0, le=5)
     """Host above the guest from which there is a cap, um."""
@@ -66,7 +68,7 @@ class HysteresisScorer(Scorer):
 
     def score(self, observations: Observations) -> pd.DataFrame:
         """Return table ``frames``."""
-        lines = list(timelines(observations))
+        lines = list(timelines(with_missed_pairs(observations)))
         lysed = dye_losses(observations, lines)
         parts = [self._score_one(line, observations, lysed.get(line.guest_id)) for line in lines]
         frames = observations.frames.reset_index(drop=True)
@@ -86,18 +88,19 @@ class HysteresisScorer(Scorer):
         self, line: Timeline, observations: Observations, lysed: int | None
     ) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
         deep = any(observations.separable.values())
-        p, host, told = self._probabilities(line, deep=deep)
-        p = _smooth(p, line.time_h, line.observed & told, self.persistence_min)
+        p, host, told, covered = self._probabilities(line, deep=deep)
+        p = _smooth(p, line.time_h, told, self.persistence_min)
         inside = _switch(p[:, INSIDE], self.enter_p, self.leave_p)
         best = p.argmax(axis=1)
         outside = np.where(best == INSIDE, p[:, :INSIDE].argmax(axis=1), best)
         location = np.where(inside, "inside", np.where(outside == FREE, "free", "attached")).astype(object)
         contact = np.array(CONTACT_OF, object)[np.where(inside, INSIDE, outside)]
-        doubt = self._doubt(p, told, line, inside)
+        silent = ~carried_to(line.time_h, told, covered, self.persistence_min)
+        doubt = self._doubt(p, told, line) | silent
         location[doubt], contact[doubt] = "unresolved", "unresolved"
         host = _steady_host(host, location)
         self._mark_entering(location, contact, line, host)
-        p_inside = np.clip(p[:, INSIDE], 0.0, 1.0)
+        p_inside = np.where(silent, 0.5, np.clip(p[:, INSIDE], 0.0, 1.0))
         viability, p_dead = judge_viability(
             line, (location == "inside") | (location == "unresolved"), marker=observations.death_marker,
             reaches_inside=observations.death_reaches_inside, signal_sd=self.death_sd, fill=self.death_fill,
@@ -109,16 +112,16 @@ class HysteresisScorer(Scorer):
             "viability": viability, "p_dead": p_dead, "p_entering": entering,
         }  # fmt: skip
 
-    def _probabilities(self, line: Timeline, *, deep: bool) -> tuple[F64, npt.NDArray[np.int64], Bool]:
-        """Class probabilities (T, 6) frame by frame, the most likely host, and whether the frame tells anything."""
+    def _probabilities(self, line: Timeline, *, deep: bool) -> tuple[F64, npt.NDArray[np.int64], Bool, Bool]:
+        """Class probabilities (T, 6) frame by frame, the most likely host, whether the frame tells, what is covered."""
         n, v = len(line), line.grid.values
         p = np.zeros((n, 6))
         if len(line.grid) == 0:
             p[:, FREE] = 1.0
-            return p, np.zeros(n, np.int64), line.observed.copy()
+            return p, np.zeros(n, np.int64), line.observed.copy(), np.zeros(n, bool)
         share = np.nan_to_num(v["footprint_share"])
-        over = share >= self.min_share
-        touching = np.nan_to_num(v["gap_um"], nan=np.inf) <= self.contact_um
+        over = line.grid.near & may_cover(v["footprint_share"], v["gap_um"], self.min_share)
+        touching = line.grid.near & ~(v["gap_um"] > self.contact_um)
         if deep:
             cap, floor, informed = self._layers(v)
             # A stack that ends below the cap still shows the host rising beside the guest's upper half.
@@ -127,12 +130,15 @@ class HysteresisScorer(Scorer):
             wall = np.where(np.isfinite(v["wall_lower"]), v["wall_lower"], self.wall_threshold)
             walled = expit(15.0 * (wall - self.wall_threshold))
             each_in, each_between = cap * floor * walled, cap * floor * (1.0 - walled)
+            # Without its wall, cap and floor may be those of one host or of two.
+            informed &= np.isfinite(v["wall_lower"])
             each_under, each_top = cap * (1.0 - floor), (1.0 - cap) * floor
             floats = np.nan_to_num(v["guest_bottom_um"] - v["host_top_um"]) > self.clearance_um
             touching &= ~floats
             over &= ~floats
         else:
-            each_in, informed = self._flat_inside(v), np.isfinite(v["void"])
+            each_in = self._flat_inside(v)
+            informed = np.isfinite(v["void"]) & np.isfinite(v["void_se"]) & np.isfinite(v["ring_coverage"])
             each_under, each_top = 0.5 * (1.0 - each_in), 0.5 * (1.0 - each_in)
             each_between = np.zeros_like(each_in)
         weigh = np.where(over, 1.0, 0.0)
@@ -149,8 +155,10 @@ class HysteresisScorer(Scorer):
             p[:, state] = rest * value / total
         score = each_in + 0.1 * np.maximum(each_under, each_top) + 0.01 * share + np.where(touching, 1e-4, -1.0)
         host = np.where(touching.any(axis=0), line.grid.host_ids[score.argmax(axis=0)], 0)
-        told = line.observed & (~over.any(axis=0) | (over & informed).any(axis=0))
-        return p, host, told
+        sure = (informed & (each_in >= self.enter_p)).any(axis=0)
+        told = line.observed & ((informed | ~over).all(axis=0) | sure)
+        covered = np.asarray(over.any(axis=0), dtype=bool)
+        return p, host, told, covered
 
     def _layers(self, v: dict[str, F64]) -> tuple[F64, F64, Bool]:
         """Probability of a cap and of a floor, per host and frame."""
@@ -170,17 +178,15 @@ class HysteresisScorer(Scorer):
         void, ring = np.nan_to_num(v["void"]), np.nan_to_num(v["ring_coverage"])
         return 0.02 + 0.8 * expit(12.0 * (void - 0.35)) * expit(10.0 * (ring - 0.7))
 
-    def _doubt(self, p: F64, told: Bool, line: Timeline, inside: Bool) -> Bool:
-        """Frames left open: nothing measured nearby, or inside against outside undecided for longer than a moment."""
+    def _doubt(self, p: F64, told: Bool, line: Timeline) -> Bool:
+        """Frames in which inside against outside is undecided or unmeasured for longer than a moment."""
         open_p = (p[:, INSIDE] > 1.0 - self.enter_p) & (p[:, INSIDE] < self.enter_p)
-        doubt = np.zeros(len(line), bool)
-        for a, b in runs(open_p):
-            if lasts(line.time_h, a, b, self.persistence_min):
-                doubt[a : b + 1] = True
-        silent = ~told & line.observed
-        for a, b in runs(silent):
-            if lasts(line.time_h, a, b, self.persistence_min) or (a == 0 and b == len(line) - 1):
-                doubt[a : b + 1] = True
+        doubt = open_p & ~told
+        # What is seen between the frames of a long silence is what the silence left, not a sample of it.
+        for stretch in (open_p, line.observed & ~told):
+            for a, b in runs(stretch):
+                if lasts(line.time_h, a, b, self.persistence_min):
+                    doubt[a : b + 1] = True
         return doubt
 
     def _mark_entering(

@@ -29,10 +29,14 @@ EVIDENCE: Final = (
 
 @dataclass(frozen=True, eq=False)
 class PairGrid:
-    """Evidence of one guest against each host it ever came near: (H, T) arrays, NaN where there is none."""
+    """Evidence of one guest against each host it ever came near: (H, T) arrays, NaN where there is none.
+
+    ``near`` (H, T) says where there is a row, whatever was measured in it.
+    """
 
     host_ids: I64
     values: dict[str, F64]
+    near: Bool
 
     def __len__(self) -> int:
         return len(self.host_ids)
@@ -133,12 +137,14 @@ def _grid(frame: I64, pair_frame: I64, pair_host: I64, values: dict[str, F64]) -
     hosts, which = np.unique(pair_host, return_inverse=True)
     at = np.searchsorted(frame, pair_frame)
     ok = (at < len(frame)) & (frame[np.minimum(at, len(frame) - 1)] == pair_frame)
+    near = np.zeros((len(hosts), len(frame)), bool)
+    near[which[ok], at[ok]] = True
     out = {}
     for name, column in values.items():
         table = np.full((len(hosts), len(frame)), np.nan)
         table[which[ok], at[ok]] = column[ok]
         out[name] = table
-    return PairGrid(hosts.astype(np.int64), out)
+    return PairGrid(hosts.astype(np.int64), out, near)
 
 
 def _speed(time_h: F64, y: F64, x: F64, observed: Bool) -> F64:
@@ -166,6 +172,47 @@ def runs(flags: Bool) -> list[tuple[int, int]]:
     edges = np.diff(padded)
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
+
+
+def carried_to(time_h: F64, measured: Bool, covered: Bool, persistence_min: float, persistence_frames: int = 2) -> Bool:
+    """Rows that are measured, or to which a call can be carried from a measured row, (T,).
+
+    Parameters
+    ----------
+    time_h : (T,) float64
+        Hours, ascending.
+    measured : (T,) bool
+        Rows in which something was measured.
+    covered : (T,) bool
+        Rows in which a host covers the guest, or may cover it. A call from outside any host is not carried to them:
+        the guest has changed its place since.
+    persistence_min, persistence_frames : float, int
+        A call is carried for max(this many minutes, this many frames), from before or after.
+
+    Examples
+    --------
+    >>> measured = np.array([1, 0, 0, 0, 0, 0, 1], bool)
+    >>> carried_to(np.arange(7) / 12.0, measured, np.ones(7, bool), 10.0).astype(int).tolist()
+    [1, 1, 1, 0, 1, 1, 1]
+    """
+    return measured | np.where(
+        covered,
+        _near(time_h, measured & covered, persistence_min, persistence_frames),
+        _near(time_h, measured, persistence_min, persistence_frames),
+    )
+
+
+def _near(time_h: F64, known: Bool, minutes: float, frames: int) -> Bool:
+    """Rows at most so many minutes or frames from a known one."""
+    at, row = np.flatnonzero(known), np.arange(len(time_h))
+    out = np.zeros(len(time_h), bool)
+    if not len(at):
+        return out
+    after = np.searchsorted(at, row)
+    for nearest in (at[np.maximum(after - 1, 0)], at[np.minimum(after, len(at) - 1)]):
+        apart_min = np.abs(time_h - time_h[nearest]) * 60.0
+        out |= (np.abs(row - nearest) <= frames) | (apart_min <= minutes + 1e-6)
+    return out
 
 
 def lasts(time_h: F64, first: int, last: int, minimum_min: float, minimum_frames: int = 2) -> bool:

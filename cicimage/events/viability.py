@@ -80,7 +80,8 @@ def judge_viability(
         positive = measured & (line.death_signal >= signal_sd) & (line.death_fill >= fill)
         told = measured & ~(inside & (not reaches_inside) & ~positive)
         p = _death_posterior(positive, told, line.time_h)
-        state[told] = "alive"
+        # A stained last reading is not yet a death; with readings far apart it is no sign of life either.
+        state[told & ~_unconfirmed(positive, measured, line.observed)] = "alive"
         since = _first_lasting(positive, measured, frames)
         if since is not None:
             state[since:] = "dying" if marker in DYING_MARKERS else "dead"
@@ -118,6 +119,18 @@ def _first_lasting(positive: Bool, measured: Bool, frames: int) -> int | None:
         if b - a + 1 >= min(frames, len(seen)):
             return int(seen[a])
     return None
+
+
+def _unconfirmed(positive: Bool, measured: Bool, observed: Bool) -> Bool:
+    """Stained readings to which the end of the marker's readings leaves no second opinion, where it skips frames."""
+    out = np.zeros(len(positive), bool)
+    seen = np.flatnonzero(measured)
+    if not len(seen) or not (observed & ~measured).any():
+        return out
+    for a, b in runs(positive[seen]):
+        if b == len(seen) - 1:
+            out[seen[a : b + 1]] = True
+    return out
 
 
 def dye_losses(

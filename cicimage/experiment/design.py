@@ -1,4 +1,4 @@
-"""Recordings and their design: which file is which condition, well, donor."""
+"""Recordings and their design: condition, well and donor of each."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Experiment:
     Attributes
     ----------
     file : ExperimentFile
-        The settings, resolved from command line > file > default (metadata of a recording fill its gaps later).
+        Settings, resolved as command line > file > default; metadata of each recording fill the gaps later.
     positions : tuple of Position
         In the order of their names.
     source : Path
         Experiment file, or the folder where there is none.
-    origins : mapping
-        Where each value that is no default came from: ``command line`` or ``file``.
+    origins : mapping of str to str
+        Dotted name of each setting that is no default to where it came from: ``command line`` or ``file``.
     unread : tuple of str
-        What lies in the folder and is not read, one sentence a reason.
+        Files in the folder that are not read, one sentence per reason.
     """
 
     file: ExperimentFile
@@ -52,7 +52,7 @@ class Experiment:
     unread: tuple[str, ...] = ()
 
     def layout(self) -> pd.DataFrame:
-        """The design as a table, one row a position, factors as further columns."""
+        """The design as a table, one row per position; factors are further columns."""
         rows = [
             {
                 "position": p.position, "condition": p.condition, "replicate": p.replicate, "donor": p.donor,
@@ -75,14 +75,20 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
     Parameters
     ----------
     source : Path
-        experiment.toml, or a folder with one, or a folder ``<condition>/<well>_f<field>.<ext>``.
+        experiment.toml, a folder that holds one, or a folder ``<condition>/<well>_f<field>.<ext>``.
     overrides : mapping, optional
-        Dotted settings from the command line, e.g. ``{"experiment.reference": "vehicle"}``.
+        Settings of the command line by dotted name, e.g. ``{"experiment.reference": "vehicle"}``; None leaves a setting
+        as it is.
+
+    Returns
+    -------
+    Experiment
+        With at least one position.
 
     Raises
     ------
     ConfigurationError
-        Nothing there, or the file, the layout and the recordings do not fit each other.
+        The source does not exist, no recording is found, or file, layout and recordings contradict each other.
     """
     source = Path(source)
     if not source.exists():
@@ -98,8 +104,8 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
         origins = dict.fromkeys(_set_fields(file), "file")
     else:
         file, base, origins = ExperimentFile(), source, {}
-    file, said = override(_with_paths(file, base), overrides or {})
-    origins |= said
+    file, applied = override(_with_paths(file, base), overrides or {})
+    origins |= applied
     root = (base / file.files.root).resolve()
     if not root.is_dir():
         raise ConfigurationError(f"{toml}: files.root must be a folder, {root} is none; mend files.root")
@@ -127,7 +133,7 @@ def load_experiment(source: Path, overrides: Mapping[str, Any] | None = None) ->
 
 
 def _with_paths(file: ExperimentFile, base: Path) -> ExperimentFile:
-    """Options of methods that name files, relative to the experiment file, become full paths."""
+    """Make full paths of options of methods that name files, which are relative to the experiment file."""
     methods = {}
     for step, table in file.methods.items():
         entry = available(step).get(str(table.get("method"))) if step in STEPS else None
@@ -156,9 +162,30 @@ def _set_fields(file: ExperimentFile) -> list[str]:
 
 
 def override(file: ExperimentFile, overrides: Mapping[str, Any]) -> tuple[ExperimentFile, dict[str, str]]:
-    """Lay command-line values over the file; returns the new file and the origins of what was laid.
+    """Apply values of the command line to the settings of the file.
 
-    ``channels.host`` and the like also reach a long-form file, where they set the channel of the role.
+    ``channels.host`` and the like also apply to a long-form file, where they set the channel of the role.
+
+    Parameters
+    ----------
+    file : ExperimentFile
+        Settings of the file.
+    overrides : mapping of str to object
+        Values by dotted name, ``section.key``; None leaves a setting as it is.
+
+    Returns
+    -------
+    file : ExperimentFile
+        New settings.
+    origins : dict of str to str
+        ``command line`` by dotted name of each setting that was applied.
+
+    Raises
+    ------
+    ConfigurationError
+        A channel is given for a role or marker that the long-form file does not declare.
+    ValidationError
+        A value does not conform to the schema.
     """
     origins: dict[str, str] = {}
     data = file.model_dump(exclude_unset=True)
@@ -199,21 +226,28 @@ def _long_form(file: ExperimentFile, role: str) -> tuple[str, str]:
 def survey(
     root: Path, file: ExperimentFile, found: list[Found] | None = None
 ) -> tuple[list[Position], tuple[str, ...]]:
-    """Find the recordings below root whose path fits ``files.pattern``, and say what else lies there.
+    """Find the recordings below a folder whose path fits ``files.pattern``, and list what else lies there.
 
     Parameters
     ----------
     root : Path
         Folder.
     file : ExperimentFile
-        Its section ``[files]``.
+        Its section ``[files]`` applies, and ``experiment.time_zero_h``.
     found : list of Found, optional
-        What lies there, where that is known already.
+        Recordings below ``root``, where they have been found before.
+
+    Returns
+    -------
+    positions : list of Position
+        In the order of their names; donor and plate as far as the path has them.
+    unread : tuple of str
+        Files that are not read, one sentence per reason.
 
     Raises
     ------
     ConfigurationError
-        The pattern has an unknown placeholder.
+        The pattern has an unknown or repeated placeholder.
     """
     if is_template(file.files.pattern):
         return _patterned(root, file), ()
@@ -245,7 +279,7 @@ def _placed(found: Found, parts: Mapping[str, str | None], file: ExperimentFile)
 
 
 def _patterned(root: Path, file: ExperimentFile) -> list[Position]:
-    """Recordings made of many files whose names say which plane each is."""
+    """Recordings made of many files, each a plane that its name identifies."""
     try:
         fields = find_fields(root, file.files.pattern)
     except RecordingError as error:
@@ -298,7 +332,7 @@ def refuse_unprintable(positions: list[Position]) -> None:
 
 
 def refuse_twins(positions: list[Position]) -> None:
-    """Raise ConfigurationError where names of positions differ in case, accents or endings of files only."""
+    """Raise ConfigurationError where names of positions differ only in case, accents or file endings."""
 
     def fold(name: str) -> str:
         return unicodedata.normalize("NFC", name).casefold()
@@ -317,13 +351,32 @@ def refuse_twins(positions: list[Position]) -> None:
 
 
 def apply_layout(positions: list[Position], path: Path) -> list[Position]:
-    """Lay layout.csv over the positions found; both must name the same ones."""
+    """Give each position the design that layout.csv states for it.
+
+    Parameters
+    ----------
+    positions : list of Position
+        Recordings found.
+    path : Path
+        CSV in UTF-8 with commas or semicolons, one row per position. Empty cells leave a value as it is; columns other
+        than :data:`LAYOUT_COLUMNS` become factors.
+
+    Returns
+    -------
+    list of Position
+        In the order of the rows.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is no such table, its rows and the recordings do not match one to one, or ``time_zero_h`` is no number.
+    """
     text = _read_text(path)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
     heading = text.partition("\n")[0]
-    separator = ";" if ";" in heading and "," not in heading else ","  # spreadsheets in half of Europe write semicolons
+    separator = ";" if ";" in heading and "," not in heading else ","  # the locale of a spreadsheet may make it ;
     try:
         rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
     except csv.Error as error:

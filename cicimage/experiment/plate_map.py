@@ -1,4 +1,4 @@
-"""A plate map: the grid of wells as one keeps it in a spreadsheet, with the condition of each in its cell."""
+"""A plate map: a grid of wells, as in a spreadsheet, whose cells hold the conditions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from cicimage.experiment.position import Position
 
 
 def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]:
-    """Give each position the condition that the map has for its well.
+    """Give each position the condition that the plate map states for its well.
 
     Parameters
     ----------
     positions : sequence of Position
-        With the well as replicate, written ``B2``, ``B02`` or ``b02``.
+        Their replicate is the well, written ``B2``, ``B02`` or ``b02``.
     path : Path
-        CSV: numbers of columns in the first row, letters of rows in the first column, conditions in the cells.
+        CSV in UTF-8: column numbers in the first row, row letters in the first column, conditions in the cells.
+
+    Returns
+    -------
+    list of Position
+        In the same order.
 
     Raises
     ------
@@ -39,12 +44,12 @@ def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]
 
 
 def read_plate_map(path: Path) -> dict[str, str]:
-    """Condition by well, such as ``B02``; cells left empty are no wells.
+    """Read the condition of each well, such as ``B02``; empty cells are left out.
 
     Raises
     ------
     ConfigurationError
-        Not there, not text, or not a grid of rows A, B, ... and columns 1, 2, ...
+        The file cannot be read, or is not a grid of rows A, B, ... and columns 1, 2, ...
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -80,6 +85,6 @@ def read_plate_map(path: Path) -> dict[str, str]:
 
 
 def _well(name: str) -> str:
-    """A well's name in one way of writing; other names as they are."""
+    """A well's name in its canonical form, ``B02``; other names unchanged."""
     match = re.fullmatch(r"([A-Za-z]{1,2})0*(\d{1,2})", name)
     return f"{match[1].upper()}{int(match[2]):02d}" if match else name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Position:
-    """One recording and its place in the design; empty text where nothing is known.
+    """One recording and its place in the design; text is empty where a value is not known.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Position:
     replicate : str
         Well.
     series : int or None
-        Which of the recordings in ``path``; None where the experiment file says it or there is just one.
+        0-based number of the recording within ``path``; None where it holds one, or the experiment file says which.
     donor, host_donor, experiment, plate : str
         Donor of the guests, donor of the hosts, independent experiment, plate.
     time_zero_h : float

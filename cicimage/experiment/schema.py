@@ -1,4 +1,4 @@
-"""The experiment file's schema: strict, in domain words, units in every field's description."""
+"""The experiment file's schema: strict, in terms of the assay, with units in every field's description."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DesignSection(_Section):
     primary: str = "entry_rate_per_guest_h"
     """Estimand the verdict is about, named before the data are looked at."""
     time_zero_h: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    """Drug or co-culture start on the movie's clock, hours; the layout's column of this name goes before it."""
+    """Drug or co-culture start on the movie's clock, hours; the layout's column of this name takes precedence."""
 
 
 class _Reading(TypedDict):
@@ -51,16 +51,16 @@ class FilesSection(_Section):
     """Path below root without its extensions; {condition}, {well}, {field}, {plate}, {donor} are read from it.
 
     With {t}, {z}, {c}, {channel} or a clock ({year}, {month}, {date}, {day}, {hour}, {minute}, {second}) many files are
-    one recording; {any} is text that says nothing.
+    one recording; {any} matches any text.
     """
     axes: str | None = None
-    """Axes of files that do not say, slowest first, such as TCYX; TC2YX gives a length, TCYX! overrules the file."""
+    """Axes, slowest first, of files that do not state them, e.g. TCYX; TC2YX gives a length, TCYX! overrides a file."""
     series: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
-    """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is one."""
+    """Which series of a file or export that holds several, 0-based; "all": each field, scene or image is a position."""
     plate_map: str | None = None
-    """CSV with the grid of a plate and the condition of each well in its cell, relative to the experiment file."""
+    """CSV with the grid of a plate and each well's condition in its cell; path relative to the experiment file."""
     slice: Annotated[int, Field(ge=0)] | None = None
-    """Read this slice of a stack alone, 0-based, as one focal plane: for stacks that cannot tell depth."""
+    """Read only this slice of a stack, 0-based, as one focal plane: for stacks that do not resolve depth."""
 
     @field_validator("root", "pattern", "plate_map")
     @classmethod
@@ -82,12 +82,12 @@ class FilesSection(_Section):
         return value
 
     def reading(self, series: int | None = None) -> _Reading:
-        """What of a file is read, as keywords of :func:`cicimage.recording.open_recording`.
+        """Options of the reader, as keywords of :func:`cicimage.recording.open_recording`.
 
         Parameters
         ----------
         series : int, optional
-            The position's own, which goes before the experiment file's.
+            The position's own series, which overrides that of the experiment file.
         """
         said = None if self.series == "all" else self.series
         return {"axes": self.axes, "series": said if series is None else series, "z_slice": self.slice}
@@ -142,13 +142,13 @@ class MarkerSection(_Section):
     channel: Channel
     """Channel of the marker."""
     kind: Literal["pi", "sytox", "annexin_v", "caspase", "other"] = "pi"
-    """What it is."""
+    """Kind of marker."""
     reaches_inside: bool = False
-    """Can it stain a guest inside a living host? PI, SYTOX and Annexin V cannot."""
+    """Whether it can stain a guest inside a living host; PI, SYTOX and Annexin V cannot."""
 
 
 class OpticsSection(_Section):
-    """`[optics]`: how the recordings were taken, where the files do not say."""
+    """`[optics]`: how the recordings were acquired, where the files do not state it."""
 
     na: Annotated[float, Field(gt=0, lt=1.7)] | None = None
     """Numerical aperture."""
@@ -169,7 +169,7 @@ class OpticsSection(_Section):
     frame_interval_s: Positive | None = None
     """Seconds between frames."""
     override_metadata: bool = False
-    """These values go before the recordings' own where the two differ; else a difference is an error."""
+    """Use these values where the recordings' metadata differ; otherwise a difference is an error."""
 
 
 class ExperimentFile(_Section):
@@ -201,7 +201,7 @@ class ExperimentFile(_Section):
         return self
 
     def resolved_populations(self) -> dict[str, PopulationSection]:
-        """Populations of either form, diameters filled in."""
+        """Populations of the short or the long form, with default diameters filled in."""
         short = self.channels or ChannelsSection()
         populations = self.populations or {
             "host": PopulationSection(channel=short.host, nucleus=short.host_nucleus, roles=("host",)),
@@ -213,13 +213,13 @@ class ExperimentFile(_Section):
         }
 
     def resolved_markers(self) -> dict[str, MarkerSection]:
-        """Markers of either form."""
+        """Markers of the short or the long form."""
         if self.markers or self.channels is None or self.channels.death is None:
             return self.markers
         return {"death": MarkerSection(channel=self.channels.death)}
 
     def choices(self) -> dict[str, Choice]:
-        """Method and options per step, defaults where the file says nothing."""
+        """Method and options per step, with defaults for steps the file does not name."""
         chosen = dict(DEFAULT_METHODS)
         for step, table in self.methods.items():
             options = {k: v for k, v in table.items() if k != "method"}
@@ -248,14 +248,18 @@ def _usual_diameter(roles: tuple[Role, ...]) -> tuple[float, float]:
 
 
 def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
-    r"""Read an experiment file's text.
+    r"""Parse and validate the text of an experiment file.
 
     Parameters
     ----------
     text : str
         TOML.
     name : str
-        What to call it in errors.
+        Name of the file in messages.
+
+    Returns
+    -------
+    ExperimentFile
 
     Raises
     ------
@@ -292,7 +296,7 @@ def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
 
 
 def _complaint(error: ValidationError) -> str:
-    # a mistyped key also leaves its field empty: the typing error is the one to name
+    # a mistyped key also leaves a required field empty: report the key
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = [str(p) for p in first["loc"]]
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Results as the Cell Tracking Challenge keeps them: label images and ``res_track.txt``, one data set a population.
+"""Results in the format of the Cell Tracking Challenge: label images and ``res_track.txt``, per population.
 
 References
 ----------
@@ -29,7 +29,7 @@ MOST_TRACKS: Final = 65535
 
 @dataclass(frozen=True)
 class Track:
-    """A cell seen in every frame from ``begin`` to ``end``; a cell that was out of sight for a while is several."""
+    """A cell seen in every frame from ``begin`` to ``end``; a cell that was out of sight for a while has several."""
 
     number: int
     cell_id: int
@@ -42,18 +42,25 @@ def write_ctc(tracked: Tracked, path: Path) -> list[Path]:
     """Write one position as ``path_<population>/01_RES``.
 
     The format has one label per pixel: where masks overlap the smaller one shows, and an object of which nothing
-    shows is left out of that frame. A track has no gaps: a cell out of sight comes back as a track whose parent is
-    the one before. ``cells.csv`` beside the images says which track is which cell.
+    shows is left out of that frame. A track has no gaps: a cell that was out of sight continues as a track whose parent
+    is the one before. ``cells.csv`` beside the images gives the cell of each track.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the folders to write.
+
+    Returns
+    -------
+    list of Path
+        Folders written, one per population.
 
     Raises
     ------
     ResultsError
         There are more tracks than 16 bit can number.
-
-    Returns
-    -------
-    list of Path
-        Folders written, one a population.
     """
     return [_write(tracked, population, path) for population in tracked.populations]
 
@@ -99,7 +106,24 @@ def _write(tracked: Tracked, population: str, path: Path) -> Path:
 def paint(
     masks: Sequence[Mask], numbers: Sequence[int], shape: tuple[int, int], dtype: np.dtype[np.integer]
 ) -> npt.NDArray[np.integer]:
-    """Label image (Y, X) with a number for each mask; the smaller of two that overlap shows."""
+    """Render masks to a label image; the smaller of two that overlap shows.
+
+    Parameters
+    ----------
+    masks : sequence of Mask
+        Masks of one frame.
+    numbers : sequence of int
+        Number to paint for each mask.
+    shape : (int, int)
+        Height and width of the frame.
+    dtype : numpy.dtype
+        Integer type that holds the numbers.
+
+    Returns
+    -------
+    (Y, X) array of ``dtype``
+        Numbers, 0 for background.
+    """
     image = np.zeros(shape, dtype)
     for i in sorted(range(len(masks)), key=lambda i: -masks[i].area_px):
         image[masks[i].window][masks[i].pixels] = numbers[i]

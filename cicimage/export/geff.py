@@ -2,7 +2,7 @@
 
 References
 ----------
-.. [1] https://liveimagetrackingtools.org/geff, specification 1.0, written as Zarr 2, which all its readers take.
+.. [1] https://liveimagetrackingtools.org/geff, specification 1.0, written as Zarr 2, which all its readers support.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ def write_geff(tracked: Tracked, path: Path) -> Path:
 
     Axes are ``t`` (frame), ``y``, ``x`` and in 3D ``z`` (micrometres in the raw frame). Node properties carry the
     columns of ``cells`` and the guests' states; ``tracklet`` and ``lineage`` are numbers from 1.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the group to write.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from cicimage.arrays import Int64Array
 
 
 def links(cells: pd.DataFrame) -> Int64Array:
-    """Edges between rows: along each cell, and from a parent's last row to its child's first.
+    """List the edges between rows: along each cell, and from a parent's last row to its child's first.
 
     A parent that is still seen when its child begins is linked from its last row before that.
 
@@ -39,12 +39,36 @@ def links(cells: pd.DataFrame) -> Int64Array:
 
 
 def lineages(n: int, edges: Int64Array) -> Int64Array:
-    """Number of the family of every row, 1 and up."""
+    """Number the families (cells connected by links and divisions).
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    edges : (m, 2) int64 array
+        Rows (source, target) of the links.
+
+    Returns
+    -------
+    (n,) int64 array
+        Family of every row, from 1.
+    """
     return _components(n, edges)
 
 
 def tracklets(n: int, edges: Int64Array) -> Int64Array:
-    """Number of the unbranched piece of every row, 1 and up: families cut at divisions."""
+    """Number the unbranched pieces of tracks: families cut at divisions.
+
+    Parameters
+    ----------
+    n, edges
+        As :func:`lineages` takes them.
+
+    Returns
+    -------
+    (n,) int64 array
+        Piece of every row, from 1.
+    """
     out, into = np.bincount(edges[:, 0], minlength=n), np.bincount(edges[:, 1], minlength=n)
     return _components(n, edges[(out[edges[:, 0]] == 1) & (into[edges[:, 1]] == 1)])
 

@@ -1,4 +1,4 @@
-"""Tracks as napari's Tracks layer takes them: a table of vertices and a graph of who came from whom."""
+"""Tracks for napari's Tracks layer: a table of vertices and the graph of parents."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def write_napari(tracked: Tracked, path: Path) -> list[Path]:
 
     Columns ``track_id, t, (z,) y, x`` are the layer's data, in frames, slices and pixels of the recording; the others
     are properties. The graph has the parent by child.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the files to write.
 
     Returns
     -------

@@ -27,19 +27,26 @@ ENDINGS: Final = {
 
 
 def write_ro_crate(results: Results, path: Path) -> Path:
-    """Copy a results folder to ``path`` and describe it: files with sizes and hashes, recordings, program, settings.
+    """Copy a results folder and describe it: files with sizes and hashes, recordings, program, settings.
 
-    Review logs go with it, under the names their reviewers gave.
+    Review logs are included under the names their reviewers gave.
 
-    Raises
-    ------
-    ResultsError
-        There are no tables yet.
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    path : Path
+        Folder to write.
 
     Returns
     -------
     Path
         ``ro-crate-metadata.json``.
+
+    Raises
+    ------
+    ResultsError
+        There are no tables yet.
     """
     if not results.table("rates").exists():
         raise ResultsError(f"{results.root}: must hold tables, has none; run `cicimage report {results.root}` first")
@@ -54,7 +61,7 @@ def write_ro_crate(results: Results, path: Path) -> Path:
 
 
 def _kept(root: Path) -> list[PurePosixPath]:
-    """Files of the results, without locks, logs and what a killed process left half-written."""
+    """Files of the results, without locks, logs and half-written files."""
     names = (PurePosixPath(p.relative_to(root).as_posix()) for p in root.rglob("*") if p.is_file())
     return sorted(n for n in names if not any(part.startswith(".") for part in n.parts) and n.name != "log.jsonl")
 
@@ -90,7 +97,7 @@ def _root(results: Results, run: Mapping[str, Any], files: Iterable[Mapping[str,
 
 
 def _recordings(results: Results, run: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """The input, by name and hash: it is not copied, and where it lies is nobody's business."""
+    """Describe the input by name and hash: it is not copied, and its location is private."""
     for position, key in run["positions"].items():
         receipt = results.position(key).receipt
         seen = read_json(receipt).get("input", {}) if receipt.exists() else {}

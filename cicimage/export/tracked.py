@@ -1,4 +1,4 @@
-"""What every export starts from: one position's cells over time, corrections laid over them."""
+"""Input of every export: one position's cells over time, with corrections applied."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import ResultsError
+from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
 from cicimage.pipeline.setting import Setting
 from cicimage.receipts import read_receipt
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
-"""What is known of a guest in a frame, besides its place."""
+"""States of a guest in a frame."""
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 
 
@@ -30,10 +31,10 @@ class Tracked:
     Attributes
     ----------
     position, key : str
-        Name of the position, and its opaque name.
+        Name of the position, and its opaque key.
     cells : pandas.DataFrame
         Table ``cells``, sorted by population, cell and frame, with the guests' states (:data:`STATES`) beside; empty
-        states where a row is no guest.
+        states where a row is not a guest.
     sizes : mapping of str to int
         T, C, Z, Y, X; C as far as channels are used.
     um_per_px : float
@@ -70,6 +71,20 @@ class Tracked:
 
 def load_tracked(results: Results, position: str, corrections: Corrections) -> Tracked:
     """Read one finished position.
+
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    position : str
+        Name of the position.
+    corrections : Corrections
+        A reviewer's tables and masks, which take the place of the base results.
+
+    Returns
+    -------
+    Tracked
+        The position with corrections applied.
 
     Raises
     ------
@@ -119,7 +134,20 @@ def _with_states(cells: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def finished_positions(results: Results, corrections: Corrections) -> list[str]:
-    """Positions that are done and not excluded by a reviewer, in the experiment's order."""
+    """List the positions that are done and not excluded by a reviewer.
+
+    Parameters
+    ----------
+    results : Results
+        The results folder.
+    corrections : Corrections
+        ``excluded``: positions that a reviewer excluded.
+
+    Returns
+    -------
+    list of str
+        In the experiment's order.
+    """
     found = []
     for position, key in results.index().items():
         receipt = results.position(key).receipt
@@ -129,12 +157,12 @@ def finished_positions(results: Results, corrections: Corrections) -> list[str]:
 
 
 def file_names(keys: Mapping[str, str]) -> dict[str, str]:
-    """A file name for each position, safe on every system; those that would fall together get their key behind.
+    """Make a file name for each position, valid on every system; names that would collide get their key appended.
 
     Parameters
     ----------
     keys : mapping of str to str
-        Opaque name by position.
+        Opaque key by position.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""TrackMate XML, one file a population: spots, tracks and what is needed to open it in Fiji.
+"""TrackMate XML, one file per population: spots, tracks and the settings needed to open it in Fiji.
 
 References
 ----------
@@ -41,7 +41,7 @@ TRACK_FEATURES: Final = (
     ("TRACK_STOP", "Track stop", "TIME", False), ("TRACK_DURATION", "Duration of track", "TIME", False),
 )  # fmt: skip
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that no XML document may hold."""
+"""Characters that are not allowed in XML."""
 
 
 def write_trackmate(tracked: Tracked, path: Path) -> list[Path]:
@@ -49,6 +49,13 @@ def write_trackmate(tracked: Tracked, path: Path) -> list[Path]:
 
     Positions are micrometres in the raw frame, times seconds on the movie's clock; spots carry ``CELL_ID`` and, for
     guests, ``HOST_ID`` and ``P_INSIDE``. The radius is that of a disc of the mask's area.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        The position.
+    path : Path
+        Stem of the files to write.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Death inside against outside: rates side by side, hazard ratios beside them."""
+"""Death inside against outside: rates and hazard ratios."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.figures.decision import limits_in_words
 from cicimage.figures.forest import interval_bar, ratio_axis, ratio_limits
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, canvas, donor_shapes, dress, plain, say_empty, upright, wrapped, y_top
+from cicimage.figures.style import (
+    INK,
+    canvas,
+    donor_shapes,
+    draw_interval,
+    plain,
+    style_axes,
+    wrapped,
+    write_reason,
+    y_top,
+)
 from cicimage.figures.superplot import donor_estimates
 from cicimage.figures.words import count, interval, number, printable, wording
 
@@ -42,11 +53,11 @@ def death_inside_outside(source: Source, *, width_in: float = 10.0, key: str = "
     if rates["estimate"].notna().any():
         _paired(left, rates, wells, colours)
     else:
-        say_empty(left, "No death could be placed inside or outside.")
+        write_reason(left, "No death could be placed inside or outside.")
     if hazards["ratio"].notna().any() or hazards["ci_high"].notna().any():
         _ratios(right, hazards, colours)
     else:
-        say_empty(right, "No hazard ratio could be estimated.")
+        write_reason(right, "No hazard ratio could be estimated.")
     return Picture(
         key,
         figure,
@@ -59,7 +70,7 @@ def death_inside_outside(source: Source, *, width_in: float = 10.0, key: str = "
 
 
 def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[str, str]) -> None:
-    dress(ax, y_label=f"deaths per {_SCALE} guest-hours", title="Death rate")
+    style_axes(ax, y_label=f"deaths per {_SCALE} guest-hours", title="Death rate")
     conditions = list(colours)
     shapes = donor_shapes(sorted({d for d in wells["donor"] if d}))
     of_place = {p: donor_estimates(wells[wells["estimand"] == p]) for p in (OUTSIDE, INSIDE)}
@@ -82,7 +93,7 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[st
             row = rates[(rates["condition"] == condition) & (rates["estimand"] == place)]
             if len(row) and pd.notna(row["estimate"].iloc[0]):
                 r = row.iloc[0]
-                upright(ax, at, r["ci_low"] * _SCALE, r["ci_high"] * _SCALE, top)
+                draw_interval(ax, at, r["ci_low"] * _SCALE, r["ci_high"] * _SCALE, top)
                 ax.plot([at - 0.06, at + 0.06], [r["estimate"] * _SCALE] * 2, color=INK, linewidth=2.4, clip_on=False)
     ticks = [i + d for i in range(len(conditions)) for d in (-0.2, 0.2)]
     ax.set_xticks(ticks, ["outside", "inside"] * len(conditions))
@@ -96,7 +107,7 @@ def _paired(ax: Axes, rates: pd.DataFrame, wells: pd.DataFrame, colours: dict[st
 
 
 def _ratios(ax: Axes, hazards: pd.DataFrame, colours: dict[str, str]) -> None:
-    dress(ax, x_label="hazard ratio, inside / outside (log scale)", title="Hazard ratio", grid="x")
+    style_axes(ax, x_label="hazard ratio, inside / outside (log scale)", title="Hazard ratio", grid="x")
     limits = ratio_limits(hazards)
     ratio_axis(ax, *limits)
     of_condition = {str(h["condition"]): h for h in records(hazards.reset_index())}
@@ -113,7 +124,7 @@ def _ratios(ax: Axes, hazards: pd.DataFrame, colours: dict[str, str]) -> None:
 
 
 def death_alt(source: Source) -> str:
-    """The figure in words, with the numbers."""
+    """Describe the figure in words, with the numbers."""
     rates, comparisons = table_of(source, "rates"), table_or_empty(source, "comparisons")
     told = []
     for condition in condition_order(source):
@@ -128,8 +139,8 @@ def death_alt(source: Source) -> str:
                 )
         ratio = comparisons[(comparisons["estimand"] == HAZARD) & (comparisons["condition"] == condition)]
         if len(ratio):
-            h = ratio.iloc[0]
-            parts.append(f"hazard ratio {number(h['ratio'])} (95 % interval {interval(h['ci_low'], h['ci_high'])})")
+            h = records(ratio)[0]
+            parts.append(f"hazard ratio {number(h['ratio'])} ({limits_in_words(h)})")
         if parts:
             told.append(f"{printable(condition)}: " + ", ".join(parts))
     return "; ".join(told) + "." if told else "No death could be placed inside or outside."

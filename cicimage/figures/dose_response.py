@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from cicimage.arrays import Float64Array
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_of, table_or_empty
-from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty
+from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, plain, style_axes, write_reason
 from cicimage.figures.words import Wording, exact, interval, number, plural, printable, wording
 
 
@@ -32,7 +32,7 @@ def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-re
     figure = canvas(width_in if n_columns > 1 else min(width_in, 6.4), 3.6 * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     if not panels:
-        say_empty(axes[0], "No doses in the layout.")
+        write_reason(axes[0], "No doses in the layout.")
     for ax, ((estimand, drug), of) in zip(axes, panels, strict=False):
         fit = fits[(fits["estimand"] == estimand) & (fits["drug"] == drug)]
         _panel(ax, of, fit, wording(str(estimand), str(of["unit"].iloc[0])), str(drug))
@@ -49,14 +49,14 @@ def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-re
 
 
 def _axis_doses(doses: pd.Series) -> tuple[Float64Array, float]:
-    """Positive doses in order, and the place left of them where dose 0 is drawn on the log axis."""
+    """Positive doses in order, and the position left of them at which dose 0 is drawn on the log axis."""
     positive = np.unique(doses[doses > 0].to_numpy(dtype=float))
     return positive, (float(positive[0]) / 4 if positive.size else 1.0)
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, fit: pd.DataFrame, words: Wording, drug: str) -> None:
     unit = str(rows["dose_unit"].iloc[0])
-    dress(
+    style_axes(
         ax,
         title=f"{words.title}, {plain(drug, 20)}",
         x_label=f"{plain(drug, 20)}, {plain(unit, 12)}",
@@ -92,7 +92,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, fit: pd.DataFrame, words: Wording, drug
 
 
 def dose_response_alt(source: Source) -> str:
-    """The curves in words, with the numbers."""
+    """Describe the curves in words, with the numbers."""
     rows, fits = table_of(source, "dose_response"), table_or_empty(source, "dose_fits")
     told = []
     for (estimand, drug), of in rows.groupby(["estimand", "drug"], sort=False):

@@ -1,4 +1,4 @@
-"""Filmstrip of one event: what the microscope saw before, at and after the entry, tiled from arrays."""
+"""Filmstrip of one event: images before, at and after the entry, tiled from arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cicimage.arrays import BoolArray, Float32Array, Int64Array
 from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline
 from cicimage.figures.lettering import RGB, width_px
-from cicimage.figures.strip_marks import Box, Image, Letters, Line, LineKind, Mark, marks_svg
+from cicimage.figures.strip_marks import FilledBox, Image, Letters, Line, LineKind, Mark, marks_svg
 from cicimage.figures.style import LOCATION_COLOURS
 from cicimage.figures.words import LOCATIONS
 from cicimage.methods import noise_sd
@@ -25,7 +25,7 @@ _KINDS: Final[dict[int, LineKind]] = {HOST: "host", OTHER_GUEST: "other", GUEST:
 _INK: Final[RGB] = (29, 39, 48)
 _MUTED: Final[RGB] = (92, 104, 115)
 _ENTRY: Final[RGB] = (0, 114, 178)
-_DEATH_NOISE: Final = 15.0  # the death marker is shown over at least this many noise SDs
+_DEATH_NOISE: Final = 15.0  # least range of the death marker's display, noise SDs
 _GAP: Final = 3
 _HEAD: Final = 18
 _STRIP: Final = 17
@@ -34,7 +34,7 @@ _SIDE: Final = 46
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """A filmstrip: the tiled pictures, and what is drawn over them.
+    """A filmstrip: the tiled images, and the marks drawn over them.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Strip:
     marks : tuple of Mark
         Outlines, time stamps, states, scale bar.
     alt : str
-        The strip in words.
+        Description of the strip in words.
     """
 
     image: Image
@@ -58,14 +58,14 @@ class Strip:
 def filmstrip(crops: EventCrops, *, entry_frame: int | None = None, tile_px: int = 104) -> Strip:
     """Tile an event's crops.
 
-    Rows from above: time stamps, xy, the death marker on its own, xz, yz, and the state the program gave. Guest
+    Rows from above: time stamps, xy, the death marker on its own, xz, yz, and the state given by the program. Guest
     outlined solid, host dotted; ticks at the edges of xy show where the axial cuts go through, corners in the cuts
     where the guest's height was measured.
 
     Parameters
     ----------
     crops : EventCrops
-        What was stored.
+        Stored crops of the event.
     entry_frame : int, optional
         First frame inside: its panel is marked.
     tile_px : int
@@ -92,6 +92,18 @@ def filmstrip(crops: EventCrops, *, entry_frame: int | None = None, tile_px: int
 def to_jpeg(image: Image, quality: int = 80) -> bytes:
     """Encode an RGB picture as JPEG.
 
+    Parameters
+    ----------
+    image : (Y, X, 3) uint8 array
+        The picture.
+    quality : int
+        JPEG quality, 0-100.
+
+    Returns
+    -------
+    bytes
+        Content of the file.
+
     Raises
     ------
     ValueError
@@ -105,7 +117,7 @@ def to_jpeg(image: Image, quality: int = 80) -> bytes:
 
 
 def clock(time_h: float) -> str:
-    """Hours and minutes.
+    """Format a time as hours and minutes.
 
     Examples
     --------
@@ -117,7 +129,7 @@ def clock(time_h: float) -> str:
 
 
 def filmstrip_alt(crops: EventCrops) -> str:
-    """The strip in words: each panel's time and state."""
+    """Describe the strip in words: time and state of each panel."""
     seen = "xy" + "".join(f" and {n}" for n, cut in (("xz", crops.xz), ("yz", crops.yz)) if cut is not None)
     panels = [
         f"{clock(t)} {_state(s, v)}" for t, s, v in zip(crops.time_h, crops.location, crops.viability, strict=True)
@@ -154,12 +166,27 @@ def _rows(crops: EventCrops, tile_px: int) -> list[tuple[str, list[Image]]]:
 
 
 def _death_band(h: int) -> slice:
-    """The middle half of the crop, where the guest is: the marker needs no more room."""
+    """Rows of the middle half of the crop, where the guest is."""
     return slice(h // 4, h - h // 4)
 
 
 def axial_height_px(crops: EventCrops, cut: npt.NDArray[np.generic], tile_px: int) -> int:
-    """Height of an axial tile, to scale with its width, at least 16 pixels and at most a square."""
+    """Compute the height of an axial tile, to scale with its width.
+
+    Parameters
+    ----------
+    crops : EventCrops
+        Pixel size and focus step.
+    cut : (..., Z, side) array
+        Axial cuts, with two leading axes.
+    tile_px : int
+        Width of the tile, pixels of the picture.
+
+    Returns
+    -------
+    int
+        Height, pixels of the picture: at least 16 and at most ``tile_px``.
+    """
     n_slices, side = cut.shape[2:]
     um_per_tile_px = crops.um_per_px * side / tile_px
     return int(np.clip(round(n_slices * (crops.um_per_z or 1.0) / um_per_tile_px), 16, tile_px))
@@ -169,7 +196,7 @@ def _limits(crops: EventCrops, channel: int) -> tuple[float, float]:
     if crops.limits is not None:
         low, high = (float(v) for v in crops.limits[channel])
     else:
-        # Zero is what lies beyond the frame's border.
+        # Pixels beyond the frame's border are zero.
         seen = crops.xy[:, channel][crops.xy[:, channel] > 0]
         low, high = (float(v) for v in np.percentile(seen, (2, 99.7))) if seen.size else (0.0, 1.0)
     if crops.roles[channel] == "death":
@@ -244,7 +271,7 @@ def _lines(
 def _off_border(points: Float32Array, last: Float32Array) -> list[Int64Array] | None:
     """Pieces of a closed outline that do not run along the crop's border, as point numbers; None for all of it.
 
-    Where a mask is cut by the crop its outline follows the border, which is no edge of the cell.
+    Where a mask is cut by the crop its outline follows the border, which is not the edge of the cell.
     """
     if points.min() > 0 and not (points >= last).any():
         return None
@@ -312,7 +339,7 @@ def _scale_bar(um_per_tile_px: float, shift: Float32Array, size: tuple[int, int]
     top, left = float(shift[0]), float(shift[1])
     white: RGB = (255, 255, 255)
     return [
-        Box(top + h - 7, left + 6, 3, length_um / um_per_tile_px, white),
+        FilledBox(top + h - 7, left + 6, 3, length_um / um_per_tile_px, white),
         Letters(f"{length_um:g} µm", top + h - 16, left + 5, 11, white, shadow=True),
     ]
 
@@ -322,7 +349,7 @@ def _heads(crops: EventCrops, lefts: list[int], tile_px: int, entry_frame: int |
     for i, left in enumerate(lefts):
         entered = entry_frame is not None and int(crops.frames[i]) == entry_frame
         if entered:
-            marks.append(Box(_HEAD - 3, left, 2, tile_px, _ENTRY))
+            marks.append(FilledBox(_HEAD - 3, left, 2, tile_px, _ENTRY))
         text = clock(float(crops.time_h[i])) + ("  entry" if entered else "")
         marks.append(Letters(text, _HEAD // 2 - 1, left + 1, 11, _ENTRY if entered else _INK))
     return marks
@@ -333,7 +360,7 @@ def _states(crops: EventCrops, lefts: list[int], tile_px: int, top: int) -> list
     for left, location, viability in zip(lefts, crops.location, crops.viability, strict=True):
         shown = "dead" if viability == "dead" else location
         fill = _rgb(LOCATION_COLOURS.get(shown, "#ffffff"))
-        marks.append(Box(top, left, _STRIP, tile_px, fill, hatch=shown == "unresolved"))
+        marks.append(FilledBox(top, left, _STRIP, tile_px, fill, hatch=shown == "unresolved"))
         text = _state(location, viability)
         if width_px(text) > tile_px - 4:
             text = viability if viability in ("dying", "dead") else location

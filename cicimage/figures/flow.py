@@ -1,4 +1,4 @@
-"""From recordings to counted entries: how many are left at each step, and what fell out why."""
+"""Flow diagram from recordings to counted entries: numbers at each step, and exclusions with reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REASONS = {
 
 
 def flow_counts(source: Source, n_recordings: int, left_out: dict[str, int] | None = None) -> pd.DataFrame:
-    """Count what is left at each step and what was left out before it.
+    """Count what remains at each step and what was left out before it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def flow_counts(source: Source, n_recordings: int, left_out: dict[str, int] | No
     Returns
     -------
     pandas.DataFrame
-        step, n, out (list of (count, reason) that fell out on the way to the next step).
+        step, n, out (list of (count, reason) left out before the next step).
     """
     hosts, guests, events = (table_or_empty(source, n) for n in ("hosts", "guests", "events"))
     missing = dict(left_out or {})
@@ -60,7 +60,7 @@ def flow_counts(source: Source, n_recordings: int, left_out: dict[str, int] | No
 
 
 def _sort_events(events: pd.DataFrame) -> tuple[int, list[tuple[int, str]]]:
-    """Completed entries, and why the others are none; each event is named once."""
+    """Count completed entries, and the other events by reason; each event is counted once."""
     reason = events["excluded_reason"].where(events["excluded_reason"] != "", None)
     reason = reason.mask(reason.isna() & (events["p"] < 0.5), "unlikely")
     reason = reason.mask(reason.isna() & events["prevalent"].astype(bool), "prevalent")
@@ -140,7 +140,18 @@ def _fallen(ax: Axes, top: float, room: float, out: list[tuple[int, str]]) -> No
 
 
 def flow_alt(source: Source, n_recordings: int, left_out: dict[str, int] | None = None) -> str:
-    """The diagram in words, with the numbers."""
+    """Describe the flow diagram in words, with the numbers.
+
+    Parameters
+    ----------
+    source, n_recordings, left_out
+        As :func:`flow_counts` takes them.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     told = []
     for row in records(flow_counts(source, n_recordings, left_out)):
         out = ", ".join(f"{count(n)} {printable(reason)}" for n, reason in row["out"])

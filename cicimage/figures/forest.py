@@ -1,4 +1,4 @@
-"""Forest of ratios: every comparison on one logarithmic axis, with its numbers beside it."""
+"""Forest plot of ratios: every comparison on one logarithmic axis, with its numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.figures.decision import is_wider, limits_in_words, simultaneous
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, records, table_of
-from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, dress, plain, say_empty
+from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import NO_INTERACTION, against, interval, number, p_value, plural, wording
 
 _ROW_IN = 0.3
@@ -44,16 +45,17 @@ def forest(
     if rows.empty:
         for other in (left, right):
             other.set_axis_off()
-        say_empty(ax, "No comparison could be made.")
+        write_reason(ax, "No comparison could be made.")
     else:
         _draw(left, ax, right, rows, colours_of(source, list(dict.fromkeys(rows["condition"]))), n_lines)
     return Picture(
         key,
         figure,
         "Ratios to the reference",
-        "A point at 1 means no difference. The line is the 95 % interval: where it crosses 1, the data do not tell "
-        "the two apart. An arrow means that the interval goes on. n is the number of donors (or independent "
-        "experiments), never of cells." + _interaction_words(rows),
+        "A point at 1 means no difference. The thick line is the 95 % interval of one comparison; where several were "
+        "made, a thin line goes on to the limits that hold for all of the same kind at once. A difference is claimed "
+        "only where these lie on one side of 1. An arrow means that the interval goes on. n is the number of donors "
+        "(or independent experiments), never of cells." + _interaction_words(rows),
         forest_alt(source, estimands),
     )
 
@@ -78,7 +80,7 @@ def _chosen(source: Source, estimands: Sequence[str] | None) -> pd.DataFrame:
 
 
 def ratio_limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Ends of a logarithmic axis that holds ratios and intervals, 1 and a factor of two around it."""
+    """Limits of a logarithmic axis that holds the ratios and intervals, and at least 0.5 to 2."""
     values = rows[["ratio", "ci_low", "ci_high"]].to_numpy().ravel()
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)
@@ -86,7 +88,15 @@ def ratio_limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def ratio_axis(ax: Axes, low: float, high: float) -> None:
-    """Make x a logarithmic axis of ratios with a line at 1."""
+    """Make x a logarithmic axis of ratios with a line at 1.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes to change.
+    low, high : float
+        Limits, ratios above 0.
+    """
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     marks = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if high / low < 400 else (0.01, 0.1, 1, 10, 100)
@@ -98,7 +108,7 @@ def ratio_axis(ax: Axes, low: float, high: float) -> None:
 
 def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[str, str], n_lines: int) -> None:
     low, high = ratio_limits(rows)
-    dress(ax, x_label="ratio to the reference (log scale)", grid="x")
+    style_axes(ax, x_label="ratio to the reference (log scale)", grid="x")
     ratio_axis(ax, low, high)
     ax.set_ylim(n_lines - 0.4, -0.6)
     ax.set_yticks([])
@@ -133,16 +143,40 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
             if row["reference"] == NO_INTERACTION:
                 name = f"interaction: {plain(condition, 26)}"
             left.text(0.04, y, name, transform=left.get_yaxis_transform(), fontsize=9, color=INK, va="center")
+            if is_wider(row):
+                ax.plot(
+                    _within(simultaneous(row), low, high), [y, y], color=colours[condition], linewidth=0.7, zorder=2
+                )
             bar = (row["ratio"], row["ci_low"], row["ci_high"])
             interval_bar(ax, y, bar, (low, high), colours[condition], shapes[condition])
             _numbers(right, y, row)
         y += 1
 
 
+def _within(limits: tuple[float, float], low: float, high: float) -> list[float]:
+    """Limits cut at the ends of the axis; an open side reaches its end."""
+    start, end = limits
+    return [low if np.isnan(start) else float(np.clip(start, low, high)), min(end, high) if end > low else high]
+
+
 def interval_bar(
     ax: Axes, y: float, bar: tuple[float, float, float], limits: tuple[float, float], colour: str, shape: str
 ) -> None:
-    """One row: (ratio, low, high) as a shape on a line, with an arrow where the line leaves the axis."""
+    """Draw one row: a shape on a line, with an arrow where the interval leaves the axis.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes to draw on.
+    y : float
+        Row, in data coordinates.
+    bar : (float, float, float)
+        Ratio and its interval (ratio, low, high); NaN where a bound or the ratio is unknown.
+    limits : (float, float)
+        Limits of the axis.
+    colour, shape : str
+        Colour and marker.
+    """
     ratio, low, high = bar
     left, right = limits
     start = left if np.isnan(low) or low < left else low
@@ -178,7 +212,20 @@ def _numbers(ax: Axes, y: float, row: dict[str, Any]) -> None:
 
 
 def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
-    """The forest in words, with the numbers."""
+    """Describe the forest plot in words, with the numbers.
+
+    Parameters
+    ----------
+    source : Source
+        Table ``comparisons``.
+    estimands : sequence of str, optional
+        Estimands to describe; those of the forest plot where not given.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     rows = _chosen(source, estimands)
     told = []
     for row in records(rows):
@@ -186,6 +233,6 @@ def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
         n = plural(row["n_pairs"], unit) if unit != "none" else "no test"
         told.append(
             f"{wording(row['estimand']).title}, {against(row['condition'], row['reference'])}: "
-            f"{number(row['ratio'])} (95 % interval {interval(row['ci_low'], row['ci_high'])}, {n})"
+            f"{number(row['ratio'])} ({limits_in_words(row)}, {n})"
         )
     return "; ".join(told) + "." if told else "No comparison could be made."

@@ -1,4 +1,4 @@
-"""Cumulative incidence of the first entry, with death outside as the competing end, and its risk table."""
+"""Cumulative incidence of the first entry, with death outside as the competing risk, and its risk table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, table_of
-from cicimage.figures.style import canvas, condition_dashes, dress, say_empty, y_top
+from cicimage.figures.style import canvas, condition_dashes, style_axes, write_reason, y_top
 from cicimage.figures.words import exact, interval, number, plural, printable
 
 CURVE = "entry_cumulative_incidence"
@@ -31,7 +31,7 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
     conditions = condition_order(source, list(dict.fromkeys(entered["condition"])))
     figure = canvas(width_in, 3.6 + 0.22 * max(len(conditions), 1))
     if not conditions:
-        say_empty(figure.subplots(), "No entries could be followed over time.")
+        write_reason(figure.subplots(), "No entries could be followed over time.")
     else:
         colours, dashes = colours_of(source, conditions), condition_dashes(conditions)
         grid = figure.subplots(2, 2, sharex=True, height_ratios=(3.0, 0.24 * len(conditions) + 0.12))
@@ -40,7 +40,7 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
         panels = ((entered, "First entry"), (died, "Death outside before any entry"))
         for column, (rows, title) in enumerate(panels):
             ax, table = grid[:, column]
-            dress(ax, y_label="% of guests" if column == 0 else "", x_label="hours since time zero", title=title)
+            style_axes(ax, y_label="% of guests" if column == 0 else "", x_label="hours since time zero", title=title)
             of = {c: rows[rows["condition"] == c] for c in conditions}
             for c in conditions:
                 steps(ax, of[c], colour=colours[c], dash=dashes[c])
@@ -56,7 +56,8 @@ def incidence(source: Source, *, width_in: float = 10.0, key: str = "incidence")
         key,
         figure,
         "How many guests had entered by when",
-        "Each step is one guest's first entry (left), or its death outside before it could enter (right). A guest that "
+        "A mean over donors. Each step is one guest's first entry (left), or its death outside before "
+        "it could enter (right). A guest that "
         "dies outside can no longer enter, so the two are counted against each other; guests lost from view leave the "
         "count. Bands are 95 % intervals and begin when two donors have such an event: one donor says nothing of the "
         "spread between donors. A curve that stays at zero has its upper bound in the table of rates.",
@@ -69,7 +70,7 @@ def _limits(low: float, high: float) -> str:
 
 
 def incidence_alt(source: Source) -> str:
-    """The curves in words: where they end."""
+    """Describe the curves in words: values at their ends."""
     curves = table_of(source, "curves")
     entered, died = curve_rows(curves, CURVE, "entry"), curve_rows(curves, CURVE, "death_outside")
     told = []

@@ -1,4 +1,4 @@
-"""Room for the labels of a grid of panels, measured once.
+"""Layout of a grid of panels with its labels, measured once.
 
 Matplotlib's constrained layout measures every label twice and solves a system of equations; that was a third of the
 time a report took to draw. Our figures are plain grids with at most a legend above or below, which need neither.
@@ -15,7 +15,7 @@ from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
 
-_LEAST_PX = 20.0  # panels narrower than this are left where they are: no figure can be that small on purpose
+_LEAST_PX = 20.0  # panels narrower than this are not moved
 
 
 class GridLayout(LayoutEngine):
@@ -36,7 +36,7 @@ class GridLayout(LayoutEngine):
         self._pad_in, self._gap_in = pad_in, gap_in
 
     def execute(self, fig: Figure) -> None:
-        """Measure what stands around every panel and place the panels."""
+        """Measure the labels around every panel and place the panels."""
         panels = [ax for ax in fig.axes if ax.get_subplotspec() is not None]
         if not panels:
             return
@@ -66,7 +66,7 @@ class GridLayout(LayoutEngine):
 
 
 def _measuring(fig: Figure) -> Any:
-    """A renderer to measure text with, of the figure's resolution."""
+    """Renderer for measuring text, with the figure's resolution."""
     own = getattr(fig.canvas, "get_renderer", None)
     if own is not None:
         return own()

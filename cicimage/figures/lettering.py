@@ -1,4 +1,4 @@
-"""Colours and widths of small text, for pictures that are tiled from arrays."""
+"""Colours and widths of small text in pictures tiled from arrays."""
 
 from __future__ import annotations
 
@@ -19,5 +19,18 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=4096)
 def width_px(text: str, size_px: int = 11) -> int:
-    """How wide the text comes out."""
+    """Measure the width of a text.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    size_px : int
+        Size of the font, pixels.
+
+    Returns
+    -------
+    int
+        Width, pixels.
+    """
     return max(1, math.ceil(_font(size_px).getlength(text)) + 1)

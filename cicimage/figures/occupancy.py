@@ -1,4 +1,4 @@
-"""Where guests are over time: one stack per condition."""
+"""Occupancy: locations of guests over time, one stacked area plot per condition."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from matplotlib.patches import Patch
 from cicimage.figures.curves import curve_rows, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, condition_order, table_of
-from cicimage.figures.style import LOCATION_COLOURS, LOCATION_HATCHES, canvas, dress, plain, say_empty
+from cicimage.figures.style import LOCATION_COLOURS, LOCATION_HATCHES, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import LOCATIONS, exact, number, printable
 
 CURVE = "occupancy"
-# Bottom up: what the figure is about rests on the axis, where it can be read off.
+# Bottom up: the main state lies on the axis, where its share can be read.
 _STACK = ("inside", "entering", "attached", "free", "unresolved", "dead", "lost")
 
 
 def occupancy(source: Source, *, width_in: float = 10.0, key: str = "occupancy") -> Picture:
-    """Share of guests in each place over time, per condition.
+    """Draw the share of guests in each location over time, per condition.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def occupancy(source: Source, *, width_in: float = 10.0, key: str = "occupancy")
     figure = canvas(width_in, 2.9 * n_rows + 0.35)
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     if not conditions:
-        say_empty(axes[0, 0], "No guests to place.")
+        write_reason(axes[0, 0], "No guests to place.")
     states = [s for s in _STACK if s in set(rows["state"])]
     for i, ax in enumerate(axes.ravel()[: len(conditions)]):
         _stack(ax, rows[rows["condition"] == conditions[i]], states, conditions[i], first=i % n_columns == 0)
@@ -62,14 +62,14 @@ def occupancy(source: Source, *, width_in: float = 10.0, key: str = "occupancy")
 
 
 def _wide(rows: pd.DataFrame, states: list[str]) -> pd.DataFrame:
-    """Shares by time (rows) and state (columns), steps carried on."""
+    """Shares by time (rows) and state (columns), steps carried forward."""
     wide = rows.pivot_table(index="time_h", columns="state", values="estimate", aggfunc="last").reindex(columns=states)
     wide = wide.sort_index().ffill().fillna(0.0)
     return wide.iloc[np.unique(np.linspace(0, len(wide) - 1, min(len(wide), 240)).astype(int))]
 
 
 def _stack(ax: Axes, rows: pd.DataFrame, states: list[str], condition: str, *, first: bool) -> None:
-    dress(ax, y_label="% of guests" if first else "", x_label="hours since time zero", title=plain(condition))
+    style_axes(ax, y_label="% of guests" if first else "", x_label="hours since time zero", title=plain(condition))
     wide = _wide(rows, states)
     times = wide.index.to_numpy(dtype=float)
     top = np.zeros(len(times))
@@ -85,7 +85,7 @@ def _stack(ax: Axes, rows: pd.DataFrame, states: list[str], condition: str, *, f
 
 
 def occupancy_alt(source: Source) -> str:
-    """The stacks in words: shares at the end."""
+    """Describe the stacks in words: shares at the end."""
     rows = curve_rows(table_of(source, "curves"), CURVE)
     told = []
     for condition in condition_order(source, list(dict.fromkeys(rows["condition"]))):

@@ -1,4 +1,4 @@
-"""A finished figure with the words that belong to it, and its SVG."""
+"""A finished figure with its title and texts, and its SVG."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Picture:
     title : str
         What it shows.
     how_to_read : str
-        One or two sentences for somebody who meets it for the first time.
+        One or two sentences for a first-time reader.
     alt : str
-        The same in words, with the numbers.
+        Description in words, with the numbers.
     """
 
     key: str
@@ -71,7 +71,7 @@ class Picture:
 
 
 def _raw_svg(figure: Figure) -> str:
-    """What `savefig` writes, without its first pass over everything, which only looks for the size."""
+    """SVG as `savefig` writes it, without its first pass, which only measures the size."""
     buffer, dpi = io.StringIO(), figure.dpi
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cicimage"}), warnings.catch_warnings():
         # A name in Chinese is drawn by the browser's fonts; matplotlib only measures it.
@@ -87,7 +87,7 @@ def _raw_svg(figure: Figure) -> str:
 
 
 def _tidy(root: ElementTree.Element, key: str) -> None:
-    """Make ids unique on the page, drop digits nobody sees, use the page's fonts.
+    """Make ids unique on the page, drop invisible digits, use the page's fonts.
 
     Ids are numbered anew: matplotlib's hash the last bit of a layout, which differs from run to run.
     """

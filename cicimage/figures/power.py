@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cicimage.figures.picture import Picture
-from cicimage.figures.style import MUTED, canvas, dress, say_empty
+from cicimage.figures.style import MUTED, canvas, style_axes, write_reason
 from cicimage.figures.words import exact, number, plural
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B4589A", "#C98A00")
@@ -30,9 +30,11 @@ def power(table: pd.DataFrame, ratio: float, *, width_in: float = 10.0, key: str
     figure = canvas(width_in, 3.6)
     axes = figure.subplots(1, max(len(lengths), 1), squeeze=False, sharey=True)[0]
     if not lengths:
-        say_empty(axes[0], "No designs were asked for.")
+        write_reason(axes[0], "No designs were asked for.")
     for ax, hours in zip(axes, lengths, strict=False):
-        dress(ax, title=f"{exact(hours)} h of movie", x_label="donors", y_label="power, %" if ax is axes[0] else "")
+        style_axes(
+            ax, title=f"{exact(hours)} h of movie", x_label="donors", y_label="power, %" if ax is axes[0] else ""
+        )
         for i, (wells, of) in enumerate(table[table["hours"] == hours].groupby("wells")):
             rows = of.sort_values("donors")
             colour, shape = _COLOURS[i % len(_COLOURS)], _SHAPES[i % len(_SHAPES)]
@@ -56,7 +58,20 @@ def power(table: pd.DataFrame, ratio: float, *, width_in: float = 10.0, key: str
 
 
 def power_alt(table: pd.DataFrame, ratio: float) -> str:
-    """The figure in words: the smallest design that reaches 80 %."""
+    """Describe the figure in words: the smallest design that reaches 80 %.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        donors, wells, hours, power (0-1), one row per design.
+    ratio : float
+        Ratio of rates to be detected.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     enough = table[table["power"] >= 0.8].sort_values(["donors", "wells", "hours"])
     if enough.empty:
         best = table["power"].max() if len(table) else 0.0

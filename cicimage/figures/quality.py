@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_or_empty
-from cicimage.figures.style import GOOD, MUTED, canvas, dress, plain, say_empty
+from cicimage.figures.style import GOOD, MUTED, canvas, plain, style_axes, write_reason
 from cicimage.figures.words import listed, number, plural, printable
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A rule of thumb: beyond ``look`` somebody should look, beyond ``bad`` the numbers are not to be trusted."""
+    """Limits of a quality measure: beyond ``look`` it needs a check, beyond ``bad`` the results are not reliable."""
 
     name: str
     look: float
@@ -49,15 +49,15 @@ LIMITS: Final = {
 GRADES: Final = ("good", "look", "bad")
 _PERCENT: Final = frozenset({"focus_lost", "signal_left", "saturated", "count_jump", "flagged"})
 _OUT_OF_FOCUS: Final = 0.6  # of the position's median sharpness
-_SHOWS_CELLS: Final = 10.0  # signal over noise SD below which a channel tells nothing of the focus
-_FEW_GUESTS: Final = 10  # a change of two among five guests is no alarm
+_SHOWS_CELLS: Final = 10.0  # signal over noise SD below which a channel does not show the focus
+_FEW_GUESTS: Final = 10  # below this count, changes are not judged
 
 
 def focus_share(qc: pd.DataFrame) -> pd.DataFrame:
-    """Sharpness against the usual one of the same position and channel, the median over channels that show cells.
+    """Sharpness over the median of the same position and channel, median over the channels that show cells.
 
     Focus is lost in all channels at once; a channel that holds little more than noise, such as a death marker before
-    anything died, cannot tell.
+    any death, does not show it.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def focus_share(qc: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality_summary(source: Source, guests: str = "guest", hosts: str = "host") -> pd.DataFrame:
-    """One row per position with the numbers the limits are held against.
+    """Compute the quality measures that the limits apply to, one row per position.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def quality_summary(source: Source, guests: str = "guest", hosts: str = "host") 
     guests : str
         Population whose counts are judged.
     hosts : str
-        Population that is to be there; the same where guests are hosts too.
+        Population of hosts; the same as ``guests`` where guests are hosts too.
 
     Returns
     -------
     pandas.DataFrame
-        position, drift_um (largest way from the start), the columns named in :data:`LIMITS`, n_start, n_end,
+        position, drift_um (largest displacement from the start), the columns named in :data:`LIMITS`, n_start, n_end,
         grade (good, look, bad) and why.
     """
     drift, qc, counts = (table_or_empty(source, n) for n in ("drift", "qc", "counts"))
@@ -138,18 +138,18 @@ def _summarise(
 
 
 def _longest_pause(qc: pd.DataFrame) -> float:
-    """Longest time from one frame to the next, in usual intervals; NaN for fewer than three frames."""
+    """Longest time between two frames, in median intervals; NaN for fewer than three frames."""
     times = qc.groupby("frame")["time_h"].first().sort_index()
     if len(times) < 3:
         return float("nan")
-    # a frame that could not be decoded is told as such, and is no pause of the clock
+    # a frame that could not be decoded is reported as such, and is not a pause of the clock
     steps = np.diff(times.to_numpy(float)) / np.diff(times.index.to_numpy(float))
     usual = float(np.median(steps))
     return float(steps.max()) / usual if usual > 0 else float("nan")
 
 
 def _nobody(counts: pd.DataFrame, guests: str, hosts: str) -> str:
-    """Which cells were in no frame at all; empty where there were some, or where nothing was counted."""
+    """Populations without a cell in any frame; empty where all have cells, or nothing was counted."""
     seen = counts.groupby("population")["n"].sum()
     missing = [
         role for role, name in (("guests", guests), ("hosts", hosts)) if name in seen.index and not seen.loc[name]
@@ -162,7 +162,7 @@ def _nobody(counts: pd.DataFrame, guests: str, hosts: str) -> str:
 def quality(
     source: Source, *, guests: str = "guest", hosts: str = "host", width_in: float = 10.0, key: str = "quality"
 ) -> Picture:
-    """All positions over time, those worth a look in colour.
+    """Draw all positions over time, those that need a check in colour.
 
     Parameters
     ----------
@@ -220,9 +220,9 @@ def _lines(
 ) -> None:
     rows = rows.dropna(subset=["value", "time_h"])
     if rows.empty:
-        say_empty(ax, f"{title}: not measured")
+        write_reason(ax, f"{title}: not measured")
         return
-    dress(ax, title=title, y_label=unit, x_label="hours since time zero", grid="none")
+    style_axes(ax, title=title, y_label=unit, x_label="hours since time zero", grid="none")
     if good is not None:
         ax.axhspan(*good, color=GOOD, linewidth=0, zorder=0)
     for position, line in rows.groupby("position", sort=False):
@@ -250,7 +250,20 @@ def _key(ax: Axes, marked: list[str], summary: pd.DataFrame) -> None:
 
 
 def quality_alt(source: Source, guests: str = "guest", hosts: str = "host") -> str:
-    """The figure in words: how many positions are good, and what is wrong with the others."""
+    """Describe the figure in words: how many positions are good, and what is wrong with the others.
+
+    Parameters
+    ----------
+    source : Source
+        Tables of a run.
+    guests, hosts : str
+        Names of the populations that are guests and hosts.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     summary = quality_summary(source, guests, hosts)
     if summary.empty:
         return "No quality measures were made."

@@ -1,4 +1,4 @@
-"""How long guests stay inside once they have entered."""
+"""Residence: duration of guests' stays inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from cicimage.figures.curves import curve_rows, legend_above, risk_table, steps, value_at, whole_hours
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, table_of
-from cicimage.figures.style import canvas, condition_dashes, dress, say_empty
+from cicimage.figures.style import canvas, condition_dashes, style_axes, write_reason
 from cicimage.figures.words import exact, number, plural, printable
 
 CURVE = "residence"
@@ -17,7 +17,7 @@ CURVE = "residence"
 def residence(
     source: Source, *, interval_h: float | None = None, width_in: float = 10.0, key: str = "residence"
 ) -> Picture:
-    """Share of stays that still last, and how the others ended.
+    """Draw the share of stays that still last, and how the others ended.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def residence(
     conditions = condition_order(source, list(dict.fromkeys(staying["condition"])))
     figure = canvas(width_in, 3.6 + 0.22 * max(len(conditions), 1))
     if not conditions:
-        say_empty(figure.subplots(), "No completed entry was watched, so no stay could be timed.")
+        write_reason(figure.subplots(), "No completed entry was watched, so no stay could be timed.")
     else:
         colours, dashes = colours_of(source, conditions), condition_dashes(conditions)
         grid = figure.subplots(2, 3, sharex=True, width_ratios=(2, 1.4, 1.4),
@@ -47,7 +47,7 @@ def residence(
             ax, table = grid[:, column]
             rows = curve_rows(curves, CURVE, state)
             of = {c: rows[rows["condition"] == c] for c in conditions}
-            dress(ax, y_label="% of stays" if column == 0 else "", x_label="hours since entry", title=title)
+            style_axes(ax, y_label="% of stays" if column == 0 else "", x_label="hours since entry", title=title)
             for c in conditions:
                 steps(ax, of[c], colour=colours[c], dash=dashes[c])
             ax.set_xlim(0, times[-1] if len(times) > 1 else None)
@@ -80,7 +80,7 @@ def median_stay_h(rows: pd.DataFrame) -> float:
 
 
 def residence_alt(source: Source) -> str:
-    """The curves in words: median stay and how stays ended."""
+    """Describe the curves in words: median stay and how stays ended."""
     curves = table_of(source, "curves")
     staying = curve_rows(curves, CURVE, "inside")
     told = []

@@ -1,4 +1,4 @@
-"""Where figures take their tables from: a dict of data frames, or opened results."""
+"""Sources of tables for figures: a dict of data frames, or opened results."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Source(Protocol):
         """Return the table; KeyError where there is none."""
 
 
-class Checked(Mapping[str, pd.DataFrame]):
-    """Tables that were checked once, for somebody who draws many figures from them.
+class CheckedTables(Mapping[str, pd.DataFrame]):
+    """Tables that were checked once, for drawing many figures from them.
 
     Parameters
     ----------
@@ -42,7 +42,19 @@ class Checked(Mapping[str, pd.DataFrame]):
 
 
 def table_of(source: Source, name: str) -> pd.DataFrame:
-    """A table that a figure cannot do without, checked.
+    """Get a table that a figure requires, checked.
+
+    Parameters
+    ----------
+    source : Source
+        Tables by name.
+    name : str
+        One of :data:`cicimage.tables.TABLES`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table.
 
     Raises
     ------
@@ -55,16 +67,32 @@ def table_of(source: Source, name: str) -> pd.DataFrame:
         raise CicimageError(
             f'figure: needs the table {name!r}, which was not given; pass {{"{name}": rows}} or opened results'
         ) from None
-    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
+    return rows if isinstance(source, CheckedTables) else conform(TABLES[name], rows)
 
 
 def table_or_empty(source: Source, name: str) -> pd.DataFrame:
-    """A table a figure can do without, checked; empty where it is not there."""
+    """Get an optional table, checked.
+
+    Parameters
+    ----------
+    source, name
+        As :func:`table_of` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; empty where it is not there.
+
+    Raises
+    ------
+    CicimageError
+        It does not conform.
+    """
     try:
         rows = source[name]
     except KeyError:
         return empty(TABLES[name])
-    return rows if isinstance(source, Checked) else conform(TABLES[name], rows)
+    return rows if isinstance(source, CheckedTables) else conform(TABLES[name], rows)
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -73,7 +101,20 @@ def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def colours_of(source: Source, conditions: Sequence[str]) -> dict[str, str]:
-    """The colour of each condition, the same in every figure of an experiment."""
+    """Assign a colour to each condition, the same in every figure of an experiment.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``comparisons`` and ``rates``, which give the order of the conditions.
+    conditions : sequence of str
+        Conditions to draw; those not in the rates come last.
+
+    Returns
+    -------
+    dict
+        Colour by condition.
+    """
     known = condition_order(source)
     return condition_colours([*known, *(c for c in conditions if c not in known)])
 

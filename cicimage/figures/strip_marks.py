@@ -1,7 +1,7 @@
-"""What is drawn over a filmstrip's pictures, as SVG.
+"""Marks drawn over a filmstrip's images, as SVG.
 
-The SVG costs a fifth of the bytes that lines and letters cost a JPEG, stays sharp, and can be switched off to look at
-what the microscope really saw.
+Lines and letters take a fifth of the bytes that they take in a JPEG, stay sharp, and can be switched off to see the
+unmarked image.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Letters:
 
 
 @dataclass(frozen=True)
-class Box:
+class FilledBox:
     """A filled rectangle; ``hatch`` for states that are not known."""
 
     y: float
@@ -65,17 +65,30 @@ class Box:
     hatch: bool = False
 
 
-Mark = Line | Letters | Box
+Mark = Line | Letters | FilledBox
 
 
 def marks_svg(marks: Iterable[Mark], height: int, width: int) -> str:
-    """The marks as one inline SVG to lie over the picture; its classes are styled by :data:`STRIP_CSS`."""
+    """Render marks as one inline SVG to lie over the picture; its classes are styled by :data:`STRIP_CSS`.
+
+    Parameters
+    ----------
+    marks : iterable of Line, Letters or FilledBox
+        What to draw; lines lie below the rest.
+    height, width : int
+        Size of the picture, pixels.
+
+    Returns
+    -------
+    str
+        The SVG element.
+    """
     lines: dict[LineKind, list[str]] = {}
     rest = []
     for mark in marks:
         if isinstance(mark, Line):
             lines.setdefault(mark.kind, []).append(_path(mark))
-        elif isinstance(mark, Box):
+        elif isinstance(mark, FilledBox):
             how = _hex(mark.colour) + ('" stroke="#8a949c" stroke-dasharray="3 2' if mark.hatch else "")
             rest.append(f'<path d="M{mark.x:.0f} {mark.y:.0f}h{mark.w:.0f}v{mark.h:.0f}h-{mark.w:.0f}z" fill="{how}"/>')
         else:
@@ -103,7 +116,7 @@ def _path(line: Line) -> str:
     if len(points) > 8:
         fixed = np.round(points * 10).astype(np.int32)
         points = cv2.approxPolyDP(fixed.reshape(-1, 1, 2), 4.0, line.closed).reshape(-1, 2) / 10
-    # Relative to the point before: half the letters.
+    # Relative to the previous point, which halves the length.
     whole = [(round(x), round(y)) for x, y in points.tolist()]
     steps = [(x - x0, y - y0) for (x0, y0), (x, y) in pairwise(whole) if (x, y) != (x0, y0)]
     data = f"M{whole[0][0]} {whole[0][1]}" + ("l" if steps else "")

@@ -16,7 +16,18 @@ from matplotlib.lines import Line2D
 
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
-from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, dress, plain, say_empty, upright, wrapped, y_top
+from cicimage.figures.style import (
+    INK,
+    MUTED,
+    canvas,
+    donor_shapes,
+    draw_interval,
+    plain,
+    style_axes,
+    wrapped,
+    write_reason,
+    y_top,
+)
 from cicimage.figures.words import Wording, count, interval, listed, number, plural, printable, wording
 
 _SPREAD = 0.42  # width over which donors stand side by side within one condition
@@ -29,7 +40,7 @@ def superplot(
     width_in: float | None = None,
     key: str = "superplot",
 ) -> Picture:
-    """Rates per condition with what stands behind them.
+    """Draw rates per condition with the wells and donors behind them.
 
     Parameters
     ----------
@@ -83,7 +94,7 @@ def superplot(
 
 
 def donor_estimates(wells: pd.DataFrame) -> pd.DataFrame:
-    """One estimate per condition and donor from rows per well: events over exposure where both are known.
+    """Compute one estimate per condition and donor from rows per well: events over exposure where both are known.
 
     Parameters
     ----------
@@ -124,9 +135,9 @@ def _panel(
 ) -> None:
     words = wording(name, str(rates["unit"].iloc[0]) if len(rates) else "")
     if rates.empty:
-        say_empty(ax, f"{words.title}: nothing to show")
+        write_reason(ax, f"{words.title}: nothing to show")
         return
-    dress(ax, y_label=words.unit, title="" if alone else words.title)
+    style_axes(ax, y_label=words.unit, title="" if alone else words.title)
     shapes = donor_shapes(donors)
     by_donor, conditions = donor_estimates(wells), list(colours)
     offsets = _offsets(donors)
@@ -175,7 +186,7 @@ def _estimate(ax: Axes, x: float, row: pd.DataFrame, scale: float, colour: str, 
     bounds = r["bound_low"] * scale, r["bound_high"] * scale
     if not np.isnan(bounds).any() and bounds[1] != bounds[0]:
         ax.fill_between([x - 0.08, x + 0.08], min(bounds), max(bounds), color=colour, alpha=0.18, linewidth=0, zorder=2)
-    end = upright(ax, x, low, high, top) if np.isfinite(high) else estimate
+    end = draw_interval(ax, x, low, high, top) if np.isfinite(high) else estimate
     ax.plot([x - 0.08, x + 0.08], [estimate, estimate], color=INK, linewidth=2.4, zorder=4, solid_capstyle="butt",
             clip_on=False)  # fmt: skip
     # beside an arrow that leaves the axis, where the title is, above an interval that ends
@@ -198,7 +209,20 @@ def _legend(donors: list[str]) -> list[Line2D]:
 
 
 def superplot_alt(source: Source, estimands: Sequence[str]) -> str:
-    """The SuperPlot in words, with the numbers."""
+    """Describe the SuperPlot in words, with the numbers.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``rates``, and ``rates_by_replicate`` where there are any.
+    estimands : sequence of str
+        Estimands of the figure.
+
+    Returns
+    -------
+    str
+        Alternative text of the figure.
+    """
     rates, wells = table_of(source, "rates"), table_or_empty(source, "rates_by_replicate")
     sentences = []
     for name in estimands:

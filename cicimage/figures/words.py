@@ -93,15 +93,15 @@ ESTIMANDS: Final[dict[str, Wording]] = {
     ),
     "entry_cumulative_incidence": Wording(
         "Guests that entered by the end", "% of guests", 100, "first entries", "hours",
-        "Share of guests that entered at least once, with death outside as the competing end.",
+        "Share of guests that entered at least once, death outside competing: mean over donors, each counting once.",
     ),
     "inside_occupancy_end": Wording(
         "Guests inside at the end", "% of guests", 100, "guests inside", "hours",
-        "Share of guests inside a host at the end: a balance of entry, escape and death, not a rate.",
+        "Share of guests inside a host at the end, mean over donors: a balance of entry, escape and death, not a rate.",
     ),
     "hosts_with_guest_fraction": Wording(
         "Hosts that held a guest", "% of hosts", 100, "hosts with a guest", "host-hours",
-        "Share of hosts that held at least one guest at some time.",
+        "Share of hosts that held at least one guest at some time: mean over donors, each counting once.",
     ),
     "guests_per_host": Wording(
         "Guests per host", "guests per host", 1, "guests inside", "hosts",
@@ -126,7 +126,7 @@ ESTIMANDS: Final[dict[str, Wording]] = {
     ),
     "survival_after_release_fraction": Wording(
         "Guests alive after their host died", "% of guests released", 100, "guests alive", "guests released",
-        "Share of guests let go by their host's death that were alive when last seen.",
+        "Share of guests let go by their host's death that were alive when last seen: mean over donors.",
     ),
     "death_hazard_inside_vs_outside": Wording(
         "Death inside against outside", "hazard ratio", 1, "deaths", "hours",

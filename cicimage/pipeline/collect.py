@@ -120,7 +120,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     tables = {
         **base,
         **answers(base, layout, reference, run["configuration"]["experiment"].get("primary")),
-        "counts": _counts(base["cells"], base["qc"], _populations(run)),
+        "counts": _counts(base["cells"], _of_seen_frames(base["qc"], receipts), _populations(run)),
     }
     tables["rates"] = _with_corrected(tables["rates"], results, run, layout, corrections, reference)
     return Collected(tables, layout, receipts, run, corrections)
@@ -200,6 +200,15 @@ def _with_corrected(
 
 def _populations(run: Mapping[str, Any]) -> list[str]:
     return list(ExperimentFile.model_validate(run["configuration"]).resolved_populations())
+
+
+def _of_seen_frames(quality: pd.DataFrame, receipts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Quality without frames that were left out: nothing is counted where nothing could be seen."""
+    gone = {(p, int(t)) for p, receipt in receipts.items() for t in receipt.get("missing_frames") or ()}
+    if not gone:
+        return quality
+    places = zip(quality["position"], quality["frame"], strict=True)
+    return quality[[place not in gone for place in places]]
 
 
 def _counts(cells: pd.DataFrame, quality: pd.DataFrame, populations: list[str]) -> pd.DataFrame:

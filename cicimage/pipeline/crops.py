@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.crops import GUEST, HOST, OTHER_GUEST, EventCrops, Outline, choose_frames, outlines_of
+from cicimage.mask_store import MaskFile
 from cicimage.masks import Masks
 from cicimage.pipeline.judge import Judgement
 from cicimage.pipeline.setting import Setting
 from cicimage.recording import PlaneError, Recording
-from cicimage.store import MaskFile, PositionFolder, write_arrays
+from cicimage.store import PositionFolder, write_arrays
 
 SIDE_UM: Final = 36.0
 """Width of a crop: a guest, and enough of its host to see cap, floor and ring."""

@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.findings import Finding
+from cicimage.mask_store import masks_to_rows
 from cicimage.masks import FloatArray, Masks
 from cicimage.methods import (
     Choice,
@@ -23,12 +26,14 @@ from cicimage.methods import (
     Scene,
     build,
 )
+from cicimage.pipeline.channel_check import watch
+from cicimage.pipeline.frame_findings import FrameLog, frame_findings, saturation_findings
 from cicimage.pipeline.measure import measure_objects
 from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.pipeline.setting import Setting
-from cicimage.preprocessing.quality import flag_defocus, frame_quality
+from cicimage.pipeline.usable import Usable, missing_reason, on_lost_ground, without_guesses
+from cicimage.preprocessing.quality import flag_defocus
 from cicimage.recording import PlaneError, Recording
-from cicimage.store import masks_to_rows
 
 Progress = Callable[[str, int, int], None]
 
@@ -49,7 +54,9 @@ class Detections:
     arrays : mapping
         Estimates for the report: gain per channel, bleed-through matrix.
     missing : dict
-        Reason by frame that could not be decoded.
+        Reason by frame that could not be decoded or used.
+    findings : tuple of Finding
+        What is wrong with frames and channels.
     """
 
     cells: pd.DataFrame
@@ -58,6 +65,7 @@ class Detections:
     quality: pd.DataFrame
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,27 +121,36 @@ def detect(
     evidence: list[tuple[int, pd.DataFrame]] = []
     drift: list[tuple[int, float, float, float]] = []
     quality: list[tuple[int, pd.DataFrame]] = []
-    missing: dict[int, str] = {}
+    log = FrameLog()
+    outside: list[npt.NDArray[np.float64]] = []
     reader = _Reader(recording, tools, _drift(choices))
     for t, frame in enumerate(_ahead(reader, n_frames) if look_ahead else map(reader, range(n_frames))):
         drift.append((t, *frame.shift_um, frame.trust))
+        log.note(t, frame.seen, frame.fault)
+        if frame.seen is not None:
+            quality.append((t, _quality(frame.seen, setting)))
         if frame.image is None:
-            missing[t] = frame.fault
             save_masks([])
         else:
-            quality.append((t, frame.quality))
-            found = _with_hosts(frame.image, tools, frame.found)
+            found = _with_hosts(frame.image, tools, frame.found, frame.seen)
             save_masks([row for name, o in found.items() for row in masks_to_rows(t, name, o.masks)])
-            cells += [(t, table) for table in _measured(found, frame.image, tools)]
+            cells += [(t, table) for table in _measured(found, frame, tools)]
             evidence.append((t, _evidence(found, frame.image, tools)))
+            outside.append(_outside_signal(found, frame.image, tools))
         progress("detect", t + 1, n_frames)
+    looked_at = _with_defocus(_stack(quality))
     return Detections(
         cells=_stack(cells),
         evidence=_stack(evidence),
         drift=pd.DataFrame(drift, columns=["frame", "dy_um", "dx_um", "quality"]),
-        quality=_with_defocus(_stack(quality)),
-        arrays=prepared.arrays,
-        missing=missing,
+        quality=looked_at,
+        arrays={**prepared.arrays, "outside_signal": np.concatenate(outside) if outside else np.zeros(0)},
+        missing=log.missing,
+        findings=(
+            *frame_findings(log, setting, n_frames, prepared),
+            *saturation_findings(looked_at, setting),
+            *reader.check.findings(),
+        ),
     )
 
 
@@ -142,7 +159,7 @@ class _Frame:
     """One corrected (C, Z, Y, X) frame and what was found in it on the way; image None where it is missing."""
 
     image: FloatArray | None
-    quality: pd.DataFrame
+    seen: Usable | None
     shift_um: tuple[float, float]
     trust: float
     found: dict[str, Objects] = field(default_factory=dict)
@@ -157,19 +174,24 @@ class _Reader:
     ) -> None:
         self._recording, self._tools, self._drift_of = recording, tools, drift_of
         self._shift_um = (0.0, 0.0)
+        self.check = watch(tools.setting)
 
     def __call__(self, t: int) -> _Frame:
         setting = self._tools.setting
         try:
             raw = self._recording.frame(t, setting.channels)
         except PlaneError as error:
-            return _Frame(None, pd.DataFrame(), self._shift_um, np.nan, fault=str(error))
-        image = self._tools.prepared.corrections.apply(raw)
+            return _Frame(None, None, self._shift_um, np.nan, fault=str(error))
+        seen, image = self._tools.prepared.correct(raw, t)
+        fault = missing_reason(seen, setting, t)
+        if fault:
+            return _Frame(None, seen, self._shift_um, np.nan, fault=fault)
+        self.check.add(t, seen.pixels)
         dy, dx, trust = self._drift_of(_registration_image(image, setting))
         if not trust < LEAST_TRUST:
             self._shift_um = (dy * setting.optics.um_per_px, dx * setting.optics.um_per_px)
-        found = _without_hosts(image, self._tools)
-        return _Frame(image, _quality(raw, setting), self._shift_um, trust, found)
+        found = _certain(_without_hosts(image, self._tools), seen, setting)
+        return _Frame(image, seen, self._shift_um, trust, found)
 
 
 def _ahead(read: _Reader, n_frames: int) -> Iterator[_Frame]:
@@ -183,13 +205,23 @@ def _ahead(read: _Reader, n_frames: int) -> Iterator[_Frame]:
             yield frame
 
 
-def _quality(raw: npt.NDArray[Any], setting: Setting) -> pd.DataFrame:
-    """Quality of the middle slice of every channel, as it came from the camera."""
-    rows = [
-        {"channel": name, **asdict(frame_quality(raw[c, raw.shape[1] // 2]))}
-        for c, name in enumerate(setting.channel_names)
-    ]
-    return pd.DataFrame(rows)
+def _quality(seen: Usable, setting: Setting) -> pd.DataFrame:
+    """Quality of every channel, as it came from the camera."""
+    named = zip(setting.channel_names, seen.quality, strict=True)
+    return pd.DataFrame([{"channel": name, **asdict(one)} for name, one in named])
+
+
+def _certain(found: dict[str, Objects], seen: Usable, setting: Setting) -> dict[str, Objects]:
+    """What was found without guests that lie on ground of which too many pixels are absent."""
+    if not seen.lost:
+        return found
+    certain = {}
+    for name, objects in found.items():
+        told_by = {setting.slot(use) for use in setting.channel_of if use.split("/")[0] == name}
+        if "guest" in setting.populations[name].roles:
+            told_by.add(setting.slot(setting.with_role("host")))
+        certain[name] = without_guesses(objects, [seen.lost[c] for c in sorted(told_by & set(seen.lost))])
+    return certain
 
 
 def _with_defocus(quality: pd.DataFrame) -> pd.DataFrame:
@@ -198,7 +230,8 @@ def _with_defocus(quality: pd.DataFrame) -> pd.DataFrame:
         return quality
     flags = quality["flag"].copy()
     for _, part in quality.groupby("channel"):
-        if not float((part["signal"] / part["noise_sd"].clip(lower=1e-9)).median()) >= LEAST_SIGNAL:
+        over_noise = (part["signal"] / part["noise_sd"].clip(lower=1e-9)).dropna()
+        if not len(over_noise) or float(over_noise.median()) < LEAST_SIGNAL:
             continue
         blurred = part.index[flag_defocus(part["sharpness"].to_numpy(np.float64))]
         flags.loc[[i for i in blurred if not flags.at[i]]] = "defocused"
@@ -244,7 +277,9 @@ def _without_hosts(image: FloatArray, tools: Tools) -> dict[str, Objects]:
     }
 
 
-def _with_hosts(image: FloatArray, tools: Tools, found: Mapping[str, Objects]) -> dict[str, Objects]:
+def _with_hosts(
+    image: FloatArray, tools: Tools, found: Mapping[str, Objects], seen: Usable | None = None
+) -> dict[str, Objects]:
     """What was found and the hosts."""
     guests: Masks | None = None
     populations = tools.setting.populations
@@ -256,6 +291,8 @@ def _with_hosts(image: FloatArray, tools: Tools, found: Mapping[str, Objects]) -
         if "host" in population.roles:
             everything[name] = tools.host.segment(_scene(name, image, tools.setting, guests))
             if "guest" in population.roles:
+                if seen is not None:
+                    everything |= _certain({name: everything[name]}, seen, tools.setting)
                 guests = everything[name].masks
     return everything
 
@@ -274,9 +311,10 @@ def _scene(name: str, image: FloatArray, setting: Setting, inner: Masks | None) 
     )
 
 
-def _measured(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> list[pd.DataFrame]:
+def _measured(found: Mapping[str, Objects], frame: _Frame, tools: Tools) -> list[pd.DataFrame]:
     """Cells of every population in one frame."""
-    deaths = _deaths(found, image, tools)
+    image = cast(FloatArray, frame.image)
+    deaths = _deaths(found, image, tools, frame.seen)
     tables = []
     for name, objects in found.items():
         signal, fill = deaths.get(name, (np.nan, np.nan))
@@ -288,17 +326,37 @@ def _measured(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> 
 
 
 def _deaths(
-    found: Mapping[str, Objects], image: FloatArray, tools: Tools
+    found: Mapping[str, Objects], image: FloatArray, tools: Tools, seen: Usable | None
 ) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Death signal and fill per population; empty without a marker."""
+    """Death signal and fill per population, NaN where the marker's pixels are absent; empty without a marker."""
     setting = tools.setting
     if setting.death_marker is None:
         return {}
     slot = setting.slot(setting.death_marker)
+    if seen is not None and slot in seen.faults:
+        return {}
     per_px = setting.optics.um_per_px**2
-    return measure_markers(
+    deaths = measure_markers(
         image[slot], found, noise_sd=tools.noise(slot), um_per_z=setting.optics.um_per_z,
         spread_from_px={n: a / per_px for n, a in setting.spread_from_um2.items()},
+    )  # fmt: skip
+    if seen is not None and slot in seen.lost:
+        for name, (signal, fill) in deaths.items():
+            unread = on_lost_ground(found[name].masks, seen.lost[slot])
+            signal[unread], fill[unread] = np.nan, np.nan
+    return deaths
+
+
+def _outside_signal(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> npt.NDArray[np.float64]:
+    """Host signal of guests that no host is near; none where one population holds both roles."""
+    setting = tools.setting
+    guest, host = setting.with_role("guest"), setting.with_role("host")
+    slot = setting.slot(host)
+    if guest == host:
+        return np.zeros(0)
+    return outside_signal(
+        image[slot], found[guest].masks, found[host].masks, background=float(tools.prepared.background[slot]),
+        um_per_px=setting.optics.um_per_px,
     )  # fmt: skip
 
 

@@ -9,11 +9,12 @@ from typing import Final, cast
 import numpy as np
 import pandas as pd
 
-from cicimage.containment.input_faults import PLANE_UM, input_faults
+from cicimage.containment.input_faults import PLANE_UM, InputQuality, input_faults
 from cicimage.containment.optics import OpticsVerdict, judge_optics
 from cicimage.events.episodes import find_events
 from cicimage.events.fates import host_deaths
 from cicimage.events.person_time import guest_histories, host_histories
+from cicimage.findings import Finding
 from cicimage.methods import USABLE, Choice, Observations, Scorer, build
 from cicimage.pipeline.setting import Setting
 from cicimage.tables import FRAMES, PAIRS, conform, empty
@@ -43,7 +44,7 @@ def judge(
     choices: Mapping[str, Choice],
     time_zero_h: float,
     key: str,
-    saturated_share: float = 0.0,
+    quality: InputQuality = InputQuality(),  # noqa: B008 - frozen
 ) -> Judgement:
     """Score one position.
 
@@ -61,15 +62,15 @@ def judge(
         Drug or co-culture start on the movie's clock, hours.
     key : str
         Opaque name of the position.
-    saturated_share : float
-        Share of the host channel's pixels at full scale, median over frames.
+    quality : InputQuality
+        What is known of the recording's pixels.
     """
     cells = cells.assign(time_h=cells["time_h"] - time_zero_h)
     time_h = setting.time_s / 3600.0 - time_zero_h
     guest, host = setting.with_role("guest"), setting.with_role("host")
     pairs = _with_ids(evidence, cells, guest, host, time_h, key)
     observations = observe(cells, pairs, drift, setting, time_h)
-    verdict = _verdict(observations, evidence, setting, saturated_share)
+    verdict = _verdict(observations, evidence, setting, quality)
     del evidence  # a long movie's fills a good part of the memory
     observations = replace(observations, separable=verdict.separable)
     scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
@@ -88,7 +89,7 @@ def judge(
     )
 
 
-def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, saturated_share: float) -> OpticsVerdict:
+def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, quality: InputQuality) -> OpticsVerdict:
     """What the optics can tell, and what of the input stands against telling anything."""
     slices = setting.n_slices or None
     verdict = judge_optics(setting.optics, evidence, n_slices=slices)
@@ -97,13 +98,19 @@ def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, satur
             verdict, sentences=(*verdict.sentences, *_one_slice_instead(seen.pairs, seen.frames, setting))
         )
     faults = input_faults(
-        seen.frames, seen.hosts, seen.pairs, setting.optics, n_slices=slices, saturated_share=saturated_share,
+        seen.frames, seen.hosts, seen.pairs, setting.optics, n_slices=slices, quality=quality,
         same_population=setting.with_role("guest") == setting.with_role("host"),
     )  # fmt: skip
     if not faults:
         return verdict
     separable = {**dict.fromkeys(verdict.separable, False), USABLE: False}
-    return replace(verdict, separable=separable, sentences=(*faults, *verdict.sentences))
+    sentences = (*map(_as_sentence, faults), *verdict.sentences)
+    return replace(verdict, separable=separable, sentences=sentences, findings=faults)
+
+
+def _as_sentence(fault: Finding) -> str:
+    """A finding among the sentences of the optics, which end with a full stop each."""
+    return f"{fault.sentence[:1].upper()}{fault.sentence[1:]}."
 
 
 def _one_slice_instead(pairs: pd.DataFrame, guests: pd.DataFrame, setting: Setting) -> tuple[str, ...]:

@@ -17,7 +17,10 @@ import psutil
 import pyarrow as pa
 
 from cicimage import __version__
+from cicimage.containment.input_faults import InputQuality
 from cicimage.errors import CicimageError, RecordingError, ResultsError
+from cicimage.findings import findings_of
+from cicimage.mask_store import MaskFile, mask_writer
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
@@ -30,13 +33,12 @@ from cicimage.receipts import read_receipt
 from cicimage.recording import Recording, is_there, preflight
 from cicimage.store import (
     DiskFullError,
-    MaskFile,
     PositionFolder,
-    mask_writer,
+    disk_full_as_error,
+    read_arrays,
     read_json,
     read_table,
-    sweep,
-    telling_full_disk,
+    remove_partial_files,
     write_arrays,
     write_json,
     write_table,
@@ -80,7 +82,7 @@ def run_position(job: Job, progress: Progress, *, look_ahead: bool = True) -> di
 def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any]:
     folder = PositionFolder(job.folder)
     started = time.perf_counter()
-    sweep(folder.root)
+    remove_partial_files(folder.root)
     with _Log(folder.log) as log:
         try:
             keys = stage_keys(job)
@@ -185,7 +187,7 @@ def _run_stages(
             progress("judge", 0, 1)
             result = judge(
                 read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
-                choices, job.position.time_zero_h, job.key, _saturated_share(folder, setting),
+                choices, job.position.time_zero_h, job.key, _quality(folder, setting),
             )  # fmt: skip
             _save_judgement(folder, result)
             _save_quality(folder, setting, choices["bleaching"], job)
@@ -216,16 +218,14 @@ def _save_detections(
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
     write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
+    write_json(folder.root / "findings.json", [finding.as_dict() for finding in found.findings])
 
 
-def _saturated_share(folder: PositionFolder, setting: Setting) -> float:
-    """Share of the host channel's pixels at full scale, median over frames."""
-    quality = read_table(folder.table("quality"))
-    if not len(quality):
-        return 0.0
-    name = setting.channel_names[setting.slot(setting.with_role("host"))]
-    share = float(quality.loc[quality["channel"] == name, "saturated_share"].median())
-    return share if np.isfinite(share) else 0.0
+def _quality(folder: PositionFolder, setting: Setting) -> InputQuality:
+    """Faults of frames and channels, and the host signal of guests outside, as the first stage found them."""
+    outside = read_arrays(folder.estimates)["outside_signal"]
+    found = findings_of(read_json(folder.root / "findings.json"))
+    return InputQuality(found, tuple(outside.tolist()))
 
 
 def _save_links(
@@ -265,7 +265,8 @@ def _facts(
     return {
         "stage_seconds": dict(seconds),
         "missing_frames": read_json(folder.root / "missing.json"),
-        "notes": [*recording.metadata.notes, *doubts(setting, recording.sizes)],
+        "findings": _findings(folder, recording, setting),
+        "notes": list(recording.metadata.notes),
         "recording": {
             "sizes": dict(recording.sizes), "dtype": str(recording.dtype), "um_per_px": optics.um_per_px,
             "um_per_z": optics.um_per_z, "na": optics.na, "immersion": optics.immersion, "modality": optics.modality,
@@ -274,6 +275,16 @@ def _facts(
             "origins": dict(setting.origins),
         },
     }  # fmt: skip
+
+
+def _findings(folder: PositionFolder, recording: Recording, setting: Setting) -> list[dict[str, str]]:
+    """What is wrong with the recording, each fault once: what leaves nothing to be told, then what was seen besides."""
+    found = (
+        *findings_of(read_json(folder.root / "optics.json")["findings"]),
+        *findings_of(read_json(folder.root / "findings.json")),
+        *doubts(setting, recording.sizes),
+    )
+    return [finding.as_dict() for finding in dict.fromkeys(found)]
 
 
 def _channel_names(setting: Setting) -> dict[str, str]:
@@ -304,7 +315,7 @@ class _Log:
         self._path = path
 
     def __enter__(self) -> _Log:
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
         return self
@@ -314,5 +325,5 @@ class _Log:
 
     def write(self, event: str, text: str) -> None:
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, "text": text}
-        with telling_full_disk(self._path):
+        with disk_full_as_error(self._path):
             self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())

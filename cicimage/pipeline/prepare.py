@@ -10,19 +10,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.errors import RecordingError
 from cicimage.masks import FloatArray
-from cicimage.methods import BleedThroughMethod, Choice, IlluminationMethod, build, noise_sd
+from cicimage.methods import BleedThroughMethod, Choice, IlluminationMethod, build
+from cicimage.pipeline.sample import Sample, shrink, take_sample
 from cicimage.pipeline.setting import Setting
-from cicimage.preprocessing.correction import Corrections, sample_frames
-from cicimage.recording import PlaneError, Recording
+from cicimage.pipeline.usable import Usable, use
+from cicimage.preprocessing.correction import Corrections
+from cicimage.preprocessing.frame_faults import Usual
+from cicimage.recording import Recording
 
-SAMPLED_FRAMES: Final = 10
-SAMPLE_SIDE_PX: Final = 512
-"""Sampled planes are averaged down to this: what is estimated from them is smooth, and memory stays small."""
 GAIN_SIDE_PX: Final = 192
 """Illumination is a smooth surface: this suffices."""
-NOISE_WINDOW_PX: Final = 320
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,10 @@ class Prepared:
         Illumination and bleed-through.
     background, noise_sd : (C,) float64
         Level and noise SD per pixel of single slices, counts.
+    usual : tuple of Usual
+        What each channel looks like in frames that can be used.
+    never : mapping of int to str
+        Markers that cannot be used in any frame, by slot, with the reason.
     arrays : dict
         The estimates, for the report.
     """
@@ -42,16 +44,36 @@ class Prepared:
     corrections: Corrections
     background: npt.NDArray[np.float64]
     noise_sd: npt.NDArray[np.float64]
+    usual: tuple[Usual, ...]
+    never: Mapping[int, str] = field(default_factory=dict)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def correct(self, raw: npt.NDArray[Any], t: int) -> tuple[Usable, FloatArray]:
+        """Judge a raw (C, Z, Y, X) frame and correct it; a channel that cannot be used is as dark as its background."""
+        seen = use(raw, self.usual, t)
+        pixels = seen.pixels
+        if seen.faults:
+            pixels = pixels.astype(np.float32) if pixels is raw else pixels
+            for c in seen.faults:
+                gain = 1.0 if self.corrections.gain is None else self.corrections.gain[c]
+                pixels[c] = float(self.background[c]) * gain
+        return seen, self.corrections.apply(pixels)
 
 
 def prepare(recording: Recording, setting: Setting, choices: Mapping[str, Choice]) -> Prepared:
-    """Estimate the corrections from frames spread over the movie."""
-    sample, background, noise = _sample(recording, setting)
-    arrays: dict[str, npt.NDArray[Any]] = {"background": background, "noise_sd": noise}
-    coarse = np.stack([[_shrink(plane, GAIN_SIDE_PX) for plane in planes] for planes in sample])
-    shrink = recording.sizes["X"] / coarse.shape[-1]
-    gain = _illumination(coarse, setting.optics.um_per_px * shrink, choices["illumination"])
+    """Estimate the corrections from frames spread over the movie.
+
+    Raises
+    ------
+    RecordingError
+        No frame can be used, or a channel of a population shows nothing in any.
+    """
+    taken = take_sample(recording, setting)
+    sample = taken.planes
+    arrays: dict[str, npt.NDArray[Any]] = {"background": taken.background, "noise_sd": taken.noise_sd}
+    coarse = np.stack([[shrink(plane, GAIN_SIDE_PX) for plane in planes] for planes in sample])
+    scale = recording.sizes["X"] / coarse.shape[-1]
+    gain = _illumination(coarse, taken, setting.optics.um_per_px * scale, choices["illumination"])
     full = None
     if gain is not None:
         arrays["gain"] = gain
@@ -60,58 +82,38 @@ def prepare(recording: Recording, setting: Setting, choices: Mapping[str, Choice
     matrix = None
     if choices["bleed_through"].method != "none":
         choice = choices["bleed_through"]
-        matrix = cast(BleedThroughMethod, build("bleed_through", choice.method, choice.options)).estimate(sample)
+        matrix = _bleed_through(
+            sample, taken, cast(BleedThroughMethod, build("bleed_through", choice.method, choice.options))
+        )
         arrays["bleed_through"] = matrix
-    corrections = Corrections(gain=full, bleed=matrix, background=background.astype(np.float32))
-    return Prepared(corrections, background, noise, arrays)
+    corrections = Corrections(gain=full, bleed=matrix, background=taken.background.astype(np.float32))
+    return Prepared(corrections, taken.background, taken.noise_sd, taken.usual, taken.never, arrays)
 
 
 def _resized(gain: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return np.stack([cv2.resize(g, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) for g in gain])
 
 
-def _sample(
-    recording: Recording, setting: Setting
-) -> tuple[FloatArray, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Averaged-down mean projections (N, C, y, x), and background and noise of single slices per channel."""
-    planes, backgrounds, noises = [], [], []
-    for t in sample_frames(recording.sizes["T"], SAMPLED_FRAMES):
-        try:
-            raw = recording.frame(int(t), setting.channels)
-        except PlaneError:
-            continue
-        small = [[_shrink(plane, SAMPLE_SIDE_PX) for plane in stack] for stack in raw]
-        planes.append(np.stack([np.mean(stack, axis=0, dtype=np.float32) for stack in small]))
-        # The darkest slice has least of the cells: its low percentile is the nearest there is to no light at all.
-        backgrounds.append([min(float(np.percentile(p, 2)) for p in stack) for stack in small])
-        noises.append([_noise(stack) for stack in raw])
-    if not planes:
-        raise RecordingError(f"{recording.path}: none of its sampled frames can be decoded; copy the file again")
-    return np.stack(planes), np.median(backgrounds, axis=0), np.maximum(np.median(noises, axis=0), 1e-6)
-
-
-def _shrink(plane: npt.NDArray[Any], side_px: int) -> FloatArray:
-    """Average down so that the longer side has at most ``side_px`` pixels."""
-    scale = side_px / max(plane.shape)
-    small = plane.astype(np.float32)
-    if scale >= 1:
-        return small
-    size = (max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale)))
-    return cast(FloatArray, cv2.resize(small, size, interpolation=cv2.INTER_AREA))
-
-
-def _noise(stack: npt.NDArray[Any]) -> float:
-    """Noise SD per pixel of the quietest slice, from a window in the middle."""
-    h, w = stack.shape[1:]
-    y0, x0 = max(0, (h - NOISE_WINDOW_PX) // 2), max(0, (w - NOISE_WINDOW_PX) // 2)
-    window = stack[:, y0 : y0 + NOISE_WINDOW_PX, x0 : x0 + NOISE_WINDOW_PX]
-    if min(window.shape[1:]) < 2:
-        return 0.0
-    return min(noise_sd(plane) for plane in window)
-
-
-def _illumination(sample: FloatArray, um_per_px: float, choice: Choice) -> FloatArray | None:
+def _illumination(coarse: FloatArray, taken: Sample, um_per_px: float, choice: Choice) -> FloatArray | None:
+    """Gain of every channel, from the frames in which it can be used."""
     if choice.method == "none":
         return None
     method = cast(IlluminationMethod, build("illumination", choice.method, choice.options))
-    return np.stack([method.estimate(sample[:, c], um_per_px) for c in range(sample.shape[1])])
+    flat = np.ones(coarse.shape[2:], np.float32)
+    some = [bool(column.any()) for column in taken.usable.T]
+    return np.stack(
+        [method.estimate(coarse[taken.usable[:, c], c], um_per_px) if some[c] else flat for c in range(coarse.shape[1])]
+    )
+
+
+def _bleed_through(sample: FloatArray, taken: Sample, method: BleedThroughMethod) -> FloatArray:
+    """Shares between all channels; those of a marker that not every frame has, from the frames that have it."""
+    always = np.flatnonzero(taken.usable.all(axis=0))
+    if len(always) == sample.shape[1]:
+        return method.estimate(sample)
+    matrix = np.zeros((sample.shape[1],) * 2, np.float32)
+    whole = taken.usable.all(axis=1)
+    if whole.any():
+        matrix = method.estimate(sample[whole]).astype(np.float32)
+    matrix[np.ix_(always, always)] = method.estimate(sample[:, always])
+    return matrix

@@ -47,7 +47,7 @@ class Setting:
     channel_names : tuple of str
         A name for each of ``channels``.
     origins : mapping
-        Where each value came from.
+        Where each value came from; ``channels``: the section of the experiment file that names them.
     n_slices : int
         Slices of the stack; 0 = not known.
     """
@@ -65,6 +65,11 @@ class Setting:
     def slot(self, use: str) -> int:
         """Index among the channels read of a population, ``NAME/nucleus`` or marker."""
         return self.channels.index(self.channel_of[use])
+
+    def channel_title(self, slot: int) -> str:
+        """A channel read as sentences name it: by its name, by its number where it has none."""
+        name = self.channel_names[slot]
+        return name if name == f"channel {self.channels[slot]}" else f"channel {name!r}"
 
     def with_role(self, role: str) -> str:
         """Name of the population that holds a role."""
@@ -124,6 +129,7 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
     time_s = _times(recording, said.frame_interval_s, settle)
     na = settle("na", said.na, meta.na, "", False)
     populations, markers = file.resolved_populations(), file.resolved_markers()
+    origins["channels"] = "populations" if file.populations else "channels"
     wanted: dict[str, Channel] = {}
     for name, population in populations.items():
         wanted[name] = population.channel

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import Final, cast
 
 import pandas as pd
 
 from cicimage.methods import GuestSegmenter, HostSegmenter, Scene, build
 from cicimage.pipeline.job import Job
 from cicimage.pipeline.setting import resolve
+from cicimage.pipeline.usable import use
+from cicimage.preprocessing.frame_faults import Usual
 from cicimage.recording import open_recording
 from cicimage.tracking.spacing import Spacing, compare_spacing
+
+ANY: Final = Usual(blank=1.0)
+"""A channel of which nothing is known from other frames."""
 
 
 def guest_spacing(job: Job, n_frames: int) -> Spacing | None:
@@ -41,7 +46,10 @@ def guest_spacing(job: Job, n_frames: int) -> Spacing | None:
         channels = [setting.channel_of[n] for n in (name, f"{name}/nucleus") if n in setting.channel_of]
         rows = []
         for t in range(min(n_frames, recording.sizes["T"])):
-            image = recording.frame(t, channels).astype("float32")
+            seen = use(recording.frame(t, channels), [ANY] * len(channels), t)
+            if seen.faults:
+                continue
+            image = seen.pixels.astype("float32")
             diameter = cast(tuple[float, float], population.diameter_um)
             scene = Scene(image[0], um, setting.optics.um_per_z, diameter, population.stain)
             if both:  # as the run finds them

@@ -1,4 +1,4 @@
-"""Bleaching: a decay that never rises, told from noise and from cells that come and go."""
+"""Bleaching: a monotone decay, separated from noise and from cells that come and go."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Float64 = npt.NDArray[np.float64]
 class MonotoneBleaching(BleachingMethod):
     """A sum of exponential decays with weights that are not negative, fitted robustly.
 
-    Any mixture of dyes and light doses that bleach at their own rates is such a sum; it is smooth, falls or stays,
-    and the fit has one answer. A signal that rises (cells arrive, grow, or express more) gives 1 throughout.
+    Any mixture of dyes and light doses that bleach at their own rates is such a sum; it is smooth and
+    never rises, and the fit is unique. A signal that rises (cells arrive, grow, or express more) gives 1 throughout.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class MonotoneBleaching(BleachingMethod):
     """Lowest factor given: below it the channel is bleached to nothing (share of frame 0)."""
 
     def estimate(self, signal: Float64, time_h: Float64) -> Float64:
-        """Estimate the factor left.
+        """Estimate the share of the signal left.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class MonotoneBleaching(BleachingMethod):
         Returns
         -------
         (T,) float64
-            1 at frame 0, falling or staying.
+            1 at frame 0, never rising.
         """
         n = len(signal)
         ones = np.ones(n)
@@ -69,7 +69,7 @@ class MonotoneBleaching(BleachingMethod):
 
 
 def _robust_weights(design: Float64, target: Float64) -> Float64:
-    """Weights of the decays, not negative, with frames that stand out weighed less."""
+    """Non-negative weights of the decays, with outlying frames weighed less."""
     trust = np.ones(len(target))
     found = np.zeros(design.shape[1])
     for _ in range(8):

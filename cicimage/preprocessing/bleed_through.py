@@ -19,12 +19,12 @@ _FOLDS: Final = 8
 
 
 class RegressionBleedThrough(BleedThroughMethod):
-    """How the floor of one channel rises with the brightness of another.
+    """Slope of one channel's lower envelope against the brightness of another.
 
     Pixels are sorted into bins of channel j. Own signal of channel i only adds, so a low quantile of i within a
-    bin is background plus what bleeds in, as long as some pixels as bright in j carry no dye of i; the slope over
-    the bins is the share. A dye that is truly in all cells of the other channel cannot be told from bleed-through:
-    measure it on single-stained wells then, or switch the method off.
+    bin is background plus bleed-through, as long as some pixels as bright in j carry no dye of i; the slope over
+    the bins is the share. A dye that is truly in all cells of the other channel is indistinguishable from
+    bleed-through: measure single-stained wells then, or switch the method off.
     """
 
     stage_version: ClassVar[int] = 2
@@ -66,7 +66,7 @@ class RegressionBleedThrough(BleedThroughMethod):
         floors = np.percentile(pixels, 10, axis=1)
         noise = np.maximum([_spread_below(p, f) for p, f in zip(pixels, floors, strict=True)], 1e-6)
         above = pixels - np.array([_level(p, f) for p, f in zip(pixels, floors, strict=True)])[:, None]
-        for _ in range(3):  # what bleeds in from a third channel is taken out before the next look
+        for _ in range(3):  # bleed-through from a third channel is subtracted before the next estimate
             before = matrix.copy()
             for i in range(n_channels):
                 for j in range(n_channels):
@@ -104,7 +104,7 @@ class RegressionBleedThrough(BleedThroughMethod):
         return _median_slope(xs, ys)
 
     def _is_sure(self, slope: float, receiving: Float64, sending: Float64, noise: float, places: Ids) -> bool:
-        """Whether the slope stands clear of how it varies from place to place (jackknife over parts of the field)."""
+        """Whether the slope exceeds its standard error over places (jackknife over parts of the field)."""
         bright = sending > 6 * noise
         r, s, where = receiving[bright], sending[bright], places[bright] % _FOLDS
         without = np.array([self._slope(r[where != k], s[where != k]) for k in range(_FOLDS)])
@@ -133,7 +133,7 @@ def _blocks(sample: FloatArray, block: int) -> Float64:
 
 
 def _level(values: Float64, floor: float) -> float:
-    """Background level: the median of what scatters about the floor."""
+    """Background level: the median of the values near the floor."""
     spread = _spread_below(values, floor)
     near = values[values <= floor + 4 * spread]
     return float(np.median(near)) if near.size else floor

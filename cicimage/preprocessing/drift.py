@@ -1,4 +1,4 @@
-"""Stage drift, frame by frame: each frame against a key frame, not against the one before."""
+"""Stage drift: registration of each frame to a key frame, not to the one before."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pydantic import Field
 
 from cicimage.masks import FloatArray
 from cicimage.methods import DriftMethod
-from cicimage.preprocessing.registration import Prepared, Shift, disagreement, prepare, search, settle
+from cicimage.preprocessing.registration import Pyramid, Shift, disagreement, prepare, search, settle
 
-_SURE: Final = 0.5  # correlation at which no jump is looked for
-_MARGIN: Final = 0.1  # by which a jump must correlate better than no jump
+_SURE: Final = 0.5  # least correlation at which jumps are not searched
+_MARGIN: Final = 0.1  # least gain in correlation for a jump
 
 
 class PhaseDrift(DriftMethod):
-    """Each frame against a key frame, and a new key frame only when the old one no longer fits.
+    """Registers each frame to a key frame, which is replaced only when it no longer fits.
 
-    Errors do not add up from frame to frame, only from key frame to key frame. Drift is what all parts of the field
-    share: cells move on their own, and where everything seen does (hosts crawl too), their mean is no drift. The
-    parts of the field are therefore asked one by one; a shift that is not clear of what they differ by is left out,
-    so that a jump of the stage is found and the crawl of a dozen hosts is not taken for one.
+    Errors add up from key frame to key frame only, not from frame to frame. Drift is the displacement shared by all
+    parts of the field: cells move on their own, and the mean motion of crawling hosts is not drift. Therefore each
+    part of the field is registered alone, and a shift within the differences between parts is not applied: a jump of
+    the stage is found, and the migration of a dozen hosts is not taken for one.
     """
 
     stage_version: ClassVar[int] = 2
@@ -59,12 +59,12 @@ class PhaseDrift(DriftMethod):
 
 @dataclass(frozen=True, eq=False)
 class _Key:
-    frame: Prepared
+    frame: Pyramid
     shift: Shift
 
 
 class _Follower:
-    """One movie's state: key frame, last good frame."""
+    """State of the registration of one movie: key frame and last good frame."""
 
     def __init__(self, options: PhaseDrift) -> None:
         self._options = options
@@ -92,7 +92,7 @@ class _Follower:
             self._key = self._last
         return *self._in_pixels(shift), quality
 
-    def _follow(self, frame: Prepared, key: _Key, last: _Key) -> tuple[Shift, float]:
+    def _follow(self, frame: Pyramid, key: _Key, last: _Key) -> tuple[Shift, float]:
         """Shift against the movie's start and its quality; makes the last good frame the key where that fits better."""
         if frame.empty:
             return last.shift, 0.0
@@ -104,7 +104,7 @@ class _Follower:
             if again[1] > quality:
                 (shift, quality), self._key = again, last
                 self._fresh = quality
-        # Where cells crowd the field all correlations are low: a jump is a drop from what is usual here.
+        # In a crowded field all correlations are low: a jump is a drop against the usual correlation.
         if quality < min(_SURE, max(0.75 * self._usual, 0.2)):
             for candidate in (key, last) if last is not key else (key,):
                 found, believed = search(candidate.frame, frame)
@@ -113,8 +113,8 @@ class _Follower:
                     self._key, self._fresh = candidate, believed
         return shift, max(quality, 0.0)
 
-    def _what_is_sure(self, frame: Prepared, key: _Key, last: _Key, shift: Shift) -> Shift:
-        """The last shift, moved towards this one as far as the parts of the field agree."""
+    def _what_is_sure(self, frame: Pyramid, key: _Key, last: _Key, shift: Shift) -> Shift:
+        """Move the last shift towards this one as far as the parts of the field agree."""
         sure_at = self._options.sure_at * disagreement(key.frame, frame, _minus(shift, key.shift))
         step = _minus(shift, last.shift)
         size = math.hypot(*step)
@@ -125,7 +125,7 @@ class _Follower:
         return shift[0] * self._factors[0], shift[1] * self._factors[1]
 
 
-def _near(key: _Key, frame: Prepared, guess: Shift) -> tuple[Shift, float]:
+def _near(key: _Key, frame: Pyramid, guess: Shift) -> tuple[Shift, float]:
     """Shift near a guess, both against the movie's start."""
     found, quality = settle(key.frame, frame, _minus(guess, key.shift))
     return _plus(key.shift, found), quality

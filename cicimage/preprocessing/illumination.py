@@ -1,4 +1,4 @@
-"""Uneven illumination seen from the movie itself: the background's smooth shape."""
+"""Uneven illumination, estimated from the smooth shape of the movie's background."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Float64 = npt.NDArray[np.float64]
 
 
 class SmoothIllumination(IlluminationMethod):
-    """A low-order surface through the background, cells left out as outliers above it.
+    """Fits a low-order surface to the background, with cells as outliers above it.
 
     Each sampled plane is averaged over blocks; each block's low percentile over time is background wherever a
     block was free of cells in some frames. A polynomial is fitted with weights that fall off above it only, since
-    cells are brighter than background. No harm is done where that cannot work: where too few blocks lie on the
-    surface, or the surface explains little of how the blocks differ (cells fill the field), the gain is 1.
+    cells are brighter than background. Where too few blocks lie on the surface, or the surface explains little of the
+    variance between blocks (cells fill the field), the gain is 1.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""How far the content of one picture lies from where it lay in another, to a fraction of a pixel.
+"""Image registration: displacement of the content of one image against another, to a fraction of a pixel.
 
-Both are band-passed. A shift is refined by least squares from a coarse level to a fine one; phase correlation
-proposes shifts where no one is known.
+Both are band-passed. A shift is refined by least squares from a coarse level to a fine one; where none is known, phase
+correlation proposes shifts.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from cicimage.masks import FloatArray
 
 Shift = tuple[float, float]
 
-_LEVELS: Final = (4, 2, 1)  # coarse to fine: a coarse one forgives what phase correlation misses by
+_LEVELS: Final = (4, 2, 1)  # coarse to fine: a coarse level tolerates the error of phase correlation
 _ROUNDS: Final = {4: 20, 2: 8, 1: 4}
 _TOLERANCE: Final = {4: 1.0, 2: 0.5, 1: 0.5}
 _SEARCH_LEVEL: Final = 2
 _MOST_PEAKS: Final = 8
 
 
-class Prepared:
+class Pyramid:
     """A frame ready for registration: band-passed, at several levels; gradients where it serves as key."""
 
     def __init__(self, image: FloatArray) -> None:
@@ -39,7 +39,7 @@ class Prepared:
 
     @cached_property
     def spectrum(self) -> npt.NDArray[np.complex64]:
-        """Fourier transform at the level where jumps are looked for."""
+        """Fourier transform at the level of the search for jumps."""
         image = self.levels[_SEARCH_LEVEL]
         return np.asarray(scipy.fft.rfft2(image * _taper(image.shape)), np.complex64)
 
@@ -57,8 +57,8 @@ class Prepared:
 
 def prepare(
     image: FloatArray, max_side_px: int, structure_px: float, brightest_percentile: float
-) -> tuple[Prepared, Shift]:
-    """Average down, even out the noise, cut the brightest and leave out large structures.
+) -> tuple[Pyramid, Shift]:
+    """Average down, stabilise the variance of the noise, clip the brightest pixels and remove large structures.
 
     Parameters
     ----------
@@ -69,10 +69,10 @@ def prepare(
 
     Returns
     -------
-    Prepared
-        The picture.
+    Pyramid
+        The prepared image.
     (float, float)
-        Pixels of the image per pixel of the picture along y and x.
+        Pixels of the image per pixel of the pyramid along y and x.
     """
     height, width = image.shape
     factors = 1.0, 1.0
@@ -86,14 +86,14 @@ def prepare(
     if not math.isfinite(float(few.sum())) or not np.isfinite(small).all():
         small = np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)
         few = small[::4, ::4]
-    # Small bright cells move on their own: cut to the brightest few percent they weigh no more than what is
-    # spread. The root makes photon noise even.
+    # Small bright cells move on their own: clipped at a percentile they weigh no more than spread ones. The square
+    # root makes the variance of photon noise constant.
     low, middle, high = (float(v) for v in np.percentile(few, (1, 50, brightest_percentile)))
     small = cv2.sqrt(np.clip(small, low, high) + (middle - 2 * low + 1e-6))
     small = cv2.GaussianBlur(small, (0, 0), 1.0) - _coarse(small, structure_px)
     small = _inner(small, round(structure_px))
     sd = float(np.sqrt(np.mean(np.square(small))))
-    return Prepared(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
+    return Pyramid(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
 
 
 def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
@@ -105,7 +105,7 @@ def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
 
 
 def _inner(image: FloatArray, margin: int) -> FloatArray:
-    """Without the margin where the band-pass saw the border (which stands still), in multiples of four pixels."""
+    """Cut the margin affected by the border (which does not move), to multiples of four pixels."""
     cut = [min(margin, n // 16) for n in image.shape]
     rows, columns = (max(4, (n - 2 * c) // 4 * 4) for n, c in zip(image.shape, cut, strict=True))
     return np.ascontiguousarray(image[cut[0] : cut[0] + rows, cut[1] : cut[1] + columns])
@@ -126,8 +126,23 @@ def _taper(shape: tuple[int, ...]) -> FloatArray:
     return np.outer(side(shape[0]), side(shape[1])).astype(np.float32)
 
 
-def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
-    """Refine a shift that is nearly known (within a dozen pixels), and the correlation there."""
+def settle(key: Pyramid, frame: Pyramid, start: Shift) -> tuple[Shift, float]:
+    """Refine a shift that is known within a dozen pixels.
+
+    Parameters
+    ----------
+    key, frame : Pyramid
+        Images to register.
+    start : (float, float)
+        Shift (dy, dx) of the content from key to frame to start from, pixels.
+
+    Returns
+    -------
+    (float, float)
+        Refined shift, pixels.
+    float
+        Correlation there, at most 1; lower where little ground is shared.
+    """
     at = start
     for level in _LEVELS:
         found = _refine(key, frame, level, (at[0] / level, at[1] / level), _ROUNDS[level])
@@ -135,17 +150,30 @@ def settle(key: Prepared, frame: Prepared, start: Shift) -> tuple[Shift, float]:
     return at, _correlation(key.levels[2], frame.levels[2], (at[0] / 2, at[1] / 2))
 
 
-def search(key: Prepared, frame: Prepared) -> tuple[Shift, float]:
-    """Best shift of the content from key to frame wherever it lies, and the correlation there."""
+def search(key: Pyramid, frame: Pyramid) -> tuple[Shift, float]:
+    """Find the best shift of the content from key to frame, however large.
+
+    Parameters
+    ----------
+    key, frame : Pyramid
+        Images to register.
+
+    Returns
+    -------
+    (float, float)
+        Shift (dy, dx), pixels.
+    float
+        Correlation there, as :func:`settle` gives it.
+    """
     coarse = _LEVELS[0]
     a, b = key.levels[coarse], frame.levels[coarse]
     return settle(key, frame, max(_peaks(key, frame), key=lambda p: _correlation(a, b, (p[0] / coarse, p[1] / coarse))))
 
 
-def _peaks(key: Prepared, frame: Prepared) -> list[Shift]:
+def _peaks(key: Pyramid, frame: Pyramid) -> list[Shift]:
     """Shifts at which the two may agree: the highest peaks of the phase correlation, each with its wrapped twins."""
     cross = frame.spectrum * key.spectrum.conj()
-    # A little whitening: peaks get sharper, and frequencies that hold nothing but noise still do not decide.
+    # Partial whitening sharpens the peaks, while frequencies with noise alone do not dominate.
     magnitude = np.sqrt(np.sqrt(np.abs(cross)))
     cross /= magnitude + 1e-3 * float(magnitude.mean()) + 1e-12
     height, width = key.levels[_SEARCH_LEVEL].shape
@@ -164,7 +192,7 @@ def _peaks(key: Prepared, frame: Prepared) -> list[Shift]:
 
 
 def _windows(shape: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where key and frame show the same ground: (in the key, in the frame)."""
+    """Windows of the common area: (in the key, in the frame)."""
 
     def along(n: int, d: int) -> tuple[slice, slice]:
         return slice(max(0, -d), max(0, min(n, n - d))), slice(max(0, d), max(0, min(n, n + d)))
@@ -174,7 +202,7 @@ def _windows(shape: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slic
 
 
 def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
-    """Correlation over the common ground, weighed down where that is small and chance correlates more."""
+    """Correlation over the common area, reduced where that is small and chance correlation is larger."""
     in_key, in_frame = _windows(key.shape, (round(shift[0]), round(shift[1])))
     a, b = key[in_key], frame[in_frame]
     if a.size < 0.02 * key.size or a.size < 16:
@@ -186,8 +214,8 @@ def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
 _Ground = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _common_ground(key: Prepared, frame: Prepared, level: int, whole: tuple[int, int]) -> _Ground | None:
-    """Key, its slopes along y and x, and frame where both show the same; None where that is too little."""
+def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, int]) -> _Ground | None:
+    """Key, its slopes along y and x, and frame over the common area; None where that is too small."""
     in_key, in_frame = _windows(key.levels[level].shape, whole)
     a, b = key.levels[level][in_key], frame.levels[level][in_frame]
     if a.size < 64 or min(a.shape) < 4:
@@ -197,7 +225,7 @@ def _common_ground(key: Prepared, frame: Prepared, level: int, whole: tuple[int,
 
 
 def _moved(image: FloatArray, dy: float, dx: float) -> FloatArray:
-    """The image read at places shifted by a fraction of a pixel."""
+    """Sample the image at positions shifted by a fraction of a pixel."""
     matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = image.shape[1], image.shape[0]
@@ -212,7 +240,7 @@ def _weights(residual: FloatArray, tolerance: float) -> FloatArray:
     return np.asarray(1 / np.square(weight), np.float32)
 
 
-def _refine(key: Prepared, frame: Prepared, level: int, start: Shift, rounds: int) -> Shift:
+def _refine(key: Pyramid, frame: Pyramid, level: int, start: Shift, rounds: int) -> Shift:
     """Fraction of a pixel by Gauss-Newton on the common ground at one level (shifts in its pixels)."""
     whole = round(start[0]), round(start[1])
     ground = _common_ground(key, frame, level, whole)
@@ -243,14 +271,14 @@ def _step(
     return -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det
 
 
-def disagreement(key: Prepared, frame: Prepared, shift: Shift, parts: int = 4) -> float:
-    """Standard error of a shift from how parts of the field differ about it.
+def disagreement(key: Pyramid, frame: Pyramid, shift: Shift, parts: int = 4) -> float:
+    """Standard error of a shift from the differences between parts of the field.
 
-    Each part takes one step of its own; parts that show more count more.
+    Each part takes one Gauss-Newton step of its own; parts with more structure weigh more.
 
     Parameters
     ----------
-    key, frame : Prepared
+    key, frame : Pyramid
         As registered.
     shift : (float, float)
         Their shift, px.
@@ -278,7 +306,7 @@ def disagreement(key: Prepared, frame: Prepared, shift: Shift, parts: int = 4) -
     wy, wx = weight * gy, weight * gx
     yy, yx, xx = of_parts(wy * gy), of_parts(wy * gx), of_parts(wx * gx)
     by, bx = of_parts(wy * residual), of_parts(wx * residual)
-    little = 0.025 * float(yy.mean() + xx.mean()) + 1e-12  # an empty part says nothing, not everything
+    little = 0.025 * float(yy.mean() + xx.mean()) + 1e-12  # keeps an empty part from weighing in
     yy, xx = yy + little, xx + little
     det = yy * xx - yx * yx
     dy, dx = -(xx * by - yx * bx) / det, -(yy * bx - yx * by) / det

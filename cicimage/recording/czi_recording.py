@@ -15,7 +15,7 @@ from cicimage.recording.czi_directory import CziDirectory, is_czi, read_director
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -188,5 +188,6 @@ def _metadata(
         medium_index=number("RefractiveIndex", "medium_index"),
         modality=modes.pop() if len(modes) == 1 else None,
         objective=None if objective is None else objective.get("Name"),
+        significant_bits=camera_bits(*(e.text for e in root.iter("ComponentBitCount"))),
         notes=tuple(validator.notes),
     )

@@ -14,7 +14,7 @@ from cicimage.errors import RecordingError
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
 
@@ -187,6 +187,7 @@ def _metadata(
         na=number("NumericalAperture", "na"),
         immersion=immersion,
         modality="confocal" if setting is not None else "widefield" if widefield is not None else None,
+        significant_bits=camera_bits(*(c.get("Resolution") for c in tree.iter("ChannelDescription"))),
         objective=None if optics is None else (optics.get("ObjectiveName") or "").strip() or None,
         notes=tuple(validator.notes),
     )

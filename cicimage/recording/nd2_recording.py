@@ -14,7 +14,7 @@ from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, 
 from cicimage.recording.nd2_chunks import frame_ends, is_nd2
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
-from cicimage.recording.scale import UM, MetadataValidator, median_interval
+from cicimage.recording.scale import UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -187,6 +187,7 @@ def _metadata(
         immersion=_immersion(optics.immersionRefractiveIndex) if optics else None,
         modality=flags.pop() if len(flags) == 1 else None,
         objective=optics.objectiveName if optics else None,
+        significant_bits=camera_bits(getattr(file.attributes, "bitsPerComponentSignificant", None)),
         emission_um=tuple((c.channel.emissionLambdaNm or 0) / 1000 or None for c in channels) if named else None,
         notes=tuple(validator.notes),
     )

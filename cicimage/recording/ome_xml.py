@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.xml_tree import children
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -144,6 +144,7 @@ def _metadata(
         modality=_modality(channels),
         objective=objective,
         emission_um=_emission(channels, sizes["C"], validator),
+        significant_bits=camera_bits(pixels.get("SignificantBits")),
         notes=tuple(validator.notes),
     )
 

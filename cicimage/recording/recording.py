@@ -59,6 +59,8 @@ class Metadata:
         modality (confocal | spinning_disk | widefield | brightfield), objective as written.
     emission_um : tuple of (float or None), or None
         Emission wavelength per channel, um.
+    significant_bits : int or None
+        Bits of a pixel that the camera fills, such as 12 in a uint16.
     notes : tuple of str
         What the reader saw and did not use, one sentence each.
     """
@@ -74,6 +76,7 @@ class Metadata:
     modality: str | None = None
     objective: str | None = None
     emission_um: tuple[float | None, ...] | None = None
+    significant_bits: int | None = None
     notes: tuple[str, ...] = ()
 
 

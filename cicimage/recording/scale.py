@@ -135,3 +135,15 @@ class MetadataValidator:
 def median_interval(time_s: npt.NDArray[np.float64] | None) -> float | None:
     """Median step of the times, s."""
     return None if time_s is None else float(np.median(np.diff(time_s)))
+
+
+def camera_bits(*written: object) -> int | None:
+    """Bits of a pixel that the camera fills: the most that the file gives any channel, None where it gives none.
+
+    Examples
+    --------
+    >>> camera_bits("12", 14, None), camera_bits("", "many", 0)
+    (14, None)
+    """
+    found = [int(text) for text in (str(value).strip() for value in written) if text.isascii() and text.isdigit()]
+    return max((bits for bits in found if 0 < bits <= 64), default=None)

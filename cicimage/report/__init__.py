@@ -1,4 +1,4 @@
-"""The self-contained report page."""
+"""The report, one self-contained HTML page."""
 
 from cicimage.report.build import build_report, render_report
 from cicimage.report.csv_export import csv_text, read_csv, write_csv

@@ -13,11 +13,13 @@ import pandas as pd
 
 from cicimage.experiment import ExperimentFile
 from cicimage.figures.words import plural
+from cicimage.findings import Finding, findings_of
 from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect, counted_tables
 from cicimage.report.build import build_report
 from cicimage.report.csv_export import write_csv
 from cicimage.report.data import Answer, Estimate, Exclusion, OpticsStatement, ReportData, Setting
-from cicimage.store import Results, read_arrays, read_json, write_table
+from cicimage.statistics.design import replication
+from cicimage.store import Results, read_arrays, read_json, write_json, write_table
 
 CSV: Final = ("events", "guests", "hosts", "rates", "comparisons")
 QUESTIONS: Final = {
@@ -45,8 +47,14 @@ def rebuild(results: Results, *, reference: str | None = None, corrections: Corr
         write_table(results.table(name), rows)
     for name in CSV:
         write_csv(collected.tables[name], results.root / f"{name}.csv")
+    write_json(results.run, {**collected.run, "findings": _findings_by_position(collected)})
     build_report(report_data(results, collected, reference), results.report)
     return collected
+
+
+def _findings_by_position(collected: Collected) -> dict[str, list[dict[str, str]]]:
+    """Findings of the receipts by position; positions without any are left out."""
+    return {p: list(r["findings"]) for p, r in collected.receipts.items() if r.get("findings")}
 
 
 def report_data(results: Results, collected: Collected, reference: str | None = None) -> ReportData:
@@ -72,6 +80,7 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
         n_recordings=len(keys),
         optics=_optics(results, keys, done),
         exclusions=tuple(_exclusions(collected)),
+        findings=tuple(_quoted_findings(collected)),
         estimates=tuple(_estimates(results, keys, done, collected)),
         settings=tuple(_settings(run, done)),
         versions={"cicimage": run["program"]["cicimage"], "python": run["program"]["python"], **run["packages"]},
@@ -81,6 +90,9 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
         interval_h=_interval_h(done),
         guest_population=guest,
         host_population=host,
+        replication=replication(collected.layout, reference or settings.experiment.reference).sentence
+        if len(collected.layout)
+        else "",
         crops=crops_of,
     )
 
@@ -146,16 +158,43 @@ def _exclusions(collected: Collected) -> list[Exclusion]:
         found.append(Exclusion(f"correction by {review.whose}", "warning", conflict, "Look at it: `cicimage review`."))
     for position, receipt in collected.receipts.items():
         missing = receipt.get("missing_frames") or {}
-        if missing:
+        if missing and not receipt.get("findings"):
             first = next(iter(missing.items()))
-            why = f"{plural(len(missing), 'frame')} could not be decoded, the first is {first[0]}: {first[1]}"
-            found.append(Exclusion(position, "warning", why, "Copy the file again; time was not shifted."))
+            why = f"{plural(len(missing), 'frame')} could not be used, the first is {first[0]}: {first[1]}"
+            found.append(Exclusion(position, "warning", why, "Time was not shifted."))
+        found += [
+            Exclusion(position, "warning", _said(finding), _sentence(finding.remedy))
+            for finding in findings_of(receipt.get("findings"))
+        ]
         found += [Exclusion(position, "warning", note) for note in receipt.get("notes") or ()]
     found += _flags(collected.tables["qc"])
     events = collected.tables["events"]
     for reason, n in events.loc[events["excluded_reason"] != "", "excluded_reason"].value_counts().items():
         found.append(Exclusion(plural(n, "event"), "excluded", f"not scored: {str(reason).replace('_', ' ')}"))
     return found
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.where}: {finding.value}" if finding.where else finding.value
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _quoted_findings(collected: Collected) -> list[str]:
+    """Findings that can move a rate, once for all recordings that share one."""
+    by_code: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for position, receipt in collected.receipts.items():
+        for finding in findings_of(receipt.get("findings")):
+            if finding.severity != "note":
+                by_code.setdefault((finding.code, finding.where), []).append((position, finding))
+    told = []
+    for places in by_code.values():
+        position, finding = places[0]
+        others = f" and {plural(len(places) - 1, 'other recording')}" if len(places) > 1 else ""
+        told.append(f"{position}{others}: {_said(finding)}; {finding.remedy}.")
+    return told
 
 
 def _flags(quality: pd.DataFrame) -> list[Exclusion]:

@@ -1,4 +1,4 @@
-"""The report page: one self-contained file, put together from tables and plain facts."""
+"""The report page: one self-contained HTML file, built from tables and metadata of the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cicimage.figures import (
     residence,
     superplot,
 )
-from cicimage.figures.source import Checked, condition_order, table_of, table_or_empty
+from cicimage.figures.source import CheckedTables, condition_order, table_of, table_or_empty
 from cicimage.figures.strip_marks import STRIP_CSS
 from cicimage.figures.words import ESTIMANDS, printable, tight
 from cicimage.report.csv_export import csv_text
@@ -43,13 +43,13 @@ ROW_BYTES: Final = 500
 DOWNLOAD_BYTES: Final = 700_000
 EVENT_ROWS: Final = 2000
 _DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
-# The others stand in the table below it: a forest of everything is read by nobody.
+# The table below the forest plot lists the others: a plot of all of them is unreadable.
 _FOREST: Final = (
     "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "entries_per_seeded_cell",
     "contact_rate_per_guest_h", "escape_rate_per_h", "death_rate_outside_per_h", "inside_occupancy_end",
     "host_death_rate_with_vs_without_guest", "survival_after_release_fraction",
 )  # fmt: skip
-# Frames, cells and pairs can be large and are no part of the page.
+# Frames, cells and pairs can be large; the page does not use them.
 _USED: Final = (
     "rates", "rates_by_replicate", "comparisons", "events", "guests", "hosts", "curves", "drift", "qc", "counts",
     "dose_response", "dose_fits",
@@ -68,7 +68,7 @@ _DOWNLOADS: Final = (
 
 @dataclass(frozen=True)
 class Download:
-    """A table as a link: the whole of it in the page, or only its name where it is too large."""
+    """A table as a link: its whole content as a data URI, or only its name where it is too large."""
 
     name: str
     n_rows: int
@@ -76,7 +76,7 @@ class Download:
 
 
 class Drawn:
-    """A figure as the page takes it; matplotlib and the SVG writer have escaped the names in it."""
+    """A figure for the page's template; matplotlib and the SVG writer have escaped the names in it."""
 
     def __init__(self, picture: Picture) -> None:
         self.key, self.title, self.alt, self.how_to_read = picture.key, picture.title, picture.alt, picture.how_to_read
@@ -84,19 +84,19 @@ class Drawn:
 
 
 def build_report(data: ReportData, path: Path) -> list[Path]:
-    """Write the report, and pages of further filmstrips beside it where one page cannot hold them all.
+    """Write the report, and further pages of filmstrips beside it where one page cannot hold them all.
 
     Parameters
     ----------
     data : ReportData
-        What to show.
+        Content of the report.
     path : Path
         The page, such as ``OUT/report.html``.
 
     Returns
     -------
     list of Path
-        What was written, the report first.
+        Files written, the report first.
     """
     pages = render_report(data, path.stem)
     written = []
@@ -108,23 +108,28 @@ def build_report(data: ReportData, path: Path) -> list[Path]:
 
 
 def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
-    """The report as HTML: file name without suffix to page, the report itself first.
+    """Render the report as HTML.
 
     Parameters
     ----------
     data : ReportData
-        What to show.
+        Content of the report.
     stem : str
-        Name of the page without its suffix.
+        File name of the page without suffix.
+
+    Returns
+    -------
+    dict of str to str
+        File name without suffix to page, the report first.
 
     Raises
     ------
     CicimageError
-        A table that is needed is missing or does not conform.
+        A required table is missing or does not conform to its schema.
     """
     for name in ("rates", "events"):
         table_of(data.tables, name)
-    data = replace(data, tables=Checked({n: t for n, t in data.tables.items() if n in _USED}))
+    data = replace(data, tables=CheckedTables({n: t for n, t in data.tables.items() if n in _USED}))
     environment = _environment()
     report, more = (environment.get_template(f"{name}.html.jinja") for name in ("report", "filmstrips"))
     content = _content(data)
@@ -146,12 +151,12 @@ def render_report(data: ReportData, stem: str = "report") -> dict[str, str]:
 
 
 def _shown(gallery: Gallery, names: dict[int, str], page: int = 1) -> dict[str, Any]:
-    """What a page shows of the gallery."""
+    """The part of the gallery that a page shows."""
     return {"gallery": gallery, "cards": gallery.page(page), "rows": gallery.cards[:EVENT_ROWS], "names": names}
 
 
 def _content(data: ReportData) -> dict[str, Any]:
-    """All but the gallery; figures are drawn here, once."""
+    """All content but the gallery; figures are drawn here, once."""
     tables = data.tables
     shown = [name for name in ESTIMANDS if name not in (data.primary, HAZARD, *_DEATH)]
     rates = set(table_of(tables, "rates")["estimand"])
@@ -165,6 +170,7 @@ def _content(data: ReportData) -> dict[str, Any]:
             n_failed=data.n_failed(),
             n_recordings=data.n_recordings,
             optics=[statement.answer for statement in data.optics],
+            input_faults=data.findings,
         ),
         "rates_pictures": [Drawn(p) for p in _rates_pictures(data, others)],
         "death_picture": _death_picture(tables),
@@ -231,7 +237,7 @@ def _downloads(tables: Mapping[str, pd.DataFrame]) -> list[Download]:
 
 
 def _assets() -> dict[str, Any]:
-    """Style and script, ours alone, with the hash that lets this one script run and no other."""
+    """Style and script, with the hash that allows this script and no other to run."""
     folder = files("cicimage.report") / "templates"
     style = (folder / "report.css").read_text(encoding="utf-8")
     script = (folder / "report.js").read_text(encoding="utf-8")
@@ -253,5 +259,5 @@ def _environment() -> Environment:
 
 
 def _printable(value: object) -> object:
-    """Text without control characters; markup we made ourselves is left alone."""
+    """Text without control characters; markup of our own unchanged."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)

@@ -1,8 +1,9 @@
-"""CSV that a spreadsheet does not run, and the way back.
+"""CSV whose text cells no spreadsheet runs as a formula, and its reader.
 
-A spreadsheet runs text cells that begin with = + - @ or a control character. Such a cell is written with an
-apostrophe before it, as a spreadsheet user would type it; apostrophes already there before such a character get
-one more, so that reading takes away exactly what writing added and a condition named +AMD3100 keeps its name.
+A spreadsheet evaluates text cells that begin with = + - @ or a control character. Such a cell is written with an
+apostrophe in front, as a spreadsheet user would type it; a cell that already begins with apostrophes before such a
+character gets one more, so that reading removes exactly what writing added and a condition named +AMD3100 keeps its
+name.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UNGUARD = re.compile(f"^'(?='*[{_DANGEROUS}])")
 
 
 def guard(text: str) -> str:
-    """A text cell as it is written.
+    """Escape a text cell for writing.
 
     Examples
     --------
@@ -47,7 +48,7 @@ def unguard(text: str) -> str:
 
 
 def csv_text(rows: pd.DataFrame) -> str:
-    """A table as CSV: text cells and column names guarded, numbers untouched and at full precision.
+    """A table as CSV: text cells and column names escaped, numbers at full precision.
 
     Parameters
     ----------
@@ -70,29 +71,41 @@ def _is_plain(column: pd.Series) -> bool:
 
 
 def _cell(value: object) -> object:
-    """Numbers in a column of mixed content stay numbers."""
+    """A cell of a column of mixed content; numbers stay numbers."""
     return value if isinstance(value, (int, float)) else guard(str(value))
 
 
 def write_csv(rows: pd.DataFrame, path: Path) -> None:
-    """Write a table as spreadsheet-safe CSV (UTF-8), atomically."""
+    """Write a table as spreadsheet-safe CSV (UTF-8), atomically.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Any table, as :func:`csv_text` takes it.
+    path : Path
+        The file; one that exists is replaced.
+    """
     write_text(path, csv_text(rows))
 
 
 def read_csv(path: Path, table: Table | None = None) -> pd.DataFrame:
-    """Read what :func:`write_csv` wrote: text as it was, nothing guessed.
+    """Read a table that :func:`write_csv` wrote; text is restored, and no type is inferred.
 
     Parameters
     ----------
     path : Path
         The file.
     table : Table, optional
-        Gives the dtypes of its columns; columns it does not declare, and all without it, are text.
+        Declares the types of its columns; columns it does not declare, and all without it, are text.
+
+    Returns
+    -------
+    pandas.DataFrame
 
     Raises
     ------
     CicimageError
-        Not UTF-8 CSV, or a cell is no number where the table asks for one.
+        Not UTF-8 CSV, or a cell is not of the type its column declares.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

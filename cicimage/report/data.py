@@ -1,4 +1,4 @@
-"""What the report is made from: tables and plain facts, filled in by whoever ran the experiment."""
+"""Content of the report: tables and metadata of the run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CropsOf = Callable[[str], EventCrops | Mapping[str, npt.NDArray[Any]] | None]
 
 
 def no_crops(_event_id: str) -> None:
-    """Crops provider of a run that stored none."""
+    """Crops of a run that stored none."""
 
 
 @dataclass(frozen=True)
 class OpticsStatement:
-    """One thing the optics could or could not tell.
+    """What the optics can distinguish, as one question and its answer.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class OpticsStatement:
     answer : str
         yes | partly | no | unknown.
     sentence : str
-        Why, with the numbers it follows from.
+        The reason, with the numbers it follows from.
     """
 
     question: str
@@ -40,7 +40,7 @@ class OpticsStatement:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Something that failed or was left out.
+    """A recording or part of one that failed, was excluded, or needs a warning.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class Estimate:
     value : str
         The estimate in words with its unit, such as "corners 22 % darker than the centre".
     method : str
-        How; "off" where it was switched off.
+        Name of the method; "off" where it was switched off.
     position : str
-        Where; empty for all together.
+        Name of the position; empty for all together.
     """
 
     step: str
@@ -84,7 +84,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Setting:
-    """One resolved setting and where its value came from (command line, file, metadata, default)."""
+    """One resolved setting and the origin of its value (command line, file, metadata, default)."""
 
     name: str
     value: str
@@ -98,10 +98,10 @@ class ReportData:
     Attributes
     ----------
     tables : mapping of str to DataFrame
-        By the names of :data:`cicimage.tables.TABLES`. Needed: rates, events. Used where given:
+        By the names of :data:`cicimage.tables.TABLES`. Required: rates, events. Optional:
         rates_by_replicate, comparisons, guests, hosts, curves, drift, qc, counts, dose_response, dose_fits.
     name : str
-        Of the experiment.
+        Name of the experiment.
     reference : str or None
         Condition the others are compared against.
     primary : str
@@ -109,9 +109,11 @@ class ReportData:
     n_recordings : int
         Recordings found, the failed ones included.
     optics : tuple of OpticsStatement
-        What the optics could tell.
+        What the optics can distinguish.
     exclusions : tuple of Exclusion
-        What failed, was left out, or must be known.
+        Failures, exclusions and warnings.
+    findings : tuple of str
+        Faults of the input that can change a rate, one sentence each.
     estimates : tuple of Estimate
         Corrections estimated from the recordings.
     settings : tuple of Setting
@@ -121,15 +123,17 @@ class ReportData:
     methods_steps : mapping of str to str
         Step to the method that ran and its options in words, such as ``{"segment_guest": "log (...)"}``.
     made : str
-        When the report was made, as shown.
+        Date and time of the report, as shown.
     command : str
         Command line that made the results.
     interval_h : float or None
         Time between frames, hours.
     guest_population, host_population : str
         Populations of guests and of hosts in table ``counts``.
+    replication : str
+        Unit of replication in words, from :class:`cicimage.statistics.design.Replication`.
     reviewers : tuple of str
-        Whose corrections are in.
+        Reviewers whose corrections the tables hold.
     crops : callable
         event_id to its crops (or the arrays of :meth:`EventCrops.to_arrays`), None where there are none.
     """
@@ -141,6 +145,7 @@ class ReportData:
     n_recordings: int = 0
     optics: tuple[OpticsStatement, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    findings: tuple[str, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     settings: tuple[Setting, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -150,9 +155,10 @@ class ReportData:
     interval_h: float | None = None
     guest_population: str = "guest"
     host_population: str = "host"
+    replication: str = ""
     reviewers: tuple[str, ...] = ()
     crops: CropsOf = no_crops
 
     def n_failed(self) -> int:
-        """Recordings that failed."""
+        """Number of recordings that failed."""
         return sum(e.kind == "failed" for e in self.exclusions)

@@ -1,4 +1,4 @@
-"""One card per event with its filmstrip, fitted into the page's size, the rest on pages beside it."""
+"""One card per event with its filmstrip, within the page's limit of bytes; the rest goes to further pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cicimage.figures.words import ENDS, SCORES, listed, plural, printable
 from cicimage.report.data import CropsOf
 
 MOST_PER_PAGE: Final = 500
-# Tile width in pixels and JPEG quality, from what one likes to see to what five hundred noisy strips leave room for.
+# Tile width in pixels and JPEG quality, from the preferred one to the smallest, at which 500 noisy strips fit a page.
 _LADDER: Final = ((104, 78), (104, 64), (96, 52), (88, 44), (80, 36), (72, 32), (64, 28))
 
 
@@ -55,7 +55,7 @@ class Card:
 
 @dataclass
 class Gallery:
-    """All events, in the order of the table, and which page shows each."""
+    """All events, in the order of the table, each with the page that shows it."""
 
     cards: list[Card] = field(default_factory=list)
 
@@ -65,14 +65,14 @@ class Gallery:
 
     @property
     def n_pages(self) -> int:
-        """Pages, the report itself being the first."""
+        """Number of pages, the report itself included."""
         return max((c.page for c in self.cards), default=1)
 
 
 def make_gallery(
     source: Source, conditions: list[str], crops_of: CropsOf, *, budget_bytes: int, interval_h: float | None = None
 ) -> Gallery:
-    """Make a card per event and spread them over pages that hold ``budget_bytes`` of pictures each.
+    """Make a card per event and distribute them over pages with at most ``budget_bytes`` of pictures each.
 
     Parameters
     ----------
@@ -81,16 +81,16 @@ def make_gallery(
     conditions : list of str
         In the order they are shown.
     crops_of : callable
-        Gives an event's crops, None where there are none.
+        Returns an event's crops, None where there are none.
     budget_bytes : int
-        What the pictures of one page may take, as they stand in the page (base64).
+        Largest size of one page's pictures as encoded in the page (base64).
     interval_h : float, optional
-        Time between frames, hours, where no table tells the times.
+        Time between frames, hours, where no table holds the times.
 
     Returns
     -------
     Gallery
-        The first page holds events of every condition and score in equal shares when not all fit.
+        Where one page cannot hold all events, the first one shows conditions and scores in equal shares.
     """
     events = table_or_empty(source, "events")
     rank = {c: i for i, c in enumerate(conditions)}
@@ -124,7 +124,7 @@ def make_gallery(
 
 
 def _in_turn(events: pd.DataFrame) -> Iterable[int]:
-    """Row numbers, conditions and scores taking turns."""
+    """Row numbers, alternating between conditions and scores."""
     turn = events.groupby(["condition", "score"]).cumcount().to_numpy()
     return (int(i) for i in np.argsort(turn, kind="stable"))
 
@@ -140,7 +140,7 @@ class _Made:
 
     @property
     def share(self) -> float:
-        """Width against that of eight panels, per cent: panels have one size whatever their number."""
+        """Width relative to that of eight panels, per cent, so that all panels have the same size."""
         return min(100.0, 100.0 * self.size[0] / (46 + 8 * (_LADDER[self.level][0] + 3)))
 
     @property
@@ -167,13 +167,26 @@ def _encoded(crops: EventCrops, entry_frame: int | None, level: int) -> _Made:
     tile_px, quality = _LADDER[level]
     strip = filmstrip(crops, entry_frame=entry_frame, tile_px=tile_px)
     image = base64.b64encode(to_jpeg(strip.image, quality)).decode("ascii")
-    # The overlay is numbers and words of our own, its text escaped where it is written.
+    # The overlay is markup of our own, whose text is escaped where it is written.
     overlay = Markup(strip.overlay())  # noqa: S704
     return _Made(image, overlay, strip.alt, (strip.image.shape[1], strip.image.shape[0]), "", level)
 
 
 def frame_times(source: Source, interval_h: float | None) -> Callable[[str, float], float]:
-    """A function from position and frame to hours since time zero; NaN where nothing tells."""
+    """Make a function that gives the time of a frame.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``qc`` or ``counts``, the first one that has rows; both may be missing.
+    interval_h : float or None
+        Time between frames, hours, for frames that no table holds; time zero is then frame 0.
+
+    Returns
+    -------
+    callable
+        Position and frame to hours since time zero; NaN for a missing frame and where no time is known.
+    """
     times: dict[tuple[str, int], float] = {}
     for name in ("qc", "counts"):
         rows = table_or_empty(source, name)
@@ -216,7 +229,7 @@ def _facts(number: int, row: Mapping[str, Any], time_of: Callable[[str, float], 
 
 
 def _story(entered: str, stay: str, ended: str) -> str:
-    """One sentence on the event."""
+    """The event in one sentence."""
     if entered == "–":
         return f"Began to enter and did not complete it; {ended}"
     return (
@@ -244,6 +257,6 @@ def _remarks(row: Mapping[str, Any]) -> str:
 
 
 def summary(gallery: Gallery) -> str:
-    """How many events, how many of them a person has seen."""
+    """Number of events, and of those that a reviewer decided."""
     reviewed = sum(c.reviewed for c in gallery.cards)
     return f"{plural(len(gallery.cards), 'event')}, {reviewed} decided by a person"

@@ -1,4 +1,4 @@
-"""The methods paragraph, ready for a paper: what ran, in which version, with which settings."""
+"""The methods paragraph, ready for a paper: steps that ran, versions and settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERBS = {
 
 
 def methods_paragraph(data: ReportData) -> str:
-    """Sentences for the methods section of a paper, from what really ran."""
+    """Sentences for the methods section of a paper, derived from the steps that ran."""
     version = data.versions.get("cicimage", "?")
     told = [
         f"Cell-in-cell events were scored with cicimage {printable(version)}"
@@ -80,8 +80,15 @@ def _statistics(data: ReportData) -> list[str]:
         told.append(
             f"Conditions were compared by {how}, with {units} as n; wells, fields and cells were not counted as n."
         )
+        if (tested["p_adjusted"] > tested["p_value"]).any():
+            told.append(
+                "p values and simultaneous 95 % limits were adjusted over the comparisons of each estimand "
+                "(Bonferroni); differences are claimed by these."
+            )
     elif len(rates):
         told.append("No test was made, since no donors or independent experiments could serve as n.")
+    if data.replication:
+        told.append(f"Unit of replication: {printable(data.replication)}.")
     if data.reviewers:
         events_table = table_or_empty(data.tables, "events")
         told.append(
@@ -92,5 +99,5 @@ def _statistics(data: ReportData) -> list[str]:
 
 
 def _distinct(texts: pd.Series) -> str:
-    """Each text once, in the order met."""
+    """Each text once, in order of first occurrence."""
     return listed(list(dict.fromkeys(printable(t) for t in texts if t))) or "method not given"

@@ -1,7 +1,7 @@
 """The first paragraph: what differs, by how much, how sure, from how many donors, or why nothing can be concluded.
 
-Written from the numbers by fixed rules, so that two people with the same tables read the same sentences. Words are
-chosen by what the interval excludes, never by the p-value alone, and never claim a cause.
+Written from the numbers by fixed rules, so that two people with the same tables read the same sentences. What is
+claimed follows the simultaneous limits and never says a cause.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from cicimage.figures.decision import limits_in_words, simultaneous, strength
 from cicimage.figures.source import Source, records, table_or_empty
 from cicimage.figures.words import NO_INTERACTION, interval, listed, number, p_value, plural, printable, wording
 
@@ -64,6 +65,7 @@ def verdict(
     n_failed: int = 0,
     n_recordings: int = 0,
     optics: Iterable[str] = (),
+    input_faults: Iterable[str] = (),
 ) -> Verdict:
     """Write the verdict.
 
@@ -79,6 +81,8 @@ def verdict(
         Recordings that failed, and all that were found.
     optics : iterable of str
         Whether the optics could tell each thing asked of them: yes, partly, no or unknown.
+    input_faults : iterable of str
+        What is wrong with the input and can move a rate, one sentence each.
     """
     rates, comparisons = table_or_empty(source, "rates"), table_or_empty(source, "comparisons")
     of = comparisons[comparisons["estimand"] == primary]
@@ -88,7 +92,8 @@ def verdict(
     if not findings:
         findings = (_nothing(rates[rates["estimand"] == primary], primary, reference),)
     cautions = [
-        *_optics(optics), *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
+        *_optics(optics), *map(printable, input_faults),
+        *_units(of), *_disagreement(comparisons), *_bounds(rates[rates["estimand"] == primary], of),
         *_notes(of), *_doubt(of), *_deaths(comparisons), *_failures(n_failed, n_recordings),
         *_reviewed(table_or_empty(source, "events")),
     ]  # fmt: skip
@@ -105,18 +110,24 @@ def _interaction(row: dict[str, Any]) -> Finding:
     if np.isnan(low) and np.isnan(high):
         why = printable(row["note"]) or "no estimate"
         return Finding(f"Whether {pair} act on each other cannot be tested ({why}).", "none")
-    span = f"ratio of ratios {number(ratio)}, 95 % interval {interval(low, high)}; "
-    span += plural(row["n_pairs"], row["unit_of_replication"])
-    span += f"; {p_value(row['p_value'])}" if not np.isnan(row["p_value"]) else ""
-    strength = _strength(row)
-    if strength == "differs":
+    span = f"ratio of ratios {number(ratio)}, {limits_in_words(row)}; "
+    span += plural(row["n_pairs"], row["unit_of_replication"]) + _p_said(row)
+    firm = strength(row)
+    if firm == "differs":
         lower = "lower" if ratio < 1 else "higher"
         return Finding(
-            f"Together, {pair} gave a {lower} {title} than their separate effects multiplied ({span}).", strength
+            f"Together, {pair} gave a {lower} {title} than their separate effects multiplied ({span}).", firm
         )
     return Finding(
-        f"Together, {pair} cannot be told from their separate effects on the {title} multiplied ({span}).", strength
+        f"Together, {pair} cannot be told from their separate effects on the {title} multiplied ({span}).", firm
     )
+
+
+def _p_said(row: dict[str, Any]) -> str:
+    """The p that agrees with the decision, behind a semicolon; empty where there is none."""
+    p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]
+    adjusted = "adjusted " if not np.isnan(row["p_adjusted"]) and row["p_adjusted"] != row["p_value"] else ""
+    return f"; {adjusted}{p_value(p)}" if not np.isnan(p) else ""
 
 
 def _dose(row: dict[str, Any]) -> Finding:
@@ -135,23 +146,14 @@ def _dose(row: dict[str, Any]) -> Finding:
     )  # fmt: skip
 
 
-def _strength(row: dict[str, Any]) -> Literal["differs", "open", "untested"]:
-    low, high = row["ci_low"], row["ci_high"]
-    if row["unit_of_replication"] == "none" or (np.isnan(low) and np.isnan(high)):
-        return "untested"
-    return "differs" if (low > 1 or high < 1) else "open"
-
-
 def _finding(row: dict[str, Any]) -> Finding:
     words = wording(row["estimand"])
     condition, reference = printable(row["condition"]), printable(row["reference"])
-    ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
-    strength = _strength(row)
-    span = "95 % bound" if ratio == 0 else f"95 % interval {interval(low, high)}"
+    ratio, firm = row["ratio"], strength(row)
+    low, high = simultaneous(row)
     title = words.title[:1].lower() + words.title[1:]
     if np.isnan(ratio) and np.isnan(high):
         return Finding(f"{condition} could not be compared with {reference}: {row['note'] or 'no estimate'}.", "none")
-    n = plural(row["n_pairs"], row["unit_of_replication"]) if strength != "untested" else ""
     if ratio == 0 and np.isnan(high):
         amount = f"No {words.plural} were seen under {condition}, some under {reference}"
     elif ratio == 0:
@@ -161,19 +163,19 @@ def _finding(row: dict[str, Any]) -> Finding:
         )
     else:
         amount = f"Under {condition} the {title} was {number(ratio)} times that of {reference}"
-    if strength == "untested":
-        counted = "no interval" if np.isnan(low) and np.isnan(high) else f"{span}, from counts alone"
+    if firm == "untested":
+        counted = "no interval" if np.isnan(low) and np.isnan(high) else f"{limits_in_words(row)}, from counts alone"
         return Finding(
             f"{amount} ({counted}); no test can be made, so this describes these cultures only.",
-            strength,
+            firm,
         )
-    p = row["p_adjusted"] if not np.isnan(row["p_adjusted"]) else row["p_value"]
-    lower = f"{number((1 - ratio) * 100)} % lower; " if strength == "differs" and 0 < ratio < 1 else ""
-    adjusted = "adjusted " if not np.isnan(row["p_adjusted"]) and row["p_adjusted"] != row["p_value"] else ""
-    evidence = f"({lower}{span}; {n}" + (f"; {adjusted}{p_value(p)})" if not np.isnan(p) else ")")
-    if strength == "differs":
-        return Finding(f"{amount} {evidence}.", strength)
-    return Finding(f"{amount} {evidence}: no difference can be claimed, and {_still_possible(low, high)}.", strength)
+    bound = "simultaneous 95 % bound" if high != row["ci_high"] else "95 % bound"
+    span = bound if ratio == 0 else limits_in_words(row)
+    lower = f"{number((1 - ratio) * 100)} % lower; " if firm == "differs" and 0 < ratio < 1 else ""
+    evidence = f"({lower}{span}; {plural(row['n_pairs'], row['unit_of_replication'])}{_p_said(row)})"
+    if firm == "differs":
+        return Finding(f"{amount} {evidence}.", firm)
+    return Finding(f"{amount} {evidence}: no difference can be claimed, and {_still_possible(low, high)}.", firm)
 
 
 def _still_possible(low: float, high: float) -> str:
@@ -290,7 +292,7 @@ def _doubt(of: pd.DataFrame) -> list[str]:
         return []
     told = []
     for row in records(of):
-        if _strength(row) == "differs" and row["doubt_low"] <= 1 <= row["doubt_high"]:
+        if strength(row) == "differs" and row["doubt_low"] <= 1 <= row["doubt_high"]:
             span = interval(row["doubt_low"], row["doubt_high"])
             told.append(
                 f"{printable(row['condition'])}: with the program's doubt about single events carried through, the "
@@ -315,13 +317,12 @@ def _deaths(comparisons: pd.DataFrame) -> list[str]:
     rows = comparisons[comparisons["estimand"] == HAZARD]
     told = []
     for row in records(rows):
-        if _strength(row) == "differs":
+        if strength(row) == "differs":
             fewer = "rarer" if row["ratio"] < 1 else "more frequent"
-            span = interval(row["ci_low"], row["ci_high"])
             told.append(
                 f"{printable(row['condition'])}: death was {fewer} inside than outside (hazard ratio "
-                f"{number(row['ratio'])}, 95 % interval {span}); an association, since healthier guests may be "
-                "the ones that enter."
+                f"{number(row['ratio'])}, {limits_in_words(row)}{_p_said(row)}); an association, since healthier "
+                "guests may be the ones that enter."
             )
     return told
 

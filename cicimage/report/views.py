@@ -1,4 +1,4 @@
-"""Tables as the page shows them: readable headings, units, rounded numbers. The CSV keeps the raw ones."""
+"""Tables as the page shows them, with readable headings, units and rounded numbers; the CSV keeps full precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.figures.quality import LIMITS, focus_share, quality_summary
 from cicimage.figures.source import Source, condition_order, records, table_or_empty
 from cicimage.figures.words import count, interval, number, p_value, plural, wording
@@ -24,7 +25,7 @@ class View:
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def without(self, *names: str) -> View:
-        """The same table without some columns, and without those that have nothing to say in any row."""
+        """The same table without the columns named and those that are empty in every row; the first one stays."""
         keep = [
             i for i, name in enumerate(self.columns)
             if name not in names and (not self.rows or i == 0 or any(row[i] for row in self.rows))
@@ -38,7 +39,20 @@ class View:
 
 
 def rates_views(source: Source, estimands: list[str]) -> list[View]:
-    """One table per estimand, in the order given."""
+    """Make one table per estimand.
+
+    Parameters
+    ----------
+    source : Source
+        Table ``rates``.
+    estimands : list of str
+        In the order of the tables; those without a rate are left out.
+
+    Returns
+    -------
+    list of View
+        Rows in the order of the conditions.
+    """
     rates = table_or_empty(source, "rates")
     order = {c: i for i, c in enumerate(condition_order(source))}
     views = []
@@ -50,9 +64,9 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         words = wording(name, str(rows["unit"].iloc[0]))
         view = View(
             f"{words.title}: {words.unit}",
-            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds",
+            ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds", "Donors pooled",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
-            (False, True, True, True, True, True, True, True, True, True, False),
+            (False, True, True, True, True, True, True, True, True, True, True, False),
             [_rate_row(r, words.scale) for r in records(rows)],
         )  # fmt: skip
         views.append(view.without())
@@ -62,21 +76,34 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
 def _rate_row(row: dict[str, Any], scale: float) -> tuple[str, ...]:
     scaled = {k: row[k] * scale for k in ("estimate", "ci_low", "ci_high", "bound_low", "bound_high")}
     doubt = {k: row.get(k, np.nan) * scale for k in ("doubt_low", "doubt_high")}
+    pooled = row.get("pooled_estimate", np.nan) * scale
     bounds = (
-        # all open time inside gives the lower rate of death inside: the reader wants the smaller number first
+        # with all unresolved time inside, the rate of death inside is the lower one; the smaller number comes first
         " … ".join(number(b) for b in sorted((scaled["bound_low"], scaled["bound_high"])))
         if np.isfinite([scaled["bound_low"], scaled["bound_high"]]).all() else "–"
     )  # fmt: skip
     return (
         row["condition"], number(scaled["estimate"]), interval(scaled["ci_low"], scaled["ci_high"]), _doubt(doubt),
-        bounds,
+        bounds, number(pooled) if np.isfinite(pooled) else "",
         count(row["events"]), count(np.floor(row["exposure_h"] + 0.5)), count(row["n_guests"]),
         count(row["n_replicates"]), count(row["n_donors"]) if row["n_donors"] else "unknown", row["note"],
     )  # fmt: skip
 
 
 def comparisons_view(source: Source, *, hazards: bool = False) -> View:
-    """All comparisons, or those of death inside against outside."""
+    """Make the table of comparisons.
+
+    Parameters
+    ----------
+    source : Source
+        Table ``comparisons``.
+    hazards : bool
+        Show the hazard ratios of death inside against outside instead of all other comparisons.
+
+    Returns
+    -------
+    View
+    """
     rows = table_or_empty(source, "comparisons")
     rows = rows[(rows["estimand"] == HAZARD) == hazards]
     view = View(
@@ -87,6 +114,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Against",
             "Ratio",
             "95 % interval",
+            "Simultaneous",
             "With doubt about events",
             "p",
             "p, adjusted",
@@ -94,7 +122,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
             "Method",
             "Remark",
         ),
-        (False, False, False, True, True, True, True, True, True, False, False),
+        (False, False, False, True, True, True, True, True, True, True, False, False),
         [_comparison_row(r) for r in records(rows)],
     )
     return view.without("What", "Against") if hazards else view.without()
@@ -104,14 +132,15 @@ def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
         wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
-        interval(row["ci_low"], row["ci_high"]), _doubt(row), _p(row["p_value"]),
+        interval(row["ci_low"], row["ci_high"]), interval(*simultaneous(row)) if is_wider(row) else "", _doubt(row),
+        _p(row["p_value"]),
         _p(row["p_adjusted"]),
         plural(row["n_pairs"], unit) if unit != "none" else "–", row["method"], row["note"],
     )  # fmt: skip
 
 
 def _doubt(row: dict[str, Any]) -> str:
-    """Limits that hold the scorer's doubt about single events; empty where none were made."""
+    """Limits that include the scorer's doubt about single events; empty where there are none."""
     low, high = row.get("doubt_low", np.nan), row.get("doubt_high", np.nan)
     return "" if np.isnan(low) and np.isnan(high) else interval(low, high)
 
@@ -121,7 +150,7 @@ def _p(p: float) -> str:
 
 
 def watched_view(source: Source) -> View:
-    """Hours watched in each place, per condition, and the share the optics left open."""
+    """Hours of living guests by location and condition, and the share that the optics leave unresolved."""
     guests = table_or_empty(source, "guests")
     hours = guests.groupby("condition", sort=False)[
         ["hours_outside_alive", "hours_contact", "hours_inside_alive", "hours_unresolved"]
@@ -149,7 +178,7 @@ def watched_view(source: Source) -> View:
 
 @dataclass(frozen=True)
 class PositionQuality:
-    """One position in the quality table; the tracks are polyline points of small line pictures."""
+    """One row of the quality table; ``focus`` and ``counts`` are polylines, as :func:`spark` makes them."""
 
     position: str
     grade: str
@@ -168,7 +197,20 @@ QUALITY_COLUMNS: Final = (
 
 
 def quality_rows(source: Source, guests: str, hosts: str) -> list[PositionQuality]:
-    """The quality table, the worst positions first."""
+    """Make the quality table, positions with the worst grade first.
+
+    Parameters
+    ----------
+    source : Source
+        Tables ``qc``, ``drift`` and ``counts``.
+    guests, hosts : str
+        Populations of guests and of hosts in table ``counts``.
+
+    Returns
+    -------
+    list of PositionQuality
+        Empty where no quality was measured.
+    """
     summary = quality_summary(source, guests, hosts)
     if summary.empty:
         return []
@@ -201,7 +243,26 @@ def _quality_cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def spark(rows: pd.DataFrame, column: str, low: float, high: float | None, n: int = 48) -> str:
-    """Points of a polyline 96 wide and 20 high; of several frames that share a point the lowest counts."""
+    """Points of a small polyline over time, 96 wide and 20 high, as attribute ``points`` of SVG.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``time_h`` and ``column``; values that are not finite are left out.
+    column : str
+        Column drawn.
+    low : float
+        Value at the lower edge.
+    high : float or None
+        Value at the upper edge; None takes the maximum plus 10 %. Values beyond the edges are drawn at them.
+    n : int
+        Largest number of points; each is the minimum of its frames, so that short dips stay visible.
+
+    Returns
+    -------
+    str
+        Empty where no value is finite.
+    """
     values = rows.sort_values("time_h")[column].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     if values.size == 0:

@@ -14,12 +14,13 @@ import pandas as pd
 
 from cicimage.errors import ResultsError
 from cicimage.experiment import ExperimentFile
+from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Choice
 from cicimage.pipeline.setting import Setting
 from cicimage.review.anchor import Key
 from cicimage.review.grouped import Grouped
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import Results, read_json, read_table
 
 I64 = npt.NDArray[np.int64]
 

@@ -14,6 +14,7 @@ from cicimage.errors import RecordingError
 from cicimage.masks import FloatArray, Mask, Masks
 from cicimage.methods import Objects
 from cicimage.pipeline.measure import measure_objects
+from cicimage.pipeline.usable import missing_reason
 from cicimage.review.anchor import CellRef, Key
 from cicimage.review.base import MEASURES
 from cicimage.review.draft import Draft
@@ -81,8 +82,14 @@ def _measure(
         raw = footage.frame(frame)
     except RecordingError:  # this plane cannot be decoded: the pipeline had no evidence here either
         return flat, [], "masks"
-    image, objects, corner = _surroundings(draft, footage, raw, population, frame, changed)
+    usable, whole = footage.prepared.correct(raw, frame)
+    if missing_reason(usable, draft.base.setting, frame):
+        return flat, [], "masks"
+    image, objects, corner = _surroundings(draft, footage, whole, population, frame, changed)
     seen = _measured(draft, footage, image, objects, population, changed, flat, corner)
+    marker = draft.base.setting.death_marker
+    if marker is not None and draft.base.setting.slot(marker) in usable.faults:
+        seen = {label: {**row, **dict.fromkeys(UNMEASURED, plain(np.nan))} for label, row in seen.items()}
     return seen, _evidence(draft, footage, image, objects, population, frame, changed), "recording"
 
 
@@ -99,7 +106,7 @@ def _from_mask(draft: Draft, key: Key, mask: Mask) -> dict[str, Any]:
 
 
 def _surroundings(
-    draft: Draft, footage: Footage, raw: Any, population: str, frame: int, changed: Mapping[int, Mask | None]
+    draft: Draft, footage: Footage, whole: FloatArray, population: str, frame: int, changed: Mapping[int, Mask | None]
 ) -> tuple[FloatArray, dict[str, Objects], tuple[int, int]]:
     """Corrected cut of the frame around the changed masks, and the objects in it with the change applied."""
     base = draft.base
@@ -111,8 +118,7 @@ def _surroundings(
     x0 = max(0, min(m.x0 for m in touched) - margin)
     y1 = min(shape[0], max(m.window[0].stop for m in touched) + margin)
     x1 = min(shape[1], max(m.window[1].stop for m in touched) + margin)
-    # corrected whole: illumination is a map of the frame
-    image = footage.prepared.corrections.apply(raw)[:, :, y0:y1, x0:x1]
+    image = whole[:, :, y0:y1, x0:x1]
     objects = {}
     for name in base.populations:
         masks = {m.label: m for m in draft.masks_in(name, frame)}

@@ -1,4 +1,4 @@
-"""Where a round cell lies along z, and how thick it is there."""
+"""Position and thickness of round cells along z."""
 
 from __future__ import annotations
 
@@ -22,10 +22,24 @@ def axial_profiles(
     radius: Float64Array,
     taken: BoolArray,
 ) -> Float64Array:
-    """Signal of each cell's middle over its surroundings, slice by slice, (n, Z).
+    """Measure each cell's signal over its surroundings, slice by slice.
 
-    The middle is a disc of ``CORE`` of the radius, the surroundings a ring of 1.3-1.9 of it, leaving out pixels
-    ``taken`` by any cell; where fewer than eight are left, the slice's lowest level of the crop stands in.
+    The core is a disc of ``CORE`` of the radius, the surroundings a ring of 1.3-1.9 radii without the pixels of any
+    cell. Where fewer than eight ring pixels are left, the lowest level of the slice's crop takes their place.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Image.
+    y, x, radius : (n,) float64 arrays
+        Centres and radii of the cells, pixels of ``volume``.
+    taken : (Y, X) bool array
+        Pixels of any cell, which are not used as surroundings.
+
+    Returns
+    -------
+    (n, Z) float64 array
+        Mean of the core less that of the surroundings, in the image's counts.
     """
     depth, height, width = volume.shape
     out = np.zeros((y.size, depth))
@@ -57,7 +71,7 @@ def axial_profiles(
 
 
 class Hump(NamedTuple):
-    """Where a profile stands out along z, in slices.
+    """Peak of an axial profile, in slices.
 
     ``low`` and ``high`` are where it crosses half its height: NaN on a side cut off by the stack's end, and on
     both sides of a shoulder.
@@ -71,9 +85,25 @@ class Hump(NamedTuple):
 def locate(profile: Float64Array, near: float, reach: float, foot: float = 0.3) -> Hump:
     """Find the hump of a profile next to slice ``near``.
 
-    Only what stands above ``foot`` of the hump's height counts for its centroid, as far as it hangs together, the
-    profile taken as linear between slices: haze and neighbours above or below then carry no weight. Where the
-    profile climbs on for more than ``reach`` slices, ``near`` lies on a neighbour's shoulder and stays what it is.
+    The centroid is taken over the connected stretch above ``foot`` of the hump's height, with the profile linear
+    between slices, so that haze and neighbours above or below carry no weight. Where the profile climbs on for more
+    than ``reach`` slices, ``near`` lies on a neighbour's shoulder and is returned as it is.
+
+    Parameters
+    ----------
+    profile : (Z,) float64 array
+        Signal over the surroundings, one row of :func:`axial_profiles`.
+    near : float
+        Slice index to start from.
+    reach : float
+        Farthest distance between ``near`` and the peak, slices.
+    foot : float
+        Share of the peak's height below which the profile does not count.
+
+    Returns
+    -------
+    Hump
+        Centroid and half-height crossings, slices.
     """
     last = profile.size - 1
     k = int(np.clip(round(near), 0, last))
@@ -114,9 +144,21 @@ def _crossing(profile: Float64Array, k: int, step: int, level: float) -> float:
 
 
 def axial_kernels(depth: int, sigma_slices: float) -> tuple[Float32Array, Float32Array]:
-    """Gaussian smoothing and negative scale-normalised second derivative along z as two (Z, Z) matrices.
+    """Make the Gaussian smoothing and the negative scale-normalised second derivative along z as matrices.
 
-    The stack goes on beyond its ends as its end slices do, so that a cell cut by an end keeps its peak there.
+    The stack is continued beyond its ends by its end slices, so that a cell cut by an end keeps its peak there.
+
+    Parameters
+    ----------
+    depth : int
+        Number of slices, Z.
+    sigma_slices : float
+        SD of the Gaussian, slices.
+
+    Returns
+    -------
+    smooth, bend : (Z, Z) float32 arrays
+        Operators for :func:`along_z`.
     """
     reach = int(np.ceil(4 * sigma_slices)) + 1
     t = np.arange(-reach, reach + 1)
@@ -133,7 +175,20 @@ def axial_kernels(depth: int, sigma_slices: float) -> tuple[Float32Array, Float3
 
 
 def along_z(matrix: Float32Array, volume: Float32Array) -> Float32Array:
-    """Apply a (Z, Z) matrix along the first axis of a (Z, Y, X) volume."""
+    """Apply a matrix along the first axis of a volume.
+
+    Parameters
+    ----------
+    matrix : (Z, Z) float32 array
+        Operator, as from :func:`axial_kernels`.
+    volume : (Z, Y, X) float32 array
+        Image.
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        Filtered image.
+    """
     depth = volume.shape[0]
     out: Float32Array = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
     return out

@@ -1,4 +1,4 @@
-"""Outlines of round cells: rays from the centre out to where the signal has fallen to half, or to a valley.
+"""Outlines of round cells: rays from the centre to the half level of the signal, or to a valley.
 
 A ray ends where the signal crosses the half level between the cell's core and its background. In a cluster it
 meets a neighbour before that: it ends in the valley between the two. Each cell has its own levels, so bright
@@ -8,17 +8,31 @@ and dim ones are treated alike, and outlines of cells that lie over one another 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 
 from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from cicimage.segmentation.rays import Rules, trace_all
+from cicimage.segmentation.rays import N_RAYS, Rules, trace_all
 
-N_RAYS: Final = 32
-_ANGLES: Final = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
-_SIN: Final = np.sin(_ANGLES)
-_COS: Final = np.cos(_ANGLES)
+
+class Starts(NamedTuple):
+    """Where outlines start: n seeds on the image's grid.
+
+    Attributes
+    ----------
+    z : (n,) float64
+        Slice index; traced in the nearest slice.
+    y, x : (n,) float64
+        Centre, pixels.
+    radius_px : (n,) float64
+        Expected radius, pixels.
+    """
+
+    z: Float64Array
+    y: Float64Array
+    x: Float64Array
+    radius_px: Float64Array
 
 
 @dataclass(frozen=True)
@@ -32,9 +46,9 @@ class Contours:
     radii : (n, 32) float64
         Distance from the centroid to the outline, counter-clockwise from +x, pixels.
     core, background : (n,) float64
-        Signal within the cell and beside it.
+        Signal within the cell and beside it, counts.
     drop : (n,) float64
-        How much of core - background is lost between core and the lowest point of a ray, mean over rays, 0-1:
+        Share of core - background that is lost between core and the lowest point of a ray, mean over rays, 0-1:
         1 for a free cell, less where neighbours fill the surroundings, about 0 for texture inside a larger thing.
     closed : (n,) float64
         Share of rays along which at least a quarter is lost. Rays that end at the image's border or at a rival
@@ -42,7 +56,7 @@ class Contours:
     axis_ratio : (n,) float64
         Short over long axis, from the outline's second harmonic.
     roughness : (n,) float64
-        What circle, shift and ellipse leave of the outline: SD over the mean radius.
+        Deviation of the outline from circle, shift and ellipse: SD over the mean radius.
     cut : (n,) float64
         Share of rays that end at the image's border.
     """
@@ -69,68 +83,46 @@ class Contours:
 
     @property
     def score(self) -> Float64Array:
-        """How much an outline looks like one whole round cell, 0-1."""
+        """Likeness to one whole round cell, 0-1: edge all around, times roundness, times smoothness."""
         return np.asarray(self.drop * self.axis_ratio * np.maximum(1.0 - 2.0 * self.roughness, 0.0))
 
-    def also(self, other: Contours) -> Contours:
-        """These and then the others."""
+    def concatenate(self, other: Contours) -> Contours:
+        """These followed by the others."""
         return Contours(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
     def pick(self, which: Int64Array | BoolArray) -> Contours:
-        """Keep some of them."""
+        """Select some of them, by index or mask."""
         return Contours(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
-def trace(
-    volume: Float32Array,
-    z: Int64Array,
-    y: Float64Array,
-    x: Float64Array,
-    radius_px: Float64Array,
-    *,
-    reach_px: float,
-    noise: float,
-    dark: float,
-    edge_fraction: float = 0.5,
-    climb: float = 0.06,
-    rivals: Float64Array | None = None,
-    apart: float = 0.0,
-) -> Contours:
-    """Draw the outline around every seed.
+def trace(volume: Float32Array, starts: Starts, rules: Rules, rivals: Float64Array | None = None) -> Contours:
+    """Trace the outline around every seed.
 
     Parameters
     ----------
     volume : (Z, Y, X) float32 array
         Smoothed image; each seed is traced in its own slice.
-    z, y, x : (n,) arrays
-        Seeds, slice index and pixels.
-    radius_px : (n,) float64 array
-        Expected radius.
-    reach_px : float
-        Longest ray.
-    noise : float
-        Noise SD of ``volume``: a rise by less than three of it is no neighbour.
-    dark : float
-        Level of the empty field, from which the first guess of a cell's height is taken.
-    edge_fraction : float
-        Level of the outline between background (0) and core (1).
-    climb : float
-        A valley is where the signal rises again by this share of the cell's height.
+    starts : Starts
+        Seeds.
+    rules : Rules
+        Parameters of outlines.
     rivals : (m, 4) float64 array, optional
         Cells known before, as centre y, x, radius and distance of their slice from slice 0, all in pixels. A ray
         ends where it comes deeper into one of them than it is into its own.
-    apart : float
-        Focus step in pixels, 0 in a plane.
+
+    Returns
+    -------
+    Contours
+        One per seed, in their order.
     """
-    n = y.size
+    depth, height, width = volume.shape
+    n = starts.y.size
     radii = np.zeros((n, N_RAYS))
     stats = np.zeros((n, 7))
-    stats[:, 0], stats[:, 1] = np.clip(y, 0, volume.shape[1] - 1), np.clip(x, 0, volume.shape[2] - 1)
+    stats[:, 0], stats[:, 1] = np.clip(starts.y, 0, height - 1), np.clip(starts.x, 0, width - 1)
+    z = np.clip(np.rint(starts.z), 0, depth - 1).astype(np.int64)
     known = np.zeros((0, 4)) if rivals is None else np.ascontiguousarray(rivals, dtype=np.float64)
-    rules = Rules(
-        float(reach_px), float(apart), float(noise), float(dark), float(edge_fraction), float(climb), _SIN, _COS
-    )
-    trace_all(volume, z.astype(np.int64), radius_px.astype(np.float64), known, rules, radii, stats)
+    trace_all(volume, z, starts.radius_px.astype(np.float64), known, rules, radii, stats)
     ratio, rough = _shape(radii)
     return Contours(
         stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough, stats[:, 6]

@@ -1,7 +1,7 @@
-"""The coarse grid on which cells are looked for, and its background and noise.
+"""The coarse grid on which cells are detected, and its background and noise.
 
-Cells are many pixels wide. Averaging blocks of pixels loses nothing that a cell's outline needs, lowers the
-noise and saves most of the time.
+Cells are many pixels wide. Averaging blocks of pixels keeps their outlines, lowers the noise and saves most of the
+time.
 """
 
 from __future__ import annotations
@@ -35,16 +35,31 @@ class Grid:
 
     @property
     def offset_px(self) -> float:
-        """Where the centre of grid pixel 0 lies in frame pixels."""
+        """Position of the centre of grid pixel 0 in frame pixels."""
         return (self.factor - 1) / 2.0
 
     def to_frame(self, position: Float64Array) -> Float64Array:
-        """Turn grid pixels into frame pixels."""
+        """Convert grid pixels to frame pixels."""
         return position * self.factor + self.offset_px
 
 
 def shrink(image: Float32Array, um_per_px: float, coarsest_um: float) -> Grid:
-    """Average blocks so that a pixel is as wide as possible without exceeding ``coarsest_um``."""
+    """Average blocks so that a pixel is as wide as possible without exceeding ``coarsest_um``.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) float32 array
+        Frame.
+    um_per_px : float
+        Pixel size of the frame, um.
+    coarsest_um : float
+        Largest accepted pixel size, um; below ``um_per_px`` the frame keeps its pixels.
+
+    Returns
+    -------
+    Grid
+        The averaged image and its scale.
+    """
     factor = max(1, int(coarsest_um / um_per_px + 1e-9))
     if factor == 1:
         return Grid(np.ascontiguousarray(image, dtype=np.float32), 1, um_per_px)
@@ -71,7 +86,20 @@ def finite(image: Float32Array) -> Float32Array:
 
 
 def noise_of(volume: Float32Array, most: int = 20_000) -> float:
-    """Noise SD per pixel of a (Z, Y, X) volume, from mixed differences of neighbours in evenly spaced strips."""
+    """Estimate the noise SD per pixel from mixed differences of neighbours in evenly spaced strips.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Image.
+    most : int
+        About as many differences are used at most.
+
+    Returns
+    -------
+    float
+        Noise SD in the image's counts; 0 for an image less than two pixels wide or high.
+    """
     depth, height, width = volume.shape
     if height < 2 or width < 2:
         return 0.0
@@ -85,10 +113,24 @@ def noise_of(volume: Float32Array, most: int = 20_000) -> float:
 
 
 def dark_level(volume: Float32Array, noise: float, most: int = 16_000) -> float:
-    """Level of the darkest population of pixels: the background, also where cells cover most of the field.
+    """Estimate the background: the level of the darkest population of pixels.
 
-    The mode of all pixels is no background in a confluent field. The lowest percent of the pixels is one tail of
-    the background's noise: from there on up two noise widths lies its centre.
+    In a confluent field the mode of all pixels belongs to cells. The lowest percent of the pixels is the lower tail of
+    the background's noise, and the background's centre lies within two noise widths above it.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) or (Y, X) float32 array
+        Image.
+    noise : float
+        Noise SD per pixel, counts.
+    most : int
+        About as many evenly spaced pixels are used at most.
+
+    Returns
+    -------
+    float
+        Level of the background, counts.
     """
     values = volume.ravel()
     values = values[:: max(1, values.size // most)]
@@ -98,9 +140,21 @@ def dark_level(volume: Float32Array, noise: float, most: int = 16_000) -> float:
 
 
 def without_pits(volume: Float32Array, n_levels: int = 1024) -> Float32Array:
-    """Fill what is dark and enclosed by brighter ground, plane by plane, up to the lowest way out.
+    """Fill dark regions enclosed by brighter ones, plane by plane, up to the lowest way out.
 
-    A cell whose rim alone is stained becomes as bright in its middle as its rim is at its weakest.
+    The middle of a cell with a stained rim becomes as bright as the rim is at its weakest.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Image.
+    n_levels : int
+        Levels between the lowest and highest value of a plane at which filling works.
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        Filled copy, nowhere below ``volume``.
     """
     out = volume.copy()
     for plane in out:

@@ -13,9 +13,10 @@ from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.masks import Mask, Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
 from cicimage.segmentation.axial import CHORD, along_z, axial_kernels, axial_profiles, locate
-from cicimage.segmentation.contours import Contours, trace
+from cicimage.segmentation.contours import Contours, Starts, trace
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink, without_pits
 from cicimage.segmentation.outlines import draw
+from cicimage.segmentation.rays import Rules
 from cicimage.segmentation.seeds import Seeds, find_seeds
 from cicimage.segmentation.selection import beside, choose, dip_between, pairs_in_touch
 from cicimage.segmentation.texture import local_contrast
@@ -24,8 +25,8 @@ from cicimage.segmentation.texture import local_contrast
 class LogGuestSegmenter(GuestSegmenter):
     """Seeds by Laplacian of Gaussian over scales, outlines by rays to half of each cell's own height.
 
-    Several seeds may answer to one cell and one seed to several cells. Each gets its outline; of outlines that
-    claim the same place the one with the better edge and the rounder shape stays.
+    One cell may have several seeds, and several cells one seed. An outline is traced for every seed; of outlines
+    that cover the same place the one with the better edge and the rounder shape is kept.
     """
 
     stage_version: ClassVar[int] = 1
@@ -62,92 +63,90 @@ class LogGuestSegmenter(GuestSegmenter):
         fine, noise = _solid(shrink(image, scene.um_per_px, smallest / 8.0), scene)
         smooth = _smooth(fine, noise, scene, blur_um=0.1 * smallest)
         y, x = (seeds.y - fine.offset_px) / fine.factor, (seeds.x - fine.offset_px) / fine.factor
-        found = self._trace(smooth, seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px, scene)
+        found = self._trace(smooth, Starts(seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px), scene)
         small = self._diameter_um(found, smooth) <= self.largest * scene.diameter_um[1]
         fit = self._whole(found, smooth, scene) & small
-        found, z_slice, answer = found.pick(fit), seeds.z[fit], seeds.answer[fit]
-        chosen = choose(found, z_slice, answer, smooth.volume, smooth.apart)
-        found, z_slice, answer = found.pick(chosen), z_slice[chosen], answer[chosen]
-        found, z_slice, answer = self._with_neighbours(found, z_slice, answer, seeds, (y, x), smooth, scene)
-        found, z_slice = self._with_unions(found, z_slice, answer, smooth, scene)
+        found, z_slice, response = found.pick(fit), seeds.z[fit], seeds.response[fit]
+        chosen = choose(found, z_slice, response, smooth.volume, smooth.z_step_px)
+        found, z_slice, response = found.pick(chosen), z_slice[chosen], response[chosen]
+        found, z_slice, response = self._with_neighbours(found, z_slice, response, seeds, (y, x), smooth, scene)
+        found, z_slice = self._with_unions(found, z_slice, response, smooth, scene)
         bright = self._bright_enough(found)
         return self._objects(found.pick(bright), z_slice[bright], fine, scene)
 
     def _trace(
         self,
         smooth: _Smooth,
-        z: Float64Array,
-        y: Float64Array,
-        x: Float64Array,
-        radius_px: Float64Array,
+        starts: Starts,
         scene: Scene,
         *,
         climb: float = 0.06,
         rivals: Float64Array | None = None,
     ) -> Contours:
-        return trace(
-            smooth.volume, np.clip(np.rint(z), 0, smooth.volume.shape[0] - 1).astype(np.int64), y, x, radius_px,
-            reach_px=0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px, noise=smooth.noise, dark=smooth.dark,
-            edge_fraction=self.edge_fraction, climb=climb, rivals=rivals, apart=smooth.apart,
-        )  # fmt: skip
+        reach = 0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px
+        rules = Rules(
+            float(reach), float(smooth.z_step_px), smooth.noise, smooth.dark, float(self.edge_fraction), climb
+        )
+        return trace(smooth.volume, starts, rules, rivals)
 
     def _with_neighbours(
         self,
         found: Contours,
         z_slice: Float64Array,
-        answer: Float64Array,
+        response: Float64Array,
         seeds: Seeds,
         at_px: tuple[Float64Array, Float64Array],
         smooth: _Smooth,
         scene: Scene,
     ) -> tuple[Contours, Float64Array, Float64Array]:
-        """Ask the seeds beside cells found so far again, with those cells' ground closed to their rays.
+        """Trace the seeds beside found cells again, with rays that end at those cells.
 
-        A dim cell's outline otherwise runs over into its bright neighbour and is dropped for covering it.
+        Otherwise the outline of a dim cell runs over into its bright neighbour and is dropped for covering it.
         """
         y, x = at_px
         radius = np.sqrt(found.area_px / np.pi)
-        known = np.column_stack([found.y, found.x, radius, z_slice * smooth.apart])
-        far = beside(np.column_stack([y, x, seeds.z * smooth.apart]), known)
+        known = np.column_stack([found.y, found.x, radius, z_slice * smooth.z_step_px])
+        far = beside(np.column_stack([y, x, seeds.z * smooth.z_step_px]), known)
         if not far.any():
-            return found, z_slice, answer
-        start = 0.5 * seeds.diameter_um[far] / smooth.um_per_px
-        again = self._trace(smooth, seeds.z[far], y[far], x[far], start, scene, rivals=known)
+            return found, z_slice, response
+        starts = Starts(seeds.z[far], y[far], x[far], 0.5 * seeds.diameter_um[far] / smooth.um_per_px)
+        again = self._trace(smooth, starts, scene, rivals=known)
         fit = self._whole(again, smooth, scene)
         fit &= self._diameter_um(again, smooth) <= self.largest * scene.diameter_um[1]
-        all_found = found.also(again.pick(fit))
+        all_found = found.concatenate(again.pick(fit))
         all_z = np.concatenate([z_slice, seeds.z[far][fit]])
-        all_answers = np.concatenate([answer, seeds.answer[far][fit]])
+        all_responses = np.concatenate([response, seeds.response[far][fit]])
         first = np.arange(len(all_found)) < len(found)
-        chosen = choose(all_found, all_z, all_answers, smooth.volume, smooth.apart, before=first)
-        return all_found.pick(chosen), all_z[chosen], all_answers[chosen]
+        chosen = choose(all_found, all_z, all_responses, smooth.volume, smooth.z_step_px, before=first)
+        return all_found.pick(chosen), all_z[chosen], all_responses[chosen]
 
     def _with_unions(
-        self, found: Contours, z_slice: Float64Array, answer: Float64Array, smooth: _Smooth, scene: Scene
+        self, found: Contours, z_slice: Float64Array, response: Float64Array, smooth: _Smooth, scene: Scene
     ) -> tuple[Contours, Float64Array]:
-        """Put a cell together that was found in pieces: granules, or halves of a thing too large to be a guest.
+        """Merge the pieces of one cell: granules, or halves of an object too large to be a guest.
 
         Two outlines in touch become one where the outline around both, valleys between them ignored, looks more
         like one round cell than either does; without a valley between them it need only look as much so as they
         do on average. Where that one is too large for a guest, neither piece is one.
         """
-        i, j = pairs_in_touch(found, z_slice, smooth.apart)
+        i, j = pairs_in_touch(found, z_slice, smooth.z_step_px)
         if not i.size:
             return found, z_slice
         area = found.area_px
         share = area[i] / (area[i] + area[j])
         y, x, z = (share * v[i] + (1.0 - share) * v[j] for v in (found.y, found.x, z_slice))
-        union = self._trace(smooth, z, y, x, np.sqrt((area[i] + area[j]) / np.pi), scene, climb=0.5)
+        starts = Starts(z, y, x, np.sqrt((area[i] + area[j]) / np.pi))
+        union = self._trace(smooth, starts, scene, climb=0.5)
         one = self._whole(union, smooth, scene) & (union.area_px >= 0.8 * (area[i] + area[j]))
         small = self._diameter_um(union, smooth) <= self.largest * scene.diameter_um[1]
         pieces = one & (union.score >= 0.45 * (found.score[i] + found.score[j]))
         pieces &= dip_between(found, z_slice, i, j, smooth.volume) < 0.1
         stays = np.ones(len(found), dtype=np.bool_)
         stays[i[pieces]] = stays[j[pieces]] = False
-        both = found.pick(stays).also(union.pick(one & small))
+        both = found.pick(stays).concatenate(union.pick(one & small))
         z_both = np.concatenate([z_slice[stays], z[one & small]])
-        answers = np.concatenate([answer[stays], np.maximum(answer[i], answer[j])[one & small]])
-        chosen = choose(both, z_both, answers, smooth.volume, smooth.apart)
+        responses = np.concatenate([response[stays], np.maximum(response[i], response[j])[one & small]])
+        chosen = choose(both, z_both, responses, smooth.volume, smooth.z_step_px)
         return both.pick(chosen), z_both[chosen]
 
     def _seeds(self, image: Float32Array, scene: Scene) -> Seeds:
@@ -165,10 +164,10 @@ class LogGuestSegmenter(GuestSegmenter):
         """Which outlines are round, not too small, and have an edge."""
         height = found.core - found.background
         floor = np.maximum(found.background - smooth.dark, 0.0)
-        # Of a cell cut by the image's border a part is seen, which need be neither round nor large.
+        # The visible part of a cell cut by the image's border need be neither round nor large.
         cut = found.cut > 0.15
-        # The dimmer an object, against its fellows or the noise, the more it must look like a cell: haze, texture and
-        # another population's remains are dim and ragged.
+        # The dimmer an object is against the others or the noise, the more it must look like a cell: haze, texture and
+        # remains of another population are dim and ragged.
         dim = np.maximum(
             0.015 * self._typical(found) / np.maximum(height, 1e-9), 2.0 * smooth.grain / np.maximum(height, 1e-9)
         )
@@ -188,7 +187,7 @@ class LogGuestSegmenter(GuestSegmenter):
 
     @staticmethod
     def _typical(found: Contours) -> float:
-        """Height of the field's typical guest: the median of those that surely look like one, 0 where none does."""
+        """Height of the field's typical guest: median of those with a high score, 0 where there is none."""
         sure = found.score >= 0.7
         return float(np.median((found.core - found.background)[sure])) if sure.any() else 0.0
 
@@ -208,7 +207,7 @@ class LogGuestSegmenter(GuestSegmenter):
 class _Smooth:
     """Image on which outlines are drawn, its noise SD, the level of the empty field, pixel and focus step.
 
-    ``grain`` is the noise SD per pixel before smoothing, ``apart`` is the focus step in pixels, 0 in a plane.
+    ``grain`` is the noise SD per pixel before smoothing, ``z_step_px`` is the focus step in pixels, 0 in a plane.
     """
 
     volume: Float32Array
@@ -216,14 +215,14 @@ class _Smooth:
     grain: float
     dark: float
     um_per_px: float
-    apart: float
+    z_step_px: float
 
 
 def _solid(grid: Grid, scene: Scene) -> tuple[Grid, float]:
-    """Make cells bright all over that are so at the rim only or show by their texture; return the noise SD too.
+    """Make cells bright all over that are bright at the rim only or show by their texture; return the noise SD too.
 
-    Noise of a filled or textured image is no longer white: patches of it look like cells. It is then taken as so
-    much larger that it yields no more false seeds than white noise does.
+    The noise of a filled or textured image is not white: patches of it look like cells. Its SD is therefore raised
+    until it yields no more false seeds than white noise does.
     """
     if scene.stain == "none":
         volume = local_contrast(grid.volume, grid.um_per_px, fine_um=0.5, window_um=0.1 * scene.diameter_um[0])
@@ -240,9 +239,9 @@ def _solid(grid: Grid, scene: Scene) -> tuple[Grid, float]:
 
 
 def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
-    volume, apart, grain = fine.volume, 0.0, noise
+    volume, z_step_px, grain = fine.volume, 0.0, noise
     if scene.um_per_z is not None and volume.shape[0] > 1:
-        apart = scene.um_per_z / fine.um_per_px
+        z_step_px = scene.um_per_z / fine.um_per_px
         sigma_z = max(0.15 * float(np.mean(scene.diameter_um)) / scene.um_per_z, 0.3)
         smooth_z, _ = axial_kernels(volume.shape[0], sigma_z)
         volume = along_z(smooth_z, volume)
@@ -251,14 +250,14 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume])
     # White noise of SD 1 per pixel keeps 1 / (2 sqrt(pi) sigma) after the blur.
     noise /= max(2.0 * np.sqrt(np.pi) * sigma, 1.0)
-    return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, apart)
+    return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, z_step_px)
 
 
 def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
     """Centroid and thickness along z of every guest, um.
 
-    A guest cut off by the stack's end has its centre half a thickness from the end that is seen; how thick the
-    field's guests are for their width is taken from those that are seen whole.
+    A guest cut off by the stack's end has its centre half a thickness from the visible end; the ratio of thickness to
+    width is taken from the field's complete guests.
     """
     radius = np.sqrt(found.area_px / np.pi)
     taken = np.zeros(fine.volume.shape[1:], dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Which pixels belong to any host: bright against the background's noise, with the holes where guests sit."""
+"""Foreground of hosts: pixels above the background's noise, with the holes made by guests filled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cicimage.segmentation.grid import Grid, dark_level, noise_of
 
 
 def project(volume: Float32Array) -> Float32Array:
-    """Brightest slice of each pixel after averaging over neighbouring slices, (Y, X).
+    """Maximum projection after averaging over neighbouring slices, (Y, X).
 
-    A lamella is one or two slices thick: a mean over the stack would drown it in empty slices' noise, a plain
-    maximum in the noise's highest values.
+    A lamella is one or two slices thick: in a mean over the stack the noise of empty slices would hide it, in a plain
+    maximum the highest values of the noise.
     """
     if volume.shape[0] < 3:
         return np.asarray(volume.max(axis=0))
@@ -31,9 +31,25 @@ def summed(volume: Float32Array) -> Float32Array:
 
 
 def bridge(signal: Float32Array, inside: BoolArray, guests: Int32Array, um_per_px: float) -> Float32Array:
-    """Carry the hosts' signal over guests, that neither their hole nor the host heaped up around them is a hill.
+    """Replace the hosts' signal at guests by its surroundings: guests then make neither holes nor hills.
 
-    A guest and 3 um about it are filled with the mean of what is around.
+    Guests and 3 um about them take the Gaussian mean (SD 4 um) of the known foreground nearby.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Host signal over background.
+    inside : (Y, X) bool array
+        Foreground of hosts.
+    guests : (Y, X) int32 array
+        Guest labels on the same grid, 0 where there is none.
+    um_per_px : float
+        Pixel size, um.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Signal with guests filled in.
     """
     if not guests.any():
         return signal
@@ -84,7 +100,7 @@ def foreground(
     dark = dark_level(smooth[None], noise)
     height = np.maximum(smooth - np.float32(dark), 0.0)
     below = smooth[smooth < dark]
-    # The lower half of the background's own histogram holds its unevenness too, not the cells.
+    # The lower half of the background's histogram includes its unevenness, but no cells.
     spread = max(noise, float(np.sqrt(np.mean((below - dark) ** 2))) if below.size else noise)
     size = 2 * max(1, round(reach_um / um_per_px)) + 1
     strong = cv2.blur(cv2.dilate(height, np.ones((size, size), np.uint8)), (size, size))
@@ -94,7 +110,24 @@ def foreground(
 
 
 def clean(found: BoolArray, um_per_px: float, *, min_area_um2: float, max_hole_um2: float) -> BoolArray:
-    """Close gaps of a micrometre, drop small patches and fill small holes."""
+    """Close gaps of a pixel, drop small patches and fill small holes.
+
+    Parameters
+    ----------
+    found : (Y, X) bool array
+        Foreground.
+    um_per_px : float
+        Pixel size, um.
+    min_area_um2 : float
+        Smallest patch that stays, um2.
+    max_hole_um2 : float
+        Largest enclosed hole that is filled, um2.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Cleaned foreground.
+    """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     pixels = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     pixels = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, kernel)
@@ -104,7 +137,20 @@ def clean(found: BoolArray, um_per_px: float, *, min_area_um2: float, max_hole_u
 
 
 def without_small(pixels: BoolArray, min_area_px: float) -> BoolArray:
-    """Drop connected patches (by edges) smaller than ``min_area_px``."""
+    """Drop small patches, connected by edges.
+
+    Parameters
+    ----------
+    pixels : (Y, X) bool array
+        Foreground.
+    min_area_px : float
+        Smallest patch that stays, pixels.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Remaining foreground.
+    """
     n, labels, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=4)
     keep = np.zeros(n, dtype=np.bool_)
     keep[1:] = stats[1:, cv2.CC_STAT_AREA] >= min_area_px
@@ -112,7 +158,20 @@ def without_small(pixels: BoolArray, min_area_px: float) -> BoolArray:
 
 
 def fill_holes(pixels: BoolArray, max_area_px: float) -> BoolArray:
-    """Fill enclosed holes of at most ``max_area_px``; what touches the frame's border is no hole."""
+    """Fill enclosed holes; a gap that touches the frame's border is not a hole.
+
+    Parameters
+    ----------
+    pixels : (Y, X) bool array
+        Foreground.
+    max_area_px : float
+        Largest hole that is filled, pixels.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Filled foreground.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats((~pixels).astype(np.uint8), connectivity=4)
     height, width = pixels.shape
     left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
@@ -123,7 +182,20 @@ def fill_holes(pixels: BoolArray, max_area_px: float) -> BoolArray:
 
 
 def on_grid(masks: Masks, grid: Grid) -> Int32Array:
-    """Label image (1..n in the masks' order) of frame masks on a coarse grid; a grid pixel takes its middle's label."""
+    """Sample frame masks on a coarse grid; a grid pixel takes the label at its centre.
+
+    Parameters
+    ----------
+    masks : Masks
+        Masks on frame pixels.
+    grid : Grid
+        Grid to sample on.
+
+    Returns
+    -------
+    (y, x) int32 array
+        Labels 1..n in the masks' order, 0 elsewhere; later masks overwrite earlier ones.
+    """
     rows, columns = grid.volume.shape[1:]
     f, middle = grid.factor, grid.factor // 2
     labels = np.zeros((rows, columns), dtype=np.int32)
@@ -138,18 +210,34 @@ def on_grid(masks: Masks, grid: Grid) -> Int32Array:
 
 
 def fill_guests(pixels: BoolArray, guests: Int32Array, um_per_px: float, *, least_ring: float) -> BoolArray:
-    """Give the ground of every guest to the hosts that surround it.
+    """Add the area of a guest to the foreground where hosts surround it.
 
-    A guest in or under a host leaves a dark hole in its dye. Where at least ``least_ring`` of the rim of 2 um
-    about the guest is host, its ground (with the rim, which its blur darkens) is host; a guest lying beside or half
-    on the edge of a host keeps the host as it is.
+    A guest in or under a host leaves a dark hole in its dye. Where at least ``least_ring`` of the rim of 2 um about
+    the guest is host, its area and rim (which its blur darkens) become host. A guest beside or half on the edge of a
+    host changes nothing.
+
+    Parameters
+    ----------
+    pixels : (Y, X) bool array
+        Foreground of hosts.
+    guests : (Y, X) int32 array
+        Guest labels on the same grid, 0 where there is none.
+    um_per_px : float
+        Pixel size, um.
+    least_ring : float
+        Least share of the rim that is host, 0-1.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Foreground with enclosed guests filled in.
     """
     if not guests.any():
         return pixels
     size = 2 * max(1, round(2.0 / um_per_px)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     out = pixels.copy()
-    # A guest at the rim of a hole is judged by the whole hole: guests and holes that touch are one.
+    # Guests and holes that touch are judged together.
     ground = guests > 0
     n, patches = cv2.connectedComponents(ground.astype(np.uint8), connectivity=8)
     wide = cv2.dilate(patches.astype(np.float32), kernel).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Touching hosts apart: by their nuclei, else by the hills of their thickness."""
+"""Separation of touching hosts: by their nuclei, otherwise by the hills of their thickness."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def by_thickness(
     """
     if not inside.any():
         return np.zeros(inside.shape, dtype=np.int32)
-    # The relief is smooth over many pixels: hills are looked for on a coarser grid still.
+    # The relief is smooth over many pixels, so hills are detected on an even coarser grid.
     coarser = max(1, int(scale_um / um_per_px / 2.5))
     if coarser > 1:
         small = shrink(np.stack([signal * inside, inside.astype(np.float32)]), um_per_px, coarser * um_per_px)
@@ -44,7 +44,7 @@ def by_thickness(
         return enlarged(hills, coarser, inside)
     sigma = scale_um / um_per_px
     smooth = smooth_within(signal, inside, sigma)
-    # A cell cut by the frame's border goes on beyond it.
+    # A cell cut by the frame's border continues beyond it.
     distance = cv2.distanceTransform(np.pad(inside, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     distance = cv2.GaussianBlur(np.minimum(distance, 4.0 * sigma), (0, 0), 0.5 * sigma)
     relief = np.where(inside, np.sqrt(np.maximum(smooth * distance, 0.0)), 0.0).astype(np.float32)
@@ -52,13 +52,28 @@ def by_thickness(
 
 
 def enlarged(labels: Int32Array, factor: int, inside: BoolArray) -> Int32Array:
-    """Labels of a coarser grid on the pixels inside; those without one take the nearest."""
+    """Enlarge the labels of a coarser grid; a foreground pixel without a label takes the nearest one.
+
+    Parameters
+    ----------
+    labels : (y, x) int32 array
+        Labels of the coarser grid.
+    factor : int
+        Fine pixels per coarse pixel and axis.
+    inside : (Y, X) bool array
+        Foreground on the fine grid.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels, 0 outside the foreground.
+    """
     big = np.repeat(np.repeat(labels, factor, axis=0), factor, axis=1)[: inside.shape[0], : inside.shape[1]]
     return np.where(inside, nearest(np.where(inside, big, 0)), 0).astype(np.int32)
 
 
 def nearest(labels: Int32Array) -> Int32Array:
-    """Give every pixel without a label that of the nearest one that has."""
+    """Give every pixel without a label that of the nearest labelled pixel."""
     known = labels > 0
     if not known.any():
         return labels
@@ -71,11 +86,26 @@ def nearest(labels: Int32Array) -> Int32Array:
 
 
 def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Array:
-    """Basins of a relief, see :func:`cicimage.segmentation.kernels.persistent_basins`."""
+    """Split a relief into basins, see :func:`cicimage.segmentation.kernels.persistent_basins`.
+
+    Parameters
+    ----------
+    relief : (Y, X) float32 array
+        Heights, >= 0.
+    inside : (Y, X) bool array
+        Pixels to split.
+    min_depth : float
+        Share of a hill's height by which it must rise over its saddle to be a basin of its own, 0-1.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Basins 1..k, 0 outside.
+    """
     places = np.flatnonzero(inside)
     heights = relief.ravel()[places]
     if places.size:
-        # sixteen bits are sorted by counting, ten times as fast, and are finer than the noise by far
+        # sixteen bits allow a radix sort, ten times as fast, and resolve far below the noise
         top, span = float(heights.max()), max(float(np.ptp(heights)), 1e-12)
         heights = ((top - heights) * (65535.0 / span)).astype(np.uint16)
     order = places[np.argsort(heights, kind="stable")].astype(np.int64)
@@ -83,9 +113,25 @@ def flood(relief: Float32Array, inside: BoolArray, min_depth: float) -> Int32Arr
 
 
 def by_rim(signal: Float32Array, inside: BoolArray, um_per_px: float, *, min_depth: float) -> Int32Array:
-    """Split cells whose rim is stained: hills of the distance to the nearest rim or edge.
+    """Split cells with a stained rim at the hills of the distance to the nearest rim or edge.
 
     A rim is where the signal, smoothed over 1 um, exceeds its mean over 5 um by 15 %.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    um_per_px : float
+        Pixel size, um.
+    min_depth : float
+        As :func:`flood` takes it.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels 1..k, 0 outside.
     """
     if not inside.any():
         return np.zeros(inside.shape, dtype=np.int32)
@@ -101,8 +147,26 @@ def by_markers(
 ) -> Int32Array:
     """Grow markers over the foreground; foreground that no marker reaches keeps a label of its own.
 
-    A step costs more the darker its ground is against its surroundings of 15 um, so that fronts from two nuclei
-    meet in the dark seam between their cells; with a stain of the rim, the brighter it is as well.
+    A step costs more the darker a pixel is against its surroundings of 15 um, so that the fronts of two nuclei meet in
+    the dark seam between their cells. With a stained rim, a step also costs more the brighter the pixel is.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    markers : (Y, X) int32 array
+        Seed labels, 0 elsewhere; they count as foreground.
+    um_per_px : float
+        Pixel size, um.
+    rim_stained : bool
+        Whether the dye stains the membrane.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Labels: those of the markers, above them one per patch without a marker, 0 outside.
     """
     ground = inside | (markers > 0)
     if not ground.any():
@@ -165,7 +229,22 @@ def around_nuclei(
 
 
 def smooth_within(signal: Float32Array, inside: BoolArray, sigma: float) -> Float32Array:
-    """Gaussian mean over the pixels inside only, so that the dark outside does not pull the rim down."""
+    """Take the Gaussian mean over foreground pixels alone, so that the dark outside does not lower the rim.
+
+    Parameters
+    ----------
+    signal : (Y, X) float32 array
+        Signal over background.
+    inside : (Y, X) bool array
+        Foreground.
+    sigma : float
+        SD of the Gaussian, pixels.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Smoothed signal; far outside the foreground it tends to 0.
+    """
     mask = inside.astype(np.float32)
     weight = cv2.GaussianBlur(mask, (0, 0), sigma)
     return np.asarray(cv2.GaussianBlur(signal * mask, (0, 0), sigma) / np.maximum(weight, 1e-3), dtype=np.float32)

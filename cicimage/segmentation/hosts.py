@@ -1,4 +1,4 @@
-"""Hosts: large spread cells that touch and overlap, with the dark holes where guests sit."""
+"""Segmentation of hosts: large spread cells that touch and overlap, with dark holes at guests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cicimage.segmentation.texture import local_contrast, textured
 
 
 class ThresholdHostSegmenter(HostSegmenter):
-    """Foreground over the background's noise, split at nuclei or between hills of thickness, overlaps given to both.
+    """Thresholds the foreground, splits it at nuclei or between hills of thickness, and gives overlaps to both hosts.
 
     Stains: *cytosol* by level; *membrane* by level with the dark middle filled, split along bright rims;
     *nucleus* by growing each nucleus over ``nucleus_rim_um``; *none* (brightfield, phase contrast) by texture.
@@ -73,7 +73,7 @@ class ThresholdHostSegmenter(HostSegmenter):
         return self._hosts(scene)
 
     def _both_roles(self, scene: Scene) -> Objects:
-        """Round cells and spread ones; the round ones come last, so that they are drawn over what holds them."""
+        """Round cells and spread ones; round ones come last, to be drawn over the cells that hold them."""
         found = find_round_cells(scene)
         spread = self._hosts(without_round_cells(scene, found.cells), found.spread_px)
         masks = [*spread.masks, *found.cells.masks]

@@ -1,6 +1,8 @@
-"""Compiled loops of the segmenters: few, cached, and without a cache where none can be written."""
+"""Compiled loops of the segmenters."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,25 @@ def strongest(
     size: Float64Array,
     near: float,
 ) -> Int64Array:
-    """Of points in ``order`` (best first), those that lie near no better one of like size.
+    """Select points that have no better point of similar size close by.
 
-    Near is within one slice in z and within ``near`` of the smaller size in the plane; like is up to 1.5 times.
+    Parameters
+    ----------
+    order : (n,) int64 array
+        Indices of the points, best first.
+    z : (n,) float64 array
+        Slice index; points within one slice are close.
+    y, x : (n,) float64 arrays
+        Position, pixels.
+    size : (n,) float64 array
+        Diameter, pixels; sizes up to a factor of 1.5 are similar.
+    near : float
+        Points are close within this share of the smaller size, in the plane.
+
+    Returns
+    -------
+    (k,) int64 array
+        Indices of the selected points, best first.
     """
     kept = np.empty(order.size, dtype=np.int64)
     n = 0
@@ -43,7 +61,7 @@ def strongest(
 
 @compiled()
 def _root(parent: Int32Array, b: int) -> int:
-    """Follow a basin to the one it was merged into, shortening the way for the next."""
+    """Follow a basin to the one it was merged into, with path halving."""
     while parent[b] != b:
         parent[b] = parent[parent[b]]
         b = parent[b]
@@ -140,20 +158,31 @@ def persistent_basins(relief: Float32Array, inside: BoolArray, order: Int64Array
     return basin.reshape(height, width)
 
 
+class _Front(NamedTuple):
+    """State of the search of :func:`spread`.
+
+    Attributes
+    ----------
+    labels, best : (n,) int32
+        Label of every flat pixel, and the least cost at which it was reached.
+    first : (ring,) int32
+        First entry of every bucket, -1 for none.
+    entries : (m, 3) int32
+        Pixel, cost, and next entry in the same bucket.
+    """
+
+    labels: Int32Array
+    best: Int32Array
+    first: Int32Array
+    entries: Int32Array
+
+
 @compiled()
 def _relax(
-    p: int,
-    now: int,
-    cost: npt.NDArray[np.uint8],
-    inside: BoolArray,
-    labels: Int32Array,
-    best: Int32Array,
-    first: Int32Array,
-    entries: Int32Array,
-    used: int,
-    waiting: int,
+    p: int, now: int, cost: npt.NDArray[np.uint8], inside: BoolArray, front: _Front, used: int, waiting: int
 ) -> tuple[int, int]:
     """Offer flat pixel ``p``'s label to its eight neighbours and queue those that take it."""
+    labels, best, first, entries = front
     height, width = cost.shape
     i, j = p // width, p % width
     for ii in range(max(i - 1, 0), min(i + 2, height)):
@@ -214,7 +243,7 @@ def spread(cost: npt.NDArray[np.uint8], inside: BoolArray, markers: Int32Array) 
             continue
         if used + 8 > entries.shape[0]:
             entries = np.concatenate((entries, np.empty_like(entries)))
-        used, waiting = _relax(p, now, cost, inside, labels, best, first, entries, used, waiting)
+        used, waiting = _relax(p, now, cost, inside, _Front(labels, best, first, entries), used, waiting)
     return labels.reshape(height, width)
 
 

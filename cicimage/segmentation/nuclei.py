@@ -1,4 +1,4 @@
-"""Nuclei as markers: one spot per nucleus, to tell touching hosts apart."""
+"""Nuclei as markers: one spot per nucleus, to separate touching hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from cicimage.arrays import BoolArray, Float32Array, Int32Array
 from cicimage.segmentation.grid import Grid, dark_level, noise_of
 from cicimage.segmentation.seeds import Seeds, find_seeds
-from cicimage.segmentation.selection import dip_on_line
+from cicimage.segmentation.selection import End, dip_on_line
 
 
 def nucleus_markers(
@@ -21,10 +21,9 @@ def nucleus_markers(
 ) -> Int32Array:
     """Mark nuclei by discs of half a small nucleus' width, labels 1..n.
 
-    Chromatin has grain, so each place is asked at the scale of a whole nucleus, not of its parts; a long nucleus
-    that answers twice, with no valley between, is one. A nucleus
-    answers at least ``min_share`` as strongly as the field's strong ones do; cytoplasm that shows in the channel
-    answers less.
+    Chromatin is granular, so the filter has the scale of a whole nucleus. A long nucleus that responds twice, with no
+    valley between, is one. The response of a nucleus is at least ``min_share`` of the field's strong ones; cytoplasm
+    that shows in the channel responds less.
 
     Parameters
     ----------
@@ -35,7 +34,14 @@ def nucleus_markers(
     diameter_um : (float, float)
         Smallest and largest nucleus, um.
     guests : (Y, X) int32 array
-        Guests' labels on the grid: their nuclei are not hosts'.
+        Guest labels on the grid: their nuclei are not those of hosts.
+    min_share : float
+        Least response as share of the 90th percentile of all responses.
+
+    Returns
+    -------
+    (Y, X) int32 array
+        Markers 1..n, 0 elsewhere.
     """
     smallest, largest = diameter_um
     middle = float(np.sqrt(smallest * largest))
@@ -44,7 +50,7 @@ def nucleus_markers(
     markers = np.zeros(image.shape, dtype=np.int32)
     if not len(seeds):
         return markers
-    strong = seeds.answer >= min_share * np.percentile(seeds.answer, 90.0)
+    strong = seeds.response >= min_share * np.percentile(seeds.response, 90.0)
     rows, columns = np.rint(seeds.y).astype(np.int64), np.rint(seeds.x).astype(np.int64)
     own = strong & (guests[rows, columns] == 0)
     own &= _parted(grid, seeds, own, middle / um_per_px)
@@ -56,17 +62,17 @@ def nucleus_markers(
 
 
 def _parted(grid: Grid, seeds: Seeds, own: BoolArray, reach_px: float) -> BoolArray:
-    """Which seeds are parted from every stronger one within reach by a valley of 15 % of their height."""
+    """Which seeds are separated from every stronger one within reach by a valley of 15 % of their height."""
     smooth = cv2.GaussianBlur(grid.volume[0], (0, 0), max(0.5, 1.5 / grid.um_per_px))[None]
     dark = dark_level(smooth, noise_of(grid.volume))
     parted = np.ones(len(seeds), dtype=np.bool_)
     kept: list[int] = []
-    for k in np.argsort(-seeds.answer, kind="stable"):
+    for k in np.argsort(-seeds.response, kind="stable"):
         if not own[k]:
             continue
         for m in kept:
             if np.hypot(seeds.y[k] - seeds.y[m], seeds.x[k] - seeds.x[m]) < 1.2 * reach_px:
-                dip = dip_on_line(smooth, seeds.y[k], seeds.x[k], 0.0, dark, seeds.y[m], seeds.x[m], 0.0, dark)
+                dip = dip_on_line(smooth, *(End(float(seeds.y[n]), float(seeds.x[n]), 0.0, dark) for n in (k, m)))
                 parted[k] &= dip >= 0.15
         if parted[k]:
             kept.append(int(k))

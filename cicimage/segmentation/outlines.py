@@ -1,27 +1,50 @@
-"""Outlines to masks on the frame's pixels."""
+"""Conversion of outlines to masks on the frame's pixels."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from cicimage.arrays import BoolArray, Float64Array, Int64Array
 from cicimage.compiled import compiled
 from cicimage.masks import Mask, Masks
-from cicimage.segmentation.contours import N_RAYS, Contours
+from cicimage.segmentation.contours import Contours
 from cicimage.segmentation.grid import Grid
+from cicimage.segmentation.rays import N_RAYS
+
+
+class _Shapes(NamedTuple):
+    """Outlines on the frame, n each: centre, distance to the outline along every ray, and the longest of these."""
+
+    y: Float64Array
+    x: Float64Array
+    radii: Float64Array
+    longest: Float64Array
 
 
 def draw(found: Contours, z_um: Float64Array, grid: Grid, shape: tuple[int, int]) -> tuple[Masks, Int64Array]:
     """Fill every outline.
 
-    Where two outlines at like height overlap, a pixel goes to the one in which it lies deeper (distance from
-    the centre over the outline's radius in its direction); outlines more than half a diameter apart in z keep
-    their overlap.
+    Where two outlines at similar height overlap, a pixel belongs to the one in which it lies deeper (distance from
+    the centre over the outline's radius in its direction). Outlines more than half a diameter apart in z keep their
+    overlap.
+
+    Parameters
+    ----------
+    found : Contours
+        Outlines, pixels of ``grid``.
+    z_um : (n,) float64 array
+        Height of each outline, um; zeros in a plane.
+    grid : Grid
+        Grid on which the outlines were traced.
+    shape : (int, int)
+        Height and width of the frame, pixels.
 
     Returns
     -------
     Masks
-        Labels 1..k in the order given; outlines without a pixel in the frame are left out.
+        Labels 1..k in the order given, on frame pixels; outlines without a pixel in the frame are left out.
     (k,) int64 array
         Index of the outline of each mask.
     """
@@ -70,21 +93,11 @@ def _depth(dy: float, dx: float, radii: Float64Array) -> float:
 
 
 @compiled()
-def _lost(
-    s: int,
-    i: int,
-    j: int,
-    y: Float64Array,
-    x: Float64Array,
-    radii: Float64Array,
-    longest: Float64Array,
-    rivals: Int64Array,
-    count: int,
-) -> bool:
-    """Whether pixel (i, j) of outline s lies deeper in one of the first ``count`` rivals."""
+def _lost(s: int, i: int, j: int, shapes: _Shapes, rivals: Int64Array) -> bool:
+    """Whether pixel (i, j) of outline s lies deeper in one of its rivals."""
+    y, x, radii, longest = shapes
     own = -1.0
-    for c in range(count):
-        t = rivals[c]
+    for t in rivals:
         dy, dx = i - y[t], j - x[t]
         if dy * dy + dx * dx < longest[t] * longest[t]:
             if own < 0.0:
@@ -108,6 +121,7 @@ def _fill(
     longest = np.zeros(n)
     for s in range(n):
         longest[s] = radii[s].max()
+    shapes = _Shapes(y, x, radii, longest)
     rivals = np.zeros(n, dtype=np.int64)
     for s in range(n):
         count = 0
@@ -123,5 +137,5 @@ def _fill(
                 inside = far < shortest * shortest
                 if not inside and far < longest[s] * longest[s]:
                     inside = _depth(i - y[s], j - x[s], radii[s]) <= 1.0
-                pixels[at] = inside and not _lost(s, i, j, y, x, radii, longest, rivals, count)
+                pixels[at] = inside and not _lost(s, i, j, shapes, rivals[:count])
                 at += 1

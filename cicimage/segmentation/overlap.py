@@ -1,4 +1,4 @@
-"""Hosts that lie over one another: where the summed signal shows it, both keep the ground.
+"""Overlap of hosts: where the summed signal shows that two lie over one another, both keep the area.
 
 A partition gives every pixel to one host. Two lamellae over one another make a lens about as bright as both
 together, with a sharp step down to the one lamella on either side. Such a lens at a border belongs to both.
@@ -19,7 +19,7 @@ from cicimage.segmentation.host_split import nearest
 Piece = tuple[slice, slice, BoolArray]
 
 _CROSS: Final = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-STEP_UM: Final = 2.6  # a host's edge falls within this, the flank of its thick middle does not
+STEP_UM: Final = 2.6  # width of a host's edge; the flank of its thick middle is wider
 MIN_AREA_UM2: Final = 30.0
 
 
@@ -46,7 +46,7 @@ def shared_ground(
     reach_um : float
         Farthest that a lens reaches from the border, um.
     added, sharpness : float
-        See above; shares of the lower lamella level.
+        Shares of the lower lamella level, see above.
 
     Returns
     -------
@@ -74,16 +74,27 @@ def shared_ground(
 
 
 def without_lenses(labels: Int32Array, signal: Float32Array, um_per_px: float, *, reach_um: float) -> Int32Array:
-    """Give the ground of lenses that a partition took for hosts back to the two hosts that make them.
+    """Give lenses that a partition took for hosts back to the two hosts that make them.
 
     A label is a lens between its two longest neighbours where the bright patch about its top is flat (its highest
     part within a fifth of its median), no brighter than 1.6 times both neighbours' lamellae together, and falls by
     0.3 of the dimmer lamella within 2.6 um along at least 0.6 of its rim. Its pixels go to the nearer of the two.
 
+    Parameters
+    ----------
+    labels : (Y, X) int32 array
+        Partition, 0 for background.
+    signal : (Y, X) float32 array
+        Signal summed over z, over background.
+    um_per_px : float
+        Pixel size, um.
+    reach_um : float
+        Farthest that a lens reaches into a neighbour, um.
+
     Returns
     -------
     (Y, X) int32 array
-        Labels; those of lenses are no longer there.
+        Labels without those of lenses.
     """
     smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     neighbours: dict[int, list[int]] = {}

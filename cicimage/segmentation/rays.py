@@ -1,8 +1,8 @@
-"""Compiled loops that draw outlines: one ray, one cell, all cells."""
+"""Compiled loops that trace outlines: one ray, one cell, all cells."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -10,19 +10,23 @@ from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
 
 RAN, LEFT, MET = 0, 1, 2  # how a ray ended: by itself, at the image's border, at a rival
+N_RAYS: Final = 32
+_ANGLES: Final = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
 
 
 class Rules(NamedTuple):
-    """How outlines are drawn, the same for every seed of an image.
+    """Parameters of outlines, the same for every seed of an image.
 
     Attributes
     ----------
     reach : float
         Longest ray, pixels.
-    apart : float
+    z_step_px : float
         Focus step in pixels, 0 in a plane.
-    noise, dark : float
-        Noise SD of the image and level of the empty field.
+    noise : float
+        Noise SD of the image: a rise by less than three of it is no neighbour.
+    dark : float
+        Level of the empty field, from which the first guess of a cell's height is taken.
     edge_fraction : float
         Level of the outline between background (0) and core (1).
     climb : float
@@ -32,13 +36,13 @@ class Rules(NamedTuple):
     """
 
     reach: float
-    apart: float
+    z_step_px: float
     noise: float
     dark: float
     edge_fraction: float
     climb: float
-    sin: Float64Array
-    cos: Float64Array
+    sin: Float64Array = np.sin(_ANGLES)
+    cos: Float64Array = np.cos(_ANGLES)
 
 
 class Ray(NamedTuple):
@@ -51,6 +55,25 @@ class Ray(NamedTuple):
     dx: float
     radius: float
     reach: float
+
+
+class Rays(NamedTuple):
+    """The sampled rays of one cell.
+
+    Attributes
+    ----------
+    profiles : (n_rays, m) float64
+        Samples every half pixel.
+    length, lowest : (n_rays,) int64
+        Number of samples, and index of the lowest one beyond half the radius.
+    ended : (n_rays,) int64
+        RAN, LEFT or MET.
+    """
+
+    profiles: Float64Array
+    length: Int64Array
+    lowest: Int64Array
+    ended: Int64Array
 
 
 @compiled()
@@ -86,7 +109,7 @@ def _core(plane: Float32Array, y: float, x: float, radius: float) -> float:
 
 @compiled()
 def _deeper_in_rival(y: float, x: float, z: float, own: float, rivals: Float64Array, near: Int64Array) -> bool:
-    """Whether a point lies deeper in a rival's ball than it does in its own (``own``: distance over radius)."""
+    """Whether a point lies deeper in the ball of a rival than in its own (``own``: distance over radius)."""
     for t in near:
         r = rivals[t, 2]
         far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (z - rivals[t, 3]) ** 2
@@ -142,7 +165,7 @@ def _sample(plane: Float32Array, y: float, x: float, dy: float, dx: float, n: in
 
 @compiled()
 def _valley(profile: Float64Array, n: int, half: int, rise: float) -> tuple[int, int, int]:
-    """Where a sampled ray ends, as :func:`_cast_ray` says it; the first ``half`` samples are the cell's own middle."""
+    """Where a sampled ray ends, as :func:`_cast_ray` returns it; the first ``half`` samples are within the cell."""
     lowest = 0
     least = np.inf
     for s in range(n):
@@ -203,25 +226,18 @@ def _centroid(radii: Float64Array, sin: Float64Array, cos: Float64Array) -> tupl
 
 @compiled()
 def _outline(
-    profiles: Float64Array,
-    length: Int64Array,
-    lowest: Int64Array,
-    ended: Int64Array,
-    core: float,
-    background: float,
-    edge_fraction: float,
-    radii: Float64Array,
-    stats: Float64Array,
+    rays: Rays, core: float, background: float, edge_fraction: float, radii: Float64Array, stats: Float64Array
 ) -> None:
-    """Radii of one cell from its rays' profiles, and what its edge is like."""
+    """Radii of one cell from its rays' profiles, and measures of its edge."""
+    profiles, length, lowest, ended = rays
     n_rays = length.size
     edge = np.zeros(n_rays)
     level = background + edge_fraction * (core - background)
-    drop, closed, cut, asked = 0.0, 0.0, 0.0, 0
+    drop, closed, cut, n_known = 0.0, 0.0, 0.0, 0
     for a in range(n_rays):
         n = length[a]
         r = _fall(profiles[a], n, level)
-        if r < 0.0 and ended[a] != RAN:  # the border or a rival ends it: it says neither yes nor no
+        if r < 0.0 and ended[a] != RAN:  # ended by the border or a rival: the edge is unknown
             edge[a] = 0.5 * max(n - 1, 0)
             cut += 1.0 if ended[a] == LEFT else 0.0
             continue
@@ -229,12 +245,12 @@ def _outline(
         lost = (core - profiles[a, lowest[a]]) / (core - background)
         drop += min(max(lost, 0.0), 1.0)
         closed += 1.0 if lost >= 0.25 else 0.0
-        asked += 1
+        n_known += 1
     for a in range(n_rays):
         radii[a] = _median_of_five(edge, a)
     stats[2], stats[3], stats[6] = core, background, cut / n_rays
-    if 4 * asked >= n_rays:
-        stats[4], stats[5] = drop / asked, closed / asked
+    if 4 * n_known >= n_rays:
+        stats[4], stats[5] = drop / n_known, closed / n_known
     else:
         stats[4], stats[5] = 0.0, 0.0
 
@@ -251,19 +267,35 @@ def trace_all(
 ) -> None:
     """Trace every seed, moving its centre to the outline's centroid up to twice.
 
-    ``stats`` holds y and x on entry, and y, x, core, background, drop, closed, cut on return.
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+    z : (n,) int64 array
+        Slice of each seed.
+    radius : (n,) float64 array
+        Expected radius, pixels.
+    rivals : (m, 4) float64 array
+        Known cells: centre y, x, radius and distance from slice 0, pixels; (0, 4) for none.
+    rules : Rules
+        Parameters of outlines.
+    radii : (n, n_rays) float64 array
+        Filled with the distance from the centre to the outline along every ray, pixels.
+    stats : (n, 7) float64 array
+        Holds the seeds' y and x in its first two columns; filled with y, x, core, background, drop, closed, cut.
     """
-    reach, apart, noise, dark, edge_fraction, climb, sin, cos = rules
+    reach, z_step_px, noise, dark, edge_fraction, climb, sin, cos = rules
     n_rays = sin.size
     profiles = np.zeros((n_rays, int(2.0 * reach) + 2))
     length, lowest, ended = np.zeros((3, n_rays), dtype=np.int64)
+    rays = Rays(profiles, length, lowest, ended)
     floors = np.zeros(n_rays)
     n_samples = min(profiles.shape[1], int(2.0 * reach) + 1)
     near = np.zeros(rivals.shape[0], dtype=np.int64)
     for s in range(z.size):
         plane = volume[z[s]]
         height, width = plane.shape
-        y, x, zz, r0 = stats[s, 0], stats[s, 1], z[s] * apart, radius[s]
+        y, x, zz, r0 = stats[s, 0], stats[s, 1], z[s] * z_step_px, radius[s]
         over = _core(plane, y, x, 0.4 * r0) - dark
         n_near = 0
         for t in range(rivals.shape[0]):
@@ -294,7 +326,7 @@ def trace_all(
             if over <= 0.0:
                 stats[s, 4] = 0.0
                 break
-            _outline(profiles, length, lowest, ended, core, background, edge_fraction, radii[s], stats[s])
+            _outline(rays, core, background, edge_fraction, radii[s], stats[s])
             area, my, mx = _centroid(radii[s], sin, cos)
             if area < 1.0 or my * my + mx * mx < 0.04:
                 break

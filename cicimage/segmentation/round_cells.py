@@ -1,8 +1,8 @@
 """Round cells of a population that is guest and host at once: each by its nucleus and the shell of membrane around it.
 
-Where one dye stains all cells alike, a cell in or on another is no bright spot of its own: it is a closed shell around
-a nucleus. A spread cell has a shell over its nucleus only, which opens downwards into its sheet; so what tells the two
-apart is the shell at and below the height of the nucleus.
+Where one dye stains all cells alike, a cell in or on another is not a bright spot: it is a closed shell around
+a nucleus. A spread cell has a shell over its nucleus only, which opens downwards into its sheet: the shell at and below
+the height of the nucleus separates the two.
 """
 
 from __future__ import annotations
@@ -17,38 +17,39 @@ from scipy.ndimage import map_coordinates
 from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects, Scene
-from cicimage.segmentation.contours import N_RAYS, Contours
+from cicimage.segmentation.contours import Contours
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
 from cicimage.segmentation.guests import LogGuestSegmenter
 from cicimage.segmentation.outlines import draw
+from cicimage.segmentation.rays import N_RAYS
 
 NUCLEUS_SHARE: Final = (0.55, 1.1)
-"""Nuclei looked for, in diameters of the smallest cell."""
+"""Range of nuclear diameters, in diameters of the smallest cell."""
 LEAST_NUCLEUS: Final = 0.12
-"""Least height of a nucleus as share of the field's typical one: other dyes show through."""
+"""Least height of a nucleus as share of the field's typical one, against bleed-through of other dyes."""
 STEP_UM: Final = 0.6
 FLANK_UM: Final = 2.0
-"""A shell stands out over what lies this far within and outside it."""
+"""Distance within and outside a shell at which its background is measured, um."""
 LATITUDES: Final = np.radians([-45.0, -25.0, 0.0, 25.0, 45.0])
 LOWER: Final = np.array([0, 1])
 MIDDLE: Final = np.array([2])
 FLATNESS: Final = 0.93
 """Height over width of a round cell on the glass."""
 STANDS_OUT: Final = 0.25
-"""Share of the shell's light by which it must stand out to be there in one direction."""
+"""Least contrast of the shell in one direction to be present there, share of its light."""
 LEAST_SHELL: Final = 0.45
 """Least mean of that share over all directions, for a cell to be round."""
 LEAST_CLOSED: Final = 0.7
-"""Least share of directions at and below the nucleus in which the shell is there."""
+"""Least share of directions at and below the nucleus in which the shell is present."""
 GLOW_UM: Final = 1.0
-"""How far a round cell's light reaches beyond its outline and its poles."""
+"""Distance that a round cell's light reaches beyond its outline and its poles, um."""
 BEND: Final = 0.3
-"""How far an outline may stray from a circle, share of the radius."""
+"""Largest deviation of an outline from a circle, share of the radius."""
 
 
 @dataclass(frozen=True, eq=False)
 class RoundCells:
-    """What was found in one frame.
+    """Round cells of one frame, and the nuclei of all others.
 
     Attributes
     ----------
@@ -96,9 +97,21 @@ def find_round_cells(scene: Scene) -> RoundCells:
 
 
 def without_round_cells(scene: Scene, cells: Objects) -> Scene:
-    """Take the light of round cells out of a stack and name them as guests, that what is left is of spread cells.
+    """Remove round cells from a stack, so that spread cells alone are left.
 
-    A cell that lies on another takes its light out of its own slices alone: the sheet below it stays.
+    A round cell is painted dark in its own slices only: the sheet of a spread cell below it stays.
+
+    Parameters
+    ----------
+    scene : Scene
+        Frame to clear; not changed.
+    cells : Objects
+        Round cells, as from :func:`find_round_cells`.
+
+    Returns
+    -------
+    Scene
+        Copy without the round cells' light, with their enlarged masks as ``inner``.
     """
     dark = np.percentile(scene.image[:, ::4, ::4], 2.0)
     image = scene.image.copy()
@@ -174,7 +187,7 @@ def _smooth(radii: Float64Array) -> Float64Array:
 
 
 def _contours(at_px: Float64Array, outline_um: Float64Array, um_per_px: float) -> Contours:
-    """Outlines in the form they are drawn from; half a step is added, since membrane lies within the outline."""
+    """Convert radii to outlines; half a step is added, since the membrane lies within the outline."""
     n = len(at_px)
     one, nothing = np.ones(n), np.zeros(n)
     radii = (outline_um + 0.5 * STEP_UM) / um_per_px

@@ -1,4 +1,4 @@
-"""Where round cells may lie: peaks of the Laplacian of Gaussian over scales, in a plane or in a stack."""
+"""Seeds of round cells: peaks of the Laplacian of Gaussian over scales, in a plane or in a stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cicimage.segmentation.kernels import strongest
 
 @dataclass(frozen=True)
 class Seeds:
-    """Candidates, several per cell where several scales answer at different places.
+    """Candidates, several per cell where several scales respond at different places.
 
     Attributes
     ----------
@@ -24,8 +24,8 @@ class Seeds:
     y, x : (n,) float64
         Frame pixels.
     diameter_um : (n,) float64
-        Diameter of the ball whose scale answered.
-    answer : (n,) float64
+        Diameter of the ball whose scale responded.
+    response : (n,) float64
         Scale-normalised response, counts.
     """
 
@@ -33,7 +33,7 @@ class Seeds:
     y: Float64Array
     x: Float64Array
     diameter_um: Float64Array
-    answer: Float64Array
+    response: Float64Array
 
     def __len__(self) -> int:
         return int(self.y.size)
@@ -42,7 +42,7 @@ class Seeds:
 def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: Float64Array, least: float) -> Seeds:
     """Return the peaks of the scale-normalised response over all scales.
 
-    Where neighbouring scales answer at the same place, the strongest speaks for all.
+    Where neighbouring scales respond at the same place, only the strongest response is kept.
 
     Parameters
     ----------
@@ -51,9 +51,10 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: Float64Array, l
     um_per_z : float or None
         Focus step, um; None or a single slice: a plane.
     diameters_um : (k,) float64 array
-        Diameters looked for; a disc of diameter d answers most at sigma = d / sqrt(8).
+        Diameters looked for; a disc of diameter d responds most at sigma = d / sqrt(8).
     least : float
-        Least response, as that to white noise of SD 1 in ``grid``: so many times its noise SD.
+        Least response, as a multiple of the response to white noise of SD 1 in ``grid`` (a multiple of the noise SD
+        makes it a signal-to-noise ratio).
     """
     found: list[Float64Array] = []
     for diameter in diameters_um:
@@ -65,14 +66,14 @@ def find_seeds(grid: Grid, um_per_z: float | None, diameters_um: Float64Array, l
         if peaks.size:
             z, y, x = peaks.T.astype(np.float64)
             z = _between_slices(response, peaks) if response.shape[0] > 2 else z
-            answer = response[peaks[:, 0], peaks[:, 1], peaks[:, 2]].astype(np.float64)
-            found.append(np.stack([z, grid.to_frame(y), grid.to_frame(x), np.full(z.size, diameter), answer]))
+            height = response[peaks[:, 0], peaks[:, 1], peaks[:, 2]].astype(np.float64)
+            found.append(np.stack([z, grid.to_frame(y), grid.to_frame(x), np.full(z.size, diameter), height]))
     if not found:
         return Seeds(*np.zeros((5, 0)))
-    z, y, x, diameter, answer = np.concatenate(found, axis=1)
+    z, y, x, diameter, height = np.concatenate(found, axis=1)
     size = diameter / grid.um_per_px * grid.factor
-    best = strongest(np.argsort(-answer, kind="stable").astype(np.int64), z, y, x, size, 0.08)
-    return Seeds(z[best], y[best], x[best], diameter[best], answer[best])
+    best = strongest(np.argsort(-height, kind="stable").astype(np.int64), z, y, x, size, 0.08)
+    return Seeds(z[best], y[best], x[best], diameter[best], height[best])
 
 
 def _response(
@@ -102,7 +103,20 @@ def _response(
 
 
 def find_peaks(response: Float32Array, threshold: Float32Array) -> Int64Array:
-    """Voxels of a (Z, Y, X) response above each slice's threshold and below none of their 26 neighbours, (n, 3)."""
+    """Find voxels above their slice's threshold that none of their 26 neighbours exceeds.
+
+    Parameters
+    ----------
+    response : (Z, Y, X) float32 array
+        Filter response.
+    threshold : (Z,) float32 array
+        Least response in every slice.
+
+    Returns
+    -------
+    (n, 3) int64 array
+        Indices z, y, x of the peaks.
+    """
     square = np.ones((3, 3), dtype=np.uint8)
     around = np.empty_like(response)
     for k, plane in enumerate(response):

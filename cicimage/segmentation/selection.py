@@ -1,6 +1,8 @@
-"""Which of many overlapping outlines are cells."""
+"""Selection of cells among many overlapping outlines."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -10,12 +12,32 @@ from cicimage.compiled import compiled
 from cicimage.segmentation.contours import Contours
 
 
+class End(NamedTuple):
+    """A cell at one end of a line: centre (pixels, pixels, slice index) and background, counts."""
+
+    y: float
+    x: float
+    z: float
+    background: float
+
+
+class _Candidates(NamedTuple):
+    """Outlines as the compiled loop takes them, (n,) each: centre, slice index, radius in pixels, levels."""
+
+    y: Float64Array
+    x: Float64Array
+    z: Float64Array
+    radius: Float64Array
+    background: Float64Array
+    response: Float64Array
+
+
 def choose(
     found: Contours,
     z_slice: Float64Array,
-    answer: Float64Array,
+    response: Float64Array,
     volume: Float32Array,
-    apart: float,
+    z_step_px: float,
     *,
     most_overlap: float = 0.4,
     least_dip: float = 0.15,
@@ -23,11 +45,11 @@ def choose(
 ) -> Int64Array:
     """Keep the best outline of every cell.
 
-    From the best score down, an outline is taken unless it shares more than ``most_overlap`` of the smaller of
-    two discs with one taken before. Two that lie over one another in projection are both taken where their
-    centres are at least 0.6 of their mean diameter apart in z and the signal between them dips by at least
-    ``least_dip`` of the lower one's height. A dim one on a bright one's shoulder makes no dip: from 0.8 of the mean
-    diameter on a response of a quarter of the other's will do.
+    From the best score down, an outline is kept unless it shares more than ``most_overlap`` of the smaller of two
+    discs with one kept before. Two that lie over one another in projection are both kept where their centres are at
+    least 0.6 of their mean diameter apart in z and the signal between them dips by at least ``least_dip`` of the
+    lower one's height. A dim cell on the shoulder of a bright one makes no dip: from 0.8 of the mean diameter on, a
+    response of a quarter of the other's suffices.
 
     Parameters
     ----------
@@ -35,14 +57,16 @@ def choose(
         Candidates, centres in pixels of ``volume``.
     z_slice : (n,) float64 array
         Slice index of each.
-    answer : (n,) float64 array
+    response : (n,) float64 array
         Response of each one's seed.
     volume : (Z, Y, X) float32 array
         Smoothed image.
-    apart : float
+    z_step_px : float
         Focus step in pixels, 0 in a plane.
+    most_overlap, least_dip : float
+        See above, 0-1.
     before : (n,) bool array, optional
-        Those that come before all others, whatever their score.
+        Outlines that come before all others, whatever their score.
 
     Returns
     -------
@@ -54,17 +78,26 @@ def choose(
     score = found.score if before is None else found.score + before
     order = np.argsort(-score, kind="stable").astype(np.int64)
     radius = np.sqrt(np.maximum(found.area_px, 1e-9) / np.pi)
-    return np.asarray(
-        _choose(
-            order, found.y, found.x, z_slice, radius, found.background, answer, volume, apart, most_overlap, least_dip
-        )
-    )
+    candidates = _Candidates(found.y, found.x, z_slice, radius, found.background, response)
+    return np.asarray(_choose(order, candidates, volume, z_step_px, most_overlap, least_dip))
 
 
-def pairs_in_touch(found: Contours, z_slice: Float64Array, apart: float) -> tuple[Int64Array, Int64Array]:
-    """Indices (i, j), i < j, of outlines at like height whose discs touch or nearly do.
+def pairs_in_touch(found: Contours, z_slice: Float64Array, z_step_px: float) -> tuple[Int64Array, Int64Array]:
+    """Find pairs of outlines at similar height whose discs touch or nearly do.
 
-    ``apart`` is the focus step in pixels, 0 in a plane.
+    Parameters
+    ----------
+    found : Contours
+        Outlines.
+    z_slice : (n,) float64 array
+        Slice index of each.
+    z_step_px : float
+        Focus step in pixels, 0 in a plane.
+
+    Returns
+    -------
+    i, j : (k,) int64 arrays
+        Indices of the pairs, i < j, ascending.
     """
     radius = np.sqrt(np.maximum(found.area_px, 0.0) / np.pi)
     if len(found) < 2:
@@ -75,14 +108,28 @@ def pairs_in_touch(found: Contours, z_slice: Float64Array, apart: float) -> tupl
     i, j = i[order], j[order]
     reach = radius[i] + radius[j]
     near = np.hypot(found.y[i] - found.y[j], found.x[i] - found.x[j]) < 1.1 * reach
-    near &= np.abs(z_slice[i] - z_slice[j]) * apart <= 0.5 * reach
+    near &= np.abs(z_slice[i] - z_slice[j]) * z_step_px <= 0.5 * reach
     return i[near].astype(np.int64), j[near].astype(np.int64)
 
 
 def beside(points: Float64Array, balls: Float64Array, share: float = 0.6, reach: float = 2.5) -> BoolArray:
-    """Which points (n, 3) y, x, z lie beside some ball (m, 4) y, x, radius, z, and in none.
+    """Find points that lie beside some ball and in none.
 
-    In is within ``share`` of its radius, beside within ``reach`` times its radius.
+    Parameters
+    ----------
+    points : (n, 3) float64 array
+        y, x, z, pixels.
+    balls : (m, 4) float64 array
+        y, x, radius, z, pixels.
+    share : float
+        A point is in a ball within this multiple of its radius.
+    reach : float
+        A point is beside a ball within this multiple of its radius.
+
+    Returns
+    -------
+    (n,) bool array
+        Whether each point is beside a ball and in none.
     """
     return np.asarray(_beside(points, balls, share, reach))
 
@@ -107,14 +154,26 @@ def _beside(points: Float64Array, balls: Float64Array, share: float, reach: floa
 def dip_between(
     found: Contours, z_slice: Float64Array, i: Int64Array, j: Int64Array, volume: Float32Array
 ) -> Float64Array:
-    """How far the signal between the centres of i and j dips below both, as share of the lower one's height."""
-    dips = [
-        dip_on_line(
-            volume, found.y[a], found.x[a], z_slice[a], found.background[a],
-            found.y[b], found.x[b], z_slice[b], found.background[b],
-        )
-        for a, b in zip(i, j, strict=True)
-    ]  # fmt: skip
+    """Measure how far the signal between two centres dips below both.
+
+    Parameters
+    ----------
+    found : Contours
+        Outlines, pixels of ``volume``.
+    z_slice : (n,) float64 array
+        Slice index of each outline.
+    i, j : (k,) int64 arrays
+        Pairs of outlines.
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+
+    Returns
+    -------
+    (k,) float64 array
+        Depth of the dip over the lower one's height: 0 without a dip, 1 down to the background.
+    """
+    ends = [End(*row) for row in np.column_stack([found.y, found.x, z_slice, found.background]).tolist()]
+    dips = [dip_on_line(volume, ends[a], ends[b]) for a, b in zip(i, j, strict=True)]
     return np.array(dips, dtype=np.float64)
 
 
@@ -135,39 +194,54 @@ def _shared(a: float, b: float, d: float) -> float:
 
 
 @compiled()
-def dip_on_line(
-    volume: Float32Array, ya: float, xa: float, za: float, fa: float, yb: float, xb: float, zb: float,
-    fb: float,
-) -> float:  # fmt: skip
-    """Lowest point on the straight line between two centres under both ends, over the lower end's height."""
+def dip_on_line(volume: Float32Array, first: End, second: End) -> float:
+    """Measure the dip of the signal on the straight line between two centres, sampled at 17 points.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Smoothed image.
+    first, second : End
+        The two cells.
+
+    Returns
+    -------
+    float
+        Depth of the lowest point below the lower end, over the lower end's height above its background; 0 where a cell
+        does not rise over its background.
+    """
     depth, height, width = volume.shape
     n = 16
-    first, second, low = 0.0, 0.0, np.inf
+    start, end, low = 0.0, 0.0, np.inf
     for s in range(n + 1):
         t = s / n
-        z, y, x = za + t * (zb - za), ya + t * (yb - ya), xa + t * (xb - xa)
+        z = first.z + t * (second.z - first.z)
+        y, x = first.y + t * (second.y - first.y), first.x + t * (second.x - first.x)
         k = min(max(int(z), 0), depth - 1)
         k1 = min(k + 1, depth - 1)
         i, j = min(max(int(y + 0.5), 0), height - 1), min(max(int(x + 0.5), 0), width - 1)
         value = volume[k, i, j] * (1.0 - (z - k)) + volume[k1, i, j] * (z - k)
         if s == 0:
-            first = value
+            start = value
         if s == n:
-            second = value
+            end = value
         low = min(low, value)
-    weaker = min(first - fa, second - fb)
+    weaker = min(start - first.background, end - second.background)
     if weaker <= 0.0:
         return 0.0
-    return float((min(first, second) - low) / weaker)
+    return float((min(start, end) - low) / weaker)
 
 
 @compiled()
 def _choose(
-    order: Int64Array, y: Float64Array, x: Float64Array,
-    z: Float64Array, radius: Float64Array, background: Float64Array,
-    answer: Float64Array,
-    volume: Float32Array, apart: float, most_overlap: float, least_dip: float,
-) -> Int64Array:  # fmt: skip
+    order: Int64Array,
+    found: _Candidates,
+    volume: Float32Array,
+    z_step_px: float,
+    most_overlap: float,
+    least_dip: float,
+) -> Int64Array:
+    y, x, z, radius, background, response = found
     kept = np.empty(order.size, dtype=np.int64)
     n = 0
     for a in order:
@@ -181,10 +255,11 @@ def _choose(
                 continue
             if _shared(radius[a], radius[b], np.sqrt(flat)) <= most_overlap:
                 continue
-            over = abs(z[a] - z[b]) * apart
-            if apart > 0.0 and over >= 0.6 * reach:
-                dip = dip_on_line(volume, y[a], x[a], z[a], background[a], y[b], x[b], z[b], background[b])
-                shoulder = over >= 0.8 * reach and min(answer[a], answer[b]) >= 0.25 * max(answer[a], answer[b])
+            over = abs(z[a] - z[b]) * z_step_px
+            if z_step_px > 0.0 and over >= 0.6 * reach:
+                one, other = End(y[a], x[a], z[a], background[a]), End(y[b], x[b], z[b], background[b])
+                dip = dip_on_line(volume, one, other)
+                shoulder = over >= 0.8 * reach and min(response[a], response[b]) >= 0.25 * max(response[a], response[b])
                 if dip >= least_dip or shoulder:
                     continue
             good = False

@@ -1,4 +1,4 @@
-"""Cells without a dye: brightfield and phase contrast show them by texture, not by level."""
+"""Detection of unstained cells by texture, in brightfield and phase contrast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def local_contrast(image: Float32Array, um_per_px: float, *, fine_um: float, win
     planes = image.reshape(-1, *image.shape[-2:])
     out = np.empty_like(planes)
     for k, plane in enumerate(planes):
-        level = np.float32(np.median(plane))  # a large constant would cost digits
+        level = np.float32(np.median(plane))  # subtracted to keep precision
         smooth = cv2.GaussianBlur(plane - level, (0, 0), fine)
         mean = cv2.GaussianBlur(smooth, (0, 0), window)
         square = cv2.GaussianBlur((smooth - mean) ** 2, (0, 0), window)
@@ -38,11 +38,28 @@ def local_contrast(image: Float32Array, um_per_px: float, *, fine_um: float, win
 def textured(
     contrast: Float32Array, um_per_px: float, *, window_um: float, local_share: float, max_hole_um2: float
 ) -> BoolArray:
-    """Pixels of cells by their texture: Otsu's threshold on the logarithm of the local contrast.
+    """Find cells by their texture: Otsu's threshold on the logarithm of the local contrast.
 
-    A cell's smooth middle is filled. The contrast is smeared over its window and a cell's halo has some of its own;
-    the result is therefore worn down by twice the window's width. Where contrast varies less than fourfold over the
-    field, nothing is found.
+    A cell's smooth middle is filled. The window smears the contrast and the halo of a cell has some of its own, so the
+    result is eroded by twice the window's width. A field whose contrast varies less than fourfold holds no cells.
+
+    Parameters
+    ----------
+    contrast : (Y, X) float32 array
+        Local standard deviation, as from :func:`local_contrast`.
+    um_per_px : float
+        Pixel size, um.
+    window_um : float
+        Width of the window used for ``contrast``, um.
+    local_share : float
+        Least contrast as share of the strongest nearby (within three windows), 0-1.
+    max_hole_um2 : float
+        Largest enclosed hole that is filled, um2.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Pixels of cells.
     """
     floor = max(float(np.median(contrast)) * 1e-3, 1e-6)
     log = np.log(np.maximum(contrast, floor))

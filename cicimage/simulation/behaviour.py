@@ -1,4 +1,4 @@
-"""How guests move and when they enter: two families that share nothing but this contract."""
+"""Motion of guests and times of entry: two independent families of dynamics with one contract."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cicimage.simulation.cells import NEVER, Guest
 from cicimage.simulation.world import World
 
 RENEWAL_H: Final = 2.0
-"""Encounter dynamics: a guest in contact decides again after this long."""
+"""Encounter dynamics: interval between two decisions of a guest in contact, h."""
 DELAY_H: Final = 0.4
-"""Encounter dynamics: mean delay between decision and entry."""
+"""Encounter dynamics: mean delay between decision and entry, h."""
 PAUSE_MIN: Final = 3.0
 
 
@@ -26,15 +26,45 @@ class Behaviour(ABC):
 
     @abstractmethod
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Displacement (dy, dx) of a free guest in one step at full speed, um; turns its heading."""
+        """Move a free guest for one step at full speed and turn its heading.
+
+        Parameters
+        ----------
+        i : int
+            Index of the guest in ``world.guests``.
+        guest : Guest
+            The guest; its heading (and for some families its rest) changes in place.
+        start_h, minutes : float
+            Beginning of the step, h, and its length, min.
+
+        Returns
+        -------
+        (float, float)
+            Displacement (dy, dx), um.
+        """
 
     @abstractmethod
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Hour within this step at which a living guest in contact begins to enter, or None."""
+        """Decide whether a living guest in contact begins to enter within this step.
+
+        Parameters
+        ----------
+        i : int
+            Index of the guest in ``world.guests``.
+        guest : Guest
+            The guest; its clocks change in place.
+        start_h, step_h : float
+            Beginning and length of the step, h.
+
+        Returns
+        -------
+        float or None
+            Hour at which the entry begins; None where it does not begin in this step.
+        """
 
     @abstractmethod
     def pace(self, engulfed: float) -> float:
-        """Factor on the speed of engulfment when drawn in that far; its mean over 0-1 is about 1."""
+        """Factor on the speed of engulfment at a degree of engulfment; its mean over 0-1 is about 1."""
 
     def entry_hazard(self, guest: Guest) -> float:
         """Hazard of beginning an entry, per contact-hour, aborted ones included."""
@@ -43,10 +73,16 @@ class Behaviour(ABC):
 
 
 class HazardBehaviour(Behaviour):
-    """Persistent random walk; in contact a constant hazard of entry; drawn in at a constant pace."""
+    """Persistent random walk; in contact a constant hazard of entry; engulfment at a constant speed."""
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Turn by angular diffusion and step."""
+        """Turn by angular diffusion and step.
+
+        Parameters
+        ----------
+        i, guest, start_h, minutes
+            As :meth:`Behaviour.stride` takes them.
+        """
         persistence = self.world.scenario.guests.persistence_min
         guest.heading += self.world.rng.normal(0, np.sqrt(2 * minutes / persistence))
         return guest.speed * minutes * float(np.sin(guest.heading)), guest.speed * minutes * float(
@@ -54,7 +90,13 @@ class HazardBehaviour(Behaviour):
         )
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Run the entry clock down."""
+        """Run the entry clock down by the constant hazard.
+
+        Parameters
+        ----------
+        i, guest, start_h, step_h
+            As :meth:`Behaviour.enters` takes them.
+        """
         return self.world.event_time(guest, "enter", self.entry_hazard(guest), start_h, step_h)
 
     def pace(self, engulfed: float) -> float:
@@ -63,14 +105,20 @@ class HazardBehaviour(Behaviour):
 
 
 class EncounterBehaviour(Behaviour):
-    """Runs and pauses drawn towards hosts; at an encounter a guest decides, and enters after a gamma delay.
+    """Runs and pauses biased towards hosts; at an encounter a guest decides, and enters after a gamma delay.
 
-    Contact that lasts decides anew every two hours; contact that ends before the delay is over comes to nothing.
-    The membrane closes slowly at first and fast at the end.
+    A lasting contact brings a new decision every two hours; a contact that ends before the delay is over brings no
+    entry. The membrane closes slowly at first and fast at the end.
     """
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Run straight, pause, and choose a new heading biased to the nearest host where there is none below."""
+        """Run straight, pause, and choose a new heading biased to the nearest host where none lies below.
+
+        Parameters
+        ----------
+        i, guest, start_h, minutes
+            As :meth:`Behaviour.stride` takes them.
+        """
         rng, run_min = self.world.rng, 2.0 * self.world.scenario.guests.persistence_min
         if start_h < guest.resting_until_h:
             return 0.0, 0.0
@@ -81,15 +129,21 @@ class EncounterBehaviour(Behaviour):
             if self.world.poses and column.max() < 0 and rng.random() < 0.6:
                 nearest = self.world.poses[min(self.world.poses, key=lambda h: -column[h])]
                 guest.heading = float(np.arctan2(nearest.y - guest.y, nearest.x - guest.x)) + rng.normal(0, 0.4)
-        # pauses take their share of time: runs are faster so that the mean speed is the guest's
+        # runs are faster than the mean, to make up for pauses
         speed = guest.speed * (run_min + PAUSE_MIN) / run_min
         return speed * minutes * float(np.sin(guest.heading)), speed * minutes * float(np.cos(guest.heading))
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Decide where a decision is due; report an entry whose delay has run out."""
+        """Decide where a decision is due; report an entry whose delay has run out.
+
+        Parameters
+        ----------
+        i, guest, start_h, step_h
+            As :meth:`Behaviour.enters` takes them.
+        """
         rng, end_h = self.world.rng, start_h + step_h
         if guest.decide_h == NEVER:
-            # contact found at the movie's start is somewhere between two decisions
+            # a contact present at the movie's start is somewhere between two decisions
             guest.decide_h = rng.uniform(0, RENEWAL_H) if start_h == 0 else start_h + rng.uniform(0, step_h)
         if guest.decide_h <= end_h and guest.due_h == NEVER:
             chance = 1.0 - np.exp(-self.entry_hazard(guest) * RENEWAL_H)

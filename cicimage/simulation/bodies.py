@@ -1,4 +1,4 @@
-"""Shapes of hosts and guests at one moment: footprints, thickness, ellipsoids.
+"""Shapes of hosts and guests at one moment: footprints, thickness and ellipsoids.
 
 Lengths in um; y and x in world coordinates (the sample's, without drift), z above the glass.
 """
@@ -33,7 +33,7 @@ def _lobed_depth(
     sines: Float64Array,
     amplitudes: Float64Array,
 ) -> Float64Array:
-    """Distance of points from a lobed outline; harmonics by recurrence, since this is called the most."""
+    """Distance of points from a lobed outline; harmonics by recurrence, for speed."""
     turn_c, turn_s = np.cos(angle), np.sin(angle)
     out = np.empty(dy.size)
     for i in range(dy.size):
@@ -102,13 +102,24 @@ class HostPose:
 
     @cached_property
     def reach(self) -> float:
-        """No part of the footprint lies further from the centre, um."""
+        """Largest distance of the footprint from the centre, um."""
         if self.shape == "spindle":
             return 2.4 * self.radius * self.spread + 2.0
         return self.radius * self.spread * (1.0 + float(np.abs(self.amplitudes).sum())) + 2.0
 
     def depth(self, y: npt.ArrayLike, x: npt.ArrayLike) -> Float64Array:
-        """Distance from the outline, um, positive inside; exact at the outline, approximate elsewhere."""
+        """Measure the distance of points from the outline, exact at the outline and approximate elsewhere.
+
+        Parameters
+        ----------
+        y, x : array_like
+            World coordinates, um; broadcast against each other.
+
+        Returns
+        -------
+        float64 array
+            Distance, um, positive inside.
+        """
         dy, dx = np.asarray(y, float) - self.y, np.asarray(x, float) - self.x
         if self.shape == "spindle":
             return self._spindle_depth(dy, dx)
@@ -132,7 +143,20 @@ class HostPose:
         return out
 
     def thickness(self, y: Float64Array, x: Float64Array, depth: Float64Array) -> Float64Array:
-        """Undeformed thickness at points of the footprint, um."""
+        """Compute the undeformed thickness at points of the footprint.
+
+        Parameters
+        ----------
+        y, x : float64 arrays
+            World coordinates, um.
+        depth : float64 array
+            Distance from the outline at these points, as from :meth:`depth`.
+
+        Returns
+        -------
+        float64 array
+            Thickness, um; meaningful where ``depth`` is positive.
+        """
         ramp = np.clip(depth / EDGE_RAMP_UM, 0.0, 1.0)
         ramp = EDGE_SHARE + (1.0 - EDGE_SHARE) * ramp * ramp * (3.0 - 2.0 * ramp)
         d2 = (y - self.nucleus_y) ** 2 + (x - self.nucleus_x) ** 2
@@ -145,10 +169,10 @@ class HostPose:
 
 @dataclass(frozen=True, eq=False)
 class GuestPose:
-    """A guest at one moment, before it is laid on what is below it.
+    """A guest at one moment, before its height is solved (:func:`cicimage.simulation.surfaces.stack_layers`).
 
-    ``level`` says what it lies beneath: ``surface`` nothing, ``under`` the host ``host`` and all above that,
-    ``engulfed`` the same with the host's cytoplasm drawn ``engulfed`` far around it (0 none, 1 just closed).
+    ``level`` is what covers it: ``surface`` nothing, ``under`` the host ``host`` and all above that, ``engulfed`` the
+    same with the host's cytoplasm around it, to the degree ``engulfed`` (0 none, 1 just closed).
     """
 
     guest: int
@@ -172,14 +196,25 @@ class GuestPose:
 
     @property
     def axes(self) -> tuple[float, float, float]:
-        """Semi-axes (long, short, vertical), um; a guest beneath a membrane is pressed flat a little."""
+        """Semi-axes (long, short, vertical), um; a guest beneath a membrane is slightly flattened."""
         c = self.radius * (0.85 if self.level == "under" else 0.93)
         lateral = np.sqrt(self.radius**3 / c)
         stretch = np.sqrt(self.elongation)
         return float(lateral * stretch), float(lateral / stretch), float(c)
 
     def rho(self, y: Float64Array, x: Float64Array) -> Float64Array:
-        """Lateral distance from the axis in units of the outline (1 = on it)."""
+        """Measure the lateral distance from the axis in units of the outline.
+
+        Parameters
+        ----------
+        y, x : float64 arrays
+            World coordinates, um; broadcast against each other.
+
+        Returns
+        -------
+        float64 array
+            0 on the axis, 1 on the outline.
+        """
         a, b, _ = self.axes
         dy, dx = y - self.y, x - self.x
         cos, sin = np.cos(self.angle), np.sin(self.angle)
@@ -188,7 +223,20 @@ class GuestPose:
 
 
 def half_height(rho: Float64Array, c: float) -> Float64Array:
-    """Half the vertical chord of an ellipsoid at lateral distance ``rho``; 0 outside."""
+    """Compute half the vertical chord of an ellipsoid.
+
+    Parameters
+    ----------
+    rho : float64 array
+        Lateral distance from the axis, 1 = on the outline.
+    c : float
+        Vertical semi-axis, um.
+
+    Returns
+    -------
+    float64 array
+        Half the chord, um; 0 outside the outline.
+    """
     out: Float64Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
     return out
 
@@ -211,7 +259,7 @@ def tent(rho: Float64Array, z: float, c: float, radius: float) -> Float64Array:
     start = c + c * np.sqrt(1.0 - TANGENT_RADIUS**2)
     beyond = np.clip(rho - TANGENT_RADIUS, 0.0, None)
     fall = np.exp(-beyond * c * TANGENT_SLOPE / start)
-    # further out the sheet goes on down, so that what the body lies on does not lift the whole host
+    # further out the sheet descends, so that a body on another cell does not lift the whole host
     sink = FAR_SLOPE * np.clip(beyond * radius - FAR_UM, 0.0, None)
     out: Float64Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
     return out

@@ -1,4 +1,4 @@
-"""From light to counts: vignetting, bleaching, flicker, bleed-through, photon and read noise, offset."""
+"""Camera and nuisances: vignetting, bleaching, flicker, bleed-through, photon and read noise, offset."""
 
 from __future__ import annotations
 
@@ -15,17 +15,43 @@ MANY_ELECTRONS: Final = 30.0
 
 
 def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32Array:
-    """Relative illumination of the frame, (Y, X), 1 at its brightest."""
+    """Compute the relative illumination of the frame.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Size of the frame.
+    nuisances : Nuisances
+        ``vignetting``: loss in the darkest corner, 0-1.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Illumination, 1 at its brightest, which lies beside the centre.
+    """
     n = acquisition.size_px
     y, x = np.mgrid[0:n, 0:n] / max(n - 1, 1)
-    # the brightest spot is seldom the centre
+    # as in real microscopes, the brightest spot is not the centre
     r2 = (y - 0.47) ** 2 + (x - 0.54) ** 2
     out: Float32Array = (1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32)
     return out
 
 
 def bleed_matrix(n_channels: int, nuisances: Nuisances) -> Float64Array:
-    """(C, C) share of channel j seen in i, 1 on the diagonal: neighbours in the spectrum, half as much upwards."""
+    """Compute the crosstalk between neighbouring channels: in full to the one before, by half to the one after.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels, C.
+    nuisances : Nuisances
+        ``bleed_through``: share of a channel seen in the one before it.
+
+    Returns
+    -------
+    (C, C) float64 array
+        Element [i, j] is the share of channel j seen in channel i, 1 on the diagonal.
+    """
     matrix = np.eye(n_channels)
     for j in range(n_channels):
         if j > 0:
@@ -36,20 +62,67 @@ def bleed_matrix(n_channels: int, nuisances: Nuisances) -> Float64Array:
 
 
 def bleaching(channel: int, frame: int, acquisition: Acquisition, nuisances: Nuisances) -> float:
-    """Share of a channel's signal left at a frame."""
+    """Compute the share of a channel's signal left at a frame.
+
+    Parameters
+    ----------
+    channel, frame : int
+        Index of the channel and of the frame.
+    acquisition : Acquisition
+        Number of frames.
+    nuisances : Nuisances
+        ``bleaching``: share that channel 0 loses over the movie.
+
+    Returns
+    -------
+    float
+        1 at frame 0, less later.
+    """
     lost = nuisances.bleaching * (1.0, 0.8, 0.5)[min(channel, 2)]
     return float((1.0 - lost) ** (frame / max(acquisition.frames - 1, 1)))
 
 
 def flicker(acquisition: Acquisition, nuisances: Nuisances, n_channels: int, rng: np.random.Generator) -> Float32Array:
-    """Relative intensity of the source, (T, C); 1 in the first frame."""
+    """Draw the relative intensity of the light source.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Number of frames, T.
+    nuisances : Nuisances
+        ``flicker``: SD of the log intensity.
+    n_channels : int
+        Number of channels, C.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    (T, C) float32 array
+        Intensity, 1 in the first frame.
+    """
     factors = np.exp(rng.normal(0, nuisances.flicker, (acquisition.frames, n_channels)))
     factors[0] = 1.0
     return factors.astype(np.float32)
 
 
 def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator) -> Float64Array:
-    """Stage drift per frame against frame 0, (T, 2) um: a walk with a trend, and jumps."""
+    """Draw the stage drift: a random walk with a trend, and jumps.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Number of frames, T.
+    nuisances : Nuisances
+        ``drift_um`` (SD of a step), ``drift_jumps`` (expected jumps in the movie), ``drift_jump_um`` (their size).
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    (T, 2) float64 array
+        Drift (dy, dx) of every frame against frame 0, um.
+    """
     frames, sd = acquisition.frames, nuisances.drift_um
     steps = rng.normal(0, sd, (frames, 2)) + rng.normal(0, 0.5 * sd, 2)
     jumps = rng.random(frames) < nuisances.drift_jumps / max(frames, 1)
@@ -63,7 +136,24 @@ def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.G
 def focus_drift(
     acquisition: Acquisition, nuisances: Nuisances, rng: np.random.Generator
 ) -> tuple[Float64Array, BoolArray]:
-    """Focus offset per frame, (T,) um, and which frames lost the focus."""
+    """Draw the focus offsets and the frames that lose the focus.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Number of frames, T.
+    nuisances : Nuisances
+        ``focus_drift_um`` (SD) and ``defocused_share`` of frames.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    offsets : (T,) float64 array
+        Offset of every frame, um; 0 in the first.
+    lost : (T,) bool array
+        Frames that lost the focus.
+    """
     offsets, keep, now = np.zeros(acquisition.frames), 0.9, 0.0
     for t in range(1, offsets.size):
         now = keep * now + rng.normal(0, nuisances.focus_drift_um * np.sqrt(1 - keep**2))
@@ -75,7 +165,7 @@ def focus_drift(
 
 
 def expose(light: Float32Array, acquisition: Acquisition, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Turn relative light into counts.
+    """Convert relative light to counts.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Cells while a field lives: lasting traits, present place, plans; and what is kept of them per frame."""
+"""Cells of a simulated field: traits, position and scheduled events, and their record per frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import GuestPose, HostPose
 
 DYING_H: Final = 0.5
-"""From the first sign of death to a fully stained body, h."""
+"""Time from the first sign of death to a fully stained body, h."""
 OVERCLOSE: Final = 1.35
-"""Engulfment goes on past closure (1) until cap and floor have their thickness."""
+"""Engulfment continues past closure (1) until cap and floor have their thickness."""
 NEVER: Final = float("inf")
 
 
@@ -43,7 +43,7 @@ class Host:
     spread: float = 1.0
     breath_phase: float = 0.0
     spread_from_h: float = -NEVER
-    """It has been spreading since then (after a division)."""
+    """Hour since which it has been spreading (after a division)."""
     divides_h: float = NEVER
     dying_h: float = NEVER
     release_h: float = NEVER
@@ -55,7 +55,20 @@ class Host:
         return float(np.clip((time_h - self.dying_h) / DYING_H, 0.0, 1.0))
 
     def pose(self, index: int, time_h: float) -> HostPose:
-        """Geometry at this moment."""
+        """Freeze the geometry at this moment.
+
+        Parameters
+        ----------
+        index : int
+            Index of the host in ``world.hosts``.
+        time_h : float
+            Hours since the movie's start.
+
+        Returns
+        -------
+        HostPose
+            A copy that later moments do not change.
+        """
         return HostPose(
             index, self.y, self.x, self.radius, self.angle, self.shape, self.amplitudes, self.phases.copy(),
             self.spread, self.lamella, self.nucleus_height, self.y + self.nucleus_offset[0] * self.spread,
@@ -95,9 +108,9 @@ class Guest:
     contact_h: float = float("nan")
     resting_until_h: float = 0.0
     due_h: float = NEVER
-    """Encounter dynamics: when it begins to enter the host it has met."""
+    """Encounter dynamics: hour at which it begins to enter the host in contact."""
     decide_h: float = NEVER
-    """Encounter dynamics: when it decides again."""
+    """Encounter dynamics: hour of the next decision."""
     was_inside: bool = False
     event: int = -1
     dye: float = 0.0
@@ -110,11 +123,24 @@ class Guest:
 
     @property
     def entering(self) -> bool:
-        """Being drawn in, or in an attempt that fails; False once it has been inside, and in a fold."""
+        """Whether it is being engulfed, also in an attempt that fails; False once it has been inside, and in a fold."""
         return self.level == "engulfed" and not self.was_inside and self.route != "fold"
 
     def pose(self, index: int, time_h: float) -> GuestPose:
-        """Geometry at this moment; a dying guest shrinks and loses some dye."""
+        """Freeze the geometry at this moment; a dying guest shrinks and loses some dye.
+
+        Parameters
+        ----------
+        index : int
+            Index of the guest in ``world.guests``.
+        time_h : float
+            Hours since the movie's start.
+
+        Returns
+        -------
+        GuestPose
+            A copy that later moments do not change.
+        """
         dead = self.dead_share(time_h)
         return GuestPose(
             index, self.y, self.x, self.radius * (1.0 - 0.2 * dead), self.elongation, self.heading, self.level,
@@ -150,14 +176,14 @@ class Vacuole:
     kind: str
 
     def place(self, pose: HostPose) -> tuple[float, float]:
-        """World (y, x) for a host as it stands."""
+        """World position (y, x) in a host with this pose, um."""
         angle, distance = self.angle + pose.angle, self.distance * pose.radius * pose.spread
         return pose.y + distance * float(np.sin(angle)), pose.x + distance * float(np.cos(angle))
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """The world at one frame: hosts lowest first, guests and effectors that are there."""
+    """The world at one frame: hosts, lowest first, and the guests and effectors present."""
 
     time_h: float
     hosts: tuple[HostPose, ...]
@@ -165,8 +191,8 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False)
-class History:
-    """A field's life: one moment per frame, and all that happened.
+class FieldHistory:
+    """History of a field: one moment per frame, and all events in continuous time.
 
     ``debris`` is (n, 5): y, x, radius, height above what is below, brightness.
     """

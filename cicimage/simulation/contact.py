@@ -1,4 +1,4 @@
-"""Where a guest is, read off the surfaces: how much of it lies below, above and within each host."""
+"""Location of a guest from the surfaces: how much of it lies below, above and within each host."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import half_height
-from cicimage.simulation.surfaces import Body, Layers, Sheet
+from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
 
 FILM_UM = 0.03
-"""Thinner cytoplasm does not count as cover."""
+"""Least thickness of cytoplasm that counts as cover, um."""
 TOUCH_UM = 0.6
-"""Surfaces nearer than this touch."""
+"""Largest distance of surfaces in contact, um."""
 CLOSED = 0.97
-"""Share of the footprint with cytoplasm on a side from which on that side is closed."""
+"""Least share of the footprint with cytoplasm on one side for that side to be closed."""
 BEGUN = 0.2
-"""Share of the guest's surface from which on an engulfment has begun."""
+"""Least share of the guest's surface in touch with cytoplasm for an engulfment to have begun."""
 SKIN_UM = 0.2
-"""Cytoplasm this near to the guest's surface touches it."""
+"""Largest distance of cytoplasm in touch with the guest's surface, um."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Contact:
     Attributes
     ----------
     sheet : int
-        Position of the host's sheet in ``Layers.sheets``.
+        Position of the host's sheet in ``FieldLayers.sheets``.
     above, below : float
         Share of the guest's footprint with this host's cytoplasm above and below it.
     cap_um, floor_um : float
@@ -53,13 +53,13 @@ class Contact:
 
     @property
     def encloses(self) -> bool:
-        """The guest lies within this host."""
+        """Whether the guest lies within this host."""
         return self.above >= CLOSED and self.below >= CLOSED
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a guest is: location and contact as the tables name them, and against which host."""
+    """Location and contact of a guest as the tables name them, and the host."""
 
     location: str
     contact: str
@@ -71,8 +71,21 @@ class Place:
     """Hosts that lie over it without holding it."""
 
 
-def contacts(body: Body, layers: Layers) -> list[Contact]:
-    """Measure a guest against every host near it."""
+def contacts(body: Body, layers: FieldLayers) -> list[Contact]:
+    """Measure a guest against every host near it.
+
+    Parameters
+    ----------
+    body : Body
+        The guest.
+    layers : FieldLayers
+        Everything in the field at the same moment.
+
+    Returns
+    -------
+    list of Contact
+        One per host within reach, lowest host first.
+    """
     found = []
     for i, sheet in enumerate(layers.sheets):
         measured = _against(body, sheet, layers, i)
@@ -81,7 +94,7 @@ def contacts(body: Body, layers: Layers) -> list[Contact]:
     return found
 
 
-def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | None:
+def _against(body: Body, sheet: HostSheet, layers: FieldLayers, index: int) -> Contact | None:
     guest, host = body.pose, sheet.pose
     a, _, c = guest.axes
     if np.hypot(guest.y - host.y, guest.x - host.x) > host.reach + a + 1.5:
@@ -121,7 +134,7 @@ def _against(body: Body, sheet: Sheet, layers: Layers, index: int) -> Contact | 
     )
 
 
-def _ring(body: Body, sheet: Sheet, layers: Layers) -> float:
+def _ring(body: Body, sheet: HostSheet, layers: FieldLayers) -> float:
     """Share of points just outside an ellipsoid's surface that lie in a host's cytoplasm."""
     a, b, c = (axis + SKIN_UM for axis in body.pose.axes)
     cos, sin = np.cos(body.pose.angle), np.sin(body.pose.angle)
@@ -151,11 +164,23 @@ def _least(gaps: Float64Array) -> float:
     return max(0.0, float(gaps.min()))
 
 
-def place(body: Body, layers: Layers) -> Place:
-    """Name the place of a guest from its contacts.
+def place(body: Body, layers: FieldLayers) -> Place:
+    """Classify the location and contact of a guest from the surfaces around it.
 
-    A guest partly held is ``entering`` on its way in and ``attached`` on its way out and in a fold: the only thing
-    not read off the surfaces of one moment.
+    A guest partly held is ``entering`` on its way in and ``attached`` on its way out and in a fold: the only
+    distinction that the surfaces of one moment do not show.
+
+    Parameters
+    ----------
+    body : Body
+        The guest.
+    layers : FieldLayers
+        Everything in the field at the same moment.
+
+    Returns
+    -------
+    Place
+        Location, contact and host.
     """
     measured = contacts(body, layers)
     for contact in measured:
@@ -169,7 +194,7 @@ def place(body: Body, layers: Layers) -> Place:
     return _attached(measured, layers)
 
 
-def _attached(measured: list[Contact], layers: Layers) -> Place:
+def _attached(measured: list[Contact], layers: FieldLayers) -> Place:
     touching = [c for c in measured if c.gap_um <= TOUCH_UM]
     caps = [c for c in touching if c.above >= 0.5]
     floors = [c for c in touching if c.below >= 0.5 and c not in caps]
@@ -185,6 +210,6 @@ def _attached(measured: list[Contact], layers: Layers) -> Place:
     return Place("free", "none", -1, 0.0, 0.0, 0.0, over)
 
 
-def _named(location: str, how: str, contact: Contact, layers: Layers, over: int) -> Place:
+def _named(location: str, how: str, contact: Contact, layers: FieldLayers, over: int) -> Place:
     host = layers.sheets[contact.sheet].pose.host
     return Place(location, how, host, contact.cap_um, contact.floor_um, contact.ring, over)

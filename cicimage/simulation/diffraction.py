@@ -62,7 +62,7 @@ def debye_intensity(
         out: npt.NDArray[np.complex128] = phase * weight
         return out
 
-    # the interface moves the focus; z counts from where it is brightest
+    # the interface shifts the focus; z counts from the brightest plane
     search = np.linspace(-2 * depth_um, 2 * depth_um, 801) if immersion_index != MEDIUM_INDEX else np.zeros(1)
     focus = float(search[np.argmax(np.abs(field_at(search).sum(1)))])
     intensity: Float64Array = np.abs(field_at(z + focus) @ radial.T) ** 2
@@ -89,6 +89,15 @@ def gaussian_ladder(
     na: float, immersion_index: float, emission_um: float, *, confocal: bool
 ) -> tuple[tuple[float, ...], Float64Array, Float64Array]:
     """Write the point spread function as Gaussians whose weights depend on defocus.
+
+    Parameters
+    ----------
+    na, immersion_index : float
+        Numerical aperture of the lens and refractive index of its immersion.
+    emission_um : float
+        Emission wavelength, um.
+    confocal : bool
+        Whether light passes a pinhole of one Airy unit; otherwise widefield.
 
     Returns
     -------

@@ -46,7 +46,10 @@ def step(world: World, behaviour: Behaviour, i: int, guest: Guest, start_h: floa
 
 
 def _take_up_dye(world: World, guest: Guest, step_h: float) -> None:
-    guest.dye += world.scenario.nuisances.dye_transfer * (1.0 - guest.dye / 0.4) * step_h
+    nuisances = world.scenario.nuisances
+    left = 1.0 - guest.dye / nuisances.dye_transfer_max
+    # A fast uptake would overshoot its end within one step.
+    guest.dye += min(nuisances.dye_transfer * left * step_h, nuisances.dye_transfer_max * max(left, 0.0))
 
 
 def _begin(world: World, i: int, guest: Guest, host: int, at: float, *, alive: bool) -> None:

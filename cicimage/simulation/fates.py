@@ -1,4 +1,4 @@
-"""Creeping, breathing, dividing and dying of hosts; dying and dividing of guests."""
+"""Migration, breathing, division and death of hosts; death and division of guests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,21 @@ ROUND_SPREAD: Final = 0.55
 TOUCH_UM: Final = 0.5
 
 
-def creep(world: World, step_h: float) -> Float64Array:
-    """Hosts drift slowly with persistence and change their outline; their shifts, (hosts, 2)."""
+def migrate_hosts(world: World, step_h: float) -> Float64Array:
+    """Move hosts by a slow persistent walk and change their outline.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place; dying hosts stay where they are.
+    step_h : float
+        Length of the step, h.
+
+    Returns
+    -------
+    (hosts, 2) float64 array
+        Displacement (dy, dx) of every host, um.
+    """
     speed, rng = world.scenario.hosts.speed_um_per_min * 60.0, world.rng
     keep = float(np.exp(-step_h / PERSISTENCE_H))
     kicks = speed * np.sqrt((1 - keep**2) / 2) * rng.normal(size=(len(world.hosts), 2))
@@ -39,8 +52,16 @@ def creep(world: World, step_h: float) -> Float64Array:
     return shifts
 
 
-def spread_out(world: World, time_h: float) -> None:
-    """How far every host is spread: breathing, rounding up to divide, spreading after, retracting when it dies."""
+def update_spreading(world: World, time_h: float) -> None:
+    """Set how far every host is spread: breathing, rounding up to divide, spreading after, retracting when it dies.
+
+    Parameters
+    ----------
+    world : World
+        Its hosts change in place.
+    time_h : float
+        Hours since the movie's start.
+    """
     depth = world.scenario.hosts.retraction
     for host in world.hosts:
         breath = 1.0 + 0.5 * depth * float(np.sin(2 * np.pi * time_h / BREATH_H + host.breath_phase))
@@ -52,7 +73,15 @@ def spread_out(world: World, time_h: float) -> None:
 
 
 def host_fates(world: World, start_h: float, step_h: float) -> None:
-    """Divisions, deaths and releases of this step."""
+    """Draw the divisions, deaths and releases of hosts in this step.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place.
+    start_h, step_h : float
+        Beginning and length of the step, h.
+    """
     spec = world.scenario.hosts
     for i in list(world.poses):
         host = world.hosts[i]
@@ -69,7 +98,7 @@ def host_fates(world: World, start_h: float, step_h: float) -> None:
             _divide_host(world, i, host.divides_h)
         if host.dying_h + DYING_H <= start_h + step_h:
             _host_died(world, i, start_h)
-    spread_out(world, start_h)
+    update_spreading(world, start_h)
 
 
 def _host_event_time(world: World, i: int, kind: str, hazard: float, start_h: float, step_h: float) -> float | None:
@@ -90,7 +119,7 @@ def _killing(world: World, i: int) -> float:
 
 
 def _host_died(world: World, i: int, start_h: float) -> None:
-    """Events in a dead host end; once its membranes give way its living guests come out."""
+    """End the events in a dead host; once its membranes give way its living guests come out."""
     host = world.hosts[i]
     for guest in world.guests:
         if guest.level != "engulfed" or guest.host != i:
@@ -132,7 +161,7 @@ def _distance(host: Host, guest: Guest) -> float:
 
 
 def _hand_over(world: World, g: int, guest: Guest, host: int, at: float) -> None:
-    """A guest of a dividing host goes on in one of its daughters."""
+    """Move a guest of a dividing host to one of its daughters."""
     guest.host = host
     if guest.event >= 0:
         running = world.attempts[guest.event]
@@ -147,7 +176,19 @@ def _hand_over(world: World, g: int, guest: Guest, host: int, at: float) -> None
 
 
 def guest_fates(world: World, i: int, guest: Guest, start_h: float, step_h: float) -> None:
-    """Death and division of one guest in this step."""
+    """Draw the death and division of one guest in this step.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place.
+    i : int
+        Index of the guest in ``world.guests``.
+    guest : Guest
+        The guest.
+    start_h, step_h : float
+        Beginning and length of the step, h.
+    """
     if start_h >= guest.dying_h:
         return
     rates, inside = world.scenario.rates, guest.level == "engulfed" and guest.engulfed >= 1.0

@@ -1,4 +1,4 @@
-"""One simulated field of view: its life, its geometry per frame, and frames on demand."""
+"""One simulated field of view: its history, its geometry per frame, and frames rendered on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cicimage.simulation.spec import Scenario
 
 
 class SimulatedField(FieldGeometry):
-    """A field of view with known truth; frames are rendered when asked for, in any order.
+    """A field of view with known truth; frames are rendered on request, in any order.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class SimulatedField(FieldGeometry):
         return truth.masks(self, frame)
 
     def decoys_in(self, frame: int) -> pd.DataFrame:
-        """Vacuoles, droplets, debris and effectors of one frame: what is no guest and may be taken for one."""
+        """Vacuoles, droplets, debris and effectors of one frame: objects that may be mistaken for guests."""
         return truth.decoys(self, frame)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Life and geometry of one simulated field of view, before any light."""
+"""History and geometry of one simulated field of view, before rendering."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import GuestPose
 from cicimage.simulation.camera import focus_drift, stage_drift
-from cicimage.simulation.cells import History
-from cicimage.simulation.life import live
+from cicimage.simulation.cells import FieldHistory
+from cicimage.simulation.life import simulate_life
 from cicimage.simulation.population import MARGIN_UM
 from cicimage.simulation.render import PAD
 from cicimage.simulation.spec import Scenario
-from cicimage.simulation.surfaces import Body, Grid, Layers, lay_out
+from cicimage.simulation.surfaces import Body, FieldGrid, FieldLayers, stack_layers
 
 
 class FieldGeometry:
-    """What is where in a field of view in every frame.
+    """Positions and shapes of all cells of a field of view in every frame.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ class FieldGeometry:
 
     Attributes
     ----------
-    history : History
-        All that happened, in continuous time.
+    history : FieldHistory
+        All events, in continuous time.
     drift_um : (T, 2) float64
-        How far the content of each frame lies from where it lay in frame 0.
+        Displacement of each frame's content against frame 0.
     focus_um : (T,) float64
         Focus offset of each frame.
     defocused : (T,) bool
@@ -52,10 +52,10 @@ class FieldGeometry:
         self.condition = scenario.condition(condition)
         self._seed = seed
         acquisition, nuisances = scenario.acquisition, scenario.nuisances
-        self.history: History = live(scenario, self.condition, log_effect, self._rng(0))
+        self.history: FieldHistory = simulate_life(scenario, self.condition, log_effect, self._rng(0))
         self.drift_um = stage_drift(acquisition, nuisances, self._rng(1))
         self.focus_um, self.defocused = focus_drift(acquisition, nuisances, self._rng(2))
-        self._cache: tuple[int, Layers] | None = None
+        self._cache: tuple[int, FieldLayers] | None = None
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence((*self._seed, *stream)))
@@ -75,23 +75,36 @@ class FieldGeometry:
         out: Float64Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
         return out
 
-    def grid(self, frame: int) -> Grid:
-        """Columns of a frame, PAD beyond it on every side."""
+    def grid(self, frame: int) -> FieldGrid:
+        """Columns of a frame, with PAD more on every side."""
         a = self.scenario.acquisition
         dy, dx = self.drift_um[frame]
         origin, n = MARGIN_UM - PAD * a.um_per_px, a.size_px + 2 * PAD
-        return Grid(origin - dy, origin - dx, a.um_per_px, (n, n))
+        return FieldGrid(origin - dy, origin - dx, a.um_per_px, (n, n))
 
     def raw_um(self, frame: int, y: float, x: float) -> tuple[float, float]:
-        """World coordinates in the raw frame, um."""
+        """Convert world coordinates to the raw frame.
+
+        Parameters
+        ----------
+        frame : int
+            Index of the frame.
+        y, x : float
+            World coordinates, um.
+
+        Returns
+        -------
+        (float, float)
+            y and x in the frame, stage drift included, um.
+        """
         dy, dx = self.drift_um[frame]
         return y - MARGIN_UM + float(dy), x - MARGIN_UM + float(dx)
 
-    def layers(self, frame: int) -> Layers:
+    def layers(self, frame: int) -> FieldLayers:
         """The geometry of a frame."""
         if self._cache is None or self._cache[0] != frame:
             moment = self.history.moments[frame]
-            self._cache = (frame, lay_out(moment.hosts, moment.guests, self.grid(frame)))
+            self._cache = (frame, stack_layers(moment.hosts, moment.guests, self.grid(frame)))
         return self._cache[1]
 
     def debris(self, frame: int) -> Iterator[Body]:

@@ -16,7 +16,7 @@ from cicimage.tables import SCHEMA_VERSION
 
 @dataclass(frozen=True)
 class FieldPlan:
-    """One field to simulate: its place in the design and its random effects."""
+    """One field to simulate: its position in the design and its random effects."""
 
     condition: str
     well: str
@@ -34,7 +34,20 @@ class FieldPlan:
 
 
 def plan_fields(scenario: Scenario, seed: int) -> list[FieldPlan]:
-    """Lay out an experiment: every donor in every condition, with donor, donor x condition and well effects."""
+    """Plan the fields of an experiment: every donor in every condition, with donor, donor x condition and well effects.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Conditions, and the design with the SDs of its random effects on the log entry rate.
+    seed : int
+        The same seed gives the same effects.
+
+    Returns
+    -------
+    list of FieldPlan
+        By condition, donor, well and field.
+    """
     return list(_plans(scenario, np.random.default_rng(np.random.SeedSequence((seed, 11)))))
 
 
@@ -55,7 +68,7 @@ def _plans(scenario: Scenario, rng: np.random.Generator) -> Iterator[FieldPlan]:
 
 
 def layout_csv(plans: list[FieldPlan]) -> str:
-    """Text of layout.csv."""
+    """Make the text of layout.csv."""
     factors = list(dict.fromkeys(name for p in plans for name, _ in p.factors))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -109,14 +122,19 @@ def _populations(scenario: Scenario) -> str:
 
 
 def experiment_toml(scenario: Scenario, *, objective: bool = False) -> str:
-    """The experiment file of a scenario: what the movies' metadata do not say.
+    """Make the experiment file of a scenario: settings that are not in the movies' metadata.
 
     Parameters
     ----------
     scenario : Scenario
-        What was simulated.
+        The simulated scenario.
     objective : bool
-        State the objective too, for a format that has no place for it.
+        Whether to state the objective, for a format without a field for it.
+
+    Returns
+    -------
+    str
+        Text of experiment.toml.
     """
     a = scenario.acquisition
     stated = f'na = {a.na!r}\nimmersion = "{a.immersion}"\nmodality = "{a.modality}"\n' if objective else ""

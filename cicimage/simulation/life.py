@@ -1,7 +1,7 @@
-"""Continuous-time life of one field, advanced in steps well below the frame interval.
+"""Continuous-time simulation of one field, advanced in steps well below the frame interval.
 
-Every event has a clock of its own, a unit exponential that its hazard runs down; its time is the exact moment the
-clock runs out, within the step. Frames are samples of this life.
+Every kind of event has a clock, a unit exponential that its hazard runs down; the event happens at the exact moment the
+clock runs out, within the step. Frames are samples of this history.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from cicimage.simulation import engulfment, fates, walking
 from cicimage.simulation.behaviour import BEHAVIOURS, Behaviour
 from cicimage.simulation.bodies import HostPose
-from cicimage.simulation.cells import OVERCLOSE, Attempt, Guest, History, Moment
+from cicimage.simulation.cells import OVERCLOSE, Attempt, FieldHistory, Guest, Moment
 from cicimage.simulation.population import make_debris, place_vacuoles
 from cicimage.simulation.spec import Condition, Scenario
 from cicimage.simulation.world import World
@@ -23,8 +23,8 @@ STEP_MIN: Final = 0.5
 
 
 def begin(world: World) -> None:
-    """Spread the hosts out and put every guest where it is at hour 0."""
-    fates.spread_out(world, 0.0)
+    """Set the spreading of hosts and the level of every guest at hour 0."""
+    fates.update_spreading(world, 0.0)
     world.measure(0.0)
     for i, guest in enumerate(world.guests):
         if guest.kind == "guest":
@@ -32,7 +32,7 @@ def begin(world: World) -> None:
 
 
 def _place(world: World, i: int, guest: Guest) -> None:
-    """Where a guest is when the movie begins: floating, on the glass, inside, under a host or in a fold."""
+    """Draw the level of a guest when the movie begins: floating, on the glass, inside, under a host or in a fold."""
     spec, rng = world.scenario.guests, world.rng
     if rng.random() < spec.dead_share:
         guest.dying_h, guest.speed = -rng.uniform(0.5, 10.0), 0.0
@@ -60,7 +60,7 @@ def _place(world: World, i: int, guest: Guest) -> None:
 
 
 def advance(world: World, behaviour: Behaviour, start_h: float, step_h: float) -> None:
-    """Move everything on by one step.
+    """Advance the world by one step.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def advance(world: World, behaviour: Behaviour, start_h: float, step_h: float) -
     start_h, step_h : float
         Beginning and length of the step, h.
     """
-    shifts = fates.creep(world, step_h)
+    shifts = fates.migrate_hosts(world, step_h)
     fates.host_fates(world, start_h, step_h)
     world.measure(start_h)
     present = [i for i, g in enumerate(world.guests) if g.gone_h > start_h]
     for i in present:
         guest = world.guests[i]
-        walking.ride(world, i, guest, shifts)
+        walking.carry_with_host(world, i, guest, shifts)
         if guest.kind == "guest":
             fates.guest_fates(world, i, guest, start_h, step_h)
             if guest.gone_h > start_h:
@@ -86,14 +86,27 @@ def advance(world: World, behaviour: Behaviour, start_h: float, step_h: float) -
 
 
 def moment(world: World, time_h: float) -> Moment:
-    """The world as it stands at an hour."""
+    """Freeze the world as it stands.
+
+    Parameters
+    ----------
+    world : World
+        The world; not changed.
+    time_h : float
+        Hours since the movie's start.
+
+    Returns
+    -------
+    Moment
+        Poses of the hosts, lowest first, and of the guests that are there.
+    """
     hosts = [(h.order, _pushed(world, h.pose(i, time_h))) for i, h in enumerate(world.hosts) if h.gone_h > time_h]
     guests = tuple(g.pose(i, time_h) for i, g in enumerate(world.guests) if g.gone_h > time_h)
     return Moment(time_h, tuple(pose for _, pose in sorted(hosts, key=lambda h: h[0])), guests)
 
 
 def _pushed(world: World, pose: HostPose) -> HostPose:
-    """A host whose nucleus has given way to the guests in it, as far as the host has room."""
+    """A host whose nucleus is displaced by the guests in it, as far as the host has room."""
     y, x = pose.nucleus_y, pose.nucleus_x
     for guest in world.guests:
         if guest.level != "engulfed" or guest.host != pose.host or guest.route == "fold":
@@ -109,8 +122,10 @@ def _pushed(world: World, pose: HostPose) -> HostPose:
     return replace(pose, nucleus_y=float(y), nucleus_x=float(x))
 
 
-def live(scenario: Scenario, condition: Condition, log_effect: float, rng: np.random.Generator) -> History:
-    """Let one field live through the movie.
+def simulate_life(
+    scenario: Scenario, condition: Condition, log_effect: float, rng: np.random.Generator
+) -> FieldHistory:
+    """Simulate one field over the movie.
 
     Parameters
     ----------
@@ -119,12 +134,12 @@ def live(scenario: Scenario, condition: Condition, log_effect: float, rng: np.ra
     log_effect : float
         Donor's, donor x condition's and well's effect on the log entry rate.
     rng : numpy.random.Generator
-        The only source of chance.
+        Source of all randomness.
 
     Returns
     -------
-    History
-        All that happened, in continuous time.
+    FieldHistory
+        All events, in continuous time.
     """
     world = World(scenario, condition, log_effect, rng)
     behaviour = BEHAVIOURS[scenario.rates.dynamics](world)
@@ -142,7 +157,7 @@ def live(scenario: Scenario, condition: Condition, log_effect: float, rng: np.ra
     for attempt in world.attempts:
         if not attempt.end_reason:
             attempt.end_h, attempt.end_reason = end_h, "movie_end"
-    return History(
+    return FieldHistory(
         tuple(moments), tuple(world.hosts), tuple(world.guests), tuple(world.attempts), tuple(vacuoles), debris,
         world.world_um, world.contact_hours,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""OME-TIFF of a movie, written plane by plane, the same bytes every time."""
+"""OME-TIFF of a movie, written plane by plane, with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,24 @@ _IMMERSIONS: Final = {"air": "Air", "water": "Water", "oil": "Oil"}
 
 
 def ome_xml(name: str, acquisition: Acquisition, channels: Sequence[str], file_name: str) -> str:
-    """Return OME-XML with sizes, scale, interval, objective and channel names; the UUID follows from the name."""
+    """Make the OME-XML with sizes, scale, interval, objective and channel names.
+
+    Parameters
+    ----------
+    name : str
+        Image name; the UUID follows from it.
+    acquisition : Acquisition
+        Sizes, scale, interval, objective.
+    channels : sequence of str
+        Channel names.
+    file_name : str
+        Name of the file that holds the planes.
+
+    Returns
+    -------
+    str
+        The document.
+    """
     a = acquisition
     identity = uuid.uuid5(uuid.NAMESPACE_URL, f"cicimage/{name}")
     z = f' PhysicalSizeZ="{a.um_per_z / a.axial_scale:.6g}" PhysicalSizeZUnit="µm"' if a.slices > 1 else ""

@@ -23,7 +23,7 @@ def write_ome_zarr(
 ) -> None:
     """Write frames of (C, Z, Y, X) one after another, a chunk per plane.
 
-    Empty chunks are written too: one that is missing is a copy that stopped.
+    Empty chunks are written too, so that a missing chunk indicates an interrupted copy.
 
     Parameters
     ----------

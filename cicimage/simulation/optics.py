@@ -1,13 +1,13 @@
 """Point spread functions as sums of round Gaussians whose weights depend on defocus.
 
-Light from a column of dye between two heights then reaches a slice as a difference of tabulated integrals,
-exact in z however thin the column is: no supersampling, and a floor of 0.3 um counts for what it is.
+The light of a column of dye between two heights in a slice is then a difference of tabulated integrals, exact in z
+however thin the column is: without supersampling, a floor of 0.3 um has its right intensity.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ IMMERSION_INDEX: Final = {"air": 1.0, "water": 1.33, "oil": 1.515}
 REACH_UM: Final = 60.0
 STEP_UM: Final = 0.05
 THICK_UM: Final = 6.0
-"""A cell this thick, in focus in its middle, has the intensity called 1."""
+"""Thickness of a cell that has intensity 1 when focused in its middle, um."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def axial_fwhm_um(acquisition: Acquisition) -> float:
     """Axial full width at half maximum of a confocal with a pinhole of one Airy unit, um.
 
     Wilhelm et al., Confocal Laser Scanning Microscopy (Zeiss): geometric and wave-optical parts in quadrature;
-    widened by ``axial_blur`` where the lens looks into a medium it is not made for.
+    widened by ``axial_blur`` where the refractive index of the medium does not match the lens.
     """
     n = IMMERSION_INDEX[acquisition.immersion]
     cone = n - np.sqrt(max(n * n - acquisition.na**2, 0.0))
@@ -65,7 +65,7 @@ def make_psf(acquisition: Acquisition) -> Psf:
     else:
         sigmas, weights = _cone(z, sigma, acquisition)
     sigmas, weights = _merge_narrow(sigmas, weights, 0.3 * acquisition.um_per_px)
-    # trapezoids: half of the last sample, or every height would be off by half a step
+    # trapezoidal rule: half of the last sample, to avoid an offset of half a step
     integral = (np.cumsum(weights, axis=1) - 0.5 * weights) * STEP_UM
     middle = np.abs(z) <= THICK_UM / 2
     integral /= weights[:, middle].sum() * STEP_UM
@@ -73,7 +73,7 @@ def make_psf(acquisition: Acquisition) -> Psf:
 
 
 def _merge_narrow(sigmas: Float64Array, weights: Float64Array, limit_um: float) -> tuple[Float64Array, Float64Array]:
-    """Components too narrow for the pixels to tell apart become one."""
+    """Merge components too narrow for the pixels to resolve."""
     narrow = sigmas < limit_um
     if narrow.sum() < 2:
         return sigmas, weights
@@ -91,7 +91,7 @@ def _diffracted(z: Float64Array, acquisition: Acquisition) -> tuple[Float64Array
 
 
 def _cone(z: Float64Array, sigma: float, acquisition: Acquisition) -> tuple[Float64Array, Float64Array]:
-    """Widefield: all light of a plane arrives, spread over the cone's section at its defocus."""
+    """Widefield: all light of a plane is detected, spread over the section of the cone at its defocus."""
     tangent = np.tan(np.arcsin(min(acquisition.na / 1.33, 0.98)))
     wanted = np.log(np.hypot(sigma, 0.5 * np.abs(z) * tangent))
     rungs = np.log(sigma) + np.log(2.0) * np.arange(int(np.ceil((wanted.max() - np.log(sigma)) / np.log(2.0))) + 1)
@@ -103,16 +103,45 @@ def _cone(z: Float64Array, sigma: float, acquisition: Acquisition) -> tuple[Floa
     return np.exp(rungs), weights
 
 
-@compiled()
-def add_columns(
-    image: Float32Array, y0: int, x0: int, low: Float32Array, high: Float32Array, amount: Float32Array, fine: int,
-    slices: Float32Array, integral: Float32Array, reach: float, step: float,
-) -> None:  # fmt: skip
-    """Add the light of columns of dye between ``low`` and ``high`` to ``image`` (K, Z, Y, X).
+class Columns(NamedTuple):
+    """Columns of dye between two heights.
 
-    ``low``, ``high`` and ``amount`` (h, w) are sampled ``fine`` times finer than the image's pixels; their first
-    sample belongs to pixel (y0, x0). Where ``high <= low`` nothing is added.
+    Attributes
+    ----------
+    y0, x0 : int
+        Pixel of the first sample; may lie outside the image.
+    low, high : (h, w) float32
+        Lower and upper end of each column, um; where ``high <= low`` there is no dye.
+    amount : (h, w) float32
+        Dye concentration; negative removes light.
+    fine : int
+        Samples per pixel and axis.
     """
+
+    y0: int
+    x0: int
+    low: Float32Array
+    high: Float32Array
+    amount: Float32Array
+    fine: int
+
+
+@compiled()
+def add_columns(image: Float32Array, columns: Columns, slices: Float32Array, integral: Float32Array) -> None:
+    """Add the light of columns of dye to an image.
+
+    Parameters
+    ----------
+    image : (K, Z, Y, X) float32 array
+        Light per component of the point spread function; changed in place.
+    columns : Columns
+        The dye.
+    slices : (Z,) float32 array
+        Heights of the slices, um.
+    integral : (K, n) float32 array
+        :attr:`Psf.integral`.
+    """
+    y0, x0, low, high, amount, fine = columns
     n_k, n_z, n_y, n_x = image.shape
     last = integral.shape[1] - 2
     share = np.float32(1.0 / (fine * fine))
@@ -126,8 +155,8 @@ def add_columns(
                 continue
             weight = amount[i, j] * share
             for s in range(n_z):
-                a = min(max((low[i, j] - slices[s] + reach) / step, 0.0), np.float64(last))
-                b = min(max((high[i, j] - slices[s] + reach) / step, 0.0), np.float64(last))
+                a = min(max((low[i, j] - slices[s] + REACH_UM) / STEP_UM, 0.0), np.float64(last))
+                b = min(max((high[i, j] - slices[s] + REACH_UM) / STEP_UM, 0.0), np.float64(last))
                 ia, ib = int(a), int(b)
                 fa, fb = np.float32(a - ia), np.float32(b - ib)
                 for k in range(n_k):

@@ -1,4 +1,4 @@
-"""How a field starts: hosts laid out in the world, guests on, under and in them, effectors, debris, vacuoles."""
+"""Initial state of a field: hosts, guests, effectors, debris and vacuoles, and their traits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cicimage.simulation.cells import Guest, Host, Vacuole
 from cicimage.simulation.spec import Condition, HostSpec, Scenario
 
 MARGIN_UM: Final = 35.0
-"""The world reaches this far beyond the field, so that cells enter and leave it."""
+"""Width of the world beyond the field, from and to which cells enter and leave it, um."""
 MAX_TRIES: Final = 4000
 HARMONICS: Final = np.array([0.17, 0.13, 0.09, 0.06, 0.045, 0.035, 0.03, 0.02, 0.02])
 """Typical amplitudes of the outline's harmonics 2..10: lobes first, ruffles last."""
@@ -23,7 +23,22 @@ def field_side_um(scenario: Scenario) -> float:
 
 
 def place_hosts(spec: HostSpec, world_um: float, rng: np.random.Generator) -> list[Host]:
-    """Fill a square world with hosts up to the coverage asked for, overlapping as far as allowed."""
+    """Fill a square world with hosts up to the wanted coverage, overlapping as far as allowed.
+
+    Parameters
+    ----------
+    spec : HostSpec
+        Coverage, overlap and traits.
+    world_um : float
+        Side of the world, um.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    list of Host
+        Cell ids from 1.
+    """
     hosts: list[Host] = []
     area, target = 0.0, spec.coverage * world_um**2
     for tries in range(MAX_TRIES):
@@ -31,7 +46,7 @@ def place_hosts(spec: HostSpec, world_um: float, rng: np.random.Generator) -> li
             break
         radius = 0.5 * rng.uniform(*spec.diameter_um)
         y, x = rng.uniform(0, world_um, 2)
-        # the longer nothing fits, the closer they may come
+        # the spacing shrinks while nothing fits
         closeness = max(0.3, 1.0 - spec.overlap - 0.6 * tries / MAX_TRIES)
         if any(np.hypot(y - h.y, x - h.x) < closeness * (radius + h.radius) for h in hosts):
             continue
@@ -41,7 +56,24 @@ def place_hosts(spec: HostSpec, world_um: float, rng: np.random.Generator) -> li
 
 
 def make_host(spec: HostSpec, cell_id: int, y: float, x: float, radius: float, rng: np.random.Generator) -> Host:
-    """Draw a host's traits."""
+    """Draw a host's traits.
+
+    Parameters
+    ----------
+    spec : HostSpec
+        Distributions of the traits.
+    cell_id : int
+        Id in the tables.
+    y, x, radius : float
+        Centre and radius when spread, um.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Host
+        Alive and spread.
+    """
     direction, offset = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.2) * radius
     return Host(
         cell_id=cell_id, y=float(y), x=float(x), radius=radius, angle=rng.uniform(0, 2 * np.pi),
@@ -57,7 +89,22 @@ def make_host(spec: HostSpec, cell_id: int, y: float, x: float, radius: float, r
 
 
 def place_vacuoles(spec: HostSpec, hosts: list[Host], rng: np.random.Generator) -> list[Vacuole]:
-    """Vacuoles of guest-like size and lipid droplets around the nuclei."""
+    """Place vacuoles of guest-like size and lipid droplets around the nuclei.
+
+    Parameters
+    ----------
+    spec : HostSpec
+        Mean numbers per host.
+    hosts : list of Host
+        Their holders.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    list of Vacuole
+        By host.
+    """
     found = []
     for i, host in enumerate(hosts):
         for kind, mean, sizes in (("vacuole", spec.vacuoles, (1.5, 3.5)), ("droplet", spec.droplets, (0.5, 1.0))):
@@ -70,7 +117,24 @@ def place_vacuoles(spec: HostSpec, hosts: list[Host], rng: np.random.Generator) 
 def scatter_guests(
     scenario: Scenario, condition: Condition, world_um: float, rng: np.random.Generator
 ) -> list[tuple[float, float, bool]]:
-    """Places (y, x) of guests in the world, and whether each belongs to a cluster of 2-10."""
+    """Draw the places of guests in the world.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Number of guests in the field, their size and the share in clusters.
+    condition : Condition
+        ``density``: factor on the number.
+    world_um : float
+        Side of the world, um.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    list of (float, float, bool)
+        y and x, um, and whether the guest belongs to a cluster of 2-10.
+    """
     mean = scenario.guests.count * condition.density * (world_um / field_side_um(scenario)) ** 2
     n = int(rng.poisson(mean))
     size = float(np.mean(scenario.guests.diameter_um))
@@ -82,7 +146,7 @@ def scatter_guests(
         if near and members == 1 and rng.random() < 0.9:
             continue
         for k in range(min(members, n - len(places))):
-            turn, out = 2.4 * k, 0.62 * size * np.sqrt(k)  # a sunflower's packing
+            turn, out = 2.4 * k, 0.62 * size * np.sqrt(k)  # phyllotactic packing
             places.append((float(y + out * np.sin(turn)), float(x + out * np.cos(turn)), members > 1))
     return places
 
@@ -90,7 +154,26 @@ def scatter_guests(
 def make_guest(
     scenario: Scenario, condition: Condition, cell_id: int, place: tuple[float, float, bool], rng: np.random.Generator
 ) -> Guest:
-    """Draw a guest's traits."""
+    """Draw a guest's traits.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Distributions of the traits.
+    condition : Condition
+        ``brightness``: factor on the dye.
+    cell_id : int
+        Id in the tables.
+    place : (float, float, bool)
+        One entry of :func:`scatter_guests`.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Guest
+        On the surface, alive.
+    """
     spec, (y, x, cluster) = scenario.guests, place
     sessile = cluster or rng.random() < spec.sessile_share
     dim = 0.1 if rng.random() < spec.dim_share else 1.0
@@ -111,7 +194,24 @@ def new_clocks(rng: np.random.Generator) -> dict[str, float]:
 
 
 def make_effectors(scenario: Scenario, world_um: float, first_id: int, rng: np.random.Generator) -> list[Guest]:
-    """Killer T cells, scattered over the world."""
+    """Draw killer T cells, scattered over the world.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Number of effectors in the field and their traits.
+    world_um : float
+        Side of the world, um.
+    first_id : int
+        Cell id of the first.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    list of Guest
+        Of kind ``effector``.
+    """
     spec = scenario.effectors
     mean = spec.count * (world_um / field_side_um(scenario)) ** 2
     out = []
@@ -127,7 +227,24 @@ def make_effectors(scenario: Scenario, world_um: float, first_id: int, rng: np.r
 
 
 def make_debris(scenario: Scenario, world_um: float, n_guests: int, rng: np.random.Generator) -> Float64Array:
-    """Particles with guest dye, (n, 5): y, x, radius, height above what is below, brightness."""
+    """Draw particles that carry guest dye.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        ``guests.debris``: mean number per guest.
+    world_um : float
+        Side of the world, um.
+    n_guests : int
+        Guests in the world.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    (n, 5) float64 array
+        y, x, radius and height above what is below, um, and brightness (1 = a typical guest).
+    """
     n = int(rng.poisson(scenario.guests.debris * n_guests))
     return np.column_stack([
         rng.uniform(0, world_um, n), rng.uniform(0, world_um, n), rng.uniform(0.75, 2.0, n),

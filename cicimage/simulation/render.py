@@ -1,4 +1,4 @@
-"""Light of one moment: the columns of every dyed structure through the point spread function."""
+"""Rendering of one moment: the columns of every stained structure through the point spread function."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scipy.ndimage import gaussian_filter
 from cicimage.arrays import Float32Array, Float64Array
 from cicimage.simulation.bodies import half_height
 from cicimage.simulation.cells import Vacuole
-from cicimage.simulation.optics import REACH_UM, STEP_UM, Psf, add_columns
+from cicimage.simulation.optics import Columns, Psf, add_columns
 from cicimage.simulation.spec import Scenario, Source
-from cicimage.simulation.surfaces import Body, Layers, Sheet
+from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
 
 FINE: Final = 3
-"""Bodies are sampled this much finer than pixels."""
+"""Samples of a body per pixel and axis."""
 NUCLEUS_DIM: Final = 0.25
 """Share by which cytosol dye is weaker in the nucleus."""
 NUCLEUS_SHARE: Final = 0.4
@@ -26,7 +26,7 @@ NUCLEUS_SHARE: Final = 0.4
 MEMBRANE_UM: Final = 0.3
 COARSE_FROM_PX: Final = 6.0
 PAD: Final = 6
-"""Columns rendered beyond the frame, so that blur has something to take from."""
+"""Columns rendered beyond the frame on every side, for the blur."""
 
 
 class Renderer:
@@ -51,8 +51,23 @@ class Renderer:
             for source, weight in channel.sources.items():
                 self._seen_by.setdefault(source, []).append((c, weight))
 
-    def render(self, layers: Layers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
-        """Render one moment; ``layers.grid`` reaches PAD columns beyond the frame on every side."""
+    def render(self, layers: FieldLayers, vacuoles: Iterable[Vacuole], debris: Iterable[Body]) -> Float32Array:
+        """Render one moment.
+
+        Parameters
+        ----------
+        layers : FieldLayers
+            Surfaces and guests; ``layers.grid`` reaches PAD columns beyond the frame on every side.
+        vacuoles : iterable of Vacuole
+            Voids in the hosts.
+        debris : iterable of Body
+            Particles.
+
+        Returns
+        -------
+        (C, Z, Y, X) float32 array
+            Light without padding, 1 = a thick bright cell.
+        """
         k, z = len(self.psf.sigma_um), len(self.slices)
         self._light = np.zeros((len(self.scenario.channels), k, z, *layers.grid.shape), np.float32)
         by_host: dict[int, list[Vacuole]] = {}
@@ -76,17 +91,17 @@ class Renderer:
     ) -> None:
         """Add dye of one kind between two height maps, whose first sample lies on pixel ``at``."""
         for channel, weight in self._seen_by.get(source, ()):
-            add_columns(
-                self._light[channel], *at, low.astype(np.float32), high.astype(np.float32),
-                (weight * amount).astype(np.float32), fine, self.slices, self.psf.integral, REACH_UM, STEP_UM,
-            )  # fmt: skip
+            columns = Columns(
+                *at, low.astype(np.float32), high.astype(np.float32), (weight * amount).astype(np.float32), fine
+            )
+            add_columns(self._light[channel], columns, self.slices, self.psf.integral)
 
     def _sees(self, *sources: Source) -> bool:
         return any(s in self._seen_by for s in sources)
 
     # ------------------------------------------------------------ hosts
 
-    def _host(self, layers: Layers, sheet: Sheet, vacuoles: list[Vacuole]) -> None:
+    def _host(self, layers: FieldLayers, sheet: HostSheet, vacuoles: list[Vacuole]) -> None:
         pose, at = sheet.pose, (sheet.window[0].start, sheet.window[1].start)
         y, x = layers.grid.points(sheet.window)
         # a dead cell has lost most of a dye that does not bind
@@ -115,7 +130,7 @@ class Renderer:
         for i in sheet.voids:
             self._void(layers, sheet, layers.bodies[i], dye)
 
-    def _membrane(self, layers: Layers, sheet: Sheet, at: tuple[int, int]) -> None:
+    def _membrane(self, layers: FieldLayers, sheet: HostSheet, at: tuple[int, int]) -> None:
         """Both faces of a sheet; a steep face has more membrane per column."""
         for height in (sheet.top, sheet.bottom):
             slope_y, slope_x = np.gradient(height, layers.grid.um_per_px)
@@ -123,8 +138,8 @@ class Renderer:
             amount = sheet.pose.brightness * sheet.cover * steep
             self._add("host_membrane", at, height - MEMBRANE_UM / 2, height + MEMBRANE_UM / 2, amount)
 
-    def _void(self, layers: Layers, sheet: Sheet, body: Body, dye: Float64Array) -> None:
-        """Take the host's dye out of where a guest sits in it, and line the hole with membrane."""
+    def _void(self, layers: FieldLayers, sheet: HostSheet, body: Body, dye: Float64Array) -> None:
+        """Remove the host's dye where a guest lies in it, and line the hole with membrane."""
         rows, columns = body.window
         top, left = max(rows.start, sheet.window[0].start), max(columns.start, sheet.window[1].start)
         bottom, right = min(rows.stop, sheet.window[0].stop), min(columns.stop, sheet.window[1].stop)
@@ -146,7 +161,7 @@ class Renderer:
 
     # ------------------------------------------------------------ guests
 
-    def _guest(self, layers: Layers, body: Body, dead_hosts: set[int]) -> None:
+    def _guest(self, layers: FieldLayers, body: Body, dead_hosts: set[int]) -> None:
         pose, at = body.pose, (body.window[0].start, body.window[1].start)
         low, high, rho = _fine_body(layers, body, body.window)
         y, x = _fine_points(layers, body.window)
@@ -192,7 +207,7 @@ class Renderer:
 
 
 def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
-    """Blur; very wide ones on a coarser grid, where nothing is lost."""
+    """Gaussian blur; very wide ones on a coarser grid, without loss."""
     if sigma_px <= COARSE_FROM_PX:
         narrow: Float32Array = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
         return narrow
@@ -207,7 +222,7 @@ def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
     return wide
 
 
-def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
+def _fine_points(layers: FieldLayers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
     """World y (n, 1) and x (1, m) of a window's fine samples."""
     px, sub = layers.grid.um_per_px, (np.arange(FINE) + 0.5) / FINE - 0.5
     y, x = layers.grid.points(window)
@@ -215,7 +230,7 @@ def _fine_points(layers: Layers, window: tuple[slice, slice]) -> tuple[Float64Ar
 
 
 def _fine_body(
-    layers: Layers, body: Body, window: tuple[slice, slice]
+    layers: FieldLayers, body: Body, window: tuple[slice, slice]
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Lower and upper side of a guest and its lateral coordinate on the fine samples of a window."""
     rho = body.pose.rho(*_fine_points(layers, window))
@@ -230,7 +245,7 @@ def _repeat(values: Float64Array) -> Float64Array:
 
 @cache
 def _pattern() -> Float32Array:
-    """A smooth random tile of mean 0 and SD 1, on three scales: organelles, their crowds, thick and thin parts."""
+    """Smooth random tile of mean 0 and SD 1, on three scales: organelles, clusters of them, thick and thin parts."""
     rng = np.random.default_rng(7)
     layers = [gaussian_filter(rng.normal(size=(512, 512)), scale, mode="wrap") for scale in (1.4, 4.0, 14.0)]
     total = sum(layer / layer.std() for layer in layers)
@@ -239,7 +254,7 @@ def _pattern() -> Float32Array:
 
 
 def _mottle(seed: int, dy: Float64Array, dx: Float64Array) -> Float64Array:
-    """The mottle of one cell at offsets from its centre, um (tile of 0.5 um)."""
+    """Mottle of one cell at offsets from its centre, um (samples of 0.5 um)."""
     tile = _pattern()
     rows = (np.rint(dy / 0.5).astype(int) + seed) % tile.shape[0]
     columns = (np.rint(dx / 0.5).astype(int) + seed // 512) % tile.shape[1]

@@ -267,8 +267,10 @@ class Nuisances(Spec):
     """SD of the lamp's or laser's log intensity from frame to frame."""
     defocused_share: float = Field(0.0, ge=0, le=0.5)
     """Share of frames in which the focus is lost by 2.5-5 um."""
-    dye_transfer: float = Field(0.0, ge=0, le=0.5)
-    """Share of host dye that a guest takes up per hour of contact (saturates at 0.4)."""
+    dye_transfer: float = Field(0.0, ge=0, le=10.0)
+    """Host dye that a guest takes up per hour of contact, 1 = the host's own concentration per hour at first."""
+    dye_transfer_max: float = Field(0.4, gt=0, le=2.5)
+    """Host dye in a guest at which uptake ends, 1 = the host's own concentration."""
 
 
 class Marker(Spec):

@@ -1,7 +1,7 @@
-"""Lays hosts and guests on one another: every host becomes a sheet between two height maps.
+"""Stacking of hosts and guests: every host becomes a sheet between two height maps.
 
 Hosts lie in a fixed order, lowest first. A guest beneath a host rests on what is below and lifts the host; a
-guest within has the host's cytoplasm drawn around it. Where a guest is follows from these surfaces.
+guest within has the host's cytoplasm around it. The location of a guest follows from these surfaces.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import GuestPose, HostPose, half_height, tent
 
 BRIDGE_UM: Final = 1.5
-"""A host laid over another's edge bridges the step over about this distance."""
+"""Distance over which a host on another's edge bridges the step, um."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Columns of the field: world position of the first one, spacing, and how many in y and x."""
+class FieldGrid:
+    """Columns of the field: world position of the first one (um), spacing, and numbers in y and x."""
 
     y0_um: float
     x0_um: float
@@ -30,7 +30,20 @@ class Grid:
     shape: tuple[int, int]
 
     def window(self, y: float, x: float, reach: float) -> tuple[slice, slice] | None:
-        """Columns within ``reach`` of a point, or None where the field has none of them."""
+        """Find the columns within reach of a point.
+
+        Parameters
+        ----------
+        y, x : float
+            World coordinates, um.
+        reach : float
+            Half the side of the square, um.
+
+        Returns
+        -------
+        (slice, slice) or None
+            Rows and columns; None where the field has none of them.
+        """
         px = self.um_per_px
         top, left = (y - reach - self.y0_um) / px, (x - reach - self.x0_um) / px
         bottom, right = (y + reach - self.y0_um) / px, (x + reach - self.x0_um) / px
@@ -48,8 +61,8 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
-    """One host as laid out: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
+class HostSheet:
+    """One host in the stack: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
 
     pose: HostPose
     window: tuple[slice, slice]
@@ -57,12 +70,12 @@ class Sheet:
     bottom: Float64Array
     top: Float64Array
     voids: tuple[int, ...]
-    """Positions in ``Layers.bodies`` of the guests drawn into it."""
+    """Positions in ``FieldLayers.bodies`` of the guests drawn into it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """One guest as laid out: its pose, the height of its centre, and its window."""
+    """One guest in the stack: its pose, the height of its centre, and its window."""
 
     pose: GuestPose
     z: float
@@ -70,16 +83,16 @@ class Body:
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
-    """Everything in the field at one moment."""
+class FieldLayers:
+    """All hosts and guests in the field at one moment, stacked."""
 
-    grid: Grid
-    sheets: tuple[Sheet, ...]
+    grid: FieldGrid
+    sheets: tuple[HostSheet, ...]
     bodies: tuple[Body, ...]
 
 
-def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) -> Layers:
-    """Stack hosts in the order given and find where every guest comes to lie.
+def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: FieldGrid) -> FieldLayers:
+    """Stack hosts in the order given and solve the height of every guest.
 
     Parameters
     ----------
@@ -87,14 +100,19 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
         Lowest first.
     guests : sequence of GuestPose
         In any order.
-    grid : Grid
+    grid : FieldGrid
         Columns to solve on; cells wholly outside are left out.
+
+    Returns
+    -------
+    FieldLayers
+        Hosts, lowest first, and guests.
     """
     ground = np.zeros(grid.shape)
     by_host: dict[int, list[GuestPose]] = {}
     for guest in guests:
         by_host.setdefault(guest.host if guest.level != "surface" else -1, []).append(guest)
-    sheets: list[Sheet] = []
+    sheets: list[HostSheet] = []
     bodies: list[Body] = []
     for host in hosts:
         window = grid.window(host.y, host.x, host.reach)
@@ -104,16 +122,16 @@ def lay_out(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: Grid) 
         if sheet is not None:
             sheets.append(sheet)
             by_host.pop(host.host, None)
-    # what is left lies on everything, or beneath a host of which no part is in the field
+    # the remaining guests lie on top, or beneath a host of which no part is in the field
     for guest in (g for rest in by_host.values() for g in rest):
         body = _rest(guest, ground, grid)
         if body is not None:
             bodies.append(Body(guest, body.z + guest.hover, body.window))
-    return Layers(grid, tuple(sheets), tuple(bodies))
+    return FieldLayers(grid, tuple(sheets), tuple(bodies))
 
 
-def _rest(guest: GuestPose, ground: Float64Array, grid: Grid) -> Body | None:
-    """Lay an ellipsoid on a height map without cutting into it."""
+def _rest(guest: GuestPose, ground: Float64Array, grid: FieldGrid) -> Body | None:
+    """Rest an ellipsoid on a height map without cutting into it."""
     a, _, c = guest.axes
     window = grid.window(guest.y, guest.x, a + grid.um_per_px)
     if window is None:
@@ -124,9 +142,9 @@ def _rest(guest: GuestPose, ground: Float64Array, grid: Grid) -> Body | None:
 
 
 def _lay_host(
-    host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: Grid, window: tuple[slice, slice],
+    host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: FieldGrid, window: tuple[slice, slice],
     bodies: list[Body],
-) -> Sheet | None:  # fmt: skip
+) -> HostSheet | None:  # fmt: skip
     y, x = grid.points(window)
     depth = host.depth(y, x)
     cover = np.clip(depth / grid.um_per_px + 0.5, 0.0, 1.0)
@@ -142,7 +160,7 @@ def _lay_host(
             bottom, top = np.maximum(bottom, lifted), np.maximum(top, lifted + plain)
             bodies.append(body)
     voids: list[int] = []
-    # those not yet closed in from below still lift the host's bottom, the others lie above it
+    # guests not yet enclosed from below still lift the host's bottom, the others lie above it
     lifting = [g for g in guests if g.level == "engulfed" and g.route == "under" and g.engulfed < 1.0]
     for within in (lifting, [g for g in guests if g.level == "engulfed" and g not in lifting]):
         if not within:
@@ -160,19 +178,19 @@ def _lay_host(
             voids.append(len(bodies))
             bodies.append(laid)
     ground[window] = np.where(cover > 0.5, np.maximum(ground[window], top), ground[window])
-    return Sheet(host, window, cover, bottom, top, tuple(voids))
+    return HostSheet(host, window, cover, bottom, top, tuple(voids))
 
 
 def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
-    """What a sheet laid on a height map rests on: it bridges steps instead of following them."""
+    """Surface that a sheet on a height map rests on: it bridges steps instead of following them."""
     smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
     out: Float64Array = np.maximum(ground, smooth)
     return out
 
 
 def _behind(guest: GuestPose, y: Float64Array, x: Float64Array) -> Float64Array:
-    """Columns that the flap of a fold reaches: from one side up to ``engulfed`` of the guest's breadth."""
-    side = 2.4 * guest.guest  # any direction that stays the guest's own
+    """Columns that the flap of a fold covers: from one side up to ``engulfed`` of the guest's width."""
+    side = 2.4 * guest.guest  # an arbitrary direction, constant for the guest
     along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
     out: Float64Array = along < 2.0 * guest.engulfed - 1.0
     return out
@@ -199,7 +217,7 @@ def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | No
 def _cup(
     guest: GuestPose, z: float, rho: Float64Array, below: Float64Array, plain: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    """Bottom and top of the host around a guest it has drawn in ``engulfed`` far.
+    """Bottom and top of the host around a guest engulfed to the degree ``engulfed``.
 
     From the top a cup rises from the guest's lower pole and closes over the upper one; from below the sheet that
     hangs over the guest grows down its sides and closes under it.
@@ -215,6 +233,6 @@ def _cup(
     rim = z + c - 2.0 * c * e
     hanging = np.maximum(below, drape)
     share = min(e, 1.0)
-    # closed, it no longer lifts the sheet
+    # once enclosed, the guest no longer lifts the sheet
     lower = below if e >= 1.0 else np.maximum(below, np.minimum(drape, rim))
     return lower, (1.0 - share) * (hanging + plain) + share * closed

@@ -1,4 +1,4 @@
-"""Truth tables of a simulated field, read off its geometry and its history."""
+"""Truth tables of a simulated field, from its geometry and history."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVENT_COLUMNS: Final = (
 PERSISTENCE_FRAMES: Final = 2
 PERSISTENCE_MIN: Final = 10.0
 OUT_SHARE: Final = 0.4
-"""A guest whose centre lies further out of the frame than this share of its radius is left out."""
+"""Largest distance of a guest's centre outside the frame for the guest to be listed, share of its radius."""
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate, leaving empty parts out."""
+    """Concatenate tables, leaving empty ones out."""
     filled = [p for p in parts if len(p)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
@@ -43,7 +43,14 @@ def _host_id(field: FieldGeometry, index: int) -> int:
 
 
 def guests(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """Guests of one frame.
+    """Tabulate the guests of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
 
     Returns
     -------
@@ -83,10 +90,10 @@ def viability(dead: float) -> str:
 
 
 def _decoy(field: FieldGeometry, frame: int, pose: GuestPose, where: Place) -> str:
-    """Name what makes a guest easy to take for one that is alive inside a host.
+    """Name the reason why a guest is easily mistaken for one that is alive inside a host.
 
-    dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the stained
-    nucleus of a host), under_two, under, on_top, between, cluster; empty where nothing does.
+    Reasons are dead_eaten (inside, dead before it went in), dead_floater, floater, fold, dead_host (under or over the
+    stained nucleus of a host), under_two, under, on_top, between, cluster; empty where there is none.
     """
     cell = field.history.guests[pose.guest]
     if where.location == "inside":
@@ -107,14 +114,27 @@ def _decoy(field: FieldGeometry, frame: int, pose: GuestPose, where: Place) -> s
 
 
 def _eaten(field: FieldGeometry, guest: int) -> bool:
-    """It was dead before it was closed in."""
+    """Whether it was dead before the host closed around it."""
     dying_h = field.history.guests[guest].dying_h
     own = [a for a in field.history.attempts if a.guest == guest and (np.isfinite(a.entry_h) or a.prevalent)]
     return bool(own) and not own[-1].prevalent and dying_h < own[-1].entry_h
 
 
 def hosts(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """Hosts of one frame: centre, area in the frame, mean thickness, how far spread, viability, parent."""
+    """Tabulate the hosts of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Centre, nucleus, area in the frame, mean thickness, how far spread (1 = fully), viability and parent.
+    """
     rows = []
     px = field.scenario.acquisition.um_per_px
     for sheet in field.layers(frame).sheets:
@@ -134,10 +154,10 @@ def hosts(field: FieldGeometry, frame: int) -> pd.DataFrame:
 
 
 def host_fates(field: FieldGeometry) -> pd.DataFrame:
-    """Hosts that died or divided, or were born in a division, in continuous time.
+    """Tabulate hosts that died or divided, or were born in a division, in continuous time.
 
-    ``dying_h`` when it began to die, ``dead_h`` when it was fully stained, ``release_h`` when its membranes gave way
-    and its guests could leave, ``gone_h`` and ``gone_reason`` (death | division) when it was no longer there.
+    Hours are ``dying_h``, the beginning of death; ``dead_h``, full staining; ``release_h``, when the membranes give way
+    and guests can leave; ``gone_h`` with ``gone_reason`` (death | division), the disappearance.
     """
     rows = [
         {
@@ -151,10 +171,20 @@ def host_fates(field: FieldGeometry) -> pd.DataFrame:
 
 
 def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
-    """What is no guest: vacuoles and droplets (voids in a host), debris, effectors.
+    """Tabulate what is not a guest: vacuoles and droplets (voids in a host), debris, effectors.
 
-    ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` of a void its host, of an
-    effector one it touches; ``contact`` of an effector.
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``decoy_id`` is the index within its kind, for effectors the ``cell_id``; ``host_id`` is the host of a void, or
+        one that an effector touches; ``contact`` is that of an effector. Rows outside the frame are left out.
     """
     layers, rows = field.layers(frame), []
     z0 = float(field.slices_um(frame)[0])
@@ -185,7 +215,20 @@ def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
 
 
 def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
-    """True projected masks by population (host, guest, effector); labels are cell ids."""
+    """Project the true masks of one frame.
+
+    Parameters
+    ----------
+    field : FieldGeometry
+        The field.
+    frame : int
+        Index of the frame.
+
+    Returns
+    -------
+    dict
+        :class:`~cicimage.masks.Masks` by population (host, guest, effector); labels are cell ids.
+    """
     n = field.scenario.acquisition.size_px
     layers, history = field.layers(frame), field.history
     found: dict[str, list[Mask | None]] = {"host": [], "guest": [], "effector": []}
@@ -214,12 +257,12 @@ def _crop(label: int, window: tuple[slice, slice], inside: BoolArray, n: int) ->
 
 
 def events(field: FieldGeometry) -> pd.DataFrame:
-    """Engulfments in continuous time, hours since the movie's start.
+    """Tabulate engulfments in continuous time, hours since the movie's start.
 
-    ``start_h`` is when the host began to draw the guest in, ``entry_h`` when it had closed around it (empty if
+    ``start_h`` is when the host began to engulf the guest, ``entry_h`` when it had closed around it (empty if
     never, and for ``prevalent`` ones, inside at the start or inherited in a division), ``brief`` whether it left
-    again within the persistence asked of an entry, ``death_h`` when the guest began to die and ``dead_h`` when it was
-    fully stained; ``in_view`` says whether guest and event were in the frame.
+    again within the persistence required of an entry, ``death_h`` when the guest began to die and ``dead_h`` when it
+    was fully stained; ``in_view`` whether guest and event were in the frame.
     """
     rows = []
     persistence_h = max(PERSISTENCE_FRAMES * field.scenario.acquisition.interval_min, PERSISTENCE_MIN) / 60.0

@@ -1,4 +1,4 @@
-"""Guests and effectors walk: over glass and hosts, beneath them, slowly within them."""
+"""Migration of guests and effectors: over glass and hosts, beneath them, slowly within them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,44 @@ from cicimage.simulation.world import World
 
 UNDER_SPEED: Final = 0.6
 EDGE_ROOM: Final = 1.15
-"""A guest pressed flat is this much wider than a ball."""
+"""Width of a flattened guest over that of a ball."""
 TURN_BACK_SHARE: Final = 0.3
 """Share of guests that turn away when they meet a host's edge and do not go under."""
 
 
-def ride(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
-    """A guest in touch with a host goes along with it."""
+def carry_with_host(world: World, i: int, guest: Guest, shifts: Float64Array) -> None:
+    """Move a guest along with the host it touches.
+
+    Parameters
+    ----------
+    world : World
+        The world.
+    i : int
+        Index of the guest in ``world.guests``.
+    guest : Guest
+        The guest; moved in place.
+    shifts : (hosts, 2) float64 array
+        Displacements from :func:`cicimage.simulation.fates.migrate_hosts`, um.
+    """
     carrier = guest.host if guest.level != "surface" else world.topmost(i) if guest.hover == 0 else -1
     if 0 <= carrier < len(shifts):
         guest.y, guest.x = guest.y + shifts[carrier, 0], guest.x + shifts[carrier, 1]
 
 
 def walk(world: World, behaviour: Behaviour, present: list[int], start_h: float, step_h: float) -> None:
-    """Move everyone one step on, minding edges and each other."""
+    """Move all guests and effectors by one step, with rules at edges of hosts and between cells.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place.
+    behaviour : Behaviour
+        How guests move.
+    present : list of int
+        Indices of those that are there.
+    start_h, step_h : float
+        Beginning and length of the step, h.
+    """
     if not present:
         return
     minutes = step_h * 60.0
@@ -66,10 +90,10 @@ def _highest(world: World, hosts: BoolArray) -> int:
 
 
 def _keep(world: World, guest: Guest, ahead: Float64Array, before: float, after: float) -> None:
-    """Stay beneath or within the host: turn at its edge, and seek depth where the edge is too near."""
+    """Keep a guest beneath or within its host: turn at the edge, and move inwards where the edge is too near."""
     pose = world.poses.get(guest.host)
     if pose is None or after < -guest.radius:
-        # the host has left, or drawn back over a guest that lay beneath it
+        # the host has left, or retracted from above a guest
         if guest.level == "under":
             guest.level, guest.host = "surface", -1
         return
@@ -85,7 +109,7 @@ def _keep(world: World, guest: Guest, ahead: Float64Array, before: float, after:
 
 
 def _cross(world: World, guest: Guest, ahead: Float64Array, met: int, *, touching: bool, start_h: float) -> None:
-    """Walk on what is highest; at the edge of a host ``met`` decide to climb, crawl under or turn away."""
+    """Move a guest on the highest surface; at the edge of a host ``met`` it climbs, goes under or turns, at random."""
     if not touching:
         guest.contact_h = float("nan")
     elif np.isnan(guest.contact_h):
@@ -100,7 +124,7 @@ def _cross(world: World, guest: Guest, ahead: Float64Array, met: int, *, touchin
 
 
 def _part(world: World, present: list[int]) -> None:
-    """Guests on one level push each other apart."""
+    """Push apart overlapping guests on one level."""
     if len(present) < 2:
         return
     cells = [world.guests[i] for i in present]

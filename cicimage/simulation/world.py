@@ -1,4 +1,4 @@
-"""All cells of one field and their surroundings at one moment; :mod:`cicimage.simulation.life` moves them on."""
+"""All cells of one field and their surroundings at one moment; :mod:`cicimage.simulation.life` advances them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class World:
     log_effect : float
         Donor's, donor x condition's and well's effect on the log entry rate.
     rng : numpy.random.Generator
-        The only source of chance.
+        Source of all randomness.
     """
 
     def __init__(self, scenario: Scenario, condition: Condition, log_effect: float, rng: np.random.Generator) -> None:
@@ -56,7 +56,7 @@ class World:
     # ------------------------------------------------------------ where everything is
 
     def measure(self, time_h: float) -> None:
-        """Poses of the hosts that are there, and how deep every guest lies within every footprint."""
+        """Update the poses of the hosts present, and the depth of every guest within every footprint."""
         self.poses = {i: h.pose(i, time_h) for i, h in enumerate(self.hosts) if h.gone_h > time_h}
         self.orders = np.array([h.order for h in self.hosts])
         self.depth = self.depths(np.array([g.y for g in self.guests]), np.array([g.x for g in self.guests]))
@@ -66,7 +66,18 @@ class World:
             self._top = np.where((self.depth > 0).any(0), ranked.argmax(0), -1).tolist()
 
     def depths(self, y: Float64Array, x: Float64Array) -> Float64Array:
-        """Depth (hosts, guests) of points within footprints, um; far below zero for hosts out of reach or gone."""
+        """Measure how deep points lie within the footprints of all hosts.
+
+        Parameters
+        ----------
+        y, x : (n,) float64 arrays
+            World coordinates, um.
+
+        Returns
+        -------
+        (hosts, n) float64 array
+            Distance from the outline, um, positive inside; -1000 for hosts out of reach or gone.
+        """
         out = np.full((len(self.hosts), len(y)), -1e3)
         for i, pose in self.poses.items():
             near = np.flatnonzero((np.abs(y - pose.y) < pose.reach + 12.0) & (np.abs(x - pose.x) < pose.reach + 12.0))

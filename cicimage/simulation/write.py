@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ConfigurationError
-from cicimage.forks import WAITED_FOR, ignore_interrupts, interrupts_left_to_us
+from cicimage.forks import MOST_WAITED_FOR, children_ignore_interrupts, ignore_interrupts
 from cicimage.masks import encode_runs
 from cicimage.simulation.field import SimulatedField, simulate_field
 from cicimage.simulation.layout import FieldPlan, experiment_toml, layout_csv, plan_fields
@@ -25,12 +25,12 @@ from cicimage.simulation.spec import Scenario
 from cicimage.simulation.truth import host_fates, joined
 from cicimage.tables import DRIFT, SCHEMA_VERSION, conform
 
-Progress = Callable[[str, int, int], None]
+FrameProgress = Callable[[str, int, int], None]
 """Called with the position, frames done and frames in all."""
 
 TRUTH_SUFFIX: Final = "_truth"
 WRITERS: Final[Mapping[str, Callable[..., None]]] = {".ome.tif": write_ome_tiff, ".ome.zarr": write_ome_zarr}
-"""How a movie is written, by the ending of its name."""
+"""Writer of a movie by the suffix of its name."""
 
 
 def write_experiment(
@@ -39,7 +39,7 @@ def write_experiment(
     seed: int = 0,
     *,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     suffix: str = ".ome.tif",
 ) -> tuple[Path, Path]:
     """Simulate an experiment and write it.
@@ -55,7 +55,7 @@ def write_experiment(
     workers : int
         Fields simulated at a time, each in a process of its own.
     progress : callable, optional
-        Told (position, frames done, frames) after every frame; with several workers after every field.
+        Called with (position, frames done, frames) after every frame; with several workers after every field.
     suffix : str
         Format of the movies, one of :data:`WRITERS`.
 
@@ -91,7 +91,7 @@ def write_experiment(
 
 
 def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan], suffix: str) -> None:
-    """Never write among files that another simulation, or anything else, has left there."""
+    """Refuse a folder that holds files this simulation would not write."""
     own = {out / "experiment.toml", out / "layout.csv", *(out / f"{p.position}{suffix}" for p in plans)}
     foreign = sorted(p for p in out.rglob("*") if p.is_file() and own.isdisjoint((p, *p.parents)))
     if not foreign and (out / "experiment.toml").exists() and not (truth / "scenario.json").exists():
@@ -105,15 +105,15 @@ def _refuse_foreign(out: Path, truth: Path, plans: list[FieldPlan], suffix: str)
 
 def _run(
     scenario: Scenario, out: Path, truth: Path, seed: int, plans: list[FieldPlan], workers: int,
-    progress: Progress | None, suffix: str,
+    progress: FrameProgress | None, suffix: str,
 ) -> Iterator[tuple[FieldPlan, dict[str, Any]]]:  # fmt: skip
     if workers <= 1:
         for plan in plans:
             yield plan, write_field(scenario, plan, out, truth, seed, progress, suffix)
         return
-    with interrupts_left_to_us():
+    with children_ignore_interrupts():
         pool = ProcessPoolExecutor(
-            min(workers, WAITED_FOR or workers), mp_context=get_context("spawn"), initializer=ignore_interrupts
+            min(workers, MOST_WAITED_FOR or workers), mp_context=get_context("spawn"), initializer=ignore_interrupts
         )
         futures = [pool.submit(write_field, scenario, plan, out, truth, seed, None, suffix) for plan in plans]
     try:
@@ -122,7 +122,7 @@ def _run(
             if progress is not None:
                 progress(plan.position, scenario.acquisition.frames, scenario.acquisition.frames)
             yield plan, counts
-    except BaseException:  # a field takes minutes: who interrupts does not want to wait for it
+    except BaseException:  # a field takes minutes, and an interrupt must not wait for it
         pool.shutdown(wait=False, cancel_futures=True)
         for process in active_children():
             process.terminate()
@@ -136,10 +136,31 @@ def write_field(
     out: Path,
     truth: Path,
     seed: int,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
     suffix: str = ".ome.tif",
 ) -> dict[str, Any]:
-    """Simulate one field, write its movie and truth, and return the counts realised."""
+    """Simulate one field and write its movie and truth.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    plan : FieldPlan
+        Condition, names and random effects of the field.
+    out, truth : pathlib.Path
+        Folder of the experiment and of its truth.
+    seed : int
+        Seed of the experiment.
+    progress : callable, optional
+        Called with (position, frames done, frames) after every frame.
+    suffix : str
+        Format of the movie, one of :data:`WRITERS`.
+
+    Returns
+    -------
+    dict
+        Counts of :func:`realised_counts`.
+    """
     cv2.setNumThreads(1)
     field = simulate_field(
         scenario, seed, plan.condition, log_effect=plan.log_effect, position=plan.position, stream=plan.stream
@@ -183,7 +204,23 @@ def write_field(
 
 
 def realised_counts(guests: pd.DataFrame, events: pd.DataFrame, field: SimulatedField) -> dict[str, Any]:
-    """Person-time by location and events in view, of one field."""
+    """Count the person-time by location and the events in view of one field.
+
+    Parameters
+    ----------
+    guests : pandas.DataFrame
+        Guests of all frames, as :func:`cicimage.simulation.truth.guests` makes them.
+    events : pandas.DataFrame
+        The field's table of events.
+    field : SimulatedField
+        The field.
+
+    Returns
+    -------
+    dict
+        Hours of guests that are not dead (h), by location and by kind of contact, counts of events, and the true entry
+        rate per contact-hour.
+    """
     interval_h = field.scenario.acquisition.interval_min / 60.0
     hours, how = _hours(guests, "location", interval_h), {}
     if len(guests):

@@ -1,83 +1,65 @@
-"""p values adjusted for several conditions against one reference."""
+"""Several comparisons of one endpoint: p values and limits adjusted together, so that both tell the same."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.statistics.quantiles import chi2_quantile, normal_below, normal_quantile
+Row = dict[str, Any]
+SIMULTANEOUS: Final = ("ci_low_simultaneous", "ci_high_simultaneous")
+"""Columns with the limits that hold for all comparisons of a family at once."""
 
-FloatArray = npt.NDArray[np.float64]
 
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Step-down adjusted p values; missing ones stay missing and are not counted.
-
-    Notes
-    -----
-    Holm S (1979), Scand J Stat 6:65.
+def simultaneous_level(level: float, n: int) -> float:
+    """Coverage each of ``n`` intervals needs so that all hold together with ``level`` (Bonferroni).
 
     Examples
     --------
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
+    >>> round(simultaneous_level(0.95, 5), 4)
+    0.99
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    out = np.full(len(p), np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p[i]))
-        out[i] = highest
-    return [float(v) for v in out]
+    return 1.0 - (1.0 - level) / max(n, 1)
 
 
-def dunnett_tail(t: float, contrasts: int, df: int) -> float:
-    """Chance that the largest of several |t| against one control exceeds t.
+def adjust_family(rows_at: Callable[[float], list[Row]], level: float = 0.95) -> list[Row]:
+    """Rows of one family of comparisons with adjusted p and simultaneous limits.
 
     Parameters
     ----------
-    t : float
-        Observed |t|.
-    contrasts : int
-        Conditions compared with the control, in equal groups (correlation 1/2).
-    df : int
-        Degrees of freedom of the common variance.
-
-    Notes
-    -----
-    Dunnett CW (1955), JASA 50:1096: given the control's mean and the SD, contrasts are independent, so the integral is
-    over these two (Gauss-Hermite and Gauss-Laguerre quadrature in disguise: both by quantile midpoints, 400 x 200).
-    """
-    z = normal_quantile((np.arange(400) + 0.5) / 400)[:, None]
-    s = np.sqrt(chi2_quantile((np.arange(200) + 0.5) / 200, df) / df)[None, :]
-    reach = abs(t) * s * np.sqrt(2.0)
-    inner = normal_below(z + reach) - normal_below(z - reach)
-    return float(1.0 - (inner**contrasts).mean())
-
-
-def dunnett_blocks(log_rates: FloatArray) -> tuple[FloatArray, int]:
-    """Dunnett's adjusted p values of all columns against the first, donors as blocks.
-
-    Parameters
-    ----------
-    log_rates : (n_units, 1 + contrasts) float64
-        Log rate of every unit under the reference (first column) and each condition; no missing values.
+    rows_at : callable
+        Coverage to the rows of table ``comparisons``, in the same order for every coverage.
+    level : float
+        Coverage of single limits, and of the simultaneous ones together.
 
     Returns
     -------
-    p_adjusted : (contrasts,) float64
-    df : int
-        Degrees of freedom of the residual of the additive model units + conditions.
+    list of dict
+        The rows at ``level`` with ``p_adjusted``, ``ci_low_simultaneous`` and ``ci_high_simultaneous``.
+
+    Notes
+    -----
+    Bonferroni's single step: an adjusted p below 1 - level and simultaneous limits without 1 are the same event. Holm's
+    steps reject more, but no limits of finite width belong to them for the hypotheses left standing (Strassburger &
+    Bretz 2008, Stat Med 27:4914); Dunnett's common residual does not hold where spreads differ (10.6 % family-wise
+    error by simulation). Rows without a test do not count.
+
+    Examples
+    --------
+    >>> def rows_at(level):  # a ratio whose limit depends on the coverage
+    ...     return [{"p_value": p, "ci_low": level, "ci_high": 2.0} for p in (0.01, 0.04)]
+    >>> [(r["p_adjusted"], round(r["ci_low_simultaneous"], 3)) for r in adjust_family(rows_at)]
+    [(0.02, 0.975), (0.08, 0.975)]
     """
-    g, k = log_rates.shape
-    residual = log_rates - log_rates.mean(axis=1, keepdims=True) - log_rates.mean(axis=0) + log_rates.mean()
-    df = (g - 1) * (k - 1)
-    variance = float((residual**2).sum() / df)
-    if variance == 0:
-        return np.full(k - 1, np.nan), df
-    t = (log_rates[:, 1:] - log_rates[:, :1]).mean(axis=0) / np.sqrt(2 * variance / g)
-    return np.array([dunnett_tail(float(v), k - 1, df) for v in t]), df
+    rows = rows_at(level)
+    n = sum(_tested(row) for row in rows)
+    together = rows_at(simultaneous_level(level, n)) if n > 1 else rows
+    for row, wide in zip(rows, together, strict=True):
+        row["p_adjusted"] = min(1.0, n * row["p_value"]) if np.isfinite(row["p_value"]) else np.nan
+        row[SIMULTANEOUS[0]], row[SIMULTANEOUS[1]] = wide["ci_low"], wide["ci_high"]
+    return rows
+
+
+def _tested(row: Row) -> bool:
+    return bool(np.isfinite(row["p_value"]) or np.isfinite(row["ci_high"]) or row["ci_low"] > 0)

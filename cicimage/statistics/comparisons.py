@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from cicimage.errors import CicimageError, nearest
-from cicimage.statistics.adjustment import dunnett_blocks, holm
+from cicimage.statistics.adjustment import adjust_family
 from cicimage.statistics.design import Unit, complete_layout, join_notes, shared_host_note, unit_of_replication
 from cicimage.statistics.inside_hazard import HazardRatio, inside_hazard, units_by_position
 from cicimage.statistics.interactions import factor_pairs, interactions
@@ -34,7 +34,6 @@ def compare(
     frames: pd.DataFrame | None = None,
     estimands: Sequence[str] | None = None,
     primary: str | None = None,
-    adjust: Literal["holm", "dunnett"] = "holm",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Compare every condition with the reference, factors with each other, and death inside with outside.
@@ -55,11 +54,8 @@ def compare(
     primary : str, optional
         The endpoint named before the data were looked at: its rows are marked in column ``primary``; p values of the
         others are exploratory.
-    adjust : {"holm", "dunnett"}
-        Adjustment over the conditions of one estimand. Dunnett's needs every unit in every condition with
-        events; where that fails Holm's is used and the note says so.
     level : float
-        Coverage of the intervals.
+        Coverage of the intervals; of the simultaneous ones together.
 
     Returns
     -------
@@ -89,20 +85,15 @@ def compare(
     for name in names:
         mine = rates_by_replicate[rates_by_replicate["estimand"] == name]
         arms = {c: unit_counts(mine, c, unit) for c in conditions}
-        block = [
-            {"estimand": name, "condition": c, "reference": reference}
-            | as_row(compare_counts(arms[c], arms[reference], unit, level))
-            for c in conditions
-            if c != reference
-        ]
-        rows += _adjusted(block, arms, reference, adjust)
-        rows += [{"estimand": name} | r for r in interactions(arms, layout, reference, unit, level, pairs)]
+        rows += _against_reference(name, arms, reference, unit, level)
+        rows += _interactions(name, arms, layout, (reference, pairs), unit, level)
     if frames is not None:
-        rows += list(_hazards(frames_since_time_zero(frames), layout, conditions, unit, level))
+        cut = frames_since_time_zero(frames)
+        rows += adjust_family(lambda at: list(_hazards(cut, layout, conditions, unit, at)), level)
     else:
-        rows += list(_rate_hazards(rates_by_replicate, conditions, unit, level))
+        rows += adjust_family(lambda at: list(_rate_hazards(rates_by_replicate, conditions, unit, at)), level)
     _say_where_denominators_disagree(rows)
-    rows += list(_hosts_with_against_without(rates_by_replicate, conditions, unit, level))
+    rows += adjust_family(lambda at: list(_host_deaths(rates_by_replicate, conditions, unit, at)), level)
     shared = shared_host_note(layout)
     for row in rows:
         row["note"] = join_notes(row["note"], shared)
@@ -113,7 +104,7 @@ def compare(
 def as_row(c: Comparison) -> Row:
     """Columns of table ``comparisons`` that a ratio fills."""
     return {
-        "ratio": c.ratio, "ci_low": c.low, "ci_high": c.high, "p_value": c.p_value, "p_adjusted": c.p_value,
+        "ratio": c.ratio, "ci_low": c.low, "ci_high": c.high, "p_value": c.p_value,
         "unit_of_replication": c.unit, "n_pairs": c.n_pairs, "method": c.method, "note": c.note,
         "inhibition_percent": 100 * (1 - c.ratio), "inhibition_low": 100 * (1 - c.high),
         "inhibition_high": 100 * (1 - c.low),
@@ -153,32 +144,39 @@ def _say_where_denominators_disagree(rows: list[Row]) -> None:
                 row["note"] = join_notes(row["note"], said)
 
 
-def _adjusted(block: list[Row], arms: dict[str, pd.DataFrame], reference: str, adjust: str) -> list[Row]:
-    p = holm([row["p_value"] for row in block])
-    if adjust == "dunnett" and block:
-        table = _complete_blocks(arms, reference)
-        if table is None:
-            for row in block:
-                row["note"] = join_notes(row["note"], "adjusted by Holm: Dunnett needs every unit in every condition")
-        else:
-            adjusted, df = dunnett_blocks(table)
-            p = [float(v) for v in adjusted]
-            for row in block:
-                row["note"] = join_notes(row["note"], f"adjusted by Dunnett on the common residual, df {df}")
-    for row, value in zip(block, p, strict=True):
-        row["p_adjusted"] = value
-    return block
+def _against_reference(name: str, arms: dict[str, pd.DataFrame], reference: str, unit: Unit, level: float) -> list[Row]:
+    def rows_at(coverage: float) -> list[Row]:
+        return [
+            {"estimand": name, "condition": c, "reference": reference}
+            | as_row(compare_counts(arm, arms[reference], unit, coverage))
+            for c, arm in arms.items()
+            if c != reference
+        ]
+
+    rows = adjust_family(rows_at, level)
+    for row in rows:
+        row["note"] = join_notes(row["note"], _inhibition(row, level))
+    return rows
 
 
-def _complete_blocks(arms: dict[str, pd.DataFrame], reference: str) -> np.ndarray | None:
-    order = [reference, *(c for c in arms if c != reference)]
-    units = [set(arms[c].index) for c in order]
-    if len(units[0]) < 2 or "" in units[0] or any(u != units[0] for u in units):
-        return None
-    columns = [arms[c].sort_index() for c in order]
-    if min(float(c["events"].min()) for c in columns) <= 0:
-        return None
-    return np.column_stack([np.log(c["events"] / c["denominator"]) for c in columns])
+def _interactions(
+    name: str, arms: dict[str, pd.DataFrame], layout: pd.DataFrame, of: tuple[str, list[tuple[str, list[str]]]],
+    unit: Unit, level: float,
+) -> list[Row]:  # fmt: skip
+    reference, pairs = of
+    rows = adjust_family(lambda at: interactions(arms, layout, reference, unit, at, pairs), level)
+    return [{"estimand": name} | row for row in rows]
+
+
+def _inhibition(row: Row, level: float) -> str:
+    """Percent inhibition, 100 (1 - ratio), in words with simultaneous limits; empty where the ratio is not below 1."""
+    ratio, low, high = (float(row[c]) for c in ("ratio", "ci_low_simultaneous", "ci_high_simultaneous"))
+    if not ratio < 1 or (np.isnan(low) and np.isnan(high)):
+        return ""
+    if not (np.isfinite(low) and high < np.inf):
+        return f"inhibition {100 * (1 - ratio):.0f} %, no bound"
+    together = "" if high == row["ci_high"] else f", simultaneous {100 * level:.0f} % limits"
+    return f"inhibition {100 * (1 - ratio):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f}{together})"
 
 
 def _hazards(
@@ -208,13 +206,10 @@ def _rate_hazards(rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, le
         c = compare_counts(unit_counts(inside, condition, unit), unit_counts(outside, condition, unit), unit, level)
         row = {"estimand": "death_hazard_inside_vs_outside", "condition": condition, "reference": "outside"} | as_row(c)
         row["method"] = f"rate ratio per state-hour, {row['method']}"
-        row["note"] = "; ".join(n for n in str(row["note"]).split("; ") if not n.startswith("inhibition"))
         yield _association(row)
 
 
-def _hosts_with_against_without(
-    rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, level: float
-) -> Iterator[Row]:
+def _host_deaths(rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, level: float) -> Iterator[Row]:
     """Host death per hour with a guest inside over that per hour without, where any host died."""
     sides = [rates[rates["estimand"] == f"host_death_rate_{side}_guest_per_h"] for side in ("with", "without")]
     if sum(float(s["events"].sum()) for s in sides) == 0:
@@ -223,7 +218,6 @@ def _hosts_with_against_without(
         counts = [unit_counts(s, condition, unit) for s in sides]
         row = {"estimand": "host_death_rate_with_vs_without_guest", "condition": condition, "reference": "without"}
         row |= as_row(compare_counts(counts[0], counts[1], unit, level))
-        row["note"] = "; ".join(n for n in str(row["note"]).split("; ") if not n.startswith("inhibition"))
         yield _without_inhibition(row)
 
 

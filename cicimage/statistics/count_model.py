@@ -94,7 +94,7 @@ def _nodes() -> tuple[FloatArray, FloatArray]:
     return nodes, weights / math.sqrt(2 * math.pi)
 
 
-_NODES, _WEIGHTS = _nodes()
+NODES, WEIGHTS = _nodes()
 
 
 def profile_rate(
@@ -126,7 +126,7 @@ def profile_rate(
     centre = math.log((y.sum() + 0.5) / time.sum())
     drop = widening(g) * cutoff(g, level, df)
     b, low, high, _, tau = fit_profile(
-        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), _NODES, _WEIGHTS, drop, centre,
+        0, y, y, np.log(time), np.arange(1, g + 1), _taus(tau_max), NODES, WEIGHTS, drop, centre,
         centre - _B_LIMIT, centre + _B_LIMIT,
     )  # fmt: skip
     return ProfileFit(_exp(b), _exp(low), _exp(high), np.nan, tau, g)
@@ -196,7 +196,7 @@ def profile_log_odds(
     ends = np.cumsum(np.unique(np.asarray(unit)[order], return_counts=True)[1]).astype(np.int64)
     g = len(ends)
     b, low, high, drop, tau = fit_profile(
-        1, y, n, off, ends, _taus(tau_max), _NODES, _WEIGHTS, widen * cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
+        1, y, n, off, ends, _taus(tau_max), NODES, WEIGHTS, widen * cutoff(g, level), 0.0, -_B_LIMIT, _B_LIMIT
     )
     t = math.sqrt((g - 1) * math.expm1(min(drop / (g * widen), 700.0)))
     return ProfileFit(_exp(b), _exp(low), _exp(high), t_two_sided(t, g - 1), tau, g)

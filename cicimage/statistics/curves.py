@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -13,7 +14,7 @@ import pandas as pd
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.first_entry import STATES as ENTRY_STATES
 from cicimage.statistics.first_entry import first_entry_records
-from cicimage.statistics.multistate import Occupation, aalen_johansen, band_factor
+from cicimage.statistics.multistate import Occupation, aalen_johansen, band_factor, mean_over
 from cicimage.statistics.quantiles import normal_quantile, t_quantile
 from cicimage.statistics.residence import STATES as STAY_STATES
 from cicimage.statistics.residence import stays
@@ -22,6 +23,7 @@ from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import CURVES, HOSTS, conform, empty
 
 FloatArray = npt.NDArray[np.float64]
+INCIDENCE: Final = "entry_cumulative_incidence"
 _EVERYWHERE: Final[Mapping[int, float]] = MappingProxyType({})
 OCCUPANCY_STATES = ("free", "attached", "entering", "inside", "unresolved", "dead")
 
@@ -43,20 +45,21 @@ def compute_curves(
     Returns
     -------
     pandas.DataFrame
-        Table ``curves``. Limits are on the log(-log) scale and hold at one time; ``band_low`` and ``band_high`` hold
-        for the whole curve. Both rest on the spread between donors (or experiments) by t where there are two or more,
-        on guests where not, which the note says. Curves of incidence and residence have limits from when two units
-        have moved.
+        Table ``curves``. The incidence of a condition is the mean of its donors' curves, each donor counting once as in
+        table ``rates``, to the end that all of them share; occupancy and residence are of all guests together. Limits
+        are on the log(-log) scale and hold at one time; ``band_low`` and ``band_high`` hold for the whole curve. Both
+        rest on the spread between donors (or experiments) by t where there are two or more, on guests where not, which
+        the note says. Curves of incidence and residence have limits from when two units have moved.
     """
     layout = complete_layout(layout)
     events, guests, _, frames = since_time_zero(events, guests, empty(HOSTS), frames)
     unit = unit_of_replication(layout)
     tables = {
-        "entry_cumulative_incidence": (_entry_rows(events, guests, frames), ENTRY_STATES, (1.0, 0.0, 0.0)),
+        INCIDENCE: (_entry_rows(events, guests, frames), ENTRY_STATES, (1.0, 0.0, 0.0)),
         "occupancy": (_occupancy_rows(frames), OCCUPANCY_STATES, None),
         "residence": (stays(events, frames), STAY_STATES, (1.0, 0.0, 0.0, 0.0)),
     }
-    rows = []
+    rows, ends = [], frames.groupby("position")["time_h"].max()
     for curve, (records, states, initial) in tables.items():
         for condition in dict.fromkeys(layout["condition"]):
             wells = layout[layout["condition"] == condition]
@@ -64,6 +67,7 @@ def compute_curves(
             if mine.empty:
                 continue
             units = mine["position"].map(wells.set_index("position")[unit]) if unit != "none" else None
+            mine = mine.assign(movie_end_h=mine["position"].map(ends))
             rows += list(_condition(curve, condition, mine, states, initial, units, unit, level))
     if not rows:
         return conform(CURVES, pd.DataFrame(columns=[c.name for c in CURVES.columns]))
@@ -91,11 +95,32 @@ def _condition(
         note = f"limits hold the spread between guests only: n of {'donor' if unit == 'none' else unit}s is {said}"
         factor = float(normal_quantile(0.5 + level / 2))
     fit = _fit(rows, states, initial, cluster)
+    each = {}
+    if n >= 2 and known is not None and (unit == "donor" or curve == INCIDENCE):
+        each = {str(u): _fit(part, states, initial, None) for u, part in rows.groupby(known)}
+    if curve == INCIDENCE and each:
+        fit, ended = _mean_over_units(fit, each, float(rows.groupby(known)["movie_end_h"].max().min()))
+        note = join_notes(note, f"to {fit.time_h[-1]:.3g} h, the end that all {unit}s share" if ended else "")
     begins = {} if curve == "occupancy" else _band_begins(rows, cluster, len(states), min(n, 2) or 1)
     yield _long(curve, condition, "", fit, factor, note, level, begins)
-    if n >= 2 and known is not None and unit == "donor":
-        for donor, part in rows.groupby(known):
-            yield _long(curve, condition, str(donor), _fit(part, states, initial, None), np.nan, "", level)
+    if unit == "donor":
+        for donor, own in each.items():
+            yield _long(curve, condition, donor, own, np.nan, "", level)
+
+
+def _mean_over_units(pooled: Occupation, each: Mapping[str, Occupation], end_h: float) -> tuple[Occupation, bool]:
+    """Mean of the units' curves up to the end all share, and whether times behind it were left out.
+
+    Behind it the mean would be of fewer units and would jump where one ends.
+    """
+    fit = mean_over(list(each.values()), pooled)
+    kept = fit.time_h <= end_h + 1e-9
+    if kept.all() or fit.influence is None:
+        return fit, False
+    return replace(
+        fit, time_h=fit.time_h[kept], estimate=fit.estimate[kept], std_error=fit.std_error[kept],
+        at_risk=fit.at_risk[kept], transitions=fit.transitions[kept], influence=fit.influence[kept],
+    ), True  # fmt: skip
 
 
 def _band_begins(rows: pd.DataFrame, cluster: pd.Series, n_states: int, least: int) -> dict[int, float]:
@@ -162,9 +187,9 @@ def _long(
 
 
 _NAMES = {
-    ("entry_cumulative_incidence", "outside"): None,
-    ("entry_cumulative_incidence", "entered"): "entry",
-    ("entry_cumulative_incidence", "dead outside"): "death_outside",
+    (INCIDENCE, "outside"): None,
+    (INCIDENCE, "entered"): "entry",
+    (INCIDENCE, "dead outside"): "death_outside",
 }
 
 

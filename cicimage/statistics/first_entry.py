@@ -84,6 +84,9 @@ class Incidence:
         Guests at risk and first entries by ``at_h``.
     exposure_h : float
         Hours watched before first entry, death or end, up to ``at_h``.
+    cells : float
+        Effective number of guests: with so many, all watched to the end, a share would have the same standard error.
+        Where none or all entered, those of known fate by then; 0 where nobody was followed.
     warning : str
         Empty, or what weakens the estimate.
     """
@@ -96,6 +99,7 @@ class Incidence:
     n: int
     events: int
     exposure_h: float
+    cells: float
     warning: str
 
 
@@ -130,12 +134,13 @@ def cumulative_incidence(
     events = int(((records["cause"] == 1) & (records["stop_h"] <= at_h + 1e-9)).sum())
     if n == 0 or not np.isfinite(at_h):
         p, low, high = np.nan, np.nan, np.nan
-    elif events == 0:
+    followed = int(((records["stop_h"] >= at_h - 1e-9) | (records["cause"] > 0)).sum())
+    if n and events == 0 and np.isfinite(at_h):
         # no entry among those watched to the end: the exact binomial bound on an effective number of guests
-        watched = int(((records["stop_h"] >= at_h - 1e-9) | (records["cause"] == 2)).sum())
-        low, high = 0.0, 1.0 - ((1 - level) / 2) ** (1 / watched) if watched else 1.0
+        low, high = 0.0, 1.0 - ((1 - level) / 2) ** (1 / followed) if followed else 1.0
     exposure = float((records["stop_h"].clip(upper=at_h) - records["start_h"].clip(upper=at_h)).sum())
-    return Incidence(curve, at_h, p, low, high, n, events, exposure, _thin_start(curve))
+    cells = min(p * (1.0 - p) / se**2, float(n)) if 0.0 < p < 1.0 and se > 0 else float(followed)
+    return Incidence(curve, at_h, p, low, high, n, events, exposure, cells, _thin_start(curve))
 
 
 def loglog_limits(p: float, se: float, level: float = 0.95) -> tuple[float, float]:

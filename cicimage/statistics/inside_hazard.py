@@ -14,8 +14,16 @@ import pandas as pd
 
 from cicimage.statistics.cox import check_covariate
 from cicimage.statistics.design import Unit, join_notes
-from cicimage.statistics.risk_tables import RiskTables, efron_log_ratio, firth_log_ratio, hazard_over_units
+from cicimage.statistics.risk_tables import (
+    RiskTables,
+    efron_log_ratio,
+    firth_log_ratio,
+    hazard_over_units,
+    limits_within,
+)
 from cicimage.statistics.spells import in_order
+from cicimage.statistics.tallies import OUTSIDE
+from cicimage.statistics.unseen_deaths import had_all_died, had_none_died, unknown_fates
 
 MAX_UNKNOWN_SHARE = 0.1
 _SIDES: tuple[Literal["outside"], Literal["inside"]] = ("outside", "inside")
@@ -36,7 +44,9 @@ class HazardRatio:
     firth : float
         Donor-stratified estimate under Firth's penalty where one state has no death, finite there; NaN elsewhere.
     bound_low, bound_high : float
-        Stratified estimate with unresolved time outside, and inside.
+        Stratified estimate with unresolved time outside, and inside; where guests' fates inside are unknown, the least
+        and the most of these and of the estimates had none, and all, of them died. Where the marker tells nothing
+        inside: the lower limit had none died, and the upper had all, which holds the truth as often as any limits do.
     lost_low, lost_high : float
         Stratified estimate had every guest lost outside, or every guest lost inside, died: loss is informative, dying
         cells detach before they stain.
@@ -151,7 +161,7 @@ def inside_hazard(
     Returns
     -------
     HazardRatio
-        No ratio where the death marker tells nothing inside; otherwise by the rule of
+        No ratio but bounds where the death marker tells nothing inside; otherwise by the rule of
         :func:`cicimage.statistics.risk_tables.hazard_over_units`; with fewer than two units the stratified estimate and
         no test.
 
@@ -161,11 +171,10 @@ def inside_hazard(
         The covariate is ``ever_inside`` or ``protected``.
     """
     check_covariate(covariate)
-    unknown = unknown_inside_share(frames)
     mine = _with_unit(death_rows(frames), unit_of)
+    if unknown_share(frames, "inside") > MAX_UNKNOWN_SHARE:
+        return _marker_blind(mine, frames, unit_of, unit, level)
     base = _stratified(mine, frames, unit_of)
-    if unknown > MAX_UNKNOWN_SHARE:
-        return _marker_blind(base, unknown)
     if base.deaths_inside + base.deaths_outside == 0:
         return replace(base, ratio=np.nan, method="none", note="no deaths")
     found = hazard_over_units(death_tables(mine[mine["unit"] != ""]), unit, level)
@@ -197,6 +206,14 @@ def _stratified(rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series) ->
     vague = ""
     if np.isfinite(bounds).all() and min(bounds) > 0 and not 0.8 < bounds[1] / bounds[0] < 1.25:
         vague = f"unresolved time outside {bounds[0]:.2g}, inside {bounds[1]:.2g}"
+    if n_unknown := len(unknown_fates(frames)):
+        none, all_ = (_estimate(_with_unit(death_rows(f(frames)), unit_of)) for f in (had_none_died, had_all_died))
+        known = [b for b in (*bounds, none, all_) if not np.isnan(b)]
+        bounds = [min(known, default=np.nan), max(known, default=np.nan)]
+        if np.isfinite([none, all_]).all():
+            vague = join_notes(
+                vague, f"{n_unknown} of unknown fate inside: {none:.2g} had none died, {all_:.2g} had all"
+            )
     firth = _firth(rows) if plain in (0.0, np.inf) else np.nan
     if inside == 0 and np.isfinite(firth):
         said = join_notes(f"no death inside; Firth's estimate {firth:.2g}", said)
@@ -257,10 +274,10 @@ def landmark_ratio(rows: pd.DataFrame, at_h: float | None = None) -> tuple[float
     return at, float((deaths[1] / exposure[1]) / (deaths[0] / exposure[0]))
 
 
-def unknown_inside_share(frames: pd.DataFrame) -> float:
-    """Share of inside frames in which no marker could tell alive from dead."""
-    inside = frames[frames["location"] == "inside"]
-    return float((inside["viability"] == "unknown").mean()) if len(inside) else 0.0
+def unknown_share(frames: pd.DataFrame, place: Literal["inside", "outside"]) -> float:
+    """Share of frames inside, or outside, in which no marker could tell alive from dead."""
+    here = frames[(frames["location"] == "inside") if place == "inside" else frames["location"].isin(OUTSIDE)]
+    return float((here["viability"] == "unknown").mean()) if len(here) else 0.0
 
 
 def _had_lost_died(rows: pd.DataFrame, frames: pd.DataFrame, inside: int) -> tuple[float, int]:
@@ -277,12 +294,41 @@ def _had_lost_died(rows: pd.DataFrame, frames: pd.DataFrame, inside: int) -> tup
     return _estimate(rows.assign(died=rows["died"].astype(bool) | rows.index.isin(lost))), len(lost)
 
 
-def _marker_blind(base: HazardRatio, unknown: float) -> HazardRatio:
-    """Deaths inside unseen: no ratio, but what it would be had none, or every guest lost inside, died."""
+def _marker_blind(
+    rows: pd.DataFrame, frames: pd.DataFrame, unit_of: pd.Series, unit: Unit, level: float
+) -> HazardRatio:
+    """Deaths inside unseen: no ratio, but limits from the case that none of unknown fate died to that all did."""
+    unknown = unknown_share(frames, "inside")
     note = f"refused: the death marker cannot tell in {unknown:.0%} of guest frames inside, so deaths there are unseen"
-    if np.isfinite([base.ratio, base.lost_high]).all():
-        note += f"; between {base.ratio:.2g} (none unseen) and {base.lost_high:.2g} (all lost inside died)"
-    return replace(base, ratio=np.nan, bound_low=base.ratio, bound_high=base.lost_high, method="refused", note=note)
+    inside = int((rows["died"] & (rows["inside"] == 1)).sum())
+    nan = np.nan
+    refused = HazardRatio(
+        nan, nan, nan, nan, 0, inside, int(rows["died"].sum()) - inside, nan, nan, nan, nan, nan, nan, "refused", note
+    )
+    outside = unknown_share(frames, "outside")
+    if outside > MAX_UNKNOWN_SHARE:
+        why = f"no bounds: nor can it tell in {outside:.0%} of guest frames outside"
+        return replace(refused, note=join_notes(note, why))
+    n = len(unknown_fates(frames, unresolved_inside=True))
+    none, all_ = (_with_unit(death_rows(f(frames)), unit_of) for f in (had_none_died, had_all_died))
+    low, high, of = _outer_limits(none, all_, unit, level)
+    if low <= 0 and not np.isfinite(high):
+        why = "no bounds: deaths seen outside are too few to bound the ratio"
+        return replace(refused, note=join_notes(note, why))
+    said = f"between {low:.2g} (none of the {n} of unknown fate died) and {high:.2g} (all did, as early as they could)"
+    return replace(refused, bound_low=low, bound_high=high, note=join_notes(note, f"{said}, limits that hold {of}"))
+
+
+def _outer_limits(none: pd.DataFrame, all_: pd.DataFrame, unit: Unit, level: float) -> tuple[float, float, str]:
+    """Lower limit of one case and upper limit of the other, over units where two carry it, and what they hold."""
+    tables = [death_tables(rows[rows["unit"] != ""] if unit != "none" else rows) for rows in (none, all_)]
+    if unit != "none":
+        found = [hazard_over_units(t, unit, level) for t in tables]
+        if found[1].n_units >= 2:
+            low = found[0].low if found[0].n_units >= 2 else 0.0
+            return low, found[1].high, f"the spread between {found[1].n_units} {unit}s"
+    each = [limits_within(t, level) for t in tables]
+    return each[0][0], each[1][1], "counting error only"
 
 
 def units_by_position(layout: pd.DataFrame, unit: Unit) -> pd.Series:

@@ -143,14 +143,6 @@ def log_t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), f"t on log of {len(x)} units")
 
 
-def logit_t_interval(shares: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Mean share over independent units on the logit scale; every share strictly between 0 and 1."""
-    x = np.asarray(shares, dtype=np.float64)
-    mean, low, high, _ = t_interval(np.log(x / (1 - x)), level)
-    back = [float(1 / (1 + np.exp(-v))) for v in (mean, low, high)]
-    return Interval(back[0], back[1], back[2], f"t on logit of {len(x)} units")
-
-
 def mixed_limit(ratio: FloatArray, limit: FloatArray, alpha: float, side: float) -> float:
     """Where the mean over draws of the confidence beyond a limit falls to ``alpha``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -253,6 +253,39 @@ def band_factor(fit: Occupation, state: int, level: float = 0.95, *, draws: int 
     normal = np.random.default_rng(seed).standard_normal((scaled.shape[1], draws))
     one_time = float(normal_quantile(0.5 + level / 2))
     return max(one_time, float(np.quantile(np.abs(scaled @ normal).max(axis=0), level)))
+
+
+def mean_over(fits: Sequence[Occupation], pooled: Occupation) -> Occupation:
+    """Mean of curves, each counting once however many subjects it rests on.
+
+    Parameters
+    ----------
+    fits : sequence of Occupation
+        Curves of independent units, of the same states.
+    pooled : Occupation
+        Curve of all their subjects together: its times, risk sets and transitions are taken.
+
+    Returns
+    -------
+    Occupation
+        The squared standard error is the sum over units of ((own curve less mean) / number of units)^2.
+
+    Examples
+    --------
+    >>> few = aalen_johansen([0, 0], [1, 2], [0, 0], [1, -1], ("out", "in"), initial=(1, 0))
+    >>> many = aalen_johansen([0] * 8, [1] * 8, [0] * 8, [-1] * 8, ("out", "in"), initial=(1, 0))
+    >>> both = aalen_johansen([0] * 10, [1, 2] + [1] * 8, [0] * 10, [1] + [-1] * 9, ("out", "in"), initial=(1, 0))
+    >>> mean_over([few, many], both).estimate[:, 1].tolist()
+    [0.25, 0.25]
+    """
+    each = np.stack([[fit.at(t)[0] for t in pooled.time_h] for fit in fits], axis=1)
+    mean = each.mean(axis=1)
+    influence = (each - mean[:, None, :]) / len(fits)
+    error = np.sqrt((influence**2).sum(axis=1))
+    return replace(
+        pooled, estimate=mean, std_error=error, influence=influence, n_clusters=len(fits),
+        method=f"Aalen-Johansen per unit, mean of {len(fits)} units",
+    )  # fmt: skip
 
 
 def _by_time(

@@ -20,17 +20,17 @@ from cicimage.statistics.first_entry import Incidence, cumulative_incidence, fir
 from cicimage.statistics.intervals import (
     Interval,
     binomial_interval,
-    logit_t_interval,
     poisson_interval,
-    t_interval,
 )
 from cicimage.statistics.rate_doubt import DRAWN, doubt_limits, drawn_counts, in_doubt, rate_over_units
-from cicimage.statistics.tallies import COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
+from cicimage.statistics.share_model import mean_share
+from cicimage.statistics.tallies import BY_NAME, COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
 
 FloatArray = npt.NDArray[np.float64]
 
+UNSEEN = "death_rate_inside_per_h"
 _REPLICATE_KEY = ["condition", "donor", "experiment", "replicate"]
 
 
@@ -64,8 +64,10 @@ def compute_rates(
     rates : pandas.DataFrame
         Table ``rates``: one row per estimand and condition. The rule of the interval, in this order: fewer than two
         units (donors, or experiments where no donor is named) - exact Poisson or binomial on the pooled counts, which
-        is counting error only; every unit has events - Student's t on the units' log rates (logits for shares); else
-        the donor-level count model with profile likelihood for rates, exact binomial on pooled counts for shares.
+        is counting error only; shares and the incidence - mean over units, donor-level binomial model with profile
+        likelihood (:mod:`cicimage.statistics.share_model`); rates, every unit has events - Student's t on the units'
+        log rates; rates else - the donor-level count model with profile likelihood. ``pooled_estimate`` is of all cells
+        whatever their unit.
     rates_by_replicate : pandas.DataFrame
         Table ``rates_by_replicate``: one row per estimand and well with exact intervals, and ``denominator`` (hours, or
         the number that shares are of).
@@ -186,14 +188,39 @@ class _Study:
                 elif estimand.name in self.counts:
                     part = _Part(self.counts[estimand.name][at])
                     limits, note = self._donor_level(estimand, part, self.unit_of[at])
-                    row = _rescaled(_summed(estimand, part) | _limits(limits))
+                    row = _summed(estimand, part) | _limits(limits)
+                    row |= {"pooled_estimate": _ratio(part["events"], part["denominator"])}
+                    row = (
+                        self._with_share_bounds(row, at, estimand.name) if estimand.kind == "share" else _rescaled(row)
+                    )
                 else:
                     continue
-                note = join_notes(note, _bounds_note(row), warnings.get((estimand.name, condition), ""))
+                warning = warnings.get((estimand.name, condition), "")
+                if warning and estimand.name == UNSEEN:
+                    row["ci_high"] = self._had_all_died(at, float(str(row["ci_high"])))
+                note = join_notes(note, _bounds_note(row), warning)
                 yield {
                     "estimand": estimand.name, "condition": condition, **row, **sizes, "unit": estimand.unit,
                     "note": note,
                 }  # fmt: skip
+
+    def _with_share_bounds(self, row: dict[str, object], at: npt.NDArray[np.int64], name: str) -> dict[str, object]:
+        """Bounds of a share as means over units, like the share itself; of pooled cells where units are too few."""
+        units = self.unit_of[at]
+        sums = [_Part(self.counts[name][at][units == u]) for u in dict.fromkeys(units) if u != ""]
+        if sum(p["denominator"] > 0 for p in sums) < 2:
+            return row
+        sides = {"bound_low": "outside", "bound_high": "inside"}
+        each = {k: [_ratio(p[f"events_{s}"], p[f"denominator_{s}"]) for p in sums] for k, s in sides.items()}
+        return row | {k: float(np.nanmean(v)) for k, v in each.items()}
+
+    def _had_all_died(self, at: npt.NDArray[np.int64], high: float) -> float:
+        """Upper limit of death inside where deaths go unseen: that of the rate had all of unknown fate died."""
+        part = self.counts[UNSEEN][at].copy()
+        for column in ("events", "denominator"):
+            part[:, COLUMNS.index(column)] = part[:, COLUMNS.index(f"{column}_inside")]
+        worst, _ = self._donor_level(BY_NAME[UNSEEN], _Part(part), self.unit_of[at])
+        return float(np.fmax(high, worst.high))
 
     def with_doubt(self, rates: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         """Entry rates with limits that hold the doubt about single events: never within those of the counts."""
@@ -234,16 +261,19 @@ class _Study:
         events, size = np.array([p["events"] for p in sums]), np.array([p["denominator"] for p in sums])
         n, of = len(sums), f"{self.unit}s"
         if estimand.kind == "share":
-            if ((events > 0) & (events < size)).all():
-                found = logit_t_interval(events / size, self.level)
-                return replace(found, method=f"mean of {n} {of} on the logit scale, t"), note
-            pooled = _exact(estimand, part, self.level)
-            return pooled, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
+            found, caution = self._mean_share(events / size, size)
+            return found, join_notes(note, caution)
         found, rule = rate_over_units(events, size, self.level)
         if rule == "t":
             return replace(found, method=f"geometric mean of {n} {of}, t on logs"), note
         zero = f"{int((events == 0).sum())} of {len(events)} {self.unit}s without events"
         return replace(found, method=f"count model over {n} {of}, profile likelihood"), join_notes(note, zero)
+
+    def _mean_share(self, shares: FloatArray, cells: FloatArray) -> tuple[Interval, str]:
+        """Mean over units of the unit's share, and what simulation says of such limits."""
+        fit = mean_share(shares, cells, self.level)
+        method = f"mean of {fit.n} {self.unit}s, {self.unit}-level binomial model, profile likelihood"
+        return Interval(fit.estimate, fit.low, fit.high, method), fit.caution(self.unit)
 
     def _too_few(self, n: int) -> str:
         if self.unit == "none":
@@ -265,19 +295,27 @@ class _Study:
 
     def _incidence_condition(self, at: npt.NDArray[np.int64]) -> tuple[dict[str, object], str]:
         row = self._incidence_row(at)
+        row |= {"pooled_estimate": row["estimate"]}
         note = f"by {self.horizon_h:.3g} h, the end all positions share" if np.isfinite(self.horizon_h) else "no frames"
         units = self.unit_of[at]
         named = [u for u in dict.fromkeys(units) if u != ""]
         if len(named) < 2:
             return row, join_notes(note, self._too_few(len(named)), "interval holds counting error only")
-        each = [self._incidence(at[units == u]).estimate for u in named]
-        shares = np.array([p for p in each if np.isfinite(p)])
-        if len(shares) > 1 and ((shares > 0) & (shares < 1)).all():
-            mean, low, high, _ = t_interval(np.log(-np.log1p(-shares)), self.level)
-            back = [float(-np.expm1(-np.exp(v))) for v in (mean, low, high)]
-            method = f"Aalen-Johansen per {self.unit}, t on log(-log) of {len(shares)}"
-            return _rescaled_incidence(row, back[0]) | _limits(Interval(back[0], back[1], back[2], method)), note
-        return row, join_notes(note, f"a {self.unit} at 0 or 1: pooled, counting error only")
+        each = [self._incidence(at[units == u]) for u in named]
+        told = [one for one in each if np.isfinite(one.estimate) and one.cells > 0]
+        left_out = len(named) - len(told)
+        if left_out:
+            unfollowed = f"{counted(left_out, self.unit)} with no guest followed to then left out of the estimate"
+            note = join_notes(note, unfollowed)
+        if len(told) < 2:
+            return row, join_notes(note, self._too_few(len(told)), "interval holds counting error only")
+        found, caution = self._mean_share(
+            np.array([one.estimate for one in told]), np.array([one.cells for one in told])
+        )
+        found = replace(found, method=f"Aalen-Johansen per {self.unit}, {found.method}")
+        most = [self._incidence(at[units == u], bound=True).estimate for u in named]
+        bounds = {"bound_low": found.estimate, "bound_high": max(float(np.nanmean(most)), found.estimate)}
+        return row | bounds | _limits(found), join_notes(note, caution)
 
 
 class _Part:
@@ -311,16 +349,6 @@ def _rescaled(row: dict[str, object]) -> dict[str, object]:
         return row
     factor = estimate / (events / size)
     return row | {name: float(str(row[name])) * factor for name in ("bound_low", "bound_high")}
-
-
-def _rescaled_incidence(row: dict[str, object], estimate: float) -> dict[str, object]:
-    """The same for an incidence, whose scale is the cumulative hazard -log(1 - p)."""
-    pooled = float(str(row["estimate"]))
-    if not (0 < pooled < 1 and 0 < estimate < 1):
-        return row
-    factor = np.log1p(-estimate) / np.log1p(-pooled)
-    bounds = {name: min(float(str(row[name])), 1.0) for name in ("bound_low", "bound_high")}
-    return row | {n: float(-np.expm1(factor * np.log1p(-b))) if b < 1 else b for n, b in bounds.items()}
 
 
 def _ratio(a: float, b: float) -> float:
@@ -379,5 +407,7 @@ def marker_notes(frames: pd.DataFrame, guests: pd.DataFrame, layout: pd.DataFram
         share, place = float(str(row.unknown)), str(row.place)
         if place in ("inside", "outside") and share > 0.1:
             text = f"death marker cannot tell in {share:.0%} of guest frames {place}: deaths unseen, a lower bound"
+            if place == "inside":
+                text += "; the upper limit had all of unknown fate died"
             notes[f"death_rate_{place}_per_h", str(row.condition)] = text
     return notes

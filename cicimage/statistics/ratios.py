@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cicimage.statistics.count_model import profile_rate, profile_ratio
+from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import Unit, join_notes
 from cicimage.statistics.intervals import t_interval, too_alike
-from cicimage.statistics.quantiles import t_quantile, t_two_sided
+from cicimage.statistics.unpaired import Arm, fit_unpaired
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,10 +80,7 @@ def paired_ratio(
         ratio, limits = float(np.exp(mean)), np.exp([low, high])
         return Comparison(
             ratio, float(limits[0]), float(limits[1]), p, unit, len(logs), f"t on {len(logs)} paired log ratios",
-            join_notes(
-                few if fewest < FEW_EVENTS else "", _unequal(denominator, reference_denominator),
-                inhibition(ratio, limits[0], limits[1]),
-            ),
+            join_notes(few if fewest < FEW_EVENTS else "", _unequal(denominator, reference_denominator)),
         )  # fmt: skip
     if events.sum() + reference_events.sum() == 0:
         return Comparison(np.nan, np.nan, np.nan, np.nan, unit, 0, "none", "no events in either condition")
@@ -94,7 +91,7 @@ def paired_ratio(
     return Comparison(
         fit.estimate, fit.low, fit.high, fit.p_value, unit, fit.n,
         f"count model over {fit.n} pairs, profile likelihood",
-        join_notes(few, fit.caution(unit), inhibition(fit.estimate, fit.low, fit.high)),
+        join_notes(few, fit.caution(unit)),
     )  # fmt: skip
 
 
@@ -163,53 +160,26 @@ def unpaired_ratio(
     Returns
     -------
     Comparison
-        Student's two-sample t on log rates where every unit has events; otherwise the count model of each arm with
-        t(G - 2), which holds where GEE with bias-reduced errors rejects a true null in up to 9 % (by simulation,
-        benchmarks/results/statistics.md) and gives a bound where an arm has no events.
+        By :func:`cicimage.statistics.unpaired.fit_unpaired`: Welch's t on log rates where the numbers of units let it
+        hold its level and every unit has events, otherwise each arm's own limits put together. GEE with bias-reduced
+        errors rejects a true null in up to 9 % (benchmarks/results/statistics.md) and is not taken.
     """
-    n = len(events) + len(reference_events)
-    if min(events.min(), reference_events.min()) > 0:
-        logs = [np.log(events / denominator), np.log(reference_events / reference_denominator)]
-        difference = float(logs[0].mean() - logs[1].mean())
-        variance = sum(float(((v - v.mean()) ** 2).sum()) for v in logs) / (n - 2)
-        error = float(np.sqrt(variance * (1 / len(logs[0]) + 1 / len(logs[1]))))
-        half = t_quantile(0.5 + level / 2, n - 2) * error
-        p = t_two_sided(difference / error, n - 2) if error > 0 else np.nan
-        ratio, low, high = (float(np.exp(v)) for v in (difference, difference - half, difference + half))
-        return Comparison(
-            ratio, low, high, p, unit, n, f"t({n - 2}) on unpaired log rates", inhibition(ratio, low, high)
-        )
-    return _unpaired_counts(events, denominator, reference_events, reference_denominator, unit, level)
-
-
-def _unpaired_counts(
-    y1: FloatArray, t1: FloatArray, y0: FloatArray, t0: FloatArray, unit: Unit, level: float
-) -> Comparison:
-    """Ratio of the two arms' median rates by the count model, their limits put together.
-
-    On logarithms by the method of variance estimates recovery, and on the rates themselves (Donner & Zou 2012, Stat
-    Methods Med Res 21:347) where an arm has no events at all.
-    """
-    n, df = len(y1) + len(y0), len(y1) + len(y0) - 2
-    few = f"fewest events per {unit}: {y1.min():.3g} against {y0.min():.3g}"
-    if y1.sum() + y0.sum() == 0:
+    treated, reference = Arm(events, denominator), Arm(reference_events, reference_denominator)
+    n, sizes = len(events) + len(reference_events), f"{len(events)} and {len(reference_events)} {unit}s"
+    if events.sum() + reference_events.sum() == 0:
         return Comparison(np.nan, np.nan, np.nan, np.nan, unit, n, "none", "no events in either condition")
-    a, b = (profile_rate(y, t, level, df=df) for y, t in ((y1, t1), (y0, t0)))
-    method, p = f"count model per condition, limits combined, t({df})", np.nan
-    if y1.sum() == 0:
-        ratio, low, high = 0.0, 0.0, a.high / float(np.sqrt(b.low * (2 * b.estimate - b.low)))
-    elif y0.sum() == 0:
-        ratio, low, high = np.inf, float(np.sqrt(a.low * (2 * a.estimate - a.low))) / b.high, np.inf
+    fit = fit_unpaired(treated, reference, level)
+    if fit.how == "welch":
+        method, note = f"Welch's t({fit.df:.3g}) on unpaired log rates", ""
     else:
-        (l1, m1, h1), (l0, m0, h0) = (np.log([max(r.low, 1e-12), r.estimate, r.high]) for r in (a, b))
-        down, up = float(np.hypot(m1 - l1, h0 - m0)), float(np.hypot(h1 - m1, m0 - l0))
-        log = float(m1 - m0)
-        ratio, low, high = (float(np.exp(v)) for v in (log, log - down, log + up))
-        towards_one = down if log > 0 else up
-        p = t_two_sided(log / towards_one * t_quantile(0.5 + level / 2, df), df) if towards_one > 0 else np.nan
-    # by simulation: 6.3 % where 5 % is asked, with four donors an arm, few events and a wide spread
-    narrow = f"limits hold about 94 % where {unit}s differ widely" if n < 12 else ""
-    return Comparison(ratio, low, high, p, unit, n, method, join_notes(few, narrow, inhibition(ratio, low, high)))
+        method = "limits of each condition put together"
+        note = f"conservative with {sizes}, whose spreads cannot be assumed alike"
+    fewest = min(float(events.min()), float(reference_events.min()))
+    few = f"fewest events per {unit}: {events.min():.3g} against {reference_events.min():.3g}"
+    return Comparison(
+        fit.ratio, fit.low, fit.high, fit.p_value, unit, n, method,
+        join_notes(few if fewest < FEW_EVENTS else "", note),
+    )  # fmt: skip
 
 
 def _pooled(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, n: int, note: str) -> Comparison:
@@ -222,15 +192,6 @@ def _pooled(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, n: int, no
     elif y0 == 0:
         said = join_notes(said, "no events in the reference")
     return Comparison(ratio, np.nan, np.nan, np.nan, unit, n, "ratio of pooled rates", join_notes(note, said))
-
-
-def inhibition(ratio: float, low: float, high: float) -> str:
-    """Percent inhibition, 100 (1 - ratio), in words; empty where the ratio is not below 1."""
-    if not ratio < 1:
-        return ""
-    if not (np.isfinite(low) and high < np.inf):
-        return f"inhibition {100 * (1 - ratio):.0f} %, no bound"
-    return f"inhibition {100 * (1 - ratio):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
 
 
 def _unequal(a: FloatArray, b: FloatArray) -> str:

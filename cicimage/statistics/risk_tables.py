@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.compiled import compiled
-from cicimage.statistics.count_model import profile_log_odds
+from cicimage.statistics.count_kernels import fit_profile
+from cicimage.statistics.count_model import NODES, WEIGHTS, profile_log_odds
 from cicimage.statistics.intervals import t_interval, too_alike
+from cicimage.statistics.quantiles import chi2_quantile
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -134,6 +136,31 @@ def firth_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: Float
         a, b = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, b) if penalised(a) > penalised(b) else (a, high)
     return 0.5 * (low + high)
+
+
+def limits_within(tables: RiskTables, level: float = 0.95) -> tuple[float, float]:
+    """Limits of the hazard ratio that hold counting error only: the profile of the partial likelihood, chi-square(1).
+
+    Parameters
+    ----------
+    tables : RiskTables
+        One stratum per unit, one ratio for all.
+    level : float
+        Coverage.
+
+    Returns
+    -------
+    low, high : float
+        0 and infinite where the deaths seen give no limit.
+    """
+    rows = tables.informative()
+    if not len(rows.d):
+        return 0.0, np.inf
+    ends = np.arange(1, len(rows.d) + 1)
+    offset = np.log(rows.n_inside / rows.n_outside)
+    drop = float(chi2_quantile(level, 1))
+    found = fit_profile(1, rows.d_inside, rows.d, offset, ends, np.zeros(1), NODES, WEIGHTS, drop, 0.0, -18.0, 18.0)
+    return float(np.exp(found[1])), float(np.exp(found[2]))
 
 
 def _unit_logs(rows: RiskTables, units: IntArray) -> list[float]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cicimage.statistics.host_time import host_time
 from cicimage.statistics.spells import contact_onsets, last_states, possible_entries
+from cicimage.statistics.unseen_deaths import hours_in_doubt, unknown_fates
 
 Kind = Literal["rate", "share", "mean", "incidence"]
 OUTSIDE: Final = ("free", "attached", "entering")
@@ -54,9 +55,13 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
     Estimand(
         "survival_after_release_fraction", "1", "share", "guests let go by their host's death, alive when last seen"
     ),
-    Estimand("entry_cumulative_incidence", "1", "incidence", "share entered by the end, death competing"),
-    Estimand("inside_occupancy_end", "1", "share", "living guests inside at the end over all living then"),
-    Estimand("hosts_with_guest_fraction", "1", "share", "hosts that ever held a guest"),
+    Estimand(
+        "entry_cumulative_incidence", "1", "incidence", "share entered by the end, death competing; mean over donors"
+    ),
+    Estimand(
+        "inside_occupancy_end", "1", "share", "living guests inside at the end over all living then; mean over donors"
+    ),
+    Estimand("hosts_with_guest_fraction", "1", "share", "hosts that ever held a guest; mean over donors"),
     Estimand("guests_per_host", "1", "mean", "most guests held at once, mean over hosts"),
 )
 BY_NAME: Final = {e.name: e for e in ESTIMANDS}
@@ -226,14 +231,36 @@ def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFra
     for what, table, at in (("death", dead, dead["death_location"]), ("loss", lost, lost_at)):
         inside, outside = count.number(table[at == "inside"]), count.number(table[at == "outside"])
         unknown = count.number(table[at == "unresolved"])
+        most = inside + unknown, hours_in + unresolved
+        if what == "death":
+            most = _most_deaths_inside(count, table[at.isin(("inside", "unresolved"))], frames, most, hours_in)
         count.add(
-            f"{what}_rate_inside_per_h", inside, hours_in, n_guests=in_guests,
-            outside=(inside, hours_in), inside=(inside + unknown, hours_in + unresolved),
+            f"{what}_rate_inside_per_h", inside, hours_in, n_guests=in_guests, outside=(inside, hours_in), inside=most,
         )  # fmt: skip
         count.add(
             f"{what}_rate_outside_per_h", outside, hours_out, n_guests=out_guests,
             outside=(outside + unknown, hours_out + unresolved), inside=(outside, hours_out),
         )  # fmt: skip
+
+
+def _most_deaths_inside(
+    count: _Counter,
+    counted: pd.DataFrame,
+    frames: pd.DataFrame,
+    most: tuple[pd.Series, pd.Series],
+    hours_in: pd.Series,
+) -> tuple[pd.Series, pd.Series]:
+    """Deaths inside and hours had all guests of unknown fate died as early as they could; ``most`` where none is.
+
+    Unresolved time then stays outside: over more hours the same deaths would be no upper bound.
+    """
+    fates = unknown_fates(frames, unresolved_inside=True)
+    if fates.empty:
+        return most
+    key = ["position", "guest_id"]
+    unseen = fates[~pd.MultiIndex.from_frame(fates[key]).isin(pd.MultiIndex.from_frame(counted[key]))]
+    hours = hours_in - count.number(hours_in_doubt(frames, fates), "hours")
+    return most[0] + count.number(unseen), hours.clip(lower=0.0)
 
 
 def _seen_to_die(cells: pd.DataFrame) -> pd.Series:

@@ -18,12 +18,12 @@ from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 
 class AssignmentTracker(GuestTracker):
-    """Links guests by the likeliest set of links, however many hang together.
+    """Links guests by the likeliest set of links, for groups of competing guests of any size.
 
-    What a link is worth is measured from the recording: how far guests go in a frame, how much of their velocity
-    lasts, how steady z, size and brightness are, how often one is lost. Frame to frame first, then gaps, then
-    tracks that broke where a guest dimmed inside its host, then divisions. Deterministic, blind to labels; time
-    counts, not frames.
+    The value of a link is measured from the recording: displacement per frame, persistence of velocity, steadiness
+    of z, size and brightness, probability of loss. Links from frame to frame come first, then gaps, then tracks that
+    broke where a guest dimmed inside its host, then divisions. The result is deterministic and does not depend on
+    labels; times are in minutes, not frames.
     """
 
     max_speed_um_per_min: float = Field(default=25.0, gt=0)
@@ -55,7 +55,7 @@ class AssignmentTracker(GuestTracker):
             One row per object: frame, time_h, label, y_um, x_um (drift removed), and where known z_um, area_um2,
             intensity.
         masks_of, shift_px : callable, optional
-            Not needed: places and looks suffice.
+            Not needed: positions and features suffice.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Guests that divide: rare, so all signs must agree before a new track is called a daughter."""
+"""Divisions of guests: rare, so all criteria must hold before a new track is called a daughter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MIN_SIGHTINGS = 3
 def find_divisions(seen: Sightings, previous: Int64Array, *, watch_min: float) -> tuple[Int64Array, Int64Array]:
     """Cut tracks where a guest divided.
 
-    Called a division where a track starts beside the successor of a cell one frame before and
+    A division is called where a track starts beside the successor of a cell one frame before and
 
     - the two are alike in size (ratio 0.6 and more) and each has 0.35-0.8 of the mother's area;
     - their middle is where the mother was, within half her diameter, and they lie apart in opposite directions;
     - both are seen three times at least, and the mother was before;
-    - the mother is no doublet that parted: her usual area is below 1.7 times the population's median, and no
+    - the mother is not a doublet that separated: her usual area is below 1.7 times the population's median, and no
       other track ended within a diameter of her during ``watch_min``.
 
     Parameters
@@ -87,7 +87,7 @@ def _candidates(seen: Sightings, following: Int64Array, starts: Int64Array) -> t
 
 
 def _misfit(seen: Sightings, m: Int64Array, j: Int64Array, k: Int64Array) -> Float64Array:
-    """Distance of daughters' middles from mothers over half her diameter; inf where another sign speaks against it."""
+    """Distance of daughters' middles from mothers over half her diameter; inf where another criterion fails."""
     a, b, c = seen.area_um2[m], seen.area_um2[j], seen.area_um2[k]
     with np.errstate(invalid="ignore"):
         fits = np.minimum(b, c) >= _ALIKE * np.maximum(b, c)

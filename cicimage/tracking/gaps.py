@@ -1,4 +1,4 @@
-"""Frames in which a tracked cell went unseen, filled with rows marked as such."""
+"""Interpolated rows, marked as such, for frames in which a tracked cell went unseen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fill_gaps(cells: pd.DataFrame, time_h: Float64Array | None = None) -> pd.Dat
     ----------
     cells : pandas.DataFrame
         Table ``cells`` of one position: frame, time_h, label, cell_id, y_um, x_um (drift removed, else a jump of the
-        stage within a gap is smeared over it) and whatever else.
+        stage within a gap is spread over it) and any others.
     time_h : (n_frames,) float64, optional
         Hours of every frame; where it is not given, a frame's time is that of its other cells, or lies evenly
         between its neighbours'.

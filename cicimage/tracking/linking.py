@@ -1,7 +1,7 @@
-"""Frame-to-frame links: which object of the next frame is which of this one.
+"""Frame-to-frame links between objects.
 
-A link is worth the logarithm of how much likelier it is than its alternative, "this cell was lost and a new
-one turned up there". All links of two frames are decided at once.
+The value of a link is its log likelihood ratio against the alternative, "this cell was lost and a new one appeared
+there". All links of two frames are chosen together.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from cicimage.compiled import compiled
 from cicimage.tracking.matching import assign
 
 TAIL = 5.0
-"""Degrees of freedom of the displacement's tail: most guests crawl a little, some run."""
+"""Degrees of freedom of Student's t distribution of displacements: most guests crawl a little, some run."""
 _MEMORY = 0.8
-"""How much of what a track has shown of its own motility still counts one step later."""
+"""Weight per step of a track's own past displacements in the estimate of its motility."""
 _PRIOR_STEPS = 2.0
-"""For how many steps of its own the population's motility stands in."""
+"""Weight of the population's motility in that estimate, in steps of the track."""
 
 
 class Points(NamedTuple):
-    """Objects of a movie as the kernels take them, by frame.
+    """Objects of a movie, by frame, for the compiled loops.
 
     Attributes
     ----------
@@ -33,19 +33,19 @@ class Points(NamedTuple):
         Time of each, minutes.
     y, x : (n,) float64
         Centroids, um, drift removed.
-    looks : (n, k) float64
-        What else a cell carries along (z in um, log area, log intensity); NaN where unknown.
+    features : (n, k) float64
+        What else identifies a cell (z in um, log area, log intensity); NaN where unknown.
     """
 
     offsets: Int64Array
     t_min: Float64Array
     y: Float64Array
     x: Float64Array
-    looks: Float64Array
+    features: Float64Array
 
 
 class Terms(NamedTuple):
-    """What a link is worth, and the limits beyond which none is made.
+    """Parameters of the log likelihood ratio of a link, and the limits beyond which none is made.
 
     Attributes
     ----------
@@ -54,15 +54,15 @@ class Terms(NamedTuple):
     step_min : float
         Typical time between frames, minutes.
     damping : float
-        Share of the last velocity that carries over to the next step, 0-1.
+        Share of the last velocity that persists in the next step, 0-1.
     log_chance : float
         Log of (density of new objects per um2 times odds of losing one).
-    tells : (3, k) float64
-        What looks say, see :func:`likeness`.
+    feature_weights : (3, k) float64
+        Weights of the features, see :func:`likeness`.
     max_speed : float
         Hard limit, um/min; inf for none.
     slack_um : float
-        How far a centroid may jump at once beyond that, um: masks wobble.
+        Allowed jump of a centroid beyond that, um: masks fluctuate.
     max_gap_min : float
         Longest time between two frames that are linked across frames without objects, minutes.
     """
@@ -71,7 +71,7 @@ class Terms(NamedTuple):
     step_min: float
     damping: float
     log_chance: float
-    tells: Float64Array
+    feature_weights: Float64Array
     max_speed: float
     slack_um: float
     max_gap_min: float
@@ -107,17 +107,29 @@ def _grid(
 
 
 @compiled(error_model="numpy")
-def likeness(looks: Float64Array, i: int, j: int, tells: Float64Array) -> float:
-    """Log of how much likelier two appearances are for one cell than for two.
+def likeness(features: Float64Array, i: int, j: int, feature_weights: Float64Array) -> float:
+    """Compute the log likelihood ratio that two appearances belong to one cell and not to two.
 
-    ``tells`` has a column per look: what equal ones are worth, how fast that falls with the squared difference, and
-    the least it can fall to, since cells do jump in size or height now and then.
+    Parameters
+    ----------
+    features : (n, k) float64 array
+        Features of all objects; NaN where unknown, which counts as 0.
+    i, j : int
+        Objects to compare.
+    feature_weights : (3, k) float64 array
+        Per feature: value of equal ones, decrease with the squared difference, and least value (cells jump in size or
+        height now and then).
+
+    Returns
+    -------
+    float
+        Sum over the features.
     """
     total = 0.0
-    for k in range(tells.shape[1]):
-        d = looks[j, k] - looks[i, k]
-        if d == d:  # a missing value says nothing
-            total += max(tells[0, k] - tells[1, k] * d * d, tells[2, k])
+    for k in range(feature_weights.shape[1]):
+        d = features[j, k] - features[i, k]
+        if d == d:  # a missing value does not count
+            total += max(feature_weights[0, k] - feature_weights[1, k] * d * d, feature_weights[2, k])
     return total
 
 
@@ -132,7 +144,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     points : Points
         All objects.
     terms : Terms
-        What a link is worth, and which are refused.
+        Values and limits of links.
     skipped : (n_frames,) int64
         1 where the frame number before this one had no objects.
 
@@ -141,17 +153,17 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
     previous : (n,) int64
         Index of the same cell's object in the frame before, -1 for none.
     residual : (n,) float64
-        Distance from where it was expected, over the square root of the expected growth with time, um; NaN
+        Distance from the predicted position over the square root of the expected growth with time, um; NaN
         without a link.
     """
-    offsets, t_min, y, x, looks = points
-    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
+    offsets, t_min, y, x, features = points
+    scale_um, step_min, damping, log_chance, feature_weights, max_speed, slack_um, max_gap_min = terms
     n = y.size
     previous = np.full(n, -1, np.int64)
     residual = np.full(n, np.nan)
     vy, vx = np.zeros(n), np.zeros(n)
     own_ss, own_n = np.zeros(n), np.zeros(n)
-    bonus = tells[0].sum()
+    bonus = feature_weights[0].sum()
     edges_to = np.empty(1024, np.int64)
     edges_gain = np.empty(1024)
     for f in range(1, offsets.size - 1):
@@ -183,7 +195,7 @@ def link_frames(  # noqa: C901 - nested loops over frames, objects, squares and 
                         if (y[j] - y[i]) ** 2 + (x[j] - x[i]) ** 2 > (max_speed * dt + slack_um) ** 2:
                             continue
                         gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + r2 / (TAIL * var))
-                        gain += likeness(looks, i, j, tells)
+                        gain += likeness(features, i, j, feature_weights)
                         if gain <= 0.0:
                             continue
                         if count == edges_to.size:

@@ -1,7 +1,7 @@
-"""The best set of links between two sets of objects, of which only few can go together.
+"""Sparse linear assignment: the best set of links between two sets of objects of which few can be linked.
 
-Exact, for any size of what hangs together: shortest augmenting paths on the sparse graph, so that a crowded
-frame costs time and never ends in an error.
+Exact for connected groups of any size, by shortest augmenting paths on the sparse graph: a crowded frame costs time
+and never ends in an error.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _seed(
     row_of: Int64Array,
     col_of: Int64Array,
 ) -> None:
-    """Give every row its best column where nobody holds it; duals ``u`` become tight."""
+    """Give every row its best column where that is free; duals ``u`` become tight."""
     for i in range(u.size):
         best = 0.0
         at = -1

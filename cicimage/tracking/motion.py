@@ -1,7 +1,7 @@
-"""How far cells move, how much of their velocity lasts and how steady they look: measured from the recording.
+"""Motion of cells, persistence of their velocity and steadiness of their features, measured from the recording.
 
-Nothing here needs to be known beforehand, so the same tracker serves 2 min and 15 min intervals, resting and
-activated cells, and any pixel size.
+No prior knowledge is needed: the same tracker serves 2 min and 15 min intervals, resting and activated cells, and any
+pixel size.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from cicimage.tracking.linking import Points, Terms, link_frames
 from cicimage.tracking.sightings import Sightings
 
 _SAMPLE = 6_000
-"""Objects the measurement looks at: more change nothing but the time it takes."""
+"""Objects used by the measurement; more would only take longer."""
 _ROUNDS = 3
 _PRIOR_LINKS = 5.0
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What one step looks like.
+    """Statistics of one step.
 
     Attributes
     ----------
     scale_um : float
-        RMS displacement per axis in ``step_min`` that the velocity before did not foretell, um.
+        RMS displacement per axis in ``step_min`` that the velocity before did not predict, um.
     step_min : float
         Median time between frames, minutes.
     damping : float
@@ -38,9 +38,9 @@ class Motion:
     log_chance : float
         Log of (density of new objects per um2 and frame, times odds of losing one).
     pair_sd, all_sd : (3,) float64
-        SD of differences in looks within one cell over a step, and between any two cells.
+        SD of differences in features within one cell over a step, and between any two cells.
     jumps : (3,) float64
-        Share of steps in which a look changes by more than three of those.
+        Share of steps in which a feature changes by more than three of those.
     """
 
     scale_um: float
@@ -52,10 +52,20 @@ class Motion:
     all_sd: Float64Array
     jumps: Float64Array
 
-    def tells(self, weight: float) -> Float64Array:
-        """(3, k) What looks say, for :func:`~cicimage.tracking.linking.likeness`; they count by ``weight``, 0-1.
+    def feature_weights(self, weight: float) -> Float64Array:
+        """Compute the weights of the features for :func:`~cicimage.tracking.linking.likeness`.
 
         Within a cell the differences are normal but for a share of jumps, which may be anything.
+
+        Parameters
+        ----------
+        weight : float
+            Factor on all of them, 0-1.
+
+        Returns
+        -------
+        (3, k) float64 array
+            Value of equal features, decrease with the squared difference, and least value.
         """
         known = self.all_sd > self.pair_sd
         pair, every = np.where(known, self.pair_sd, 1.0), np.where(known, self.all_sd, 1.0)
@@ -67,7 +77,28 @@ class Motion:
 def link(
     seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
 ) -> tuple[Int64Array, Float64Array]:
-    """Run :func:`~cicimage.tracking.linking.link_frames` on sightings; see there. Looks count by ``weight``, 0-1."""
+    """Link sightings by :func:`~cicimage.tracking.linking.link_frames`.
+
+    Parameters
+    ----------
+    seen : Sightings
+        All objects.
+    motion : Motion
+        Motion of the population.
+    weight : float
+        Factor on the features, 0-1; 0 links by motion alone.
+    max_speed : float
+        Hard limit, um/min; inf for none.
+    max_gap_min : float
+        Longest time between two frames that are linked across frames without objects, minutes.
+
+    Returns
+    -------
+    previous : (n,) int64 array
+        Index of the same cell's object in the frame before, -1 for none.
+    residual : (n,) float64 array
+        Distance from the expected place over the square root of the expected growth with time, um; NaN without a link.
+    """
     links: tuple[Int64Array, Float64Array] = link_frames(
         points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
         seen.skipped,
@@ -76,14 +107,25 @@ def link(
 
 
 def points_of(seen: Sightings) -> Points:
-    """Sightings as the kernels take them."""
-    return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.looks)
+    """Convert sightings to the arguments of the compiled loops."""
+    return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.features)
 
 
 def terms_of(seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float) -> Terms:
-    """What links are worth under a motion; looks count by ``weight``, 0-1."""
+    """Compute the value of links under a motion.
+
+    Parameters
+    ----------
+    seen, motion, weight, max_speed, max_gap_min
+        As :func:`link` takes them.
+
+    Returns
+    -------
+    Terms
+        Arguments of the compiled loop.
+    """
     return Terms(
-        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.tells(weight), max_speed,
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.feature_weights(weight), max_speed,
         0.5 * seen.diameter_um, max_gap_min,
     )  # fmt: skip
 
@@ -92,7 +134,7 @@ def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, 
     """Measure the motion of a movie from a window in its middle.
 
     A first guess comes from mutual nearest neighbours; linking with it gives links, whose displacements, losses
-    and looks give the next guess, three times over.
+    and features give the next guess, three times over.
 
     Parameters
     ----------
@@ -127,7 +169,7 @@ def _window(seen: Sightings) -> Sightings:
         t_min=seen.t_min[a : a + wide],
         y=seen.y[first:last],
         x=seen.x[first:last],
-        looks=seen.looks[first:last],
+        features=seen.features[first:last],
         area_um2=seen.area_um2[first:last],
     )
 
@@ -143,10 +185,10 @@ def _first_guess(seen: Sightings, part: Sightings) -> Motion:
         back = np.asarray(cKDTree(a).query(b)[1])
         d2.append(distance[back[at] == np.arange(len(a))] ** 2)
     found = np.concatenate(d2)
-    # Half a diameter per axis stands in where little was seen; a median survives the wrong pairs.
+    # Half a diameter per axis is the prior for few pairs; the median is robust to wrong pairs.
     squares = np.append(found / 2, np.full(int(_PRIOR_LINKS), (0.5 * size) ** 2))
     scale = float(np.sqrt(max(np.median(squares) / 0.693, (0.02 * size) ** 2)))
-    some = seen.looks[:: max(seen.size // _SAMPLE, 1)]
+    some = seen.features[:: max(seen.size // _SAMPLE, 1)]
     spread = np.array([_spread(column) for column in some.T])
     return Motion(
         scale_um=scale,
@@ -177,7 +219,7 @@ def _refine(
         v0 = np.stack([part.y[s] - part.y[b], part.x[s] - part.x[b]]) / (time[s] - time[b])
         v1 = np.stack([part.y[e] - part.y[s], part.x[e] - part.x[s]]) / (time[e] - time[s])
         damping = float((v0 * v1).sum() / max((v0 * v0).sum() + _PRIOR_LINKS * (v0 * v0).mean(), 1e-12))
-    change = part.looks[linked] - part.looks[source]
+    change = part.features[linked] - part.features[source]
     pair = np.maximum(np.array([_spread(d) for d in change.T]), 0.02 * motion.all_sd)
     with np.errstate(invalid="ignore"):
         jumps = np.clip(np.mean(np.abs(change) > 3 * pair, axis=0), 0.02, 0.5)

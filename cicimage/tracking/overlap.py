@@ -1,4 +1,4 @@
-"""Hosts linked by what their masks share from frame to frame: large, slow, and seldom alone."""
+"""Hosts linked by the overlap of their masks from frame to frame: large, slow cells in contact with others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 _JUST_SEEN = 1.0
 _LOST = 0.8
-"""A host lost a while ago yields to one seen in the frame before, where both fit alike."""
+"""Weight of hosts lost for a while, against those seen in the frame before."""
 _DAUGHTER_INSIDE = 0.6
 _DAUGHTERS_ALIKE = 0.4
 _DAUGHTERS_AREA = (0.6, 1.5)
@@ -27,7 +27,7 @@ _MIN_SIGHTINGS = 3
 
 @dataclass(eq=False)
 class _Body:
-    """One object as linking sees it: its row among the sightings, its place and its mask (area in px) without drift."""
+    """One object to be linked: its row among the sightings, its position and its mask (area in px) without drift."""
 
     index: int
     time_min: float
@@ -42,7 +42,7 @@ class _Body:
 
 @dataclass(eq=False)
 class _Track:
-    """One host as far as it has been followed; ``parting`` is where it may have divided off, and from whom."""
+    """Track of one host; ``parting`` is the track and index from which it may have divided."""
 
     bodies: list[_Body]
     mother: _Track | None = None
@@ -53,7 +53,7 @@ class _Track:
         return self.bodies[-1]
 
     def follow(self, body: _Body) -> None:
-        """Go on to the next sighting; all masks of a long movie would fill the memory."""
+        """Append the next sighting, and drop masks no longer needed to save memory."""
         if not self.last.asked_again:
             self.last.mask = None
         self.bodies.append(body)
@@ -83,9 +83,17 @@ class OverlapTracker(HostTracker):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Link hosts over time; parameters and answer as in :class:`~cicimage.methods.Tracker`.
+        """Link hosts over time by the overlap of their masks; without ``masks_of`` by centroids and areas alone.
 
-        Without ``masks_of`` centroids and areas alone decide.
+        Parameters
+        ----------
+        cells, masks_of, shift_px
+            As :meth:`cicimage.methods.Tracker.track` takes them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            frame, label, cell_id, parent_id, one row per object.
         """
         if cells.empty:
             return labelled(cells, np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -102,10 +110,10 @@ class OverlapTracker(HostTracker):
             tracks += self._extend(alive, bodies, float(seen.t_min[max(f - 1, 0)]))
         if self.divisions:
             tracks += self._divide(tracks, gap)
-        return _answer(cells, seen, tracks)
+        return _result(cells, seen, tracks)
 
     def _extend(self, alive: list[_Track], bodies: list[_Body], last_min: float) -> list[_Track]:
-        """Give each living track its next body; return the tracks that begin."""
+        """Append each active track's next body; return the tracks that begin."""
         indptr, cols, gains = [0], [], []
         for track in alive:
             weight = _JUST_SEEN if track.last.time_min == last_min else _LOST
@@ -141,23 +149,23 @@ class OverlapTracker(HostTracker):
         return float(overlap + 0.5 * max(near, 0.0))
 
     def _divide(self, tracks: list[_Track], gap_min: float) -> list[_Track]:
-        """Make sure of suspected divisions; cut mothers there and return what they went on as."""
+        """Confirm suspected divisions; cut mothers there and return the daughters that had continued them."""
         sisters: list[_Track] = []
         for new in sorted((t for t in tracks if t.parting), key=lambda t: t.bodies[0].index):
             mother, at = new.parting or (new, 0)
-            if len(mother.bodies) <= at:  # she was cut before: an earlier division took this stretch
+            if len(mother.bodies) <= at:  # already cut at an earlier division
                 continue
             sister = _Track(mother.bodies[at:], mother)
             before = mother.bodies[:at]
             if not all(self._lasts(bodies) for bodies in (before, sister.bodies, new.bodies)):
                 continue
-            parted = {id(t.mother) for t in (*tracks, *sisters)} | {id(mother)}  # these ended by dividing
+            parted = {id(t.mother) for t in (*tracks, *sisters)} | {id(mother)}  # these ended in a division
             if any(_merged_into(before[-1], t.last, gap_min) for t in tracks if id(t) not in parted):
                 continue
             mother.bodies = before
             new.mother = mother
             sisters.append(sister)
-            for other in tracks:  # what parts from her later parts from the sister
+            for other in tracks:  # later divisions of the mother are the sister's
                 if other.parting and other.parting[0] is mother and other.parting[1] > at:
                     other.parting = (sister, other.parting[1] - at)
                 if other.mother is mother and other is not new and other.bodies[0].time_min > before[-1].time_min:
@@ -191,7 +199,7 @@ def _bodies(
 
 
 def _shared_px(a: Mask, b: Mask) -> int:
-    """Pixels that belong to both."""
+    """Number of pixels in both masks."""
     y0, x0 = max(a.y0, b.y0), max(a.x0, b.x0)
     y1 = min(a.y0 + a.pixels.shape[0], b.y0 + b.pixels.shape[0])
     x1 = min(a.x0 + a.pixels.shape[1], b.x0 + b.pixels.shape[1])
@@ -212,7 +220,7 @@ def _share_in(part: _Body, whole: _Body) -> float:
 def _parting(
     new: _Body, alive: list[_Track], siblings: list[_Body | None], last_min: float
 ) -> tuple[_Track, int] | None:
-    """The track, and where in it, from which a new body may have divided off together with its sibling."""
+    """Track and index in it from which a new body and its sibling may have divided."""
     best: tuple[float, _Track] | None = None
     for track, sibling in zip(alive, siblings, strict=True):
         if sibling is None or track.last.time_min != last_min:
@@ -227,12 +235,12 @@ def _parting(
 
 
 def _merged_into(mother: _Body, ended: _Body, gap_min: float) -> bool:
-    """Whether another host was lost in the mother's mask shortly before: then two part that had been one mask."""
+    """Whether another host was lost in the mother's mask shortly before: then merged hosts separate again."""
     recent = 0 < mother.time_min - ended.time_min <= gap_min
     return recent and _share_in(ended, mother) >= 0.5
 
 
-def _answer(cells: pd.DataFrame, seen: Sightings, tracks: list[_Track]) -> pd.DataFrame:
+def _result(cells: pd.DataFrame, seen: Sightings, tracks: list[_Track]) -> pd.DataFrame:
     """Number tracks in the order of their first sightings and write them out."""
     order = sorted(tracks, key=lambda t: t.bodies[0].index)
     ids = {id(track): n for n, track in enumerate(order, start=1)}

@@ -1,4 +1,4 @@
-"""Tracks that broke, joined again: across frames in which a cell went unseen, and where it dimmed for a while."""
+"""Broken tracks joined again: across frames in which a cell went unseen, and where it dimmed for a while."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cicimage.tracking.sightings import Sightings
 _VELOCITY_STEPS = 3
 _LEVEL_STEPS = 3
 _LOG_STILL = math.log(0.6)
-"""A guest unseen in one frame often stays so in the next: what hides it lasts."""
+"""Log probability that a guest unseen in one frame is unseen in the next."""
 
 
 @compiled(error_model="numpy")
@@ -66,12 +66,12 @@ def _velocity(
 def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     points: Points, terms: Terms, frames: Int64Array, previous: Int64Array, following: Int64Array, log_missed: float
 ) -> tuple[Int64Array, Int64Array, Float64Array]:
-    """Every end, start and gain of a gap worth closing, in order of ends."""
-    offsets, t_min, y, x, looks = points
-    scale_um, step_min, damping, log_chance, tells, max_speed, slack_um, max_gap_min = terms
+    """End, start and gain of every gap with a positive gain, in order of ends."""
+    offsets, t_min, y, x, features = points
+    scale_um, step_min, damping, log_chance, feature_weights, max_speed, slack_um, max_gap_min = terms
     time = np.repeat(t_min, offsets[1:] - offsets[:-1])
     of_start, of_end, of_gain = [0][:0], [0][:0], [0.0][:0]
-    bonus = tells[0].sum()
+    bonus = feature_weights[0].sum()
     for f in range(frames.size - 2):
         for i in range(offsets[f], offsets[f + 1]):
             if following[i] >= 0:
@@ -105,7 +105,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
                     dy = y[j] - y[i] - 0.5 * carry * (vy + wy)
                     dx = x[j] - x[i] - 0.5 * carry * (vx + wx)
                     gain = at_zero - 0.5 * (TAIL + 2.0) * np.log(1.0 + (dy * dy + dx * dx) / (TAIL * var))
-                    gain += likeness(looks, i, j, tells)
+                    gain += likeness(features, i, j, feature_weights)
                     if gain > 0.0:
                         of_end.append(i)
                         of_start.append(j)
@@ -118,9 +118,9 @@ def close_gaps(
 ) -> Int64Array:
     """Join tracks across frames in which a cell went unseen.
 
-    A gap is worth closing by the same measure as a link, with the expected displacement grown to the gap's
-    length, the velocities before and after it, and the odds of going unseen once per frame missed. All gaps of
-    the movie are decided at once.
+    The value of closing a gap is that of a link (:mod:`cicimage.tracking.linking`), with the expected displacement
+    over the length of the gap, the velocities before and after it, and the odds of going unseen once per missed frame.
+    All gaps of the movie are chosen together.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def close_gaps(
     motion : Motion
         As measured.
     weight, max_speed, max_gap_min : float
-        Weight of looks, hard limit in um/min, longest gap in minutes (time, not frames).
+        Factor on the features (0-1), hard limit in um/min, longest gap in minutes (time, not frames).
 
     Returns
     -------
@@ -149,11 +149,11 @@ def close_gaps(
 def relink_dimmed(
     seen: Sightings, previous: Int64Array, motion: Motion, *, max_gap_min: float, max_um: float, dimmed: float
 ) -> Int64Array:
-    """Join tracks that ended because the cell dimmed, and began again near by once it could be seen.
+    """Join tracks that ended because the cell dimmed, and began again nearby once it was visible.
 
-    A guest that goes into a host is seen through it: its signal falls, the track ends, and would start again as
-    a prevalent guest. The end or the start must be dim against the track's own level, the place near, the levels
-    alike, and the match likelier than that of a newcomer in that place and time.
+    A guest inside a host is seen through it: its signal falls, the track ends, and would start again as a prevalent
+    guest. Two tracks are joined where the end or the start is dim against the track's own level, the positions are
+    close, the levels similar, and the match is ten times likelier than a new guest in that place and time.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def relink_dimmed(
     max_gap_min : float
         Longest time unseen, minutes.
     max_um : float
-        Furthest the cell may have gone meanwhile, um: it is held by its host.
+        Largest displacement meanwhile, um: the host holds the cell.
     dimmed : float
         Share of a track's median intensity below which its end counts as dim.
     """
-    log_intensity = seen.looks[:, 2]
+    log_intensity = seen.features[:, 2]
     following = successors(previous)
     time, cell = seen.time_min, number(previous)
     ends = np.flatnonzero((following < 0) & (seen.frame < seen.frames[-1]))
@@ -183,7 +183,7 @@ def relink_dimmed(
     change = level[cell[j]] - level[cell[i]]
     fits = (fell | rose) & (np.abs(change) <= -2 * np.log(dimmed))
     i, j, dt, change = i[fits], j[fits], dt[fits], change[fits]
-    # Newcomers per um2 and minute: what a start near by would otherwise be. Ten times likelier must it be.
+    # New guests per um2 and minute: the alternative explanation of a start nearby, which must be ten times less likely.
     newcomers = np.exp(motion.log_chance) * (1 - motion.lost) / motion.lost / motion.step_min
     r2 = np.maximum((seen.y[j] - seen.y[i]) ** 2 + (seen.x[j] - seen.x[i]) ** 2, (0.25 * max_um) ** 2)
     gain = -np.log(10 * newcomers * np.pi * r2 * dt) - change**2

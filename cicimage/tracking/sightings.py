@@ -1,4 +1,4 @@
-"""All objects of a movie in one fixed order, as arrays: what the linking works on."""
+"""All objects of a movie in one fixed order, as arrays: the input of linking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORDER = ("y_um", "x_um", "z_um", "area_um2", "intensity")
 
 @dataclass(frozen=True, eq=False)
 class Sightings:
-    """Objects sorted by frame, then by where they are and how they look, never by label.
+    """Objects sorted by frame, then by position and features, never by label.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Sightings:
         Its time, minutes.
     y, x : (n,) float64
         Centroids, um, drift removed.
-    looks : (n, 3) float64
+    features : (n, 3) float64
         z in um, log area, log intensity; NaN where unknown.
     area_um2 : (n,) float64
         NaN where unknown.
@@ -44,7 +44,7 @@ class Sightings:
     t_min: Float64Array
     y: Float64Array
     x: Float64Array
-    looks: Float64Array
+    features: Float64Array
     area_um2: Float64Array
 
     @property
@@ -129,8 +129,8 @@ def arrange(cells: pd.DataFrame) -> Sightings:
             f"{frames[at + 1]} at {t_min[at + 1]:g} min; mend the timestamps or give frame_interval_s"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
-        looks = np.stack([z, np.log(area), np.log(intensity)], axis=1)[order]
-    looks[~np.isfinite(looks)] = np.nan
+        features = np.stack([z, np.log(area), np.log(intensity)], axis=1)[order]
+    features[~np.isfinite(features)] = np.nan
     return Sightings(
         row=order.astype(np.int64),
         frame=frame,
@@ -139,7 +139,7 @@ def arrange(cells: pd.DataFrame) -> Sightings:
         t_min=t_min,
         y=y[order],
         x=x[order],
-        looks=looks,
+        features=features,
         area_um2=area[order],
     )
 
@@ -162,7 +162,20 @@ def _refuse_repeats(frame: Int64Array, label: Int64Array) -> None:
 
 
 def labelled(cells: pd.DataFrame, cell_id: Int64Array, parent_id: Int64Array) -> pd.DataFrame:
-    """Return a tracker's answer: frame, label, cell_id, parent_id in the order of ``cells``."""
+    """Assemble the result of a tracker.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        The tracker's input.
+    cell_id, parent_id : (n,) int64 arrays
+        Cell of each row, and the cell it divided from (0 = none).
+
+    Returns
+    -------
+    pandas.DataFrame
+        frame, label, cell_id, parent_id, in the order of ``cells``.
+    """
     return pd.DataFrame(
         {
             "frame": cells["frame"].to_numpy(dtype=np.int64),

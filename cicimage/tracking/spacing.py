@@ -1,4 +1,4 @@
-"""Whether guests move further in a frame than they lie apart: then no tracker can tell who is who by place."""
+"""Displacement per frame against spacing: guests that move further than they lie apart cannot be linked by position."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Spacing:
-    """How far guests go in a frame against how far apart they lie.
+    """Displacement of guests per frame, and their spacing.
 
     Attributes
     ----------
     displacement_um : float
         Distance within which three quarters of the guests stay from one frame to the next, um; NaN where there
-        are too few to tell.
+        are too few.
     spacing_um : float
         Median distance to the nearest other guest of the same frame, um; NaN where guests are alone.
     """
@@ -34,16 +34,16 @@ class Spacing:
 
     @property
     def ratio(self) -> float:
-        """Displacement over spacing: above 1 links are guesswork, above 0.5 looks must help; NaN where unknown."""
+        """Displacement over spacing: above 1 links are guesses, above 0.5 they need features; NaN where unknown."""
         return self.displacement_um / self.spacing_um if self.spacing_um > 0 else float("nan")
 
 
 def compare_spacing(cells: pd.DataFrame) -> Spacing:
     """Measure displacement per frame against spacing, without linking anything.
 
-    Links cannot tell how far guests went where they are wrong: the nearest neighbour is always near. So pairs are
-    counted: around a guest of one frame, the next frame holds as many others as its own frame does, and itself
-    besides. The excess within a radius is the share of guests that went no further.
+    Wrong links underestimate displacements, since the nearest neighbour is always near. Therefore pairs are counted:
+    around a guest of one frame, the next frame holds as many other guests as its own frame does, and the guest itself.
+    The excess within a radius is the share of guests that went no further.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def compare_spacing(cells: pd.DataFrame) -> Spacing:
         excess += tree_a.count_neighbors(tree_b, radii) - others
         guests += (len(a) + len(b)) / 2
     stayed = np.maximum.accumulate(excess / guests)
-    # Newcomers and losses keep the excess below 1; what it levels off at is the share of guests seen in both frames.
+    # New and lost guests keep the excess below 1; its plateau is the share of guests seen in both frames.
     both = min(1.0, float(stayed[-1]))
     if both < 0.2:
         return Spacing(float("inf"), spacing)

@@ -1,4 +1,4 @@
-"""Guests linked by trackpy, behind the same door as the built-in tracker."""
+"""Guests linked by trackpy, as an alternative to the built-in tracker."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 
 class TrackpyTracker(GuestTracker):
-    """Links guests with ``trackpy.link``: nearest neighbours within a search range, by place alone.
+    """Links guests with ``trackpy.link``: nearest neighbours within a search range, by position alone.
 
-    For comparison and for those who know its numbers. It knows no divisions, and stops where more than about
+    For comparison with published analyses. It finds no divisions, and stops where more than about
     thirty guests compete for each other.
     """
 
@@ -37,7 +37,17 @@ class TrackpyTracker(GuestTracker):
         masks_of: Callable[[int], Masks] | None = None,
         shift_px: Callable[[int], tuple[float, float]] | None = None,
     ) -> pd.DataFrame:
-        """Link guests over time; parameters and answer as in :class:`~cicimage.methods.Tracker`.
+        """Link guests over time with trackpy.
+
+        Parameters
+        ----------
+        cells, masks_of, shift_px
+            As :meth:`cicimage.methods.Tracker.track` takes them; masks and drift are not used.
+
+        Returns
+        -------
+        pandas.DataFrame
+            frame, label, cell_id, parent_id (always 0), one row per object.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Rows of buttons that show their keys and never take the focus from the canvas."""
+"""Buttons that show their keys and never take the keyboard focus from the canvas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,24 @@ COLOUR = {**LOCATION_COLOUR, **VIABILITY_COLOUR, **VERDICT_COLOUR}
 
 
 def button(action: str, keys: KeyMap, act: Callable[[str], None], text: str = "") -> QPushButton:
-    """A button of an action, its key behind its name and its meaning as a tip."""
+    """Make the button of an action; it shows the action's key and has its meaning as a tooltip.
+
+    Parameters
+    ----------
+    action : str
+        A key of :data:`cicimage_napari.keys.DEFAULTS`.
+    keys : KeyMap
+        Keys in use.
+    act : callable
+        Called with the action when the button is clicked.
+    text : str
+        Label; the action's own name where empty.
+
+    Returns
+    -------
+    QPushButton
+        Named ``cicimage <action>``; actions with a colour of their own bear it at the left edge.
+    """
     made = QPushButton(f"{text or action.capitalize()}  ({keys.label(action)})")
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     made.setToolTip(DEFAULTS[action][2])
@@ -28,7 +45,21 @@ def button(action: str, keys: KeyMap, act: Callable[[str], None], text: str = ""
 
 
 def plain_button(text: str, tip: str, act: Callable[[], None], *, checkable: bool = False) -> QPushButton:
-    """A button without a key."""
+    """Make a button that has no key.
+
+    Parameters
+    ----------
+    text, tip : str
+        Label and tooltip.
+    act : callable
+        Called without arguments when the button is clicked.
+    checkable : bool
+        The button stays pressed until it is clicked again.
+
+    Returns
+    -------
+    QPushButton
+    """
     made = QPushButton(text)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     made.setToolTip(tip)
@@ -38,7 +69,21 @@ def plain_button(text: str, tip: str, act: Callable[[], None], *, checkable: boo
 
 
 def group(title: str, widgets: Sequence[QWidget], columns: int) -> QGroupBox:
-    """A titled box of widgets in rows."""
+    """Put widgets into a titled box, row by row.
+
+    Parameters
+    ----------
+    title : str
+        Heading; empty for a box without one.
+    widgets : sequence of QWidget
+        In reading order.
+    columns : int
+        Widgets per row, at least 1.
+
+    Returns
+    -------
+    QGroupBox
+    """
     box = QGroupBox(title)
     grid = QGridLayout(box)
     grid.setContentsMargins(6, 4, 6, 6)

@@ -1,4 +1,4 @@
-"""The Compare panel: two reviewers side by side, and what is left to settle."""
+"""The Compare panel: agreement of two reviewers, and the items they dispute."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from cicimage_napari.review_panel import ReviewPanel, open_panels
 
 
 class ComparePanel(QWidget):
-    """Kappa, entry frames, a table of categories, and the disputed items.
+    """Cohen's kappa, agreement of entry frames, the table of categories, and the disputed items.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The window it stands in.
+        The window the panel is docked in.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -79,7 +79,7 @@ class ComparePanel(QWidget):
             self.open_folder(Path(folder))
 
     def open_folder(self, folder: Path) -> None:
-        """List who has reviewed a results folder."""
+        """List the reviewers of a results folder."""
         self.results = Results(folder)
         names = [n for n in reviewers(folder) if n != ADJUDICATED]
         for n, box in enumerate((self._first, self._second)):
@@ -89,7 +89,7 @@ class ComparePanel(QWidget):
         self.say(f"{len(names)} reviewers" if len(names) != 1 else "one reviewer: two are needed to compare")
 
     def compare(self) -> None:
-        """Compare the two chosen."""
+        """Compare the two reviewers chosen."""
         if self.results is None or not self._first.currentText():
             self.say("open a results folder that two people have reviewed")
             return
@@ -132,7 +132,10 @@ class ComparePanel(QWidget):
         self.settle_button.setEnabled(bool(found.disputed))
 
     def settle(self) -> None:
-        """Open the disputed items in the Review panel; the adjudicated log begins with what both agree on."""
+        """Open the disputed items in the Review panel.
+
+        The adjudicated log starts with the items on which both reviewers agree.
+        """
         if self.results is None or self.agreement is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Nine small pictures around the event; a click goes there."""
+"""The film strip: nine small pictures around the event; a click on one shows its frame on the canvas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,22 @@ SIDE_PX: Final = 116
 
 
 def pixmap(image: npt.NDArray[np.uint8], height: int, width: int | None = None) -> QPixmap:
-    """A picture for the screen, enlarged without smoothing away its pixels."""
+    """Turn an image into a Qt pixmap of a given size.
+
+    Parameters
+    ----------
+    image : (Y, X, 3) uint8
+        Red, green, blue.
+    height : int
+        Height on the screen, px.
+    width : int, optional
+        Width on the screen, px; the height by default. The aspect ratio of the image is not kept.
+
+    Returns
+    -------
+    QPixmap
+        Interpolated smoothly; an image whose pixels should stay sharp is enlarged before.
+    """
     plain = np.ascontiguousarray(image)
     picture = QImage(plain.data, plain.shape[1], plain.shape[0], 3 * plain.shape[1], QImage.Format.Format_RGB888)
     scaled = QPixmap.fromImage(picture.copy())
@@ -43,12 +58,12 @@ class Thumb(QLabel):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to this frame."""
+        """Emit ``clicked`` with the frame of this picture."""
         self.clicked.emit(self.frame)
 
 
 class FilmStrip(QWidget):
-    """The strip, each picture framed in the colour of where the guest was.
+    """The strip; the border of each picture has the colour of the guest's location in that frame.
 
     Parameters
     ----------
@@ -78,7 +93,17 @@ class FilmStrip(QWidget):
         row.addStretch(1)
 
     def show_item(self, desk: Desk, roles: list[str], levels: list[tuple[float, float]]) -> None:
-        """Show the strip of the desk's item."""
+        """Show the strip of the desk's item.
+
+        Parameters
+        ----------
+        desk : Desk
+            With an item.
+        roles : list of str
+            Role of each channel, a key of :data:`cicimage_napari.look.CHANNEL_COLOUR`.
+        levels : list of (float, float)
+            Black and white level of each channel, in the units of the recording's pixels.
+        """
         rows = desk.rows()
         by_frame = rows.set_index("frame")
         frames, found = desk.film(), objects_of(desk)
@@ -99,7 +124,7 @@ class FilmStrip(QWidget):
         self.mark(desk.frame)
 
     def mark(self, frame: int) -> None:
-        """Show which frame is on the canvas."""
+        """Highlight the label of the frame that is on the canvas."""
         for thumb, words in zip(self._thumbs, self._words, strict=True):
             here = thumb.frame == frame
             words.setStyleSheet(f"font-size: 10px; color: {'#ffffff' if here else '#98a0ac'};"
@@ -123,14 +148,32 @@ class FilmStrip(QWidget):
 
 
 def objects_of(desk: Desk) -> list[tuple[str, dict[int, Key]]]:
-    """Colour and objects by frame of the item's host and of its guest."""
+    """Outline colour and objects by frame: of the item's host, then of its guest.
+
+    A cell that the item does not have is left out.
+    """
     draft = desk.corrected.draft
     pair = ((draft.base.host, desk.host, HOST_OUTLINE), (draft.base.guest, desk.guest, GUEST_OUTLINE))
     return [(colour, {k.frame: k for k in draft.objects_of(p, cell)}) for p, cell, colour in pair if cell]
 
 
 def own_masks(desk: Desk, found: list[tuple[str, dict[int, Key]]], frame: int) -> list[tuple[Mask, str]]:
-    """Masks of the item's host and guest in a frame, with their colours."""
+    """Masks of the item's host and guest in a frame, each with its outline colour.
+
+    Parameters
+    ----------
+    desk : Desk
+        With an item.
+    found : list of (str, dict)
+        As :func:`objects_of` returns them.
+    frame : int
+        Frame of the recording.
+
+    Returns
+    -------
+    list of (Mask, str)
+        Empty where neither cell was found in this frame.
+    """
     draft = desk.corrected.draft
     return [(draft.mask(keys[frame]), colour) for colour, keys in found if frame in keys]
 

@@ -1,4 +1,4 @@
-"""Forms from the methods' own fields: what a method can be told is asked for nowhere else."""
+"""Forms generated from the fields of the methods, the only place where options are declared."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from cicimage.methods import Choice, Method, available
 
 WIDE: Final = 1e9
 FIELD_PX: Final = 130
-"""A field with wide bounds would else be as wide as its longest number."""
+"""Maximum width of a number field, px; Qt sizes a field by its longest allowed number."""
 
 
 class Number(QDoubleSpinBox):
     """A number without trailing zeros."""
 
     def textFromValue(self, value: float) -> str:
-        """Qt asks how a value is written."""
+        """A value as text; Qt asks."""
         return f"{value:.6g}"
 
 
 class MethodForm(QWidget):
-    """One step: which method, and its options with bounds and meaning.
+    """Form of one step: its method, and the method's options with bounds and meaning.
 
     Parameters
     ----------
     step : str
-        As the experiment file names it.
+        Name of the step in the experiment file, e.g. ``segment_guest``.
     choice : Choice
-        Chosen so far.
+        Method and options shown at first.
     optional : bool
-        The step may be switched off.
+        The step can be switched off.
     """
 
     changed = Signal()
@@ -76,7 +76,7 @@ class MethodForm(QWidget):
         self.changed.emit()
 
     def choice(self) -> Choice:
-        """Method and the options that differ from their defaults."""
+        """The method chosen, with the options that differ from their defaults."""
         said = {name: _value(widget) for name, widget in self._fields.items()}
         kept = {n: v for n, v in said.items() if v is not None and not _same(v, self._defaults[n])}
         return Choice(self._method.currentText(), kept)

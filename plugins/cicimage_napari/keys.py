@@ -1,4 +1,4 @@
-"""Keys of the review: what each does, how a user changes them, and how they reach us before napari's own."""
+"""Keys of the review: their defaults, a user's changes, and an event filter that receives them before napari does."""
 
 from __future__ import annotations
 
@@ -61,24 +61,29 @@ TEXT_FIELDS: Final = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 
 @dataclass(frozen=True)
 class KeyMap:
-    """Key by action.
+    """Keys in use, by action.
 
     Attributes
     ----------
     keys : mapping of str to str
-        As Qt writes them, e.g. ``Ctrl+Z``.
+        Action to key sequence in Qt's notation, e.g. ``Ctrl+Z``.
     """
 
     keys: Mapping[str, str]
 
     @classmethod
     def load(cls, path: Path | None = None) -> KeyMap:
-        """Defaults with a user's changes laid over them.
+        """Read the user's keys; actions the file does not name keep their defaults.
+
+        Parameters
+        ----------
+        path : Path, optional
+            TOML file with a table ``[keys]``; :func:`keys_path` by default. Without a file all keys are the defaults.
 
         Raises
         ------
         ConfigurationError
-            The file names an unknown action, or one key twice.
+            The file is not TOML, names an unknown action, or assigns one key twice.
         """
         path = path or keys_path()
         keys = {action: key for action, (key, _, _) in DEFAULTS.items()}
@@ -102,7 +107,7 @@ class KeyMap:
         return cls(keys)
 
     def action_of(self, event: QKeyEvent) -> str:
-        """The action of a key press, empty where it has none."""
+        """The action of a key press; empty where the key has none."""
         pressed = _written(event)
         return next((a for a, key in self.keys.items() if QKeySequence(key).toString() == pressed), "")
 
@@ -111,7 +116,7 @@ class KeyMap:
         return self.keys[action]
 
     def as_html(self) -> str:
-        """A table of all keys, for the ? window."""
+        """A table of all keys, for the help window."""
         parts, group = [], ""
         for action, (_, section, what) in DEFAULTS.items():
             if section != group:
@@ -122,7 +127,7 @@ class KeyMap:
 
 
 def keys_path() -> Path:
-    """Where a user's own keys are kept."""
+    """The user's own key file."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(home) / "cicimage" / "keys.toml"
 
@@ -136,9 +141,9 @@ def _written(event: QKeyEvent) -> str:
 
 
 class KeyFilter(QObject):
-    """Takes the review's keys before any layer, menu or shortcut of napari does.
+    """Receives the review's keys before any layer, menu or shortcut of napari does.
 
-    Text fields keep all their keys; while ``active`` is False nothing is taken.
+    Text fields keep all their keys; while ``active`` is False no key is intercepted.
     """
 
     def __init__(self, keys: KeyMap, act: Callable[[str], None], window: QWidget) -> None:
@@ -147,7 +152,20 @@ class KeyFilter(QObject):
         self.active = True
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt calls this for every event of the application."""
+        """Run the action of a key press in the review's window; Qt calls this for every event of the application.
+
+        Parameters
+        ----------
+        watched : QObject
+            Receiver of the event.
+        event : QEvent
+            Any event; key presses and shortcut overrides are looked at.
+
+        Returns
+        -------
+        bool
+            True where the event was handled here and goes no further.
+        """
         kind = event.type()
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride) or not self.active or self._typing():
             return False
@@ -161,7 +179,7 @@ class KeyFilter(QObject):
         return True
 
     def _is_ours(self, watched: QObject) -> bool:
-        """Widgets of our window and of docks floating beside it; dialogs keep their keys."""
+        """Whether a widget belongs to our window or to a dock that floats beside it; dialogs keep their keys."""
         if not isinstance(watched, QWidget):
             return False
         window = watched.window()

@@ -1,4 +1,4 @@
-"""Ways into the review: from the command line and from napari's menu."""
+"""Entry points of the review: from the command line and from napari's menu."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_review(
         Entry frames that differ by no more are not disputed.
     """
     desk = desk_of(results, reviewer=reviewer, adjudicate=adjudicate, tolerance_frames=tolerance_frames)
-    # opened before the window: what does not fit is said on the command line, and no empty window flashes up
+    # opened before the window: an error is reported on the command line, and no empty window appears
     try:
         import napari
 
@@ -44,7 +44,25 @@ def open_review(
 def desk_of(
     results: Results, *, reviewer: str, adjudicate: tuple[str, str] | None = None, tolerance_frames: int = 1
 ) -> Any:
-    """The desk of one reviewer, or of the adjudication between two."""
+    """Open the desk of one reviewer, or of the adjudication between two.
+
+    Parameters
+    ----------
+    results, reviewer, adjudicate, tolerance_frames
+        As :func:`open_review` takes them; ``reviewer`` has no effect where ``adjudicate`` is given.
+
+    Returns
+    -------
+    Desk
+        Holds the lock on the reviewer's log until it is closed.
+
+    Raises
+    ------
+    ResultsError
+        The folder holds no results or cannot be written, or the log is damaged or open in another window.
+    ConfigurationError
+        One of the two reviewers does not exist or has not finished.
+    """
     from cicimage.review.agreement import adjudicate as settle
     from cicimage.review.desk import Desk
 

@@ -1,4 +1,4 @@
-"""A movie as an array that decodes what is asked for, for napari's layers."""
+"""A movie as an array whose frames are decoded when they are indexed, for napari's layers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 
 class LazyStack:
-    """Looks like an (T, ...) array; frames are read when they are indexed.
+    """Behaves like an array (T, ...) whose frames are read on access.
 
     Parameters
     ----------
     shape : tuple of int
-        Frames first.
+        Number of frames first.
     dtype : numpy.dtype
-        Of the pixels.
+        Type of the pixels.
     read : callable
-        Given a frame, returns its array.
+        Returns the array of a frame, given its 0-based number.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, read: Callable[[int], npt.NDArray[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Colours and words the widgets share."""
+"""Colours, contrast limits and outlines shared by the widgets."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def limits(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Black and white level of a picture: just above its background, and its brightest parts.
+    """Black and white level of a picture: just above its background, and its brightest 0.2 %.
 
-    Where nothing stands out of the noise it stays dark. Pixels of 0, as beyond the frame's border, do not count.
+    The levels lie at least eight times as far apart as the 2nd percentile and the median, so that a picture of noise
+    alone stays dark. Pixels of 0, as beyond the frame's border, do not count.
     """
     seen = np.asarray(picture, np.float32)
     seen = seen[seen > 0]
@@ -47,7 +48,7 @@ def limits(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
         return 0.0, 1.0
     sample = seen[:: max(1, seen.size // 200_000)]
     floor, middle, high = np.percentile(sample, [2.0, 50.0, 99.8])
-    # the lower half of what is there is background and its noise in any channel
+    # in any channel the lower half of the pixels is background and its noise
     low = floor + 0.6 * (middle - floor)
     return float(low), float(max(high, low + 8.0 * (middle - floor), low + 1.0))
 
@@ -55,7 +56,22 @@ def limits(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
 def composite(
     picture: npt.NDArray[np.generic], roles: list[str], levels: list[tuple[float, float]]
 ) -> npt.NDArray[np.uint8]:
-    """Mix the channels of a (C, Y, X) picture into an (Y, X, 3) image, each in its role's colour."""
+    """Mix the channels of a picture, each in the colour of its role.
+
+    Parameters
+    ----------
+    picture : (C, Y, X)
+        Pixels of any numeric type.
+    roles : list of str
+        Role of each channel, a key of :data:`CHANNEL_COLOUR`.
+    levels : list of (float, float)
+        Black and white level of each channel, in the units of the pixels; white is above black.
+
+    Returns
+    -------
+    (Y, X, 3) uint8
+        Red, green, blue; colours add up and saturate at 255.
+    """
     out = np.zeros((*picture.shape[1:], 3), np.float32)
     for plane, role, (low, high) in zip(picture, roles, levels, strict=True):
         share = np.clip((plane.astype(np.float32) - low) / (high - low), 0.0, 1.0)
@@ -64,7 +80,17 @@ def composite(
 
 
 def outline(image: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_], colour: str) -> None:
-    """Draw the rim of a mask into an image of the same size, in place."""
+    """Draw the boundary pixels of a mask into an image, in place.
+
+    Parameters
+    ----------
+    image : (Y, X, 3) uint8
+        Image that is changed.
+    inside : (Y, X) bool
+        The mask; its outermost pixels, by 4-connectivity, are drawn.
+    colour : str
+        ``#rrggbb``.
+    """
     core = inside.copy()
     core[1:] &= inside[:-1]
     core[:-1] &= inside[1:]

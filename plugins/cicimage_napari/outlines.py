@@ -1,7 +1,7 @@
 """One population's masks as a label layer: the item's own cells bright, the one clicked yellow, others dim.
 
-Pixels hold small numbers given anew with every drawing, not the masks' labels: colours then never change, and napari
-draws bytes as they are, where it would map wider numbers one by one and compile the code for that first.
+The layer holds one byte per pixel, assigned anew with every drawing, and not the masks' labels. Colours then never
+change, and napari draws bytes directly, where it would map wider integers one by one and compile code for that first.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from cicimage_napari.strokes import Stroke, stroke_between
 CLICKED_OUTLINE: Final = "#ffd800"
 OWN_GUEST, OWN_HOST, CLICKED, FIRST_OTHER = 1, 2, 3, 4
 CROWD: Final = 255
-"""Objects beyond the 250th are drawn alike; no field shown is crowded like this."""
+"""Value shared by all further objects once the values below it are used up."""
 
 
 def colours() -> Any:
-    """One colour per number a byte can hold; 0 is transparent."""
+    """Colour map of the layer, one colour per value of a byte; 0 is transparent."""
     from napari.utils.colormaps import CyclicLabelColormap
 
     table = np.empty((256, 4), np.float32)
@@ -44,18 +44,18 @@ def one_colour(colour: str) -> Any:
 
 
 class Outlines:
-    """A label layer and what its pixels mean.
+    """A label layer, and the object that each of its values stands for.
 
     Parameters
     ----------
     viewer : napari.Viewer
         Where the layer goes.
     name : str
-        Its name, which tells nothing of the recording.
+        Name of the layer; it reveals nothing of the recording.
     box : Box
-        Side of the picture.
+        Gives the side of the picture, px.
     um_per_px : float
-        Scale.
+        Pixel size, um.
     """
 
     def __init__(self, viewer: Any, name: str, box: Box, um_per_px: float) -> None:
@@ -69,7 +69,18 @@ class Outlines:
         self._before = np.zeros((box.side, box.side), np.uint8)
 
     def draw(self, masks: Sequence[Mask], box: Box, special: Mapping[int, int]) -> None:
-        """Draw masks; ``special`` gives the number of those that have one of their own, by label."""
+        """Draw masks anew.
+
+        Parameters
+        ----------
+        masks : sequence of Mask
+            All masks of the population that may reach into the box, in pixels of the frame.
+        box : Box
+            Part of the frame that the layer shows; as large as the one the layer was made for.
+        special : mapping of int to int
+            Label of a mask to its value in the layer (``OWN_GUEST``, ``OWN_HOST``, ``CLICKED``); other masks get the
+            next free value.
+        """
         image = np.zeros((box.side, box.side), np.uint8)
         self._label_of = {}
         number = FIRST_OTHER
@@ -86,7 +97,7 @@ class Outlines:
         self.layer.refresh(thumbnail=False, extent=False, highlight=False)
 
     def number_of(self, label: int) -> int:
-        """The pixels' number of an object; a free one for an object that has no pixel yet."""
+        """Value of an object's pixels in the layer; an object that has no pixel yet gets a free value."""
         known = {v: k for k, v in self._label_of.items()}
         if label not in known:
             free = next(n for n in range(FIRST_OTHER, CROWD) if n not in self._label_of)
@@ -95,7 +106,10 @@ class Outlines:
         return known[label]
 
     def strokes(self, new_label: int) -> list[Stroke]:
-        """What was painted since the last drawing; a number nobody has is a new object of that label."""
+        """What was painted since the last drawing.
+
+        A value that belongs to no object makes a new object with the label given.
+        """
         found = stroke_between(self._before, np.asarray(self.layer.data))
         return [
             Stroke(self._label_of.get(s.label, new_label), s.kind, s.pixels) for s in found if s.label != CROWD
@@ -103,7 +117,24 @@ class Outlines:
 
 
 def put(image: npt.NDArray[np.uint8], mask: Mask, box: Box, value: int) -> bool:
-    """Draw a mask into the box's picture; False where it lies outside."""
+    """Draw a mask into the picture of a box, in place.
+
+    Parameters
+    ----------
+    image : (side, side) uint8
+        Picture that is changed.
+    mask : Mask
+        In pixels of the frame; what lies outside the box is cut off.
+    box : Box
+        Part of the frame that the picture shows.
+    value : int
+        Written into the mask's pixels, 0-255.
+
+    Returns
+    -------
+    bool
+        False where the mask lies wholly outside the box.
+    """
     h, w = mask.pixels.shape
     top, left = max(mask.y0, box.y0), max(mask.x0, box.x0)
     bottom, right = min(mask.y0 + h, box.y0 + box.side), min(mask.x0 + w, box.x0 + box.side)

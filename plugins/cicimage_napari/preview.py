@@ -1,4 +1,4 @@
-"""What the chosen methods find in one frame, as layers; runs in a thread."""
+"""What the chosen methods find in one frame, as layers; runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ OUTLINES: Final = {"guest": GUEST_OUTLINE, "host": HOST_OUTLINE}
 
 @dataclass
 class Preview:
-    """Images and labels with their layers' options, and a sentence."""
+    """Layers of a preview.
+
+    Attributes
+    ----------
+    images, labels : list of (array, dict)
+        Data and options of each image and label layer.
+    words : str
+        Sentence with the number of objects per population.
+    """
 
     images: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
     labels: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
@@ -30,12 +38,28 @@ class Preview:
 def preview(
     experiment: Experiment, position: Position, methods: Mapping[str, Mapping[str, Any]], frame: int
 ) -> Preview:
-    """Segment one frame.
+    """Segment one frame with the methods and options chosen.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Settings other than the methods.
+    position : Position
+        Which recording.
+    methods : mapping of str to mapping
+        Per step ``{"method": name, option: value}``, as ``[methods]`` of the experiment file holds them.
+    frame : int
+        0-based; beyond the end of the recording the last frame is taken.
+
+    Returns
+    -------
+    Preview
+        The corrected images of guests and hosts, and the objects found.
 
     Raises
     ------
     CicimageError
-        Recording or options do not fit.
+        The recording cannot be read, or a method or an option does not exist.
     """
     from napari.utils.colormaps import Colormap
 

@@ -1,4 +1,4 @@
-"""The queue as a list: names that tell nothing, the reason for each place, what was said."""
+"""The queue as a list: blinded names, the reason for each item, and its verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGN = {"accept": "✓", "reject": "✗", "unsure": "?", "set": "✎", "": "·",
 
 
 class QueueModel(QAbstractListModel):
-    """Items under the filter chosen; made for thousands of rows."""
+    """Items under the filter chosen, as a Qt model that serves thousands of rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class QueueModel(QAbstractListModel):
         self._row: dict[str, int] = {}
 
     def show(self, desk: Desk) -> None:
-        """Read the desk anew."""
+        """Read items and verdicts of the desk again."""
         listed = desk.listed()
         if desk is self._desk and listed is self.items:
             self._judged = desk.judged
@@ -42,11 +42,24 @@ class QueueModel(QAbstractListModel):
         return self._row.get(item_id, -1)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Rows."""
+        """Number of rows; Qt asks."""
         return 0 if parent is not None and parent.isValid() else len(self.items)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Text, colour and tip of a row."""
+        """Text, tooltip or colour of a row; Qt asks.
+
+        Parameters
+        ----------
+        index : QModelIndex
+            The row.
+        role : int
+            ``DisplayRole``, ``ToolTipRole`` or ``ForegroundRole``.
+
+        Returns
+        -------
+        str, QColor or None
+            None for any other role and for an invalid index.
+        """
         if self._desk is None or not index.isValid():
             return None
         item = self.items[index.row()]
@@ -89,7 +102,7 @@ class QueueList(QWidget):
             column.addWidget(widget)
 
     def show_desk(self, desk: Desk) -> None:
-        """Show progress and list as they stand."""
+        """Update progress and list from the desk."""
         judged = desk.judged
         done = desk.walk.n_judged
         self._bar.setMaximum(max(1, len(desk.queue)))
@@ -103,7 +116,7 @@ class QueueList(QWidget):
         self.mark(desk)
 
     def mark(self, desk: Desk) -> None:
-        """Show which item is up."""
+        """Select the row of the desk's current item."""
         row = self.model.row_of(desk.item.id) if desk.item is not None else -1
         if row >= 0:
             index = self.model.index(row)

@@ -1,4 +1,4 @@
-"""The Rates panel: rates per condition as verdicts come, for eyes that may see the conditions."""
+"""The Rates panel: rates per condition during a review; empty while the reviewer is blind to the conditions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cicimage_napari.buttons import plain_button
 from cicimage_napari.review_panel import open_panels
 
 WAIT_MS: Final = 1200
-"""Time without a verdict before the rates are computed anew."""
+"""Time after the last verdict until the rates are computed again, ms."""
 COLOURS: Final = ("#5ab0ff", "#ffb04c", "#4fe07a", "#e05fd0", "#ffd24c", "#9a9a9a", "#59c8f0", "#ff7a7a")
 SHOWN: Final = {
     "entry_rate_per_guest_h": "Entries per guest-hour outside", "entry_rate_per_contact_h": "Entries per contact-hour",
@@ -40,7 +40,7 @@ SHOWN: Final = {
     "hosts_with_guest_fraction": "Share of hosts with a guest",
 }  # fmt: skip
 BEYOND: Final = 3.0
-"""An interval is drawn up to this many times the highest estimate or well; the table has its end."""
+"""Upper end of the axis at most, in multiples of the highest estimate or well; the table has the full interval."""
 BLIND: Final = (
     "You review blind to the condition: rates are shown once you have finished, or chosen to see the conditions "
     "(Finish... in the Review panel). It is logged, and later verdicts are marked."
@@ -48,12 +48,12 @@ BLIND: Final = (
 
 
 class RatesPanel(QWidget):
-    """Estimate and interval per condition, a dot per well, with and without corrections.
+    """Estimate and interval per condition and a dot per well, with and without corrections.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The window it stands in.
+        The window the panel is docked in.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -108,7 +108,7 @@ class RatesPanel(QWidget):
         self.compute()
 
     def follow(self) -> None:
-        """Follow the review that is open in this window, where there is one."""
+        """Take the results of the review that is open in this window, if any, and update after its edits."""
         panel = next((p for p in open_panels() if p.viewer is self.viewer and p.desk is not None), None)
         if panel is not None:
             self.results = panel.desk.session.results
@@ -132,7 +132,7 @@ class RatesPanel(QWidget):
         return False
 
     def compute(self) -> None:
-        """Compute the rates in a thread."""
+        """Compute the rates in a thread; a blind review clears them instead."""
         from napari.qt.threading import create_worker
 
         if self.results is None:
@@ -223,14 +223,14 @@ class RatesPanel(QWidget):
         self._table.setMaximumHeight(rows + self._table.horizontalHeader().height() + 6)
 
     def closeEvent(self, event: Any) -> None:
-        """Stop following."""
+        """Stop following the review."""
         if self._heard is not None and self._on_edit in self._heard.heard:
             self._heard.heard.remove(self._on_edit)
         super().closeEvent(event)
 
 
 def _top(rates: pd.DataFrame, wells: pd.DataFrame) -> float:
-    """Upper end of the axis: all intervals, but not one so wide that nothing else is seen."""
+    """Upper end of the axis: all intervals, up to ``BEYOND`` times the highest estimate or well."""
     seen = np.concatenate([rates["estimate"].to_numpy(np.float64), wells["estimate"].to_numpy(np.float64)])
     highest = float(np.nanmax(seen)) if np.isfinite(seen).any() else 0.0
     ends = rates["ci_high"].to_numpy(np.float64)
@@ -239,7 +239,26 @@ def _top(rates: pd.DataFrame, wells: pd.DataFrame) -> float:
 
 
 def rates_of(results: Results, reviewer: str | None) -> dict[str, dict[str, pd.DataFrame]]:
-    """Tables of rates as found, and with a reviewer's corrections where there are any."""
+    """Rates as the program found them, and with a reviewer's corrections where there are any.
+
+    Parameters
+    ----------
+    results : Results
+        A finished folder.
+    reviewer : str or None
+        Whose corrections; None takes the adjudicated ones, else those of the only reviewer.
+
+    Returns
+    -------
+    dict of str to dict of str to DataFrame
+        ``base`` and, with corrections, ``corrected``: tables ``rates`` and ``rates_by_replicate``. ``accuracy``: under
+        ``all`` the accuracy of the program's calls by this reviewer's random items.
+
+    Raises
+    ------
+    CicimageError
+        The reviewer named has no usable log. Without a name, corrections that cannot be read are left out.
+    """
     found = {"base": _rates(results, Corrections())}
     try:
         laid = corrected(results, reviewer)
@@ -255,7 +274,7 @@ def rates_of(results: Results, reviewer: str | None) -> dict[str, dict[str, pd.D
 
 
 def _accuracy_in_words(table: pd.DataFrame) -> str:
-    """How good the call "inside" is, all conditions and each."""
+    """Sensitivity and predictive value of the call "inside", over all conditions and for each."""
     parts = []
     for estimand in ("sensitivity_inside", "ppv_inside"):
         rows = table[(table["estimand"] == estimand) & (table["n"] > 0)]

@@ -1,4 +1,4 @@
-"""Recordings and results folders as layers."""
+"""Recordings and results folders as napari layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Layer = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[Layer]] | None:
-    """The function that reads a path; None where this plugin does not read it."""
+    """The function that reads a path; None where this plugin cannot read it."""
     first = Path(path if isinstance(path, str) else path[0])
     if first.is_dir() and (first / "run.json").exists():
         return lambda _: read_results(first)
@@ -31,7 +31,7 @@ def read_recording(path: Path) -> list[Layer]:
     Raises
     ------
     RecordingError
-        The file is not sound: a sentence says what is wrong with it.
+        The file is damaged, or contradicts its own metadata.
     """
     from cicimage.recording import open_recording
 
@@ -73,14 +73,25 @@ def _colourmap(role: str) -> Any:
 
 
 def read_results(root: Path, key: str | None = None) -> list[Layer]:
-    """Masks of hosts and guests of one position, on a layer each, over its recording where that is at hand.
+    """Masks of hosts and guests of one position, each on a layer, above its recording where that can be read.
 
     Parameters
     ----------
     root : Path
         Results folder.
     key : str, optional
-        Opaque name of the position; the first finished one by default. Layers bear no name that tells the condition.
+        Opaque name of the position; the first finished one by default. No layer has a name that reveals the condition.
+
+    Returns
+    -------
+    list of (array, dict, str)
+        Data, options and type of each layer: one image per channel, then labels ``hosts`` and ``guests`` (one layer
+        where one population has both roles).
+
+    Raises
+    ------
+    CicimageError
+        The folder holds no finished position, or the position's tables are damaged.
     """
     from cicimage.errors import CicimageError
     from cicimage.review.base import load_base

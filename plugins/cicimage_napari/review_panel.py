@@ -1,4 +1,4 @@
-"""The Review panel: what the desk says, shown; keys and clicks, passed on."""
+"""The Review panel: shows the state of the desk and passes keys and clicks on to it."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ _PANELS: Final[WeakSet[ReviewPanel]] = WeakSet()
 
 
 def open_panels() -> list[ReviewPanel]:
-    """Review panels that are open, so that others can follow what is done in them."""
+    """Review panels that are open, for panels that follow them."""
     return list(_PANELS)
 
 
 class ReviewPanel(QWidget):
-    """Queue, verdicts and states at the side; film, side views and evidence below the canvas.
+    """Queue, verdicts and states at the side; film strip, side views and evidence below the canvas.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The window it stands in.
+        The window the panel is docked in.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -147,7 +147,15 @@ class ReviewPanel(QWidget):
             self.open_folder(Path(folder))
 
     def open_folder(self, folder: Path, reviewer: str | None = None) -> None:
-        """Open a results folder under the login name or another one."""
+        """Open the review of a results folder; the panel shows why where it cannot be opened.
+
+        Parameters
+        ----------
+        folder : Path
+            Results folder.
+        reviewer : str, optional
+            Whose log is written; the login name by default.
+        """
         from cicimage.cli.review import login_name
 
         try:
@@ -158,7 +166,15 @@ class ReviewPanel(QWidget):
         self.show_desk(desk, own=True)
 
     def show_desk(self, desk: Desk, *, own: bool = False) -> None:
-        """Show a desk that is open; with ``own`` the panel closes it."""
+        """Show an open desk in place of the one before.
+
+        Parameters
+        ----------
+        desk : Desk
+            Its queue may be empty.
+        own : bool
+            The panel closes the desk when the review ends; otherwise the caller does.
+        """
         self.leave()
         self.desk, self._owns_desk = desk, own
         self.pictures = Pictures(desk.session.results)
@@ -195,7 +211,7 @@ class ReviewPanel(QWidget):
         self._make_room(hide=True)
 
     def _make_room(self, *, hide: bool) -> None:
-        """The panel takes the window's full height, and the canvas the room of the layer controls."""
+        """Dock the panel over the window's full height and, with ``hide``, hide the layer controls."""
         window = self.window()
         if isinstance(window, QMainWindow):
             right = Qt.DockWidgetArea.RightDockWidgetArea
@@ -210,7 +226,7 @@ class ReviewPanel(QWidget):
                 window.resizeDocks([self._below], [BELOW_PX], Qt.Orientation.Vertical)
 
     def leave(self) -> None:
-        """Stop reviewing: layers, docks, keys and the log are let go."""
+        """End the review: remove layers, docks and the key filter, and close the desk if it is the panel's own."""
         self._play.stop()
         if self._filter is not None:
             QApplication.instance().removeEventFilter(self._filter)
@@ -232,7 +248,7 @@ class ReviewPanel(QWidget):
             self._make_room(hide=False)
 
     def closeEvent(self, event: Any) -> None:
-        """Closing the dock ends the review; all is written already."""
+        """End the review when the dock is closed; every edit is on disk already."""
         self.leave()
         super().closeEvent(event)
 
@@ -245,7 +261,7 @@ class ReviewPanel(QWidget):
         return self.desk
 
     def act(self, action: str) -> None:
-        """Do what a key or button stands for."""
+        """Run the action of a key or button."""
         self.attempt(lambda: self._acts()[action]())
 
     def _acts(self) -> Mapping[str, Callable[[], Any]]:
@@ -267,7 +283,7 @@ class ReviewPanel(QWidget):
         return {**acts, **self.tools.acts(desk)}
 
     def attempt(self, do: Callable[[], Any]) -> None:
-        """The one place where an edit that does not fit becomes a sentence on the panel."""
+        """Run an action; an error of the input becomes a sentence on the panel, here and nowhere else."""
         self.say("")
         try:
             do()
@@ -331,7 +347,22 @@ class ReviewPanel(QWidget):
         self.attempt(lambda: self.paint(population, changed, kind))
 
     def paint(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
-        """Change masks of the frame on the screen, and measure them."""
+        """Change masks in the desk's frame and measure them again, as one edit.
+
+        Parameters
+        ----------
+        population : str
+            Whose masks.
+        changed : mapping of int to Mask or None
+            Mask after the change by label, in pixels of the frame; None where the object is gone.
+        kind : str
+            paint | erase | split_mask | merge_masks.
+
+        Raises
+        ------
+        ReviewError
+            The change does not fit the masks as they are.
+        """
         desk = self._desk
         draft = desk.corrected.draft
         footage = self.pictures.footage(desk.corrected.base) if self.pictures is not None else None
@@ -348,7 +379,7 @@ class ReviewPanel(QWidget):
             self.queue.show_desk(self.desk)
 
     def hear(self, what: str) -> None:
-        """Bring the screen in step after the desk told what changed."""
+        """Update the screen after a change of the desk; ``Desk.heard`` lists the kinds of change."""
         desk, stage = self._desk, self.stage
         if stage is None:
             return
@@ -409,13 +440,13 @@ class ReviewPanel(QWidget):
             )
 
     def _prepare(self) -> None:
-        """Have the next item's pictures made while this one is looked at."""
+        """Read the next item's pictures in the background."""
         following = self._desk.following
         if self.stage is not None and following is not None:
             self.stage.prepare_for(following)
 
     def _ask_for_moved(self) -> None:
-        """Say once per field why it has no pictures; without the path, which may tell the condition."""
+        """Explain once per field why it has no pictures; without the path, which may reveal the condition."""
         pictures, base = self.pictures, self._desk.corrected.base
         if pictures is None or base.key not in pictures.missing or base.key in self._asked:
             return

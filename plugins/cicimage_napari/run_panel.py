@@ -1,4 +1,4 @@
-"""The Run panel: choose recordings and methods, look at one frame, run the whole with progress."""
+"""The Run panel: choose recordings and methods, preview one frame, run all recordings with progress."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ PROGRESS: Final = re.compile(r"\[(\d+)/(\d+)\]")
 
 
 class RunPanel(QWidget):
-    """Forms from the methods' fields, a preview of the frame shown, progress and cancel.
+    """Forms of the methods, a preview of one frame, progress and cancel.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
-        The window it stands in.
+        The window the panel is docked in.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -164,13 +164,13 @@ class RunPanel(QWidget):
             self._steps.addItem(form, TITLES[step])
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Methods and options as the experiment file writes them."""
+        """Method and options per step, as ``[methods]`` of the experiment file holds them."""
         return {s: {"method": f.choice().method, **f.choice().options} for s, f in self.forms.items()}
 
     # ------------------------------------------------------------ one frame
 
     def preview(self) -> None:
-        """Segment the frame chosen and show what was found; the window stays usable."""
+        """Segment the frame chosen in a thread and show the objects found; the window stays responsive."""
         from napari.qt.threading import create_worker
 
         if self.experiment is None:
@@ -200,7 +200,7 @@ class RunPanel(QWidget):
     # ------------------------------------------------------------ all of it
 
     def run(self) -> None:
-        """Run in a process of its own: closing or crashing this window leaves finished recordings whole."""
+        """Run in a separate process: a window that closes or crashes leaves finished recordings complete."""
         if self.experiment is None or not self._out.text().strip():
             self.say("choose the recordings and a results folder first", fault=True)
             return
@@ -248,7 +248,7 @@ class RunPanel(QWidget):
         self._process = None
 
     def cancel(self) -> None:
-        """Stop the run; finished recordings are kept, and Run goes on from there."""
+        """Stop the run; finished recordings are kept, and the next run resumes after them."""
         if self._process is not None:
             self._process.terminate()
             if not self._process.waitForFinished(5000):
@@ -261,7 +261,15 @@ class RunPanel(QWidget):
         panel.open_folder(Path(self._out.text()))
 
     def say(self, sentence: str, *, fault: bool = False) -> None:
-        """Show a sentence at the foot; one about a fault stands out."""
+        """Show a sentence below the buttons.
+
+        Parameters
+        ----------
+        sentence : str
+            Replaces the one before; empty clears it.
+        fault : bool
+            Show it in the colour of warnings.
+        """
         self._message.setStyleSheet(WARNS if fault else INFORMS)
         self._message.setText(sentence)
 
@@ -271,7 +279,7 @@ class RunPanel(QWidget):
         return str(self._message.text())
 
     def closeEvent(self, event: Any) -> None:
-        """Closing the dock stops a run."""
+        """Stop the run when the dock is closed."""
         self.cancel()
         super().closeEvent(event)
 

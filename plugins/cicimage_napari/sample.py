@@ -1,4 +1,4 @@
-"""A small simulated recording in which guests enter hosts, made when it is asked for."""
+"""A small simulated recording in which guests enter hosts, generated on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def sample_recording() -> list[tuple[Any, dict[str, Any], str]]:
 
 
 def sample_path() -> Path:
-    """A field of the sample data where they are installed, else a smaller one made by simulation."""
+    """A field of the sample data where they are installed, else a smaller simulated one."""
     from cicimage.cli.demo import SAMPLE
 
     known = sorted(SAMPLE.rglob("*.tif*"))
@@ -23,7 +23,7 @@ def sample_path() -> Path:
 
 
 def simulated() -> Path:
-    """Simulate one short field into the folder for temporary files; the same one is used again."""
+    """Simulate one short field into the folder for temporary files, or return the one simulated before."""
     from cicimage.simulation.scenarios import PRESETS
     from cicimage.simulation.write import write_experiment
 

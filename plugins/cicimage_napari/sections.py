@@ -1,4 +1,4 @@
-"""Side views through the guest: whether it lies in, on or under the host is seen here and nowhere else."""
+"""Side views through the guest, the only view in which inside, on top and under look different."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH_PX: Final = 252
 
 
 class Sections(QWidget):
-    """The XZ and the YZ cut through the guest's centre, heights true to scale."""
+    """The XZ and the YZ section through the guest's centre, z to scale."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,21 @@ class Sections(QWidget):
     def show_frame(
         self, desk: Desk, block: npt.NDArray[Any], box: Box, roles: list[str], levels: list[tuple[float, float]]
     ) -> None:
-        """Cut the canvas's block, (C, Z, Y, X), through the guest."""
+        """Show the sections of the desk's frame; a 2D recording gets a sentence instead.
+
+        Parameters
+        ----------
+        desk : Desk
+            With an item; gives the guest's position and the pixel size.
+        block : (C, Z, Y, X) or (C, Y, X)
+            Pixels of the canvas; without z in 2D.
+        box : Box
+            Part of the frame that the block covers, px.
+        roles : list of str
+            Role of each channel, a key of :data:`cicimage_napari.look.CHANNEL_COLOUR`.
+        levels : list of (float, float)
+            Black and white level of each channel, in the units of the block's pixels.
+        """
         optics = desk.corrected.base.setting.optics
         if block.ndim == 3 or optics.um_per_z is None:
             self._words["xz"].setText("side views")
@@ -76,7 +90,7 @@ def _enlarged(image: npt.NDArray[np.uint8], height: int) -> npt.NDArray[np.uint8
 
 
 def _mark(image: npt.NDArray[np.uint8], slices: int, z: float, extent: float) -> None:
-    """Ticks at both sides where the guest's mask says its top and bottom are."""
+    """Ticks at both sides, at the top and the bottom of the guest; none where its height is not known."""
     if np.isnan(z):
         return
     per_slice = image.shape[0] / slices
@@ -86,7 +100,7 @@ def _mark(image: npt.NDArray[np.uint8], slices: int, z: float, extent: float) ->
 
 
 def _extent(desk: Desk) -> float:
-    """The guest's axial extent in the desk's frame, um; its width where it was not measured."""
+    """The guest's axial extent in the desk's frame, um; the diameter of its mask where it was not measured."""
     cells = desk.corrected.guest(desk.guest).cells
     row = cells[cells["frame"] == desk.frame]
     if len(row) and not np.isnan(row["z_extent_um"].iloc[0]):

@@ -1,4 +1,4 @@
-"""An experiment file with the options chosen on the screen, so that a run can be repeated without it."""
+"""The experiment file with the options chosen in the window, so that the run can be repeated without it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,24 @@ NAME: Final = "experiment_napari.toml"
 
 
 def write_settings(experiment: Experiment, methods: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write the experiment's settings with other methods beside its own file, where its layout is found too.
+    """Write the experiment's settings with other methods to ``experiment_napari.toml`` beside its own file.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Gives all other settings, and the folder (where the layout is found too).
+    methods : mapping of str to mapping
+        Per step ``{"method": name, option: value}``.
+
+    Returns
+    -------
+    Path
+        The file written.
 
     Raises
     ------
     ConfigurationError
-        The folder cannot be written, or an option does not fit.
+        The folder cannot be written, or a method or option is not allowed.
     """
     source = experiment.source
     folder = source if source.is_dir() else source.parent
@@ -38,7 +50,19 @@ def write_settings(experiment: Experiment, methods: Mapping[str, Mapping[str, An
 
 
 def as_toml(data: Mapping[str, Any], prefix: str = "") -> str:
-    """Write nested mappings of plain values as TOML; empty values (None) are left out.
+    """Write nested mappings as TOML.
+
+    Parameters
+    ----------
+    data : mapping
+        Values are text, numbers, booleans, lists of these, and mappings; entries that are None are left out.
+    prefix : str
+        Name of the enclosing table with a dot behind it; empty at the top.
+
+    Returns
+    -------
+    str
+        Keys in the order given, tables after plain values.
 
     Examples
     --------

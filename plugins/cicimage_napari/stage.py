@@ -1,4 +1,4 @@
-"""The canvas: the pair's surroundings in one frame, with hosts and guests on a label layer each."""
+"""The canvas: the surroundings of guest and host in one frame, with each population on a label layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cicimage_napari.places import canvas_box, cuts_of, masks_of, place_of
 from cicimage_napari.strokes import Stroke
 
 SHOWN_UM: Final = 60.0
-"""Width the camera shows at first."""
+"""Width that the camera shows at first, um."""
 Painted = Callable[[str, Mapping[int, Mask | None], str], None]
 
 
@@ -34,9 +34,9 @@ class Stage:
     pictures : Pictures
         Cuts of the recordings.
     painted : callable
-        Told population, masks after by label, and kind after a stroke.
+        Called after a stroke with the population, the masks after it by label (None = erased), and its kind.
     clicked : callable
-        Told population and cell id after a click on a cell.
+        Called after a click with the population and the id of the cell, 0 where none was hit.
     """
 
     def __init__(self, viewer: Any, pictures: Pictures, painted: Painted, clicked: Callable[[str, int], None]) -> None:
@@ -55,7 +55,7 @@ class Stage:
     # ------------------------------------------------------------ showing
 
     def show_item(self, desk: Desk) -> None:
-        """Place the cut around the pair and show the item's first frame; a brush is laid down."""
+        """Centre the cut on the guest, show the desk's frame, and put the brush away."""
         self._desk = desk
         if self._brush is not None and self._brush[0] in self.outlines:
             self.tool(self._brush[0], "pan_zoom", 0)
@@ -66,8 +66,8 @@ class Stage:
     def show_frame(self) -> None:
         """Show the desk's frame.
 
-        Pixels are written into the layers' own arrays: giving a layer new data makes napari measure the whole scene
-        anew, which costs more than drawing it.
+        Pixels are written into the layers' own arrays: new data of a layer make napari measure the whole scene again,
+        which costs more than drawing it.
         """
         picture = self.block(self.desk.frame)
         if not self._images or self._images[0].data.shape != picture.shape[1:]:
@@ -93,7 +93,7 @@ class Stage:
         return self._desk
 
     def block(self, frame: int) -> npt.NDArray[Any]:
-        """The cut of a frame, (C, Z, Y, X) or (C, Y, X) in 2D; black where there is no picture."""
+        """Pixels of a frame in the canvas's box, (C, Z, Y, X) or in 2D (C, Y, X); zeros without a recording."""
         base = self.desk.corrected.base
         found = self.pictures.get(base, Cut(frame, None, self.box))
         if found is None:
@@ -101,14 +101,14 @@ class Stage:
         return found[:, 0] if found.shape[1] == 1 else found
 
     def levels(self, picture: npt.NDArray[Any]) -> list[tuple[float, float]]:
-        """Black and white level of each channel, the same for all frames of a position."""
+        """Black and white level of each channel, fixed at the first picture of a position for all its frames."""
         key = self.desk.corrected.base.key
         if key not in self._levels:
             self._levels[key] = [limits(stack) for stack in picture]
         return self._levels[key]
 
     def roles(self) -> list[str]:
-        """What each channel shows: host, guest, death, effector or other."""
+        """Role of each channel: host, guest, death, effector or other."""
         setting = self.desk.corrected.base.setting
         roles = []
         for channel in setting.channels:
@@ -118,7 +118,7 @@ class Stage:
         return roles
 
     def _make(self, picture: npt.NDArray[Any]) -> None:
-        """Layers are made once; their names tell nothing of the recording."""
+        """Create the layers; their names reveal nothing of the recording."""
         from napari.utils.colormaps import Colormap
 
         ndim = picture.ndim - 1
@@ -151,7 +151,7 @@ class Stage:
         return [optics.um_per_z or 1.0, optics.um_per_px, optics.um_per_px][-ndim:]
 
     def _aim(self) -> None:
-        """Point the camera at the guest, through the slice it lies in."""
+        """Centre the camera on the guest, in the slice of its centre."""
         um = self.desk.corrected.base.setting.optics.um_per_px
         y, x, z = place_of(self.desk, self.desk.frame)
         camera = self.viewer.scene.camera
@@ -161,7 +161,7 @@ class Stage:
             self.viewer.dims.set_point(0, z)
 
     def prepare_for(self, item: Item) -> None:
-        """Have an item's pictures and masks read in the background, where its position is at hand."""
+        """Read an item's pictures and masks in the background; only where its position is in memory."""
         corrected = self.desk.session.loaded.get(item.candidate.position)
         if corrected is not None:
             self.pictures.prepare(corrected.base, cuts_of(corrected, item), masks_of(corrected, item))
@@ -173,7 +173,7 @@ class Stage:
     # ------------------------------------------------------------ labels
 
     def draw_labels(self) -> None:
-        """Draw the masks as they stand, guest and host of the item bright, the one clicked yellow."""
+        """Draw the masks as they are now: guest and host of the item bright, the cell clicked yellow."""
         desk = self.desk
         draft, frame = desk.corrected.draft, desk.frame
         guest, host = draft.base.guest, draft.base.host
@@ -195,7 +195,7 @@ class Stage:
         return self.box.y0, self.box.y0 + self.box.side, self.box.x0, self.box.x0 + self.box.side
 
     def _draw_path(self) -> None:
-        """Where the guest went around the frame; a track layer would be slow to change."""
+        """The guest's path, 12 frames to either side; vectors, since a track layer is slow to change."""
         um = self.desk.corrected.base.setting.optics.um_per_px
         rows = self.desk.rows()
         near = rows[(rows["frame"] >= self.desk.frame - 12) & (rows["frame"] <= self.desk.frame + 12)]
@@ -206,7 +206,7 @@ class Stage:
             self._path.data = steps
 
     def toggle_overlay(self) -> bool:
-        """Hide or show outlines and path; returns whether they show now."""
+        """Hide or show outlines and path; returns whether they are visible now."""
         layers = [o.layer for o in self.outlines.values()]
         shown = not layers[0].visible if layers else True
         for layer in [*layers, self._path]:
@@ -216,7 +216,17 @@ class Stage:
     # ------------------------------------------------------------ strokes and clicks
 
     def tool(self, population: str, mode: str, cell: int) -> None:
-        """Take up brush or eraser for a cell; ``pan_zoom`` lays it down."""
+        """Set the mouse tool and the cell it works on.
+
+        Parameters
+        ----------
+        population : str
+            Whose label layer becomes the active one.
+        mode : str
+            ``paint``, ``erase``, or ``pan_zoom`` to put the brush away.
+        cell : int
+            Id of the cell that strokes change; in a frame where it has no object they make a new one.
+        """
         layer = self.outlines[population].layer
         self.viewer.layers.selection.active = layer
         layer.brush_size = max(3, round(3.0 / self.desk.corrected.base.setting.optics.um_per_px))
@@ -225,7 +235,7 @@ class Stage:
         self._point_brush()
 
     def _point_brush(self) -> None:
-        """The brush stays with its cell when the frame changes; where the cell is not seen it makes a new object."""
+        """Keep the brush on its cell when the frame changes; without an object there it makes a new one."""
         if self._brush is None or self._brush[0] not in self.outlines:
             return
         population, cell = self._brush
@@ -236,9 +246,9 @@ class Stage:
         outlines.layer.selected_label = outlines.number_of(label)
 
     def _after_stroke(self, population: str, *, again: bool = False) -> None:
-        """The one place that reads napari's painting: what differs from before is the stroke.
+        """Read a stroke as the difference to the last drawing; the only place that reads napari's painting.
 
-        A single dab is announced before its pixels are written: then there is nothing yet, and it is looked at again.
+        napari announces a single dab before its pixels are written: the difference is then empty and is read once more.
         """
         if self._quiet:
             return
@@ -263,7 +273,7 @@ class Stage:
         self._painted(population, {part.label: after}, part.kind)
 
     def _on_click(self, layer: Any, event: Any) -> Any:
-        """A click without a drag chooses the cell below the mouse, guests before hosts."""
+        """A click without a drag chooses the cell under the mouse, guests before hosts."""
         start = np.array(event.pos)
         yield
         while event.type == "mouse_move":
@@ -275,7 +285,18 @@ class Stage:
         self._clicked(*self.cell_at(y + self.box.y0, x + self.box.x0))
 
     def cell_at(self, y: int, x: int) -> tuple[str, int]:
-        """Population and id of the cell at a pixel of the frame; id 0 where there is none."""
+        """The cell at a pixel of the frame on the canvas.
+
+        Parameters
+        ----------
+        y, x : int
+            Row and column in the raw frame, px.
+
+        Returns
+        -------
+        str, int
+            Population and id, guests before hosts; the host population and 0 where no cell lies there.
+        """
         draft, frame = self.desk.corrected.draft, self.desk.frame
         base = draft.base
         for population in dict.fromkeys((base.guest, base.host)):
@@ -287,7 +308,7 @@ class Stage:
         return base.host, 0
 
     def clear(self) -> None:
-        """Take the layers away."""
+        """Remove the layers."""
         for layer in [*self._images, *(o.layer for o in self.outlines.values()), self._path]:
             if layer is not None and layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)

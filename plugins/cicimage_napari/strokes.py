@@ -1,4 +1,4 @@
-"""A stroke of the brush, read from the label image before and after it, whatever napari reports of it."""
+"""A stroke of the brush, derived from the label image before and after it, independent of napari's paint events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cicimage.masks import Mask
 
 @dataclass(frozen=True, eq=False)
 class Stroke:
-    """Pixels one object won or lost.
+    """Pixels that one object gained or lost.
 
     Attributes
     ----------
@@ -30,16 +30,21 @@ class Stroke:
     pixels: npt.NDArray[np.int64]
 
     def applied(self, before: Mask | None, corner: tuple[int, int], shape: tuple[int, int]) -> Mask | None:
-        """The object's mask after the stroke; None where nothing is left of it.
+        """The object's mask after the stroke.
 
         Parameters
         ----------
         before : Mask or None
-            Its mask in the frame's pixels; it may reach beyond the label image.
+            Its mask in the frame's pixels, which may reach beyond the label image; None for a new object.
         corner : (int, int)
-            Frame pixel of the label image's first pixel.
+            Row and column, in the frame, of the label image's first pixel.
         shape : (int, int)
-            The frame's Y and X: strokes beyond the border are cut.
+            The frame's Y and X; strokes beyond the border are cut off.
+
+        Returns
+        -------
+        Mask or None
+            None where no pixel is left.
         """
         places = self.pixels + np.array(corner)
         within = (places >= 0).all(axis=1) & (places[:, 0] < shape[0]) & (places[:, 1] < shape[1])
@@ -63,7 +68,17 @@ class Stroke:
 
 
 def stroke_between(before: npt.NDArray[np.int32], after: npt.NDArray[np.int32]) -> list[Stroke]:
-    """What changed, object by object: losses first, since a brush over a neighbour takes before it gives.
+    """Find the pixels each object lost and gained between two label images.
+
+    Parameters
+    ----------
+    before, after : (Y, X) int
+        Labels, 0 = background.
+
+    Returns
+    -------
+    list of Stroke
+        Losses first: a brush over a neighbour takes its pixels before it gives them to another object.
 
     Examples
     --------

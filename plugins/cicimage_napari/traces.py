@@ -1,4 +1,4 @@
-"""The evidence over time with a cursor, lines to drag, and the band of states to paint."""
+"""The evidence over time with a cursor, event times that can be dragged, and the band of states."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PLOTS: Final = (
     (("pairs", "cap", "#5ab0ff", "cap"), ("pairs", "floor", "#ffb04c", "floor")),
     (("pairs", "ring_coverage", "#c79bff", "ring"), ("pairs", "footprint_share", "#8c96a6", "overlap")),
 )
-"""Evidence in one plot each: table, column, colour, word."""
+"""Curves of each plot: table, column, colour, label."""
 
 
 class Band(pg.GraphicsObject):
-    """States frame by frame as coloured cells: location above, viability below; dragging chooses frames."""
+    """States frame by frame as coloured cells, location above viability; dragging chooses frames."""
 
     dragged = Signal(int, int, bool)
 
@@ -32,7 +32,15 @@ class Band(pg.GraphicsObject):
         self._rows: list[list[tuple[int, int, int]]] = [[], []]
 
     def show_states(self, frames: Any, locations: Any, viabilities: Any) -> None:
-        """Colour the cells."""
+        """Set the states shown.
+
+        Parameters
+        ----------
+        frames : (n,) int
+            Frames in which the guest was found, rising.
+        locations, viabilities : (n,) str
+            Keys of ``LOCATION_COLOUR`` and ``VIABILITY_COLOUR``.
+        """
         self._frames = np.asarray(frames)
         self._rows = [
             [rgb(LOCATION_COLOUR[str(x)]) for x in locations], [rgb(VIABILITY_COLOUR[str(x)]) for x in viabilities]
@@ -41,14 +49,14 @@ class Band(pg.GraphicsObject):
         self.update()
 
     def boundingRect(self) -> Any:
-        """Qt asks for the extent."""
+        """The extent; Qt asks."""
         if not len(self._frames):
             return pg.QtCore.QRectF()
         first, last = float(self._frames[0]), float(self._frames[-1])
         return pg.QtCore.QRectF(first - 0.5, 0.0, last - first + 1.0, 1.0)
 
     def paint(self, painter: Any, *_: Any) -> None:
-        """Qt asks for the picture."""
+        """Draw the cells; Qt asks."""
         painter.setPen(pg.mkPen(None))
         for colours, (low, high) in zip(self._rows, ((0.3, 1.0), (0.0, 0.24)), strict=True):
             for frame, colour in zip(self._frames, colours, strict=True):
@@ -56,7 +64,7 @@ class Band(pg.GraphicsObject):
                 painter.drawRect(pg.QtCore.QRectF(frame - 0.5, low, 1.02, high - low))
 
     def mouseDragEvent(self, event: Any) -> None:
-        """Dragging over the band chooses frames; they are settled when the button is let go."""
+        """Emit the frames dragged over; the last argument is True once the button is released."""
         if event.button() != Qt.MouseButton.LeftButton:
             event.ignore()
             return
@@ -65,7 +73,7 @@ class Band(pg.GraphicsObject):
         self.dragged.emit(round(start), round(here), bool(event.isFinish()))
 
     def mouseClickEvent(self, event: Any) -> None:
-        """A click chooses one frame."""
+        """Emit the one frame clicked."""
         event.accept()
         at = round(event.pos().x())
         self.dragged.emit(at, at, True)
@@ -150,7 +158,15 @@ class Traces(QWidget):
     # ------------------------------------------------------------ showing
 
     def show_item(self, desk: Desk, *, rescale: bool = True) -> None:
-        """Show the desk's guest."""
+        """Show evidence, states and event times of the desk's guest.
+
+        Parameters
+        ----------
+        desk : Desk
+            With an item.
+        rescale : bool
+            Zoom the time axis to the item's frames; False keeps the axis, as after an edit.
+        """
         rows, pairs = desk.rows(), desk.evidence()
         sources = {"frames": rows, "pairs": pairs}
         for curves in PLOTS:
@@ -180,14 +196,14 @@ class Traces(QWidget):
         self._quiet = False
 
     def show_frame(self, frame: int) -> None:
-        """Put the cursor on a frame."""
+        """Move the cursor to a frame."""
         self._quiet = True
         for cursor in self._cursors:
             cursor.setValue(frame)
         self._quiet = False
 
     def show_span(self, span: tuple[int, int]) -> None:
-        """Show the frames chosen."""
+        """Highlight the frames chosen, first and last included."""
         self._span.setRegion((span[0] - 0.5, span[1] + 0.5))
 
     # ------------------------------------------------------------ dragging

@@ -1,4 +1,4 @@
-"""Track edits, mask tools and exclusions: what the buttons of the Review panel put together."""
+"""Track edits, mask tools and exclusions behind the buttons of the Review panel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cicimage_napari.stage import Stage
 
 
 class EditingPanel(Protocol):
-    """What the tools need of the widget they stand in; also the parent of their dialogs."""
+    """What the tools need of their panel, which is also the parent of their dialogs."""
 
     desk: Desk | None
     stage: Stage | None
@@ -40,13 +40,19 @@ class EditingPanel(Protocol):
         """Show a sentence."""
 
     def attempt(self, do: Callable[[], Any]) -> None:
-        """Call, and show the sentence of an error."""
+        """Run an action; show the sentence of an error."""
 
     def paint(self, population: str, changed: Mapping[int, Mask | None], kind: str) -> None:
-        """Record masks that were drawn."""
+        """Record changed masks as an edit.
+
+        Parameters
+        ----------
+        population, changed, kind
+            As :meth:`cicimage_napari.review_panel.ReviewPanel.paint` takes them.
+        """
 
     def hear(self, what: str) -> None:
-        """React to a change of the desk."""
+        """Update the screen after a change of the desk."""
 
 
 class TrackTools:
@@ -55,7 +61,7 @@ class TrackTools:
     Parameters
     ----------
     panel : EditingPanel
-        The widget whose desk the tools work on.
+        The panel whose desk is edited.
     """
 
     def __init__(self, panel: EditingPanel) -> None:
@@ -64,7 +70,7 @@ class TrackTools:
     # ------------------------------------------------------------ tracks
 
     def acts(self, desk: Desk) -> Mapping[str, Callable[[], Any]]:
-        """What each track key does."""
+        """The function behind each track key."""
         key = desk.corrected.base.key
         return {
             "merge": lambda: desk.do(MergeTracks(position=key, first=_own(desk), second=_other(desk))),
@@ -80,7 +86,7 @@ class TrackTools:
     # ------------------------------------------------------------ masks
 
     def buttons(self) -> list[QPushButton]:
-        """Brush, eraser and exclusions."""
+        """Buttons of the mask tools, exclusions and the end of the review."""
         return [
             plain_button("Brush", "Paint the guest (or the host clicked) in this frame", lambda: self._tool("paint")),
             plain_button("Eraser", "Take pixels from the guest (or the host clicked)", lambda: self._tool("erase")),
@@ -122,7 +128,23 @@ class TrackTools:
             panel.attempt(lambda: panel.paint(*_joined(desk), "merge_masks"))
 
     def cells_of_new(self, desk: Desk, population: str, changed: Mapping[int, Mask | None]) -> dict[int, CellRef]:
-        """Cell a newly painted object belongs to: the one worked on, where it has no object in this frame."""
+        """Cell that a newly painted object belongs to.
+
+        Parameters
+        ----------
+        desk : Desk
+            With an item.
+        population : str
+            Population painted.
+        changed : mapping of int to Mask or None
+            Masks after the stroke by label.
+
+        Returns
+        -------
+        dict of int to CellRef
+            Label of the new object to the item's guest, or its host, if that cell has no object in this frame; else
+            empty, and the object begins a cell of its own.
+        """
         draft, frame = desk.corrected.draft, desk.frame
         base = draft.base
         cell = desk.guest if population == base.guest else desk.host
@@ -229,7 +251,7 @@ def _other(desk: Desk) -> CellRef:
 
 
 def _linked(desk: Desk) -> LinkTracks:
-    """Link in order of time, whichever was clicked."""
+    """Link the two in order of time, whichever was clicked."""
     draft = desk.corrected.draft
     base = draft.base
     _other(desk)

@@ -6,6 +6,7 @@ import pytest
 from cicimage.cli import main
 from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
+from cicimage.statistics.design import replication
 from tests.conftest import draw_movie, write_movie
 
 HOST = [(60, 60, 40)]
@@ -62,6 +63,30 @@ def test_check_names_positions_without_a_donor_where_others_have_one(tmp_path, c
     said = capfd.readouterr().out
     assert "2 donors: the donor is n" in said
     assert "for want of a donor in layout.csv: a/A3_f1" in said
+
+
+@pytest.mark.parametrize(
+    ("donors", "experiments", "said"),
+    [
+        (("D1",) * 3, ("mon", "tue", "wed"), "one donor (D1) in 3 independent experiments: the experiment is n"),
+        (("",) * 3, ("mon", "tue", "wed"), "3 independent experiments: the experiment is n"),
+        (("D1", "D2", "D3"), ("mon",) * 3, "3 donors: the donor is n"),
+        (("D1",) * 3, ("mon",) * 3, "no test can be made: n of donors is 1"),
+    ],
+)
+def test_check_says_who_is_n_as_the_analysis_takes_it(tmp_path, capfd, donors, experiments, said):
+    wells = [f"a/A{i}_f1" for i in (1, 2, 3)]
+    for well in wells:
+        write_movie(tmp_path / f"{well}.ome.tif", draw_movie(HOST, GUESTS, frames=2))
+    rows = [",".join(row) for row in zip(wells, donors, experiments, ("BM7",) * 3, strict=True)]
+    text = "\n".join(["position,donor,experiment,host_donor", *rows])
+    (tmp_path / "layout.csv").write_text(text, encoding="utf-8")
+    assert call("check", tmp_path) == 0
+    lines = capfd.readouterr().out.splitlines()
+    sentence = replication(load_experiment(tmp_path).layout()).sentence
+    assert sentence.startswith(said)
+    assert sentence in lines
+    assert ("n = 1 on the host side" in sentence) == ("no test" not in said)
 
 
 def test_check_warns_of_one_recording_under_two_names(tmp_path, capfd):

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from cicimage.containment.input_faults import input_faults
+from cicimage.containment.input_faults import InputQuality, input_faults
+from cicimage.findings import Finding
 from cicimage.methods import Optics
 
 STACK = Optics(0.65, 1.0, na=0.95, immersion="air", modality="confocal")
@@ -19,7 +20,7 @@ def pairs(signal: float = 30.0, bottom_um: float = 0.5, n: int = 40) -> pd.DataF
     return pd.DataFrame({"footprint_share": 1.0, "host_signal": [signal] * n, "guest_bottom_um": bottom_um})
 
 
-def said(guests=None, hosts=None, evidence=None, optics=STACK, **more) -> tuple[str, ...]:
+def said(guests=None, hosts=None, evidence=None, optics=STACK, **more) -> tuple[Finding, ...]:
     more.setdefault("n_slices", 12)
     return input_faults(
         cells(7.5) if guests is None else guests, cells(60.0) if hosts is None else hosts,
@@ -36,23 +37,34 @@ def test_good_input_says_nothing():
 
 
 @pytest.mark.parametrize(
-    ("sentence", "found"),
+    ("code", "sentence", "found"),
     [
-        ("No host stands out of the background", said(hosts=cells(60.0, 0))),
-        ("Hosts are 0.4 noise SD above the background", said(evidence=pairs(signal=0.4))),
-        ("30 % of the host channel's pixels are saturated, at most 5 %", said(saturated_share=0.3)),
-        ("starts above the lower end of 100 % of the guests", said(evidence=pairs(bottom_um=-1.5))),
-        ("3 slices of 1.0 um cover 2.0 um, less than a guest of 7.5 um", said(n_slices=3)),
-        ("A focus step of 4.0 um skips cap and floor", said(optics=Optics(0.65, 4.0, na=0.8), n_slices=5)),
-        ("its height is not known: set optics.plane_um", said(optics=Optics(0.65, modality="confocal"), n_slices=1)),
-        ("this one lies 5 um above it: take a lower slice", said(optics=HIGH_SLICE, n_slices=1)),
-        ("Hosts are 8 um wide and guests 60 um", said(guests=cells(60.0), hosts=cells(8.0))),
+        ("no_host", "no host stands out of the background", said(hosts=cells(60.0, 0))),
+        ("host_dim", "hosts are 0.4 noise SD above the background", said(evidence=pairs(signal=0.4))),
+        ("stack_cut_off", "starts above the lower end of 100 % of the guests", said(evidence=pairs(bottom_um=-1.5))),
+        ("stack_shallow", "3 slices of 1.0 um cover 2.0 um, less than a guest of 7.5 um", said(n_slices=3)),
+        (
+            "focus_step_coarse", "a focus step of 4.0 um skips cap and floor",
+            said(optics=Optics(0.65, 4.0, na=0.8), n_slices=5),
+        ),
+        (
+            "slice_height_unknown", "its height is not known; set optics.plane_um",
+            said(optics=Optics(0.65, modality="confocal"), n_slices=1),
+        ),
+        ("slice_height", "this one lies 5 um above it; take a lower slice", said(optics=HIGH_SLICE, n_slices=1)),
+        ("roles_swapped", "hosts are 8 um wide and guests 60 um", said(guests=cells(60.0), hosts=cells(8.0))),
     ],
-)
-def test_each_fault_is_one_sentence(sentence, found):
-    assert len(found) == 1
-    assert sentence in found[0]
-    assert found[0].endswith((".", "?"))
+)  # fmt: skip
+def test_each_fault_is_one_finding(code, sentence, found):
+    assert [f.code for f in found] == [code]
+    assert sentence in found[0].sentence
+    assert found[0].severity == "unresolved"
+
+
+def test_faults_of_the_pixels_stand_in_the_way_only_where_nothing_can_be_told():
+    lag = Finding("channel_lag", "unresolved", "channel 'Guest'", "is 1 frame late", "export anew", "channels.guest")
+    flicker = Finding("flicker", "warning", "channel 'Host'", "brightness differs by 30 %", "check the lamp")
+    assert said(quality=InputQuality(findings=(lag, flicker))) == (lag,)
 
 
 def test_a_few_objects_prove_nothing():

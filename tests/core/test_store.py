@@ -11,14 +11,12 @@ from cicimage import store
 from cicimage.errors import ResultsError
 from cicimage.fingerprints import fingerprint
 from cicimage.locks import lock
+from cicimage.mask_store import MaskFile, mask_writer, masks_to_rows
 from cicimage.masks import Masks
 from cicimage.store import (
     DiskFullError,
-    MaskFile,
     assign_keys,
     atomic,
-    mask_writer,
-    masks_to_rows,
     read_arrays,
     read_json,
     read_table,

@@ -11,14 +11,14 @@ import pandas as pd
 
 from cicimage.methods import Observations, Optics
 
-#            share gap  ring  cap_um floor_um wall_lower wall_upper void  bottom top-of-host z
+#            share gap  ring  cap_um floor_um wall_lower wall_upper void  bottom top-of-host edge_lower
 SHOWS = {
-    "l": (0.05, 0.2, 0.1, np.nan, np.nan, 0.15, 0.02, 0.0, 0.5, 2.0),
-    "t": (1.0, 0.0, 0.0, 0.02, 2.2, 0.10, 0.03, 0.0, 2.0, 2.2),
-    "u": (1.0, 0.0, 1.0, 1.8, 0.02, 0.15, 0.60, 0.5, 0.4, 2.2),
-    "b": (1.0, 0.0, 0.8, 1.8, 1.8, 0.20, 0.55, 0.5, 2.0, 3.5),
-    "c": (1.0, 0.0, 1.0, 0.03, 1.4, 0.95, 0.25, 0.7, 1.4, 3.0),
-    "i": (1.0, 0.0, 1.0, 0.9, 1.1, 0.96, 0.35, 0.7, 1.2, 3.5),
+    "l": (0.05, 0.2, 0.1, np.nan, np.nan, 0.15, 0.02, 0.0, 0.5, 2.0, 0.10),
+    "t": (1.0, 0.0, 0.0, 0.02, 2.2, 0.10, 0.03, 0.0, 2.0, 2.2, 0.10),
+    "u": (1.0, 0.0, 1.0, 2.8, 0.02, 0.15, 0.60, 0.5, 0.4, 4.6, 0.12),
+    "b": (1.0, 0.0, 0.8, 1.8, 1.8, 0.20, 0.55, 0.5, 2.0, 3.5, 0.20),
+    "c": (1.0, 0.0, 1.0, 0.03, 1.4, 0.95, 0.25, 0.7, 1.4, 3.0, 0.66),
+    "i": (1.0, 0.0, 1.0, 0.9, 1.1, 0.96, 0.35, 0.7, 1.2, 3.5, 0.77),
 }
 HOST = 50
 
@@ -66,7 +66,7 @@ def observed(
 
 def _pair(k: int, time_h: float, g: int, host: int, shown: str, noise: float, rng: np.random.Generator) -> dict:
     dim = shown == "~"
-    share, gap, ring, cap, floor, low, up, void, bottom, top = SHOWS["i" if dim else shown]
+    share, gap, ring, cap, floor, low, up, void, bottom, top, edge = SHOWS["i" if dim else shown]
     se = 3.0 if dim else max(0.05, noise)
     jitter = rng.normal(0, noise, 2) if noise else np.zeros(2)
     nan = np.nan
@@ -75,7 +75,8 @@ def _pair(k: int, time_h: float, g: int, host: int, shown: str, noise: float, rn
         "host_label": 1, "footprint_share": share, "gap_um": gap, "ring_coverage": nan if dim else ring,
         "cap_um": nan if dim else cap + jitter[0], "cap_um_se": se, "floor_um": nan if dim else floor + jitter[1],
         "floor_um_se": se, "cap": cap / 2, "cap_se": se, "floor": floor / 2, "floor_se": se,
-        "wall_lower": nan if dim else low, "wall_upper": nan if dim else up, "void": nan if dim else void,
+        "wall_lower": nan if dim else low, "wall_upper": nan if dim else up, "edge_lower": nan if dim else edge,
+        "void": nan if dim else void,
         "void_se": 0.02, "z_in_host": nan if dim else (bottom + 3.3) / top, "host_signal": nan if dim else 50.0,
         "guest_bottom_um": bottom, "host_top_um": nan if dim else top, "body": nan if dim else 0.02,
         "shared_share": 0.0, "axial_fwhm_um": 1.6,

@@ -20,11 +20,19 @@ def test_clear_evidence_gives_the_same_counts_in_every_draw() -> None:
 
 
 def test_doubt_shows_as_spread() -> None:
-    dim = observed("tttt" + "~" * 30, "ii" + "~" * 30)
+    dim = observed("tttt~~~~" + "i" * 26, "ii~~~~" + "t" * 26)
     clear = observed("tttt" + "t" * 30, "ii" + "i" * 30)
     scorer = MarkovScorer()
     spread = [draw_counts(o, scorer, n=30, seed=2)["hours_inside_alive"].std() for o in (dim, clear)]
     assert spread[0] > 3 * spread[1]
+    assert spread[0] > 0.02
+
+
+def test_a_long_silence_is_neither_inside_nor_outside_in_any_draw() -> None:
+    silent = observed("tttt" + "~" * 30, "iiii" + "~" * 30)
+    counts = draw_counts(silent, MarkovScorer(), n=20, seed=2)
+    watched = counts["hours_outside_alive"] + counts["hours_inside_alive"]
+    assert (watched <= 2 * 6 * 4 / 60).all(), "four measured frames of each guest, and two to which they are carried"
 
 
 def test_same_seed_same_draws() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from drawn import host_rows
 from drawn_evidence import observed
 
+from cicimage.events.fates import host_deaths
 from cicimage.events.timeline import Timeline, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations
@@ -43,6 +47,40 @@ def _judge(text: str, inside: str = "", marker: str | None = "pi", reaches: bool
 )
 def test_rules_of_each_marker(text: str, inside: str, marker: str | None, reaches: bool, expected: str) -> None:
     assert _judge(text, inside, marker, reaches)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("?.?.?.?", "aaaaaa?"),
+        (".??#??#", "a??DDDD"),
+        (".??.??#", "aaaa???"),
+        (".??#??.", "aaaaaaa"),
+        ("#??#??.", "DDDDDDD"),
+        (".??##?_", "a??DDDD"),
+        ("???????", "???????"),
+    ],
+)
+def test_a_marker_that_is_not_read_in_every_frame(text: str, expected: str) -> None:
+    line = _line(text.replace("?", "."))
+    read = np.array([c != "?" for c in text])
+    line = replace(
+        line, death_signal=np.where(read, line.death_signal, np.nan), death_fill=np.where(read, line.death_fill, np.nan)
+    )
+    nowhere = np.zeros(len(text), bool)
+    state, p = judge_viability(line, nowhere, marker="pi", reaches_inside=False, signal_sd=5.0, fill=0.3, frames=2)
+    assert "".join({"alive": "a", "dead": "D", "unknown": "?"}[s] for s in state) == expected
+    assert (np.isnan(p) == (state == "unknown")).all()
+
+
+def test_a_host_dies_by_two_readings_however_far_apart() -> None:
+    hosts = host_rows(7, range(8), dead_from=3)
+    assert host_deaths(hosts) == {7: 3}
+    read = hosts["frame"] % 3 == 0
+    hosts.loc[~read, ["death_signal", "death_fill"]] = np.nan
+    assert host_deaths(hosts) == {7: 3}
+    hosts.loc[hosts["frame"] == 6, ["death_signal", "death_fill"]] = np.nan
+    assert host_deaths(hosts) == {}
 
 
 def test_probability_of_death_only_grows() -> None:

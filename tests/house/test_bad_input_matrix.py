@@ -17,6 +17,7 @@ TIFF, ZARR, MAKERS, FILES = (
 )
 TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discovery.py", "cli/test_init_formats.py"
 RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
+ABSENT, FAULTS = "pipeline/test_frames_without_measurement.py", "preprocessing/test_frame_faults.py"
 CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
 STORE, CSV, PAGE = "core/test_store.py", "report/test_report_csv.py", "report/test_report_page.py"
 
@@ -76,6 +77,32 @@ MATRIX = (
     ("frames constant, saturated or not finite", "flagged in the quality table and in the report", (
         "preprocessing/test_frame_quality.py::test_saturated_constant_and_not_finite_are_named",
         f"{MISHAP}::test_constant_and_saturated_frames_are_flagged_in_table_and_report",
+    )),
+    ("frames without light, torn, or of one value; more than a fifth of pixels absent", "missing, and said", (
+        f"{ABSENT}::test_a_frame_of_hosts_or_guests_that_shows_nothing_is_missing",
+        f"{ABSENT}::test_every_channel_at_once", f"{ABSENT}::test_a_torn_readout_is_a_missing_frame",
+        f"{ABSENT}::test_a_black_frame_leaves_the_bleed_through_of_the_movie_alone",
+        f"{FAULTS}::test_more_than_a_fifth_of_bad_pixels_is_a_fault",
+        f"{FAULTS}::test_one_bad_slice_of_a_stack_is_a_fault_of_the_frame",
+    )),
+    ("pixels not finite, hot, or not read out", "replaced, and no evidence", (
+        f"{ABSENT}::test_a_few_pixels_without_a_measurement_are_no_evidence",
+        f"{ABSENT}::test_a_growing_share_of_absent_pixels_moves_nobody_until_the_frames_are_missing",
+        f"{ABSENT}::test_guests_in_a_hole_of_the_hosts_channel_are_not_seen_there",
+    )),
+    ("a death marker missing in some frames, on a schedule, or throughout", "unknown there, never alive, and said", (
+        f"{ABSENT}::test_a_frame_without_its_marker_is_no_missing_frame_and_nobody_is_alive_in_it",
+        f"{ABSENT}::test_a_marker_on_a_schedule_is_a_note_and_the_dead_are_still_dead",
+        f"{ABSENT}::test_a_marker_that_is_constant_throughout_is_said_once_and_nobody_is_alive",
+    )),
+    ("a channel of cells constant throughout, or never usable with the other", "named; that position fails", (
+        f"{ABSENT}::test_a_channel_of_cells_that_is_constant_throughout_is_refused",
+        f"{ABSENT}::test_host_and_guest_that_are_never_usable_together_are_refused",
+    )),
+    ("a camera that clips below the pixel type's largest value, in any slice", "said, and all guests unresolved", (
+        f"{ABSENT}::test_hosts_that_clip_leave_all_guests_unresolved_whatever_the_pixel_type",
+        f"{FAULTS}::test_the_camera_clips_where_the_pixels_or_the_file_say",
+        f"{FAULTS}::test_saturation_is_that_of_the_worst_slice",
     )),
     ("a channel bleached to nothing", "named with the position's quality", (
         f"{ODD}::test_a_channel_that_bleached_to_nothing_is_named",

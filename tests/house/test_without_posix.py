@@ -128,7 +128,7 @@ def test_output_that_the_code_page_lacks_is_escaped(windows, tmp_path):
 
 def test_as_many_processes_are_waited_for_as_windows_allows(monkeypatch):
     asked = []
-    monkeypatch.setattr(supervisor, "WAITED_FOR", 61)
+    monkeypatch.setattr(supervisor, "MOST_WAITED_FOR", 61)
     monkeypatch.setattr(supervisor.multiprocessing.connection, "wait", lambda on, timeout: asked.append(len(on)))
     monkeypatch.setattr(supervisor, "_drain", lambda *_: None)
     monkeypatch.setattr(supervisor, "_resident", lambda _: 0)

@@ -133,7 +133,7 @@ def test_a_dead_worker_is_told_with_the_likely_cause(folder, cluster, tmp_path, 
     ],
 )
 def test_wrong_use_is_exit_2(folder, tmp_path, capfd, monkeypatch, arguments, sentence):
-    monkeypatch.setattr("cicimage.batch.cluster.ANSWERS_WITHIN_S", 0.5)
+    monkeypatch.setattr("cicimage.batch.cluster.SCHEDULER_TIMEOUT_S", 0.5)
     assert call("run", folder, "-o", tmp_path / "out", *arguments) == 2
     assert sentence in capfd.readouterr().err
 

@@ -9,7 +9,7 @@ import pytest
 
 from cicimage.batch import Outcome, open_batch, run_batch
 from cicimage.batch.plan import plan, state_of
-from cicimage.batch.supervisor import _bury, folder_lock
+from cicimage.batch.supervisor import _record_crash, folder_lock
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
 from cicimage.locks import lock
@@ -58,7 +58,7 @@ def test_a_position_that_takes_too_long_is_ended_and_named(batch):
 def test_a_killed_process_is_told_with_its_peak_memory(batch):
     job = batch.jobs[0]
     process = SimpleNamespace(exitcode=-9)
-    _bury(SimpleNamespace(job=job, process=process, peak=50 << 20, disk_full=False))
+    _record_crash(SimpleNamespace(job=job, process=process, peak=50 << 20, disk_full=False))
     receipt = read_json(job.folder / "receipt.json")
     assert receipt["kind"] == "killed"
     assert "killed by signal 9 at a peak memory of 50 MiB" in receipt["error"]
@@ -67,7 +67,7 @@ def test_a_killed_process_is_told_with_its_peak_memory(batch):
 def test_a_process_killed_after_its_receipt_is_done(batch):
     job = batch.jobs[0]
     module.run_position(job, lambda *_: None)
-    _bury(SimpleNamespace(job=job, process=SimpleNamespace(exitcode=-9), peak=0, disk_full=False))
+    _record_crash(SimpleNamespace(job=job, process=SimpleNamespace(exitcode=-9), peak=0, disk_full=False))
     assert state_of(job) == "done"
 
 

@@ -13,9 +13,10 @@ from cicimage.batch import open_batch, run_batch
 from cicimage.cli import main
 from cicimage.experiment import load_experiment
 from cicimage.locks import lock
+from cicimage.mask_store import MaskFile
 from cicimage.pipeline.collect import collect
 from cicimage.report.assemble import report_data
-from cicimage.store import MaskFile, Results, read_json, read_table
+from cicimage.store import Results, read_json, read_table
 from tests.conftest import draw_movie, write_movie
 
 HOSTS = [(60, 60, 40), (30, 105, 14)]

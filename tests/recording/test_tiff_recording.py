@@ -228,6 +228,16 @@ def test_zero_increment_with_times_is_read_from_the_times(tmp_path):
     assert preflight(write_ome(tmp_path / "a.ome.tif", movie, xml)).metadata.frame_interval_s == 60
 
 
+@pytest.mark.parametrize(
+    ("written", "bits"), [('SignificantBits="12"', 12), ('SignificantBits="many"', None), ("", None)]
+)
+def test_bits_that_the_camera_fills(tmp_path, written, bits):
+    stack = numbered()
+    write_ome(tmp_path / "a.ome.tif", stack, ome_xml(stack, written, "<TiffData/>"))
+    with open_recording(tmp_path / "a.ome.tif") as recording:
+        assert recording.metadata.significant_bits == bits
+
+
 def test_what_the_file_does_not_say_is_none(tmp_path):
     meta = preflight(write_ome(tmp_path / "a.ome.tif", numbered())).metadata
     said = {k: v for k, v in vars(meta).items() if v not in (None, ())}

@@ -47,7 +47,12 @@ def comparisons(*rows):
         "method": "m",
         "note": "",
     }
-    return conform(TABLES["comparisons"], pd.DataFrame([{**base, **r} for r in rows]))
+    return conform(TABLES["comparisons"], pd.DataFrame([alone({**base, **r}) for r in rows]))
+
+
+def alone(row):
+    """A row of one comparison only: its simultaneous limits are its own."""
+    return {"ci_low_simultaneous": row["ci_low"], "ci_high_simultaneous": row["ci_high"], **row}
 
 
 TWO = ({"condition": "vehicle"}, {"condition": "btki"})
@@ -188,7 +193,7 @@ def _row(**changes):
         "ci_high": 4.5, "p_value": 0.002, "p_adjusted": 0.002, "unit_of_replication": "donor", "n_pairs": 4,
         "method": "t", "note": "",
     }  # fmt: skip
-    return row | changes
+    return alone(row | changes)
 
 
 def test_an_interaction_is_a_sentence_of_its_own_and_no_condition():
@@ -199,7 +204,7 @@ def test_an_interaction_is_a_sentence_of_its_own_and_no_condition():
     assert (
         "Together, btki and blockade gave a lower entry rate than their separate effects" in made.findings[1].sentence
     )
-    rows[1] |= {"ci_low": 0.1, "ci_high": 2.0}
+    rows[1] |= {"ci_high_simultaneous": 2.0}
     made = verdict({"comparisons": pd.DataFrame(rows), "rates": empty(TABLES["rates"])}, "entry_rate_per_guest_h")
     assert "cannot be told from their separate effects" in made.findings[1].sentence
 
@@ -229,6 +234,26 @@ def test_optics_that_cannot_tell_are_said_before_anything_is_quoted():
     assert write([{}], optics=["yes", "yes"]).cautions == write([{}]).cautions
     assert write([{}], optics=["yes", "no"]).cautions[0].startswith("These recordings cannot show a guest inside")
     assert write([{}], optics=["partly"]).cautions[0].startswith("Some of these recordings")
+
+
+SEVERAL = {"ci_low_simultaneous": 0.9, "ci_high_simultaneous": 6.1, "p_value": 0.02, "p_adjusted": 0.08}
+
+
+def test_no_sentence_claims_what_the_adjusted_decision_does_not():
+    made = write(({}, {"condition": "x"} | SEVERAL))
+    assert made.headline == "Entry rate higher under btki than in vehicle"
+    assert (
+        "(95 % interval 1.60 to 3.5, simultaneous 0.90 to 6.1; 4 donors; adjusted p = 0.080): no difference can be "
+        "claimed, and the data still allow a fall to 90 % as well as a rise to 6.1 times."
+    ) in made.findings[1].sentence
+    none_seen = write(({"ratio": 0.0, "ci_low": 0.0, "ci_high": 0.6, "ci_low_simultaneous": 0.0, "ci_high_simultaneous":
+                        1.3, "p_value": 0.02, "p_adjusted": 0.08},))  # fmt: skip
+    assert none_seen.headline == "Entry rate: no difference can be claimed"
+    assert "at most 1.30 times that of vehicle (simultaneous 95 % bound; 4 donors" in none_seen.findings[0].sentence
+    hazard = {"estimand": "death_hazard_inside_vs_outside", "reference": "outside", "ratio": 2.4}
+    assert not any("more frequent" in c for c in write(({}, hazard | SEVERAL)).cautions)
+    pair = {"condition": "btki x blockade", "reference": "no interaction"}
+    assert "cannot be told" in write(({}, pair | SEVERAL)).findings[1].sentence
 
 
 def test_a_ratio_without_a_test_has_no_interval_to_speak_of():

@@ -15,19 +15,12 @@ import tifffile
 from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import MarkerSection, PopulationSection
 from cicimage.fingerprints import fingerprint
+from cicimage.mask_store import mask_writer, masks_to_rows
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Optics
 from cicimage.pipeline.judge import judge
 from cicimage.pipeline.setting import Setting
-from cicimage.store import (
-    Results,
-    mask_writer,
-    masks_to_rows,
-    read_json,
-    write_arrays,
-    write_json,
-    write_table,
-)
+from cicimage.store import Results, read_json, write_arrays, write_json, write_table
 from cicimage.tables import CELLS, QC, conform, empty
 from cicimage.tracking.gaps import fill_gaps
 
@@ -111,14 +104,17 @@ def _cell(w: World, frame: int, population: str, cell: int, mask: Mask) -> dict:
 def _pair(frame: int, guest: Mask, host: Mask, letter: str) -> dict:
     cap, floor = CAP_FLOOR[letter]
     ring = {"i": 1.0, "u": 0.1, "t": 0.1, "?": np.nan}[letter]
+    bottom, top = {"i": (1.2, 5.0), "u": (0.4, 4.6), "t": (3.2, 3.6), "?": (np.nan, np.nan)}[letter]
     se = 0.02 if letter != "?" else np.inf
     return {
         "frame": frame, "guest_label": guest.label, "host_label": host.label, "footprint_share": 1.0, "gap_um": 0.0,
         "ring_coverage": ring, "cap": cap, "cap_se": se, "floor": floor, "floor_se": se, "void": cap * floor,
-        "void_se": 0.02, "z_in_host": 0.5, "host_signal": 40.0, "wall": ring, "wall_se": se, "body": 0.0,
+        "void_se": 0.02, "z_in_host": 0.5, "host_signal": 40.0, "wall": ring, "wall_se": se,
+        "body": np.nan if letter == "?" else 0.0,
         "sharpness": 0.5, "shared_share": 0.0, "cap_um": 3 * cap, "cap_um_se": se, "floor_um": 3 * floor,
         "floor_um_se": se, "beside_um": 3.0, "others_um": 0.0, "ring_lower": ring, "ring_upper": ring,
-        "wall_lower": ring, "wall_upper": ring,
+        "wall_lower": ring, "wall_upper": ring, "edge_lower": 0.8 * ring, "guest_bottom_um": bottom,
+        "host_top_um": top,
     }  # fmt: skip
 
 

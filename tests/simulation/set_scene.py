@@ -8,7 +8,7 @@ from cicimage.simulation.bodies import GuestPose, HostPose
 from cicimage.simulation.optics import make_psf
 from cicimage.simulation.render import PAD, Renderer
 from cicimage.simulation.spec import Acquisition, Scenario
-from cicimage.simulation.surfaces import Grid, lay_out
+from cicimage.simulation.surfaces import FieldGrid, stack_layers
 
 SIDE_UM = 60.0
 CENTRE = SIDE_UM / 2
@@ -35,11 +35,11 @@ def guest(level="surface", engulfed=0.0, index=0, y=CENTRE, x=CENTRE, radius=3.7
 
 
 def grid(um_per_px=0.5):
-    return Grid(0.0, 0.0, um_per_px, (round(SIDE_UM / um_per_px), round(SIDE_UM / um_per_px)))
+    return FieldGrid(0.0, 0.0, um_per_px, (round(SIDE_UM / um_per_px), round(SIDE_UM / um_per_px)))
 
 
 def scene(hosts, guests, um_per_px=0.5):
-    return lay_out(hosts, guests, grid(um_per_px))
+    return stack_layers(hosts, guests, grid(um_per_px))
 
 
 def light(layers, *, slices=40, um_per_z=0.5, first=-4.0, **optics):

@@ -211,6 +211,15 @@ def test_dye_is_taken_up_in_contact_only():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("rate", "most"), [(6.0, 2.0), (10.0, 0.3)])
+def test_dye_ends_at_its_maximum_however_fast_it_is_taken_up(rate, most):
+    field = busy(nuisances__dye_transfer=rate, nuisances__dye_transfer_max=most)
+    dye = np.array([g.dye for g in field.history.guests])
+    assert dye.max() <= most + 1e-9
+    assert dye.max() > 0.9 * most
+
+
+@pytest.mark.slow
 def test_folds_are_decoys_that_stay_attached():
     field = busy(hosts__folds=0.5)
     folds = field.guests.query("decoy == 'fold'")

@@ -6,7 +6,7 @@ from set_scene import CENTRE, guest, host, light, scene
 
 from cicimage.simulation.camera import bleed_matrix, expose, focus_drift, stage_drift, vignette
 from cicimage.simulation.diffraction import debye_intensity, gaussian_ladder
-from cicimage.simulation.optics import REACH_UM, STEP_UM, add_columns, axial_fwhm_um, make_psf
+from cicimage.simulation.optics import REACH_UM, STEP_UM, Columns, add_columns, axial_fwhm_um, make_psf
 from cicimage.simulation.render import PAD
 from cicimage.simulation.spec import Acquisition, Channel, Nuisances, Scenario
 
@@ -40,7 +40,7 @@ def test_columns_are_integrals_of_the_profile():
     slices = np.array([-1.0, 0.5, 2.0], np.float32)
     image = np.zeros((1, 3, 1, 1), np.float32)
     low, high = np.full((1, 1), 0.3, np.float32), np.full((1, 1), 1.45, np.float32)
-    add_columns(image, 0, 0, low, high, np.ones((1, 1), np.float32), 1, slices, psf.integral, REACH_UM, STEP_UM)
+    add_columns(image, Columns(0, 0, low, high, np.ones((1, 1), np.float32), 1), slices, psf.integral)
     sd = axial_fwhm_um(acquisition) / 2.3548
     z = np.linspace(-40, 40, 160001)
     profile = np.exp(-0.5 * (z / sd) ** 2)
@@ -55,8 +55,8 @@ def test_fine_columns_share_a_pixel():
     slices = np.zeros(1, np.float32)
     coarse, fine = np.zeros((1, 1, 2, 2), np.float32), np.zeros((1, 1, 2, 2), np.float32)
     one, nine = np.ones((1, 1), np.float32), np.ones((3, 3), np.float32)
-    add_columns(coarse, 1, 0, -one, one, one, 1, slices, psf.integral, REACH_UM, STEP_UM)
-    add_columns(fine, 1, 0, -nine, nine, nine, 3, slices, psf.integral, REACH_UM, STEP_UM)
+    add_columns(coarse, Columns(1, 0, -one, one, one, 1), slices, psf.integral)
+    add_columns(fine, Columns(1, 0, -nine, nine, nine, 3), slices, psf.integral)
     np.testing.assert_allclose(fine, coarse, rtol=1e-5)
     assert coarse[0, 0, 1, 0] > 0
     assert np.count_nonzero(coarse) == 1

@@ -1,6 +1,7 @@
 """Tiny experiments drawn as pictures: one line a guest, one letter a frame.
 
-``.`` free, ``a`` attached, ``e`` entering, ``I`` inside, ``?`` unresolved, ``x`` dead, ``X`` dead inside, space unseen.
+``.`` free, ``a`` attached, ``e`` entering, ``I`` inside, ``?`` unresolved, ``x`` dead, ``X`` dead inside, ``u`` free
+and not read by the death marker, space unseen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _LOCATION = {
     "?": "unresolved",
     "x": "free",
     "X": "inside",
+    "u": "free",
 }
 
 
@@ -33,7 +35,7 @@ def frames_of(
                     continue
                 location = _LOCATION[letter]
                 viability = "dead" if letter in "xX" else "alive"
-                if unknown_inside and letter == "I":
+                if letter == "u" or (unknown_inside and letter == "I"):
                     viability = "unknown"
                 rows.append({
                     "position": position, "frame": frame, "time_h": start_h + frame * step_h, "guest_id": guest,

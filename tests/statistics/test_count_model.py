@@ -6,8 +6,8 @@ from scipy import integrate, stats
 
 from cicimage.statistics.count_kernels import unit_loglik
 from cicimage.statistics.count_model import (
-    _NODES,
-    _WEIGHTS,
+    NODES,
+    WEIGHTS,
     WIDENED,
     cutoff,
     profile_log_odds,
@@ -26,7 +26,7 @@ def test_the_random_term_is_integrated_right(y, n, b, tau):
 
     expected = np.log(integrate.quad(f, -10, 10, epsabs=0, epsrel=1e-10, points=[0.0])[0])
     one = np.array([0.0])
-    found = unit_loglik(1, b, tau, np.array([float(y)]), np.array([float(n)]), one, _NODES, _WEIGHTS)
+    found = unit_loglik(1, b, tau, np.array([float(y)]), np.array([float(n)]), one, NODES, WEIGHTS)
     assert found == pytest.approx(expected, abs=2e-4)
 
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from experiments_drawn import events_of, frames_of, guests_of, layout_of
+from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
 
 from cicimage import tables
 from cicimage.statistics.curves import compute_curves
+from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.residence import stay_mixture, stays
 
 GUESTS = ["..aIIII....", "....IIIIIIX", ".....xxxxxx", "...........", ".?????....."]
@@ -105,3 +106,26 @@ def test_limits_begin_when_two_donors_have_entries():
     assert rows.loc[6.0, "ci_low"] < rows.loc[6.0, "estimate"] < rows.loc[6.0, "ci_high"]
     died = curves[(curves["state"] == "death_outside") & (curves["donor"] == "")]
     assert died["ci_high"].isna().all()  # one donor only
+
+
+def test_the_incidence_is_the_mean_over_donors_at_every_time_and_the_table_of_rates_says_the_same():
+    # 1 of 2 guests enters in D1, 1 of 8 in D2: 31 % of a donor's guests, 20 % of all guests
+    pictures = {"p": ["..III", "....."], "q": ["...II", *7 * ["....."]]}
+    donors = {"p": "D1", "q": "D2"}
+    row = _at(_curves(pictures, donors), "entry_cumulative_incidence", "entry", 4)
+    assert row["estimate"] == pytest.approx((1 / 2 + 1 / 8) / 2)
+    frames = frames_of(pictures)
+    layout = layout_of({p: ("v", d) for p, d in donors.items()})
+    rates, _ = compute_rates(events_of(frames), guests_of(frames), hosts_of([*pictures], [1], 4.0), frames, layout)
+    told = rates.set_index("estimand").loc["entry_cumulative_incidence"]
+    assert told["estimate"] == pytest.approx(row["estimate"])
+    assert told["pooled_estimate"] == pytest.approx(2 / 10)
+
+
+def test_the_incidence_over_donors_ends_where_the_first_donors_movie_ends_and_says_so():
+    pictures = {"p": ["..III", "....."], "q": ["...II....", "........I"]}
+    curves = _curves(pictures, {"p": "D1", "q": "D2"})
+    rows = curves[(curves["curve"] == "entry_cumulative_incidence") & (curves["donor"] == "")]
+    assert rows["time_h"].max() == 4.0
+    assert (rows["note"] == "to 4 h, the end that all donors share").all()
+    assert _at(curves, "entry_cumulative_incidence", "entry", 8, "D2")["time_h"] == 8.0

@@ -1,0 +1,158 @@
+"""Whether two channels show the same field at the same time: found from what changes between frames in both.
+
+A guest that moves changes both channels at once where it is: its dye appears in its own channel, and in the hosts'
+channel it leaves a void, lifts the host, or bleeds through. What stands still (texture of hosts, resting guests)
+cancels in differences of consecutive frames. The differences of both channels are therefore correlated over shifts in
+space, over lags in time and over mirror images; where the channels fit, the correlation stands out at no shift and no
+lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from cicimage.masks import FloatArray
+from cicimage.preprocessing.glimpse import banded
+
+LAGS: Final = (-2, -1, 0, 1, 2)
+LEAST_Z: Final = 8.0
+"""Height of a correlation over its robust SD across shifts, from which it is taken for real. In 400 sound
+away from home, but never without a higher peak at home."""
+OVER_HOME: Final = 2.0
+"""A peak elsewhere is at least this many times as high as anything at no shift and no lag."""
+OVER_OTHERS: Final = 1.5
+"""A peak is at least this many times as high as the next one."""
+CLIP_SD: Final = 4.0
+LEAST_SIDE_PX: Final = 48
+FEWEST_PAIRS: Final = 4
+MIRRORS: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = {
+    "mirrored top to bottom": lambda a: a[::-1],
+    "mirrored left to right": lambda a: a[:, ::-1],
+    "turned by 180 degrees": lambda a: a[::-1, ::-1],
+}
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """How one channel lies against another.
+
+    Attributes
+    ----------
+    lag : int
+        Frames by which the second channel lags behind the first.
+    dy_px, dx_px : float
+        Shift of the second channel against the first, pixels of the small pictures.
+    mirror : str
+        How the second channel is turned, empty where it is not.
+    z, z_home : float
+        Height of the correlation there, and where the channels should fit.
+    """
+
+    lag: int
+    dy_px: float
+    dx_px: float
+    mirror: str
+    z: float
+    z_home: float
+
+
+class ChannelRegistration:
+    """Accumulates, frame by frame, how two channels lie against each other.
+
+    Parameters
+    ----------
+    guest_px : float
+        Diameter of a guest in the small pictures, px.
+    """
+
+    def __init__(self, guest_px: float) -> None:
+        self._guest_px = guest_px
+        self._before: tuple[int, FloatArray, FloatArray] | None = None
+        self._recent: list[tuple[int, Any, Any]] = []
+        self._sums: dict[tuple[int, str], npt.NDArray[Any]] = {}
+        self._pairs: dict[tuple[int, str], int] = {}
+        self._shape = (0, 0)
+
+    def add(self, t: int, first: FloatArray, second: FloatArray) -> None:
+        """Take the small pictures of both channels, (y, x) each, of frame ``t``."""
+        if min(first.shape) < LEAST_SIDE_PX:
+            return
+        a, b = (banded(p, 0.18 * self._guest_px, 0.8 * self._guest_px) for p in (first, second))
+        before, self._before, self._shape = self._before, (t, a, b), first.shape
+        if before is None or before[0] != t - 1:
+            return
+        changes = _unit(a - before[1]), _unit(b - before[2])
+        if changes[0] is None or changes[1] is None:
+            return
+        one = fft.rfft2(changes[0])
+        for name, mirrored in MIRRORS.items():
+            self._sum(0, name, one, fft.rfft2(np.ascontiguousarray(mirrored(changes[1]))))
+        self._recent = [r for r in self._recent if r[0] >= t + LAGS[0]] + [(t, one, fft.rfft2(changes[1]))]
+        for s, earlier_one, earlier_two in self._recent:
+            # The second channel at a later frame that fits the first at an earlier one lags behind it.
+            self._sum(t - s, "", earlier_one, self._recent[-1][2])
+            if s != t:
+                self._sum(s - t, "", one, earlier_two)
+
+    def _sum(self, lag: int, mirror: str, one: npt.NDArray[Any], two: npt.NDArray[Any]) -> None:
+        key = (lag, mirror)
+        self._sums[key] = self._sums.get(key, 0.0) + two * np.conj(one)
+        self._pairs[key] = self._pairs.get(key, 0) + 1
+
+    def misfit(self) -> Misfit | None:
+        """Return where the channels fit, if that is elsewhere than it should be; None where nothing shows it."""
+        heights = {key: self._heights(key) for key, n in self._pairs.items() if n >= FEWEST_PAIRS}
+        if (0, "") not in heights:
+            return None
+        reach = max(2, round(self._guest_px))
+        home = _peak(heights[0, ""], reach, inside=True)[0]
+        best = Misfit(0, 0.0, 0.0, "", home, home)
+        for (lag, mirror), z in heights.items():
+            height, dy, dx = _peak(z, reach, inside=None)
+            if height > best.z:
+                best = Misfit(lag, dy, dx, mirror, height, home)
+        moved = best.lag != 0 or best.mirror or max(abs(best.dy_px), abs(best.dx_px)) > reach
+        if not moved or best.z < LEAST_Z or best.z < OVER_HOME * home:
+            return None
+        others = [
+            _peak(z, reach, inside=None, without=(best.dy_px, best.dx_px) if key == (best.lag, best.mirror) else None)[
+                0
+            ]
+            for key, z in heights.items()
+        ]
+        return best if best.z >= OVER_OTHERS * max(others) else None
+
+    def _heights(self, key: tuple[int, str]) -> FloatArray:
+        plane = fft.fftshift(fft.irfft2(self._sums[key], s=self._shape))
+        spread = float(np.median(np.abs(plane))) / 0.6745
+        return cast(FloatArray, np.abs(plane) / max(spread, 1e-12))
+
+
+def _unit(change: FloatArray) -> FloatArray | None:
+    """A change with its largest values cut, of sum 0 and norm 1; None where nothing changed."""
+    spread = float(np.median(np.abs(change))) / 0.6745
+    if not spread > 0:
+        return None
+    cut = np.clip(change, -CLIP_SD * spread, CLIP_SD * spread)
+    cut = cut - cut.mean()
+    return cast(FloatArray, cut / np.sqrt(float(np.sum(cut * cut, dtype=np.float64))))
+
+
+def _peak(
+    heights: FloatArray, reach: int, *, inside: bool | None, without: tuple[float, float] | None = None
+) -> tuple[float, float, float]:
+    """Highest value with its shift (dy, dx); ``inside``: only within ``reach`` of no shift."""
+    y, x = (np.arange(n) - n // 2 for n in heights.shape)
+    allowed = np.ones(heights.shape, np.bool_)
+    if inside:
+        allowed &= (np.abs(y) <= reach)[:, None] & (np.abs(x) <= reach)[None, :]
+    if without is not None:
+        allowed &= (np.abs(y - without[0]) > reach)[:, None] | (np.abs(x - without[1]) > reach)[None, :]
+    at = np.unravel_index(int(np.argmax(np.where(allowed, heights, -1.0))), heights.shape)
+    return float(heights[at]), float(y[at[0]]), float(x[at[1]])
