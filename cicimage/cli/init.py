@@ -107,7 +107,7 @@ def _by_names(folder: Path, found: list[Found]) -> _Seen | None:
     """Files of one plane each, where most files are such ones."""
     for name in name_templates():
         for pattern in ("{condition}/" + name, name):
-            fields = find_fields(folder, pattern + ".tif") or find_fields(folder, pattern + ".tiff")
+            fields = find_fields(folder, pattern)
             planes = sum(len(f.files) for f in fields)
             if planes > max(len(fields), len(found) / 2):
                 files = FilesSection(pattern=pattern)

@@ -280,24 +280,21 @@ def _placed(found: Found, parts: Mapping[str, str | None], file: ExperimentFile)
 
 def _patterned(root: Path, file: ExperimentFile) -> list[Position]:
     """Recordings made of many files, each a plane that its name identifies."""
-    pattern = file.files.pattern
-    endings = ("",) if pattern.lower().endswith((".tif", ".tiff")) else (".tif", ".tiff")
+    try:
+        fields = find_fields(root, file.files.pattern)
+    except RecordingError as error:
+        raise ConfigurationError(f"files.pattern: {error}") from None
     positions = []
-    for ending in endings:
-        try:
-            fields = find_fields(root, pattern + ending)
-        except RecordingError as error:
-            raise ConfigurationError(f"files.pattern: {error}") from None
-        for one in fields:
-            v = one.values
-            first = one.path.relative_to(root).parts[0]
-            condition = v.get("condition") or ("all" if one.path.parent == root else first)
-            names = [v[k] for k in ("plate", "donor", "well") if k in v] + [f"f{v['field']}"] * ("field" in v)
-            positions.append(Position(
-                position=f"{condition}/{'_'.join(names) or one.path.parent.name}", path=one.path, condition=condition,
-                replicate=v.get("well") or v.get("field") or one.path.parent.name, donor=v.get("donor", ""),
-                plate=v.get("plate", ""), time_zero_h=file.experiment.time_zero_h,
-            ))  # fmt: skip
+    for one in fields:
+        v = one.values
+        first = one.path.relative_to(root).parts[0]
+        condition = v.get("condition") or ("all" if one.path.parent == root else first)
+        names = [v[k] for k in ("plate", "donor", "well") if k in v] + [f"f{v['field']}"] * ("field" in v)
+        positions.append(Position(
+            position=f"{condition}/{'_'.join(names) or one.path.parent.name}", path=one.path, condition=condition,
+            replicate=v.get("well") or v.get("field") or one.path.parent.name, donor=v.get("donor", ""),
+            plate=v.get("plate", ""), time_zero_h=file.experiment.time_zero_h,
+        ))  # fmt: skip
     return positions
 
 

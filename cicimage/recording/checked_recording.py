@@ -18,6 +18,11 @@ from cicimage.recording.tiff_files import check_budget
 
 _SIZES: Final = ("um_per_px", "um_per_z", "frame_interval_s", "na", "medium_index")
 
+_WORDS: Final = {
+    "immersion": ("air", "water", "oil", "glycerol"),
+    "modality": ("confocal", "spinning_disk", "widefield", "brightfield"),
+}
+
 
 @contextmanager
 def named_faults(path: Path, source: str, doing: str) -> Iterator[None]:
@@ -80,9 +85,9 @@ class CheckedRecording(Recording):
             with named_faults(path, source, "open"):
                 sizes, self.dtype, self.metadata = dict(inner.sizes), np.dtype(inner.dtype), inner.metadata
                 self._files = tuple(Path(f) for f in inner.files)
-            self._check(sizes)
-            self.sizes = {axis: int(sizes[axis]) for axis in "TCZYX"}
-            self._check_metadata()
+                self._check(sizes)
+                self.sizes = {axis: int(sizes[axis]) for axis in "TCZYX"}
+                self._check_metadata()
             check_budget(self.plane_bytes, path.name, memory_budget_bytes)
         except BaseException:
             with suppress(RecordingError):  # the first fault is the one to be told
@@ -103,22 +108,10 @@ class CheckedRecording(Recording):
             raise self._wrong("dtype", "must be of whole or floating numbers in native byte order", self.dtype)
 
     def _check_metadata(self) -> None:
-        meta = self.metadata
-        if not isinstance(meta, Metadata):
-            raise self._wrong("metadata", "must be a Metadata", type(meta).__name__)
-        for field in _SIZES:
-            value = getattr(meta, field)
-            if value is not None and not (isinstance(value, int | float | np.number) and 0 < value < math.inf):
-                raise self._wrong(f"metadata.{field}", "must be a number above 0 or None", repr(value))
-        for field in ("channel_names", "emission_um"):
-            value = getattr(meta, field)
-            if value is not None and (isinstance(value, str) or len(value) != self.sizes["C"]):
-                raise self._wrong(f"metadata.{field}", f"must have {self.sizes['C']} entries", repr(value))
-        if meta.time_s is not None:
-            time_s = np.asarray(meta.time_s)
-            rising = time_s.dtype.kind in "uif" and np.isfinite(time_s).all() and (np.diff(time_s.ravel()) > 0).all()
-            if time_s.shape != (self.sizes["T"],) or not rising:
-                raise self._wrong("metadata.time_s", f"must be {self.sizes['T']} rising times", repr(meta.time_s))
+        if not isinstance(self.metadata, Metadata):
+            raise self._wrong("metadata", "must be a Metadata", type(self.metadata).__name__)
+        for field, rule in _wrong_fields(self.metadata, self.sizes["T"], self.sizes["C"]):
+            raise self._wrong(f"metadata.{field}", rule, repr(getattr(self.metadata, field)))
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -151,3 +144,28 @@ class CheckedRecording(Recording):
         """Release the file."""
         with named_faults(self.path, self._source, "close"):
             self._inner.close()
+
+
+def _wrong_fields(meta: Metadata, n_t: int, n_c: int) -> Iterator[tuple[str, str]]:
+    """Fields of metadata that are not as the contract says, with the rule that they break."""
+    for field in _SIZES:
+        value = getattr(meta, field)
+        if value is not None and not (isinstance(value, int | float | np.number) and 0 < value < math.inf):
+            yield field, "must be a number above 0 or None"
+    for field, known in _WORDS.items():
+        if getattr(meta, field) not in (None, *known):
+            yield field, f"must be {' | '.join(known)} or None"
+    for field in ("channel_names", "emission_um"):
+        value = getattr(meta, field)
+        if value is not None and (isinstance(value, str) or len(value) != n_c):
+            yield field, f"must have {n_c} entries"
+    for field in ("channel_names", "notes"):
+        if not all(isinstance(text, str) for text in getattr(meta, field) or ()):
+            yield field, "must be texts"
+    if meta.time_s is not None and not _rising(np.asarray(meta.time_s), n_t):
+        yield "time_s", f"must be {n_t} rising times"
+
+
+def _rising(time_s: npt.NDArray[Any], n_t: int) -> bool:
+    numbers = time_s.shape == (n_t,) and time_s.dtype.kind in "uif"
+    return bool(numbers and np.isfinite(time_s).all() and (np.diff(time_s) > 0).all())

@@ -81,8 +81,9 @@ def find_fields(root: Path, template: str) -> tuple[PatternedField, ...]:
     root : Path
         Folder.
     template : str
-        Path below root with placeholders, e.g. ``"{condition}/{well}_{field}_t{t}_c{c}_z{z}.tif"``. ``{any}`` stands
-        for text that says nothing; a folder part may not hold placeholders of planes.
+        Path below root with placeholders, e.g. ``"{condition}/{well}_{field}_t{t}_c{c}_z{z}.tif"``; without an ending
+        both .tif and .tiff are looked for. ``{any}`` stands for text that says nothing; a folder part may not hold
+        placeholders of planes.
 
     Returns
     -------
@@ -94,6 +95,11 @@ def find_fields(root: Path, template: str) -> tuple[PatternedField, ...]:
     RecordingError
         The template has an unknown placeholder or none of planes.
     """
+    endings = ("",) if template.lower().endswith(_IMAGE) else _IMAGE
+    return tuple(field for ending in endings for field in _fields(root, template + ending))
+
+
+def _fields(root: Path, template: str) -> list[PatternedField]:
     pattern = compile_template(template)
     grouped: dict[tuple[tuple[str, str], ...], list[Path]] = {}
     for file in sorted(root.rglob("*")):
@@ -108,7 +114,7 @@ def find_fields(root: Path, template: str) -> tuple[PatternedField, ...]:
         values = dict(key)
         filled = _PLACEHOLDER.sub(lambda m, v=values: v.get(m[1], m[0]), template)  # type: ignore[misc]
         out.append(PatternedField(root / filled, values, tuple(members)))
-    return tuple(out)
+    return out
 
 
 def compile_template(template: str) -> re.Pattern[str]:

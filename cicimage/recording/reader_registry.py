@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cicimage.errors import ConfigurationError, RecordingError
 from cicimage.recording.checked_recording import CheckedRecording, named_faults
@@ -16,6 +16,7 @@ from cicimage.recording.reader import ENTRY_POINT_GROUP, HEAD_BYTES, Listing, Re
 from cicimage.recording.recording import Recording
 
 OWN_PACKAGE: Final = "cicimage"
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class InstalledReader:
         RecordingError
             A reader of another package failed.
         """
-        return bool(self._ask(listing.path, "recognises", listing, head))
+        return self._ask(bool, listing.path, "recognises", listing, head)
 
     def parts(self, listing: Listing) -> frozenset[str]:
         """Files of a folder that belong to another file in it.
@@ -68,7 +69,7 @@ class InstalledReader:
         RecordingError
             A reader of another package failed.
         """
-        return frozenset(self._ask(listing.path, "parts", listing))
+        return self._ask(frozenset, listing.path, "parts", listing)
 
     def series(self, path: Path) -> tuple[str, ...]:
         """Names of the recordings within a path.
@@ -78,7 +79,7 @@ class InstalledReader:
         RecordingError
             The file is not sound, or a reader of another package failed.
         """
-        names = tuple(self._ask(path, "series", path))
+        names = self._ask(_texts, path, "series", path)
         if not self.own and not (names and all(isinstance(n, str) for n in names)):
             raise RecordingError(
                 f"{path.name}: {self.source} returned wrong series: must be one name or more, got {names!r}; report it "
@@ -102,10 +103,9 @@ class InstalledReader:
             What names the files is not sound, there is no such series, or a reader of another package failed.
         """
         try:
-            found = self.reader.files(path, series) if self.own else self._ask(path, "files", path, series)
+            return self._ask(_paths, path, "files", path, series)
         except IndexError:
             raise RecordingError(f"{path.name}: has no series {series}; choose one that it has") from None
-        return tuple(Path(f) for f in found)
 
     def open(self, path: Path, options: ReadOptions) -> Recording:
         """Open one recording; of a reader of another package, with its shapes checked.
@@ -124,14 +124,24 @@ class InstalledReader:
         """
         if self.own:
             return self.reader.open(path, options)
-        opened = self._ask(path, "open", path, options)
+        with named_faults(path, self.source, "open"):
+            opened: Any = self.reader.open(path, options)
         return CheckedRecording(path, opened, self.source, options.memory_budget_bytes)
 
-    def _ask(self, path: Path, verb: str, *arguments: object) -> Any:
+    def _ask(self, kind: Callable[[Any], Answer], path: Path, verb: str, *arguments: object) -> Answer:
+        """Call the reader and convert what it returns, which may run more of its code."""
         if self.own:
-            return getattr(self.reader, verb)(*arguments)
+            return kind(getattr(self.reader, verb)(*arguments))
         with named_faults(path, self.source, verb):
-            return getattr(self.reader, verb)(*arguments)
+            return kind(getattr(self.reader, verb)(*arguments))
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    return tuple(found)
+
+
+def _paths(found: Any) -> tuple[Path, ...]:
+    return tuple(Path(file) for file in found)
 
 
 @dataclass(frozen=True)

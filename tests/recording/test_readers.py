@@ -45,6 +45,12 @@ class ToyRecording(Recording):
             self.sizes["Y"], self.sizes["X"] = x, y
         elif how == "kind":
             self.dtype = np.dtype(complex)
+        elif how == "files":
+            type(self).files = 7
+        elif how == "one_name":
+            names = 5
+        elif how == "number_names":
+            names = (1, 2)
         elif how == "names":
             names = ("Host", "Guest", "Death")
         elif how == "times":
@@ -53,7 +59,8 @@ class ToyRecording(Recording):
             times = np.zeros(t)
         um = {"scale": 0.0, "text": "1 um"}.get(how, 1.0)
         self.metadata = Metadata(
-            um_per_px=um, frame_interval_s=300.0, channel_names=names, time_s=times
+            um_per_px=um, frame_interval_s=300.0, channel_names=names, time_s=times,
+            modality="Confocal" if how == "word" else None,
         )
         if how == "bare":
             del self.metadata
@@ -192,6 +199,10 @@ NAMED = "reader 'Toy' of package toy-reader"
         ("fraction", "sizes must be whole numbers above 0"),
         ("kind", "dtype must be of whole or floating numbers in native byte order, got complex128"),
         ("names", "metadata.channel_names must have 2 entries, got .'Host', 'Guest', 'Death'"),
+        ("files", f"{NAMED} failed at open .TypeError"),
+        ("one_name", f"{NAMED} failed at open .TypeError"),
+        ("number_names", "metadata.channel_names must be texts, got .1, 2."),
+        ("word", "metadata.modality must be confocal .* brightfield or None, got 'Confocal'"),
         ("times", "metadata.time_s must be 3 rising times"),
         ("still", "metadata.time_s must be 3 rising times"),
         ("scale", "metadata.um_per_px must be a number above 0 or None, got 0.0"),
@@ -211,6 +222,24 @@ def test_what_a_reader_gets_wrong_names_it_and_its_package(installed, tmp_path, 
         whole(toy(tmp_path / "a.toy", how))
     assert NAMED in str(caught.value)
     assert not isinstance(caught.value, PlaneError), "a fault of the reader is no damaged plane"
+
+
+@pytest.mark.parametrize(
+    ("method", "ask"),
+    [
+        ("def files(self, path, series):\n        return 7", recording_files),
+        ("def files(self, path, series):\n        return [7]", recording_files),
+        ("def files(self, path, series):\n        return [][series]", recording_files),
+        ("def series(self, path):\n        yield 'a'\n        raise ValueError", series_names),
+        ("def series(self, path):\n        return None", series_names),
+        ("def recognises(self, listing, head):\n        return np.array([True, False])", series_names),
+        ("def recognises(self, listing, head):\n        raise SystemExit", series_names),
+    ],
+)
+def test_what_a_reader_returns_is_converted_where_its_faults_are_named(installed, tmp_path, method, ask):
+    installed(f"{TOY}\n    {method}\n")
+    with pytest.raises(RecordingError, match=f"{NAMED} failed at (files|series|recognises)"):
+        ask(toy(tmp_path / "a.toy"))
 
 
 def test_a_plane_that_a_reader_calls_damaged_costs_one_frame(installed, tmp_path):
