@@ -21,9 +21,9 @@ from cicimage_napari.review_panel import ReviewPanel
 from cicimage_napari.run_panel import RunPanel
 from qtpy.QtWidgets import QApplication
 
-from cicimage.review.answer import verdict_on
 from cicimage.review.desk import Desk
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 

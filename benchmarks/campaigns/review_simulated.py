@@ -31,10 +31,10 @@ from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.load import load_truth
 from cicimage.evaluation.sides import Truth
 from cicimage.pipeline.collect import layout_of
-from cicimage.review.anchor import ReviewError
 from cicimage.review.base import Base, load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, Verdict
+from cicimage.review.keys import ReviewError
 from cicimage.review.queue import AGAIN_AFTER, Item, build_queue, load_ground, wants_look
 from cicimage.review.session import position_names
 from cicimage.statistics.rates import compute_rates
@@ -132,7 +132,7 @@ def review(trial: Trial, queue: Sequence[Item], who: int, shares: Sequence[float
     """Rates after a reviewer has taken as many looks as each share of the queue has items."""
     rng = np.random.default_rng(abs(who))
     slips, misled = (0.0, 0.0) if who == PERFECT else (ERRS, ERRS_BLIND)
-    corrected = {key: Corrected.of(base) for key, base in trial.bases.items()}
+    corrected = {key: Corrected(base) for key, base in trial.bases.items()}
     desk, looks, edits = Desk(queue), 0, 0
     parts: list[pd.DataFrame] = []
     for share in shares:
@@ -144,7 +144,7 @@ def review(trial: Trial, queue: Sequence[Item], who: int, shares: Sequence[float
                 edits += 1
                 with suppress(ReviewError):  # an earlier answer on the same guest stands in its way
                     corrected[c.position].do(edits, edit)
-            desk.heard(item, answers)
+            desk.listeners(item, answers)
             looks += 1
         parts.append(estimates(rates_now(trial, corrected)).assign(share=share, looks=looks))
     return pd.concat(parts, ignore_index=True)

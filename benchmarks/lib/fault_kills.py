@@ -20,9 +20,9 @@ from lib.tiny_movies import experiment
 
 from cicimage.batch import open_batch
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import log_path
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 

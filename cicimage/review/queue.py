@@ -1,13 +1,13 @@
-"""What to look at, in which order, and why.
+"""The queue of items to review: which, in what order, and why.
 
-Three sorts of items. *Doubtful* ones, by how likely the call is wrong times how far it would move the rates: they
-remove most error per look. *Random* ones, one in ten, drawn from person-time: looking at doubtful calls alone leaves
-confident mistakes where they are, and neither sensitivity nor predictive value could be estimated. *Repeats*, one in
-twenty: whether the reviewer is constant.
+The queue holds items of three kinds. *Doubtful* items are ordered by the probability that the call is wrong times its
+effect on the rates: they remove most error per item reviewed. *Random* items, one in ten, are drawn from person-time:
+they find confident errors, and sensitivity and predictive value are estimated from them. *Repeats*, one in twenty,
+measure the reviewer's constancy.
 
-Beside them, a verdict that turns the program's call round is asked for a second time some items later, and where the
-two differ a third time; the last one counts. Most calls are right, and so a slip of the reviewer would else cost more
-than his care wins.
+A verdict that reverses the program's call is asked for a second time some items later, and a third time where the two
+differ; the last one counts. Most calls are right, so that without this the reviewer's own slips would cost more than
+the review gains.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
 
 MISLED: Final = 0.3
-"""How often a person errs where the program could not tell."""
+"""Probability that a reviewer errs on a call the program left unresolved."""
 AGAIN_AFTER: Final = 6
-"""A verdict that turns a call round is asked for again after this many others."""
+"""A verdict that reverses a call is asked for again after this many others."""
 MOST_LOOKS: Final = 3
 
 MOST_DRAWS: Final = 5
@@ -58,7 +58,7 @@ class Item:
     frame : int
         Frame to show first; the frame drawn where it was drawn from person-time.
     reason : str
-        Why it stands here; tells nothing of the condition.
+        Why it is in the queue, without the condition.
     draws : tuple of int
         Frames drawn from person-time that fell on it; a long stretch is hit more than once.
     """
@@ -78,9 +78,9 @@ class Ground:
     Attributes
     ----------
     frames, events : mapping of str to pandas.DataFrame
-        Base tables by opaque name of the position.
+        Base tables by position id.
     condition : mapping of str to str
-        Condition by opaque name.
+        Condition by position id.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -96,16 +96,16 @@ def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
     results : Results
         The folder.
     names : mapping of str to str
-        Name by opaque name of the finished positions.
+        Names of the finished positions by position id.
     """
     design = read_json(results.run)["design"]
-    frames = {key: read_table(results.position(key).table("frames")) for key in names}
-    events = {key: read_table(results.position(key).table("events")) for key in names}
-    return Ground(frames, events, {key: str(design[name]["condition"]) for key, name in names.items()})
+    frames = {position_id: read_table(results.position(position_id).table("frames")) for position_id in names}
+    events = {position_id: read_table(results.position(position_id).table("events")) for position_id in names}
+    return Ground(frames, events, {position_id: str(design[name]["condition"]) for position_id, name in names.items()})
 
 
 def build_queue(ground: Ground, salt: str) -> list[Item]:
-    """Order everything worth a look.
+    """Order all candidates, with random items and repeats among them.
 
     Parameters
     ----------
@@ -119,7 +119,11 @@ def build_queue(ground: Ground, salt: str) -> list[Item]:
     list of Item
         Doubtful items by falling priority, with random ones and repeats among them.
     """
-    found = [c for key in sorted(ground.frames) for c in candidates(key, ground.frames[key], ground.events[key])]
+    found = [
+        c
+        for position_id in sorted(ground.frames)
+        for c in candidates(position_id, ground.frames[position_id], ground.events[position_id])
+    ]
     weighed = weigh(found, ground)
     rng = np.random.default_rng(int(hashlib.sha256(salt.encode()).hexdigest()[:15], 16))
     doubtful = [_doubtful(c, size) for c, _, size in weighed]
@@ -149,10 +153,24 @@ def item_id(candidate: Candidate) -> str:
 
 
 def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, float, str]]:
-    """Candidates with their priority and the size of their effect in words, by falling priority.
+    """Priorities of candidates.
 
-    The priority is what a look is expected to mend (:func:`mended`) times how far the entry rate and the time inside
-    of its condition would move (natural log). The words compare within a condition, so that they do not tell it.
+    Parameters
+    ----------
+    found : sequence of Candidate
+        The candidates of all positions.
+    ground : Ground
+        Base tables of the positions.
+
+    Returns
+    -------
+    list of (Candidate, float, str)
+        Candidate, priority and the size of its effect in words, by falling priority.
+
+    Notes
+    -----
+    The priority is the expected gain of a review (:func:`mended`) times the change of the entry rate and the time
+    inside of the condition (natural log). The words compare within a condition, so that they do not reveal it.
     """
     rows = [(c, ground.condition[c.position]) for c in found]
     hours_out, hours_in, entries = _totals(ground)
@@ -164,10 +182,10 @@ def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, f
 
 
 def mended(candidate: Candidate) -> float:
-    """Probability that a look puts a wrong call right, less the probability that it turns a right one wrong.
+    """Probability that a review corrects a wrong call, less the probability that it makes a right one wrong.
 
-    Where the program left a call open the optics can hardly tell, and people err too: looking at what was most likely
-    outside does more harm than good, so it comes late.
+    Where the program left a call open the optics hardly resolve it, and reviewers err too: reviewing what was most
+    likely outside does more harm than good, so it comes late.
     """
     if candidate.call != "unresolved":
         return candidate.p_wrong
@@ -178,15 +196,15 @@ def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[st
     outside: dict[str, float] = {}
     inside: dict[str, float] = {}
     entries: dict[str, float] = {}
-    for key, frames in ground.frames.items():
-        condition = ground.condition[key]
+    for position_id, frames in ground.frames.items():
+        condition = ground.condition[position_id]
         hours = frame_hours(frames)
         living = frames["viability"].to_numpy(object) != "dead"
         within = frames["location"].to_numpy(object) == "inside"
         out = living & ~within & (frames["location"].to_numpy(object) != "unresolved")
         outside[condition] = outside.get(condition, 0.0) + float(hours[out].sum())
         inside[condition] = inside.get(condition, 0.0) + float(hours[living & within].sum())
-        events = ground.events[key]
+        events = ground.events[position_id]
         counted = events["entry_frame"].notna() & ~events["prevalent"].astype(bool) & ~events["brief"].astype(bool)
         counted &= (events["p"] >= 0.5) & (events["excluded_reason"] == "")
         entries[condition] = entries.get(condition, 0.0) + float(counted.sum())
@@ -194,7 +212,7 @@ def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[st
 
 
 def frame_hours(frames: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Hours each row stands for: half of the steps around it in its guest's track."""
+    """Hours of each row: half of the steps around it in its guest's track."""
     place = np.lexsort((frames["frame"].to_numpy(), frames["guest_id"].to_numpy()))
     time, guest = frames["time_h"].to_numpy(np.float64)[place], frames["guest_id"].to_numpy()[place]
     step = np.where(guest[1:] == guest[:-1], np.diff(time), 0.0)
@@ -233,8 +251,8 @@ def _in_words(effects: npt.NDArray[np.float64], conditions: Sequence[str]) -> li
 def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
     """Draw from living person-time, each condition alike; a draw within a candidate shows that candidate."""
     by_condition: dict[str, list[str]] = {}
-    for key in sorted(ground.frames):
-        by_condition.setdefault(ground.condition[key], []).append(key)
+    for position_id in sorted(ground.frames):
+        by_condition.setdefault(ground.condition[position_id], []).append(position_id)
     pools = []
     for keys in by_condition.values():
         rows = [ground.frames[k].assign(_key=k, _hours=frame_hours(ground.frames[k])) for k in keys]
@@ -253,11 +271,11 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
             break
         pool, until = pools[i % len(pools)]
         row = pool.iloc[int(np.searchsorted(until, rng.random() * until[-1], side="right"))]
-        key, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
-        held = [c for c in near.get((key, guest), ()) if c.first <= frame <= c.last]
+        position_id, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
+        held = [c for c in near.get((position_id, guest), ()) if c.first <= frame <= c.last]
         if not held:
-            held = [stretch_around(key, ground.frames[key], guest, frame)]
-            near.setdefault((key, guest), []).append(held[0])
+            held = [stretch_around(position_id, ground.frames[position_id], guest, frame)]
+            near.setdefault((position_id, guest), []).append(held[0])
         name = item_id(held[0])
         before = hit.get(name, Item(name, held[0], "random", frame, "drawn at random from all hours watched"))
         hit[name] = replace(before, draws=(*before.draws, frame))
@@ -265,7 +283,7 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
 
 
 def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
-    """One in ten random, one in twenty a repeat; an item stands once (and once more as a repeat)."""
+    """One item in ten random, one in twenty a repeat; each item occurs once, and once more as a repeat."""
     queue: list[Item] = []
     chosen = {i.id for i in drawn}
     waiting, chance = deque(i for i in doubtful if i.id not in chosen), deque(drawn)
@@ -309,7 +327,22 @@ class Progress:
 
 
 def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> Progress:
-    """Where to go on: the item shown last if it is open, else the first open one behind it; unsure ones come last."""
+    """What is judged, and the item to go on with.
+
+    Parameters
+    ----------
+    queue : sequence of Item
+        The reviewer's queue.
+    done : sequence of Record
+        Edits in force.
+    shown : str
+        Item shown last.
+
+    Returns
+    -------
+    Progress
+        The next item is the one shown last if it is open, else the first open one behind it; unsure ones come last.
+    """
     judged = judged_items(done)
     ids = [i.id for i in queue]
     start = ids.index(shown) if shown in ids else 0
@@ -350,9 +383,9 @@ def asked_again(done: Sequence[Record]) -> dict[str, int]:
 
 
 def wants_look(said: Sequence[str]) -> bool:
-    """Whether an item is to be looked at once more, given what was said of it so far.
+    """Whether an item is shown once more, given the verdicts on it so far.
 
-    States and entries set by hand took a closer look than any verdict: such items do not come back.
+    Items whose states or entries were set by hand were examined more closely than by any verdict and do not come back.
 
     Examples
     --------

@@ -85,6 +85,15 @@ def fit_reviewed(results: Results, laid: Corrections, parameters: ScorerParamete
 def reviewed_frames(results: Results, laid: Corrections, parameters: ScorerParameters) -> pd.DataFrame:
     """Evidence of every frame that a reviewer decided, against the host that matters.
 
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    laid : Corrections
+        Corrected tables.
+    parameters : ScorerParameters
+        Emissions that choose the host with the clearest evidence where none was named.
+
     Returns
     -------
     pandas.DataFrame
@@ -111,7 +120,7 @@ def reviewed_frames(results: Results, laid: Corrections, parameters: ScorerParam
 
 
 def _decided(frames: pd.DataFrame) -> pd.DataFrame:
-    """Frames about which a human said where the guest was."""
+    """Frames in which a reviewer decided on the location."""
     if "reviewed" not in frames:
         return frames.iloc[:0]
     keep = frames["reviewed"].eq(True) & frames["observed"].astype(bool) & frames["location"].isin(DECIDED)

@@ -13,8 +13,8 @@ from cicimage.export.graph import lineages, links, tracklets
 from cicimage.export.tracked import file_names, load_tracked
 from cicimage.masks import Mask
 from cicimage.recording.xml_tree import parse_xml
-from cicimage.review.answer import verdict_on
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
 from cicimage.store import read_json, read_table, write_json

@@ -14,8 +14,8 @@ from source_measures import (
 )
 
 MOST_CODE_LINES = 28_900
-MOST_CIRCLES = 1
-MOST_UNDOCUMENTED = 407
+MOST_CIRCLES = 0
+MOST_UNDOCUMENTED = 339
 MOST_COMPLEX = 36
 """Functions over a cyclomatic complexity of 15."""
 MOST_LONG_SIGNATURES = 23

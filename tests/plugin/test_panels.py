@@ -14,9 +14,9 @@ from small_world import movie_path, world, write_results
 
 from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import reviewers
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 

@@ -448,7 +448,7 @@ def test_a_recording_is_found_again_and_a_wrong_one_refused(viewer, untouched, t
     with other.open("r+b") as file:
         file.seek(-8, 2)
         file.write(b"changed!")
-    key = panel.desk.corrected.base.key
+    key = panel.desk.corrected.base.position_id
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(other), ""))
     panel.tools._find()
     assert "holds other bytes; choose the right file" in panel.said

@@ -10,9 +10,9 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from cicimage.errors import ConfigurationError, ResultsError
 from cicimage.review.accuracy import call_accuracy
 from cicimage.review.agreement import adjudicate, compare, constancy, kappa
-from cicimage.review.answer import entry_at, verdict_on
 from cicimage.review.log import log_path, read_log
 from cicimage.review.queue import build_queue, load_ground, progress
+from cicimage.review.response import entry_at, verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
 
@@ -124,7 +124,7 @@ def test_accuracy_rests_on_random_items_alone(tmp_path):
         ground = load_ground(results, position_names(results))
         queue = build_queue(ground, session.salt)
         judged = progress(queue, session.history.done).judged
-        positions = {key: session.position(key) for key in session.keys}
+        positions = {key: session.position(key) for key in session.position_ids}
         table = call_accuracy(queue, judged, positions, ground.condition).set_index(["estimand", "condition"])
     drawn = [i for i in queue if i.drawn == "random"]
     inside = [i for i in drawn if i.candidate.call == "event" for _ in i.draws]

@@ -9,8 +9,8 @@ from cicimage.cli import main
 from cicimage.events.hmm import MarkovScorer
 from cicimage.events.parameters import load_parameters
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 
 MORE = {g + 10 * k: (story, host) for k in range(2) for g, (story, host) in STORIES.items()}

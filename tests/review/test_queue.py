@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small_world import world, write_results
 
-from cicimage.review.answer import verdict_on
 from cicimage.review.candidates import candidates, stretch_around
 from cicimage.review.queue import Ground, build_queue, frame_hours, load_ground, progress, weigh
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import read_table
 

@@ -8,9 +8,9 @@ from small_world import world, write_results
 
 from cicimage.cli import main
 from cicimage.cli import review as command
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import log_path, read_log
 from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 
 
