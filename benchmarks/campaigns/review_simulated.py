@@ -35,7 +35,7 @@ from cicimage.review.base import Base, load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, Verdict
 from cicimage.review.keys import ReviewError
-from cicimage.review.queue import AGAIN_AFTER, Item, build_queue, load_ground, wants_look
+from cicimage.review.queue import AGAIN_AFTER, Item, build_queue, load_queue_tables, needs_another_look
 from cicimage.review.session import position_names
 from cicimage.statistics.rates import compute_rates
 from cicimage.store import Results, read_json
@@ -124,7 +124,7 @@ class Desk:
         self._looks += 1
         alone = len(edits) == 1 and isinstance(edits[0], Verdict)
         self.said.setdefault(item.id, []).append(getattr(edits[0], "verdict", "set") if alone else "set")
-        if wants_look(self.said[item.id]):
+        if needs_another_look(self.said[item.id]):
             self._again[item.id] = (self._looks, item)
 
 
@@ -158,7 +158,7 @@ def curves(trial: Trial) -> pd.DataFrame:
     pandas.DataFrame
         estimand, condition, estimate, share, looks, order (queue | random | perfect | truth), who, items.
     """
-    ground = load_ground(trial.results, trial.names)
+    ground = load_queue_tables(trial.results, trial.names)
     parts = [estimates(trial.true_rates).assign(order="truth", share=1.0, looks=0, who=PERFECT)]
     for who in (PERFECT, *range(REVIEWERS)):
         queue = build_queue(ground, f"reviewer {who}")

@@ -14,7 +14,7 @@ import pandas as pd
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.log import history, log_path, read_log
-from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.queue import Item, build_queue, load_queue_tables, progress
 from cicimage.review.response import guest_of
 from cicimage.review.sample import SETTLED
 from cicimage.review.session import position_names
@@ -102,11 +102,11 @@ def accuracy_of(results: Results, reviewer: str) -> pd.DataFrame:
         As :func:`call_accuracy` gives it.
     """
     names = position_names(results)
-    ground = load_ground(results, names)
+    tables = load_queue_tables(results, names)
     records = read_log(log_path(results.root, reviewer)).records
     done = history(records).done
-    queue = build_queue(ground, str(records[0].body["salt"]))
+    queue = build_queue(tables, str(records[0].body["salt"]))
     judged = progress(queue, done).judged
     seen = {i.candidate.position for i in queue if i.drawn == "random" and i.id in judged}
     positions = {p: Corrected.replayed(load_base(results, names[p]), done) for p in seen}
-    return call_accuracy(queue, judged, positions, ground.condition)
+    return call_accuracy(queue, judged, positions, tables.condition)

@@ -15,7 +15,7 @@ from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Verdict, parse_edit
 from cicimage.review.log import ADJUDICATED, Record, history, log_path, read_log, reviewers
-from cicimage.review.queue import Item, build_queue, load_ground
+from cicimage.review.queue import Item, build_queue, load_queue_tables
 from cicimage.review.response import guest_of
 from cicimage.review.session import Session, is_finished, position_names
 from cicimage.store import Results
@@ -182,10 +182,10 @@ def _opinions(
     names = position_names(results)
     done = {who: history(log).done for who, log in records.items()}
     judged = {who: _verdicts(parse_edit(r.body["edit"]) for r in edits) for who, edits in done.items()}
-    ground = load_ground(results, names)
+    tables = load_queue_tables(results, names)
     items: dict[str, Item] = {}
     for log in records.values():
-        items |= {i.id: i for i in build_queue(ground, str(log[0].body["salt"])) if i.drawn != "repeat"}
+        items |= {i.id: i for i in build_queue(tables, str(log[0].body["salt"])) if i.drawn != "repeat"}
     wanted = {i: item for i, item in items.items() if any(i in v for v in judged.values())}
     opinions: dict[str, dict[str, Opinion]] = {who: {} for who in records}
     for position_id in sorted({item.candidate.position for item in wanted.values()}):

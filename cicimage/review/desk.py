@@ -19,7 +19,7 @@ from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Note
 from cicimage.review.edits.states import Contact, Location, Viability
 from cicimage.review.keys import ReviewError
-from cicimage.review.queue import Item, Progress, build_queue, load_ground, progress
+from cicimage.review.queue import Item, Progress, build_queue, load_queue_tables, progress
 from cicimage.review.response import (
     death_at,
     end_at,
@@ -96,7 +96,7 @@ class Desk:
         """
         session = Session.open(results, reviewer)
         try:
-            queue = build_queue(load_ground(results, position_names(results)), session.salt)
+            queue = build_queue(load_queue_tables(results, position_names(results)), session.salt)
         except BaseException:
             session.close()
             raise

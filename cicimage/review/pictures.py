@@ -35,6 +35,18 @@ class Box:
     def around(cls, y_px: float, x_px: float, side: int) -> Box:
         """The square centred on a place.
 
+        Parameters
+        ----------
+        y_px, x_px : float
+            Centre, pixels.
+        side : int
+            Rows and columns.
+
+        Returns
+        -------
+        Box
+            Its corner is rounded to whole pixels.
+
         Examples
         --------
         >>> Box.around(50.2, 10.0, 20)

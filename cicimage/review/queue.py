@@ -72,7 +72,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Ground:
+class QueueTables:
     """What the queue is drawn from.
 
     Attributes
@@ -88,7 +88,7 @@ class Ground:
     condition: Mapping[str, str]
 
 
-def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
+def load_queue_tables(results: Results, names: Mapping[str, str]) -> QueueTables:
     """Read what the queue is drawn from.
 
     Parameters
@@ -101,15 +101,15 @@ def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
     design = read_json(results.run)["design"]
     frames = {position_id: read_table(results.position(position_id).table("frames")) for position_id in names}
     events = {position_id: read_table(results.position(position_id).table("events")) for position_id in names}
-    return Ground(frames, events, {position_id: str(design[name]["condition"]) for position_id, name in names.items()})
+    return QueueTables(frames, events, {p: str(design[name]["condition"]) for p, name in names.items()})
 
 
-def build_queue(ground: Ground, salt: str) -> list[Item]:
+def build_queue(tables: QueueTables, salt: str) -> list[Item]:
     """Order all candidates, with random items and repeats among them.
 
     Parameters
     ----------
-    ground : Ground
+    tables : QueueTables
         Base tables of the positions.
     salt : str
         The reviewer's; the same salt gives the same queue.
@@ -121,14 +121,14 @@ def build_queue(ground: Ground, salt: str) -> list[Item]:
     """
     found = [
         c
-        for position_id in sorted(ground.frames)
-        for c in candidates(position_id, ground.frames[position_id], ground.events[position_id])
+        for position_id in sorted(tables.frames)
+        for c in candidates(position_id, tables.frames[position_id], tables.events[position_id])
     ]
-    weighed = weigh(found, ground)
+    prioritized = prioritize(found, tables)
     rng = np.random.default_rng(int(hashlib.sha256(salt.encode()).hexdigest()[:15], 16))
-    doubtful = [_doubtful(c, size) for c, _, size in weighed]
-    drawn = _random_items(ground, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 1)) + 1)
-    return _woven(doubtful, drawn, rng)
+    doubtful = [_doubtful(c, size) for c, _, size in prioritized]
+    drawn = _random_items(tables, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 1)) + 1)
+    return _interleaved(doubtful, drawn, rng)
 
 
 def _doubtful(candidate: Candidate, size: str) -> Item:
@@ -152,14 +152,14 @@ def item_id(candidate: Candidate) -> str:
 # ---------------------------------------------------------------- effect on the rate
 
 
-def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, float, str]]:
+def prioritize(found: Sequence[Candidate], tables: QueueTables) -> list[tuple[Candidate, float, str]]:
     """Priorities of candidates.
 
     Parameters
     ----------
     found : sequence of Candidate
         The candidates of all positions.
-    ground : Ground
+    tables : QueueTables
         Base tables of the positions.
 
     Returns
@@ -169,19 +169,19 @@ def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, f
 
     Notes
     -----
-    The priority is the expected gain of a review (:func:`mended`) times the change of the entry rate and the time
-    inside of the condition (natural log). The words compare within a condition, so that they do not reveal it.
+    The priority is the expected gain of a review (:func:`expected_gain`) times the change of the entry rate and the
+    time inside of the condition (natural log). The words compare within a condition, so that they do not reveal it.
     """
-    rows = [(c, ground.condition[c.position]) for c in found]
-    hours_out, hours_in, entries = _totals(ground)
+    rows = [(c, tables.condition[c.position]) for c in found]
+    hours_out, hours_in, entries = _totals(tables)
     effects = np.array([_effect(c, entries[k], hours_out[k], hours_in[k]) for c, k in rows])
     words = _in_words(effects, [k for _, k in rows])
-    priority = effects * np.array([mended(c) for c in found]) if found else np.zeros(0)
+    priority = effects * np.array([expected_gain(c) for c in found]) if found else np.zeros(0)
     order = np.argsort(-priority, kind="stable")
     return [(found[i], float(priority[i]), words[i]) for i in order]
 
 
-def mended(candidate: Candidate) -> float:
+def expected_gain(candidate: Candidate) -> float:
     """Probability that a review corrects a wrong call, less the probability that it makes a right one wrong.
 
     Where the program left a call open the optics hardly resolve it, and reviewers err too: reviewing what was most
@@ -192,19 +192,19 @@ def mended(candidate: Candidate) -> float:
     return candidate.p_wrong * (1.0 - MISLED) - (1.0 - candidate.p_wrong) * MISLED
 
 
-def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def _totals(tables: QueueTables) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     outside: dict[str, float] = {}
     inside: dict[str, float] = {}
     entries: dict[str, float] = {}
-    for position_id, frames in ground.frames.items():
-        condition = ground.condition[position_id]
+    for position_id, frames in tables.frames.items():
+        condition = tables.condition[position_id]
         hours = frame_hours(frames)
         living = frames["viability"].to_numpy(object) != "dead"
         within = frames["location"].to_numpy(object) == "inside"
         out = living & ~within & (frames["location"].to_numpy(object) != "unresolved")
         outside[condition] = outside.get(condition, 0.0) + float(hours[out].sum())
         inside[condition] = inside.get(condition, 0.0) + float(hours[living & within].sum())
-        events = ground.events[position_id]
+        events = tables.events[position_id]
         counted = events["entry_frame"].notna() & ~events["prevalent"].astype(bool) & ~events["brief"].astype(bool)
         counted &= (events["p"] >= 0.5) & (events["excluded_reason"] == "")
         entries[condition] = entries.get(condition, 0.0) + float(counted.sum())
@@ -248,14 +248,14 @@ def _in_words(effects: npt.NDArray[np.float64], conditions: Sequence[str]) -> li
 # ---------------------------------------------------------------- random ones and repeats
 
 
-def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
+def _random_items(tables: QueueTables, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
     """Draw from living person-time, each condition alike; a draw within a candidate shows that candidate."""
     by_condition: dict[str, list[str]] = {}
-    for position_id in sorted(ground.frames):
-        by_condition.setdefault(ground.condition[position_id], []).append(position_id)
+    for position_id in sorted(tables.frames):
+        by_condition.setdefault(tables.condition[position_id], []).append(position_id)
     pools = []
     for keys in by_condition.values():
-        rows = [ground.frames[k].assign(_key=k, _hours=frame_hours(ground.frames[k])) for k in keys]
+        rows = [tables.frames[k].assign(_key=k, _hours=frame_hours(tables.frames[k])) for k in keys]
         pool = pd.concat(rows, ignore_index=True)
         pool = pool.loc[(pool["viability"] != "dead") & (pool["_hours"] > 0), ["_key", "_hours", "guest_id", "frame"]]
         if len(pool):
@@ -274,7 +274,7 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
         position_id, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
         held = [c for c in near.get((position_id, guest), ()) if c.first <= frame <= c.last]
         if not held:
-            held = [stretch_around(position_id, ground.frames[position_id], guest, frame)]
+            held = [stretch_around(position_id, tables.frames[position_id], guest, frame)]
             near.setdefault((position_id, guest), []).append(held[0])
         name = item_id(held[0])
         before = hit.get(name, Item(name, held[0], "random", frame, "drawn at random from all hours watched"))
@@ -282,7 +282,7 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
     return list(hit.values())
 
 
-def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
+def _interleaved(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
     """One item in ten random, one in twenty a repeat; each item occurs once, and once more as a repeat."""
     queue: list[Item] = []
     chosen = {i.id for i in drawn}
@@ -378,20 +378,20 @@ def asked_again(done: Sequence[Record]) -> dict[str, int]:
         answers.setdefault(item, []).append("" if edit.get("repeat") else edit.get("verdict", "set"))
         n += edit["kind"] == "verdict"
         since[item] = n
-    waiting = {i: n - since[i] for i, said in answers.items() if wants_look(said)}
+    waiting = {i: n - since[i] for i, verdicts in answers.items() if needs_another_look(verdicts)}
     return dict(sorted(waiting.items(), key=lambda pair: -pair[1]))
 
 
-def wants_look(said: Sequence[str]) -> bool:
+def needs_another_look(verdicts: Sequence[str]) -> bool:
     """Whether an item is shown once more, given the verdicts on it so far.
 
     Items whose states or entries were set by hand were examined more closely than by any verdict and do not come back.
 
     Examples
     --------
-    >>> [wants_look(said) for said in (["accept"], ["reject"], ["reject", "reject"], ["reject", "accept"])]
+    >>> [needs_another_look(v) for v in (["accept"], ["reject"], ["reject", "reject"], ["reject", "accept"])]
     [False, True, False, True]
     """
-    if not set(said) <= {"accept", "reject"} or said[0] != "reject" or len(said) >= MOST_LOOKS:
+    if not set(verdicts) <= {"accept", "reject"} or verdicts[0] != "reject" or len(verdicts) >= MOST_LOOKS:
         return False
-    return len(said) == 1 or said[-1] != said[-2]
+    return len(verdicts) == 1 or verdicts[-1] != verdicts[-2]

@@ -87,9 +87,23 @@ def _of_guest(
 
 
 def observed(draft: Draft, guests: Collection[int], structural: Collection[int]) -> tuple[Observations, pd.DataFrame]:
-    """What the scorer sees of some guests: they, the hosts near them, the children of both; and all their cells' rows.
+    """What the scorer sees of some guests: they, the hosts near them, and the children of both.
 
     Children are needed for the fates: whether a track ended by division.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    guests : collection of int
+        Ids of the guests.
+    structural : collection of int
+        Those of them whose evidence differs from the base.
+
+    Returns
+    -------
+    (Observations, pandas.DataFrame)
+        The observations, and the rows of table ``cells`` of all these cells.
     """
     base = draft.base
     found = base.pairs.iloc[base.pair_index.rows(_codes(draft, set(guests) - set(structural)))]

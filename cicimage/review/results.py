@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cicimage.errors import ConfigurationError, ResultsError, nearest
+from cicimage.errors import ConfigurationError, nearest
 from cicimage.pipeline.collect import NO_CORRECTIONS, Corrections
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
@@ -99,6 +99,3 @@ def choose(results: Results, whose: str | None) -> tuple[str, tuple[str, ...]]:
         )
         return NOBODY, (note,)
     return (known[0], ()) if known else (NOBODY, ())
-
-
-__all__ = ["NOBODY", "ResultsError", "choose", "corrected"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cicimage.review.corrected import Corrected
 from cicimage.review.log import Record, history
-from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.queue import Item, build_queue, load_queue_tables, progress
 from cicimage.statistics.tallies import counted_events
 from cicimage.store import Results
 
@@ -78,8 +78,8 @@ def reviewed_sample(
     """
     if not records:
         return pd.DataFrame(columns=list(COLUMNS))
-    ground = load_ground(results, names)
-    queue = build_queue(ground, str(records[0].body["salt"]))
+    tables = load_queue_tables(results, names)
+    queue = build_queue(tables, str(records[0].body["salt"]))
     done = history(records).done
     judged = progress(queue, done).judged
-    return sample_of(queue, judged, corrected, ground.condition)
+    return sample_of(queue, judged, corrected, tables.condition)

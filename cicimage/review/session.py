@@ -10,7 +10,7 @@ from cicimage.errors import ConfigurationError, ResultsError
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, parse_edit
-from cicimage.review.log import History, Record, ReviewLog, history, log_path, read_log, reviewers
+from cicimage.review.log import History, Record, ReviewLog, history, log_path
 from cicimage.store import Results, existing_results, read_json
 
 
@@ -230,6 +230,3 @@ def position_names(results: Results) -> dict[str, str]:
             f"{results.root}: no position has finished, nothing can be reviewed; run `cicimage run` again"
         )
     return dict(sorted(found.items()))
-
-
-__all__ = ["Conflict", "Session", "is_finished", "position_names", "read_log", "reviewers"]

@@ -15,7 +15,7 @@ from source_measures import (
 
 MOST_CODE_LINES = 28_900
 MOST_CIRCLES = 0
-MOST_UNDOCUMENTED = 339
+MOST_UNDOCUMENTED = 337
 MOST_COMPLEX = 36
 """Functions over a cyclomatic complexity of 15."""
 MOST_LONG_SIGNATURES = 23

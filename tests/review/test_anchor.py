@@ -8,7 +8,7 @@ from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import BreakTrack, SetLocation, Verdict
 from cicimage.review.keys import ReviewError
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
 from cicimage.review.response import verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
@@ -89,12 +89,12 @@ def test_a_mask_is_known_by_its_pixels_alone(results):
 def test_a_queue_made_anew_knows_what_was_judged(results):
     names = position_names(results)
     with Session.open(results, "anna") as session:
-        queue = build_queue(load_ground(results, names), session.salt)
+        queue = build_queue(load_queue_tables(results, names), session.salt)
         item = next(i for i in queue if i.candidate.call == "event")
         session.do(verdict_on(session.position("p0001"), item, "accept"))
         salt = session.salt
     write_position(results, "p0001", renamed(), detected="d2")
-    again = build_queue(load_ground(results, names), salt)
+    again = build_queue(load_queue_tables(results, names), salt)
     assert item.id in {i.id for i in again}
     with Session.open(results, "anna") as session:
         (edit,) = [e for _, e in session.edits()]

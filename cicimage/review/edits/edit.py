@@ -27,7 +27,7 @@ class Edit(BaseModel, ABC):
 
     kind: str
     position: str
-    """Opaque name of the position, such as p0001."""
+    """Position id, such as p0001."""
     unblinded: bool = False
     """Made after the reviewer had seen the conditions."""
 
