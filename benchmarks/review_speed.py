@@ -31,9 +31,9 @@ from cicimage.pipeline.setting import Setting
 from cicimage.recording import open_recording
 from cicimage.review import pictures
 from cicimage.review.anchor import cell_ref
-from cicimage.review.answer import verdict_on
 from cicimage.review.desk import Desk
 from cicimage.review.edits import BreakTrack
+from cicimage.review.response import verdict_on
 from cicimage.simulation.scenarios import PRESETS
 from cicimage.simulation.write import write_experiment
 from cicimage.store import Results, read_json, read_table, write_json, write_table
@@ -239,10 +239,15 @@ def track_edits(desk: Desk, n: int) -> list[float]:
         keys = corrected.draft.objects_of(corrected.base.guest, guest)
         frame = keys[len(keys) // 2].frame
         cell = cell_ref(corrected.draft, corrected.base.guest, guest, [frame])
-        edit = BreakTrack(position=corrected.base.key, frame=frame, cell=cell)
+        edit = BreakTrack(position=corrected.base.position_id, frame=frame, cell=cell)
         corrected.refresh()
         took.append(timed(lambda edit=edit, guest=guest: (desk.session.do(edit), desk.corrected.guest(guest))))
     return took
+
+
+def undos(desk: Desk, n: int) -> list[float]:
+    """Undo some edits, and score the guest on the screen."""
+    return [timed(lambda: (desk.undo(), desk.rows())) for _ in range(n)]
 
 
 def measure(results: Results) -> dict[str, tuple[float, str]]:
@@ -259,9 +264,11 @@ def measure(results: Results) -> dict[str, tuple[float, str]]:
     note("next frame shown", [bench.until_drawn("forward") for _ in range(STEPS // 2)])
     note("verdict stored", verdicts(desk, 20))
     note("re-scoring after a track edit", track_edits(desk, 20))
+    note("undo of a track edit", undos(desk, 10))
     verdicts(desk, MANY)
     note(f"verdict stored, with {MANY} stored", verdicts(desk, 20))
     note(f"re-scoring after a track edit, with {MANY} verdicts", track_edits(desk, 20))
+    note(f"undo of a track edit, with {MANY} verdicts", undos(desk, 10))
     found["memory"] = (psutil.Process().memory_info().rss / 1e9, "GB")
     found["guests"] = (len(desk.corrected.base.guests), "")
     found["items in the queue"] = (len(desk.queue), "")

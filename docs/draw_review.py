@@ -21,9 +21,9 @@ from cicimage_napari.review_panel import ReviewPanel
 from cicimage_napari.run_panel import RunPanel
 from qtpy.QtWidgets import QApplication
 
-from cicimage.review.answer import verdict_on
 from cicimage.review.desk import Desk
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 
@@ -106,7 +106,7 @@ def draw_review(results: Path) -> None:
 def judge(results: Path, who: str, otherwise: int) -> None:
     """Judge the top of the queue; every so manieth call of an event is turned round."""
     with Session.open(Results(results), who) as session:
-        ground = load_ground(Results(results), position_names(Results(results)))
+        ground = load_queue_tables(Results(results), position_names(Results(results)))
         for n, item in enumerate(sorted(build_queue(ground, "same for both")[:150], key=lambda i: i.id)):
             turned = item.candidate.call == "event" and n % otherwise == 0
             edit = verdict_on(session.position(item.candidate.position), item, "reject" if turned else "accept")

@@ -31,11 +31,11 @@ from cicimage.evaluation.estimates import truth_tables
 from cicimage.evaluation.load import load_truth
 from cicimage.evaluation.sides import Truth
 from cicimage.pipeline.collect import layout_of
-from cicimage.review.anchor import ReviewError
 from cicimage.review.base import Base, load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, Verdict
-from cicimage.review.queue import AGAIN_AFTER, Item, build_queue, load_ground, wants_look
+from cicimage.review.keys import ReviewError
+from cicimage.review.queue import AGAIN_AFTER, Item, build_queue, load_queue_tables, needs_another_look
 from cicimage.review.session import position_names
 from cicimage.statistics.rates import compute_rates
 from cicimage.store import Results, read_json
@@ -124,7 +124,7 @@ class Desk:
         self._looks += 1
         alone = len(edits) == 1 and isinstance(edits[0], Verdict)
         self.said.setdefault(item.id, []).append(getattr(edits[0], "verdict", "set") if alone else "set")
-        if wants_look(self.said[item.id]):
+        if needs_another_look(self.said[item.id]):
             self._again[item.id] = (self._looks, item)
 
 
@@ -132,7 +132,7 @@ def review(trial: Trial, queue: Sequence[Item], who: int, shares: Sequence[float
     """Rates after a reviewer has taken as many looks as each share of the queue has items."""
     rng = np.random.default_rng(abs(who))
     slips, misled = (0.0, 0.0) if who == PERFECT else (ERRS, ERRS_BLIND)
-    corrected = {key: Corrected.of(base) for key, base in trial.bases.items()}
+    corrected = {key: Corrected(base) for key, base in trial.bases.items()}
     desk, looks, edits = Desk(queue), 0, 0
     parts: list[pd.DataFrame] = []
     for share in shares:
@@ -144,7 +144,7 @@ def review(trial: Trial, queue: Sequence[Item], who: int, shares: Sequence[float
                 edits += 1
                 with suppress(ReviewError):  # an earlier answer on the same guest stands in its way
                     corrected[c.position].do(edits, edit)
-            desk.heard(item, answers)
+            desk.listeners(item, answers)
             looks += 1
         parts.append(estimates(rates_now(trial, corrected)).assign(share=share, looks=looks))
     return pd.concat(parts, ignore_index=True)
@@ -158,7 +158,7 @@ def curves(trial: Trial) -> pd.DataFrame:
     pandas.DataFrame
         estimand, condition, estimate, share, looks, order (queue | random | perfect | truth), who, items.
     """
-    ground = load_ground(trial.results, trial.names)
+    ground = load_queue_tables(trial.results, trial.names)
     parts = [estimates(trial.true_rates).assign(order="truth", share=1.0, looks=0, who=PERFECT)]
     for who in (PERFECT, *range(REVIEWERS)):
         queue = build_queue(ground, f"reviewer {who}")

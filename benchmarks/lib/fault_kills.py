@@ -20,9 +20,9 @@ from lib.tiny_movies import experiment
 
 from cicimage.batch import open_batch
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import log_path
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 
@@ -162,7 +162,7 @@ def review(out: Path) -> bytes:
     """Judge everything in the queue, rejecting every third item; returns the log."""
     results = Results(out)
     with Session.open(results, REVIEWER) as session:
-        queue = build_queue(load_ground(results, position_names(results)), session.salt)
+        queue = build_queue(load_queue_tables(results, position_names(results)), session.salt)
         for n, item in enumerate(queue):
             said = "reject" if n % 3 == 0 and item.candidate.call == "event" else "accept"
             session.do(verdict_on(session.position(item.candidate.position), item, said))

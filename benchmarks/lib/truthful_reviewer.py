@@ -18,10 +18,10 @@ import pandas as pd
 
 from cicimage.evaluation.matching import match_guests
 from cicimage.evaluation.sides import Truth
-from cicimage.review.answer import end_at, entry_at, guest_of, host_of, located, verdict_on
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit
 from cicimage.review.queue import Item
+from cicimage.review.response import end_at, entry_at, guest_of, host_of, located, verdict_on
 
 ERRS: Final = 0.05
 ERRS_BLIND: Final = 0.30

@@ -14,7 +14,7 @@ from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.review.accuracy import accuracy_of
 from cicimage.review.agreement import Agreement, compare, constancy
 from cicimage.review.log import history, log_path, read_log, reviewers, salvage
-from cicimage.review.queue import build_queue, load_ground, progress
+from cicimage.review.queue import build_queue, load_queue_tables, progress
 from cicimage.review.session import is_finished, position_names
 from cicimage.store import Results
 
@@ -127,7 +127,7 @@ def _say_status(results: Results) -> None:
     if not names:
         click.echo("nobody has reviewed yet")
         return
-    ground = load_ground(results, position_names(results))
+    tables = load_queue_tables(results, position_names(results))
     for name in names:
         try:
             reading = read_log(log_path(results.root, name))
@@ -135,7 +135,7 @@ def _say_status(results: Results) -> None:
             click.echo(f"{name}: {error}", err=True)
             continue
         done = history(reading.records).done
-        queue = build_queue(ground, str(reading.header.get("salt", "")))
+        queue = build_queue(tables, str(reading.header.get("salt", "")))
         judged = progress(queue, done).judged
         unsure = sum(v == "unsure" for v in judged.values())
         same, asked = constancy(reading.records)

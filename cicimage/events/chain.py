@@ -80,7 +80,9 @@ def smooth(
     n, n_t, _ = log_likelihood.shape
     likelihood = np.exp(log_likelihood - log_likelihood.max(axis=2, keepdims=True))
     likelihood = np.maximum(likelihood, 1e-30)
-    steps = [chain.transition(max(float(h), 1e-6)) for h in np.diff(time_h)]
+    hours = [max(float(h), 1e-6) for h in np.diff(time_h)]
+    moved = {h: chain.transition(h) for h in set(hours)}  # most steps of a movie are equally long
+    steps = [moved[h] for h in hours]
     forward = np.zeros_like(likelihood)
     for t in range(n_t):
         starting = first == t

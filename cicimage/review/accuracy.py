@@ -11,12 +11,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from cicimage.review.answer import guest_of
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
-from cicimage.review.edits import parse_edit
 from cicimage.review.log import history, log_path, read_log
-from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.queue import Item, build_queue, load_queue_tables, progress
+from cicimage.review.response import guest_of
 from cicimage.review.sample import SETTLED
 from cicimage.review.session import position_names
 from cicimage.statistics.intervals import binomial_interval
@@ -38,9 +37,9 @@ def call_accuracy(
     judged : mapping of str to str
         Last verdict by item.
     corrected : mapping of str to Corrected
-        Positions by opaque name.
+        Corrected positions by position id.
     condition : mapping of str to str
-        Condition by opaque name.
+        Condition by position id.
 
     Returns
     -------
@@ -88,17 +87,26 @@ def _row(estimand: str, condition: str, seen: pd.DataFrame) -> dict[str, object]
 
 
 def accuracy_of(results: Results, reviewer: str) -> pd.DataFrame:
-    """Accuracy from a reviewer's log; see :func:`call_accuracy`."""
+    """Accuracy of "inside" from a reviewer's log.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    reviewer : str
+        Who has a log in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`call_accuracy` gives it.
+    """
     names = position_names(results)
-    ground = load_ground(results, names)
+    tables = load_queue_tables(results, names)
     records = read_log(log_path(results.root, reviewer)).records
     done = history(records).done
-    queue = build_queue(ground, str(records[0].body["salt"]))
+    queue = build_queue(tables, str(records[0].body["salt"]))
     judged = progress(queue, done).judged
     seen = {i.candidate.position for i in queue if i.drawn == "random" and i.id in judged}
-    positions = {key: Corrected.of(load_base(results, names[key])) for key in seen}
-    for record in done:
-        edit = parse_edit(record.body["edit"])
-        if edit.position in positions:
-            positions[edit.position].replay(record.n, edit)
-    return call_accuracy(queue, judged, positions, ground.condition)
+    positions = {p: Corrected.replayed(load_base(results, names[p]), done) for p in seen}
+    return call_accuracy(queue, judged, positions, tables.condition)

@@ -1,4 +1,4 @@
-"""Two reviewers: how far they agree, and what is left to settle between them."""
+"""Agreement of two reviewers, and the items left to adjudicate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, ResultsError, nearest
-from cicimage.review.answer import guest_of
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Decision, Edit, Verdict, parse_edit
 from cicimage.review.log import ADJUDICATED, Record, history, log_path, read_log, reviewers
-from cicimage.review.queue import Item, build_queue, load_ground
+from cicimage.review.queue import Item, build_queue, load_queue_tables
+from cicimage.review.response import guest_of
 from cicimage.review.session import Session, is_finished, position_names
 from cicimage.store import Results
 
@@ -180,23 +180,20 @@ def _opinions(
 ) -> tuple[list[Item], dict[str, dict[str, Opinion]]]:
     """Items any of the reviewers judged, and each one's opinion of those they judged."""
     names = position_names(results)
-    edits = {who: [(r.n, parse_edit(r.body["edit"])) for r in history(log).done] for who, log in records.items()}
-    judged = {who: _verdicts(e for _, e in done) for who, done in edits.items()}
-    ground = load_ground(results, names)
+    done = {who: history(log).done for who, log in records.items()}
+    judged = {who: _verdicts(parse_edit(r.body["edit"]) for r in edits) for who, edits in done.items()}
+    tables = load_queue_tables(results, names)
     items: dict[str, Item] = {}
     for log in records.values():
-        items |= {i.id: i for i in build_queue(ground, str(log[0].body["salt"])) if i.drawn != "repeat"}
+        items |= {i.id: i for i in build_queue(tables, str(log[0].body["salt"])) if i.drawn != "repeat"}
     wanted = {i: item for i, item in items.items() if any(i in v for v in judged.values())}
     opinions: dict[str, dict[str, Opinion]] = {who: {} for who in records}
-    for key in sorted({item.candidate.position for item in wanted.values()}):
-        base = load_base(results, names[key])
-        for who, done in edits.items():
-            corrected = Corrected.of(base)
-            for n, edit in done:
-                if edit.position == key:
-                    corrected.replay(n, edit)
+    for position_id in sorted({item.candidate.position for item in wanted.values()}):
+        base = load_base(results, names[position_id])
+        for who, edits in done.items():
+            corrected = Corrected.replayed(base, edits)
             for name, item in wanted.items():
-                if item.candidate.position == key and name in judged[who]:
+                if item.candidate.position == position_id and name in judged[who]:
                     opinions[who][name] = _opinion(corrected, item, judged[who][name])
     return list(wanted.values()), opinions
 
@@ -237,6 +234,15 @@ def adjudicate(results: Results, first: str, second: str, *, tolerance_frames: i
 
     The first reviewer's edits are taken over, but for verdicts on disputed items; the second's tracks and masks are
     taken over in positions where the first changed none. Verdicts on the disputed items are then given anew.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    first, second : str
+        Reviewers.
+    tolerance_frames : int
+        Entry frames that differ by no more count as the same.
 
     Returns
     -------

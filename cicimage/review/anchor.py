@@ -1,39 +1,24 @@
-"""What a correction is about, said so that it is found again after the pipeline was run anew.
+"""References from corrections to cells and objects that still resolve after another run of the pipeline.
 
-A cell's number changes with every other tracking and an object's label with every other segmentation. A correction
-therefore names objects by frame, centroid and the hash of their mask; the label is only trusted while the
-detections are the very ones it was read from.
+Cell ids change with the tracking and labels with the segmentation. A correction therefore names objects by frame,
+centroid and hash of their mask; the label alone is used while the detections are those it was read from.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cicimage.errors import CicimageError
 from cicimage.masks import Mask
-
-if TYPE_CHECKING:
-    from cicimage.review.draft import Draft
+from cicimage.review.draft import Draft
+from cicimage.review.keys import Key, ReviewError
 
 REACH: Final = 0.5
 """An object is still the same one if its centroid lies within this share of its radius from where it was."""
-
-
-class ReviewError(CicimageError):
-    """An edit that does not fit what is there; nothing was changed."""
-
-
-class Key(NamedTuple):
-    """One object: its population, frame and label."""
-
-    population: str
-    frame: int
-    label: int
 
 
 class Anchor(BaseModel):
@@ -82,7 +67,20 @@ def mask_hash(mask: Mask) -> str:
 
 
 def anchor_of(draft: Draft, key: Key) -> Anchor:
-    """Anchor of an object that is there now."""
+    """Anchor of an object.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    key : Key
+        An object that exists in it.
+
+    Returns
+    -------
+    Anchor
+        Frame, label, centroid, area and hash of the mask.
+    """
     seen = draft.measures(key)
     mask = draft.mask(key)
     return Anchor(
@@ -92,7 +90,23 @@ def anchor_of(draft: Draft, key: Key) -> Anchor:
 
 
 def cell_ref(draft: Draft, population: str, cell_id: int, frames: Sequence[int]) -> CellRef:
-    """Name a cell by its objects in (or nearest to) some frames.
+    """Reference to a cell by its objects in (or nearest to) some frames.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    population : str
+        Population of the cell.
+    cell_id : int
+        The cell.
+    frames : sequence of int
+        0-based frames.
+
+    Returns
+    -------
+    CellRef
+        One anchor per object, ascending by frame.
 
     Raises
     ------
@@ -111,6 +125,23 @@ def cell_ref(draft: Draft, population: str, cell_id: int, frames: Sequence[int])
 
 def object_now(draft: Draft, ref: CellRef, anchor: Anchor) -> Key:
     """The object an anchor means.
+
+    While the detections are those the anchor was made on, it is the object of that label. After another run it is the
+    object with the same mask near the anchor's centroid, else the only one near.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    ref : CellRef
+        The reference the anchor belongs to.
+    anchor : Anchor
+        The anchor.
+
+    Returns
+    -------
+    Key
+        An object that exists.
 
     Raises
     ------
@@ -147,6 +178,18 @@ def object_now(draft: Draft, ref: CellRef, anchor: Anchor) -> Key:
 
 def cell_now(draft: Draft, ref: CellRef) -> int:
     """The cell a reference means.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    ref : CellRef
+        The reference.
+
+    Returns
+    -------
+    int
+        Id of the cell that all its anchors belong to.
 
     Raises
     ------

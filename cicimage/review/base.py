@@ -1,4 +1,4 @@
-"""What the pipeline found in one position: the ground corrections stand on, never written to."""
+"""Base results of one position as the pipeline wrote them; reviews read them and never change them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Choice
 from cicimage.pipeline.setting import Setting
-from cicimage.review.anchor import Key
-from cicimage.review.grouped import Grouped
+from cicimage.review.keys import Key
+from cicimage.review.row_index import RowIndex
 from cicimage.store import Results, read_json, read_table
 
 I64 = npt.NDArray[np.int64]
@@ -40,8 +40,8 @@ class Base:
 
     Attributes
     ----------
-    key, position : str
-        Opaque name and name of the position.
+    position_id, position : str
+        Opaque name of the position (p0001), and its name.
     cells, pairs, frames, events, guests, hosts, drift : pandas.DataFrame
         Base tables.
     setting : Setting
@@ -58,7 +58,7 @@ class Base:
         Masks as the pipeline found them.
     """
 
-    key: str
+    position_id: str
     position: str
     cells: pd.DataFrame
     pairs: pd.DataFrame
@@ -115,8 +115,8 @@ class Base:
         return self.seen["cell_id"].to_numpy(np.int64)
 
     @cached_property
-    def _seen_index(self) -> Grouped:
-        return Grouped(self._cell)
+    def _seen_index(self) -> RowIndex:
+        return RowIndex(self._cell)
 
     @cached_property
     def max_id(self) -> int:
@@ -149,7 +149,20 @@ class Base:
         return [self.key_of(c) for c in self._code[self._seen_index.rows([cell_id])]]
 
     def keys_in(self, population: str, frame: int) -> list[Key]:
-        """Objects of one population in one frame."""
+        """Objects of one population in one frame.
+
+        Parameters
+        ----------
+        population : str
+            Name of the population.
+        frame : int
+            0-based frame.
+
+        Returns
+        -------
+        list of Key
+            Ascending by label.
+        """
         a, b = np.searchsorted(
             self._code, [self.code(Key(population, frame, 0)), self.code(Key(population, frame + 1, 0))]
         )
@@ -167,24 +180,24 @@ class Base:
         return dict(zip(some["cell_id"].tolist(), some["parent_id"].tolist(), strict=True))
 
     @cached_property
-    def cell_index(self) -> Grouped:
+    def cell_index(self) -> RowIndex:
         """Rows of ``cells`` by cell."""
-        return Grouped(self.cells["cell_id"].to_numpy(np.int64))
+        return RowIndex(self.cells["cell_id"].to_numpy(np.int64))
 
     @cached_property
-    def frame_index(self) -> Grouped:
+    def frame_index(self) -> RowIndex:
         """Rows of ``frames`` by guest."""
-        return Grouped(self.frames["guest_id"].to_numpy(np.int64))
+        return RowIndex(self.frames["guest_id"].to_numpy(np.int64))
 
     @cached_property
-    def pair_index(self) -> Grouped:
+    def pair_index(self) -> RowIndex:
         """Rows of ``pairs`` by the guest's object."""
-        return Grouped(self._pair_codes(self.guest, "guest_label"))
+        return RowIndex(self._pair_codes(self.guest, "guest_label"))
 
     @cached_property
-    def host_pair_index(self) -> Grouped:
+    def host_pair_index(self) -> RowIndex:
         """Rows of ``pairs`` by the host's object."""
-        return Grouped(self._pair_codes(self.host, "host_label"))
+        return RowIndex(self._pair_codes(self.host, "host_label"))
 
     def _pair_codes(self, population: str, column: str) -> I64:
         first = self.populations.index(population) * self.n_frames
@@ -192,7 +205,22 @@ class Base:
         return codes
 
     def masks(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> Masks:
-        """Masks of one population in one frame; only those that reach into (y0, y1, x0, x1) where it is given."""
+        """Masks of one population in one frame.
+
+        Parameters
+        ----------
+        population : str
+            Name of the population.
+        frame : int
+            0-based frame.
+        window : (int, int, int, int), optional
+            y0, y1, x0, x1 in pixels: only masks that reach into it.
+
+        Returns
+        -------
+        Masks
+            As the pipeline found them.
+        """
         with self._reading:
             return self.masks_file.masks(frame, population, window=window)
 
@@ -214,14 +242,26 @@ class Base:
 def load_base(results: Results, position: str) -> Base:
     """Read the base results of a finished position.
 
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    position : str
+        Name of the position.
+
+    Returns
+    -------
+    Base
+        Tables, setting and masks.
+
     Raises
     ------
     ResultsError
         The position is not finished, or was made by a version that kept less.
     """
     run = read_json(results.run)
-    key = run["positions"][position]
-    folder = results.position(key)
+    position_id = run["positions"][position]
+    folder = results.position(position_id)
     if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":
         raise ResultsError(f"{folder.root}: must be finished before it is reviewed; run `cicimage run` again")
     kept = folder.root / "setting.json"
@@ -233,7 +273,7 @@ def load_base(results: Results, position: str) -> Base:
     names = ("cells", "pairs", "frames", "events", "guests", "hosts")
     tables = {name: _with_mark(read_table(folder.table(name))) for name in names}
     return Base(
-        key=key, position=position, drift=read_table(folder.table("drift")), setting=setting,
+        position_id=position_id, position=position, drift=read_table(folder.table("drift")), setting=setting,
         choices=ExperimentFile.model_validate(run["configuration"]).choices(),
         time_h=setting.time_s / 3600.0 - float(run["design"][position]["time_zero_h"]),
         separable=dict(read_json(folder.root / "optics.json")["separable"]),

@@ -1,4 +1,4 @@
-"""Names that tell nothing: what a blinded reviewer sees instead of positions, wells and conditions."""
+"""Codes that a blinded reviewer sees instead of positions, wells and conditions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 @dataclass(frozen=True)
 class Blind:
-    """Shown names, salted: neither two reviewers nor two folders share them, and their order tells nothing.
+    """Shown names, salted: two reviewers or folders share none, and their order is unrelated to the design.
 
     Attributes
     ----------
@@ -40,13 +40,26 @@ class Blind:
             letters.append(ALPHABET[at])
         return "".join(letters)
 
-    def field(self, key: str) -> str:
+    def field(self, position_id: str) -> str:
         """Shown name of a position."""
-        return f"field {self.code(key)}"
+        return f"field {self.code(position_id)}"
 
-    def guest(self, key: str, guest_id: int) -> str:
-        """Shown name of a guest."""
-        return f"guest {self.code(key, guest_id)}"
+    def guest(self, position_id: str, guest_id: int) -> str:
+        """Shown name of a guest.
+
+        Parameters
+        ----------
+        position_id : str
+            Its position.
+        guest_id : int
+            Its id.
+
+        Returns
+        -------
+        str
+            The word guest and a code.
+        """
+        return f"guest {self.code(position_id, guest_id)}"
 
     def item(self, item_id: str) -> str:
         """Shown name of an item of the queue; a repeat bears another one than the first time."""

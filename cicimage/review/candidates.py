@@ -1,4 +1,4 @@
-"""Stretches of a guest's life worth a look: called events, and near misses (under, on top, between, unresolved)."""
+"""Stretches of a guest's track to review: called events, and near misses (under, on top, between, unresolved)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Candidate:
     Attributes
     ----------
     position : str
-        Opaque name.
+        Position id, such as p0001.
     guest_id, host_id : int
         Guest and likely host (0 = none) in the base results.
     first, last : int
@@ -120,7 +120,20 @@ class _Rows:
 
 
 def candidates(position: str, frames: pd.DataFrame, events: pd.DataFrame) -> list[Candidate]:
-    """All candidates of one position by guest and frame."""
+    """All candidates of one position.
+
+    Parameters
+    ----------
+    position : str
+        Position id.
+    frames, events : pandas.DataFrame
+        Base tables of the position.
+
+    Returns
+    -------
+    list of Candidate
+        Ascending by guest and first frame.
+    """
     if not len(frames):
         return []
     rows = _Rows.of(frames)
@@ -181,7 +194,24 @@ def _of_run(position: str, rows: _Rows, a: int, b: int, call: str) -> Candidate:
 
 
 def stretch_around(position: str, frames: pd.DataFrame, guest_id: int, frame: int) -> Candidate:
-    """The stretch of one state around a frame, cut to a few frames on either side."""
+    """The stretch of one state around a frame, cut to ``AROUND`` frames on either side.
+
+    Parameters
+    ----------
+    position : str
+        Position id.
+    frames : pandas.DataFrame
+        Base table of the position.
+    guest_id : int
+        A guest of the table.
+    frame : int
+        A frame it is seen in.
+
+    Returns
+    -------
+    Candidate
+        The stretch.
+    """
     rows = _Rows.of(frames[frames["guest_id"] == guest_id])
     at = int(np.searchsorted(rows.frame, frame))
     state = rows.states()

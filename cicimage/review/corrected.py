@@ -1,10 +1,14 @@
-"""One position under correction: edits go in, the tables of the guests they touch come out anew."""
+"""One position under correction: edits go in, the tables of the guests they touch come out anew.
+
+Undo replays: the changes of the edits that are left are applied to the base again. Scores are kept by guest and made
+anew where the evidence or the decisions about a guest differ from those they were made of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,20 +16,15 @@ import pandas as pd
 from cicimage.events.histories import host_histories
 from cicimage.methods import Observations
 from cicimage.pipeline.judge import observe
-from cicimage.review.anchor import CellRef, ReviewError, cell_now
 from cicimage.review.base import Base
-from cicimage.review.draft import Change, Draft
-from cicimage.review.edits import Decision, Edit, ExcludeHost, ExcludePosition
-from cicimage.review.rescore import (
-    Scored,
-    decided_on_others,
-    guests_decided,
-    guests_of,
-    guests_touched_by,
-    score_guests,
-    structurally_touched,
-)
+from cicimage.review.decisions import Decisions, Resolved, resolve
+from cicimage.review.draft import NO_CHANGE, Change, Draft
+from cicimage.review.edits import Edit, ExcludeHost, ExcludePosition, parse_edit
+from cicimage.review.keys import ReviewError
+from cicimage.review.log import Record
+from cicimage.review.rescore import Scored, score_guests
 from cicimage.review.rows import cell_rows
+from cicimage.review.touched import all_guests, guests_touched
 
 KEPT_GUESTS: Final = 32
 """Guests without edits whose rows are kept at hand."""
@@ -35,133 +34,183 @@ SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+class Step(NamedTuple):
+    """One edit, the change it made, and why it was refused (empty where it was applied)."""
+
+    edit: Edit
+    change: Change
+    refused: str = ""
+
+
 @dataclass(eq=False)
 class Corrected:
-    """A position's base, the edits made to it, and what they make of the guests they touch.
+    """A position's base, the edits made to it, and the scores of the guests they touch.
 
     Attributes
     ----------
-    draft : Draft
-        Base and edits.
-    scored : dict of int to Scored
-        Guests that differ from the base.
-    conflicts : dict of int to str
-        Edits that do not fit (any more), by number of their record; none is dropped.
+    base : Base
+        Base results.
+    steps : dict of int to Step
+        Edits by number of their record, in order.
     """
 
-    draft: Draft
-    scored: dict[int, Scored] = field(default_factory=dict)
-    conflicts: dict[int, str] = field(default_factory=dict)
-    _refused: dict[int, str] = field(default_factory=dict, repr=False)
-    _stale: set[int] = field(default_factory=set, repr=False)
+    base: Base
+    steps: dict[int, Step] = field(default_factory=dict)
+    _draft: Draft = field(init=False, repr=False)
+    _structural: set[int] | None = field(default=None, repr=False)  # guests whose evidence differs, in this draft
+    _resolved: Mapping[int, Resolved] = field(default_factory=dict, repr=False)  # cells of decisions, in this draft
+    _decisions: Decisions | None = field(default=None, repr=False)
+    _scored: dict[int, Scored] = field(default_factory=dict, repr=False)
     _as_found: dict[int, Scored] = field(default_factory=dict, repr=False)
+    _fresh: bool = field(default=True, repr=False)
 
-    @classmethod
-    def of(cls, base: Base) -> Corrected:
-        """Begin without edits."""
-        return cls(Draft(base))
+    def __post_init__(self) -> None:
+        self._draft = Draft(self.base)
 
     @property
-    def base(self) -> Base:
-        """Base results."""
-        return self.draft.base
+    def draft(self) -> Draft:
+        """Objects and tracks as they stand."""
+        return self._draft
+
+    @classmethod
+    def replayed(cls, base: Base, done: Iterable[Record]) -> Corrected:
+        """A position with the edits of a log.
+
+        Parameters
+        ----------
+        base : Base
+            Base results of the position.
+        done : iterable of Record
+            Edits in force, in order; those of other positions are left out.
+
+        Returns
+        -------
+        Corrected
+            Edits that do not fit are among its conflicts.
+        """
+        corrected = cls(base)
+        for record in done:
+            edit = parse_edit(record.body["edit"])
+            if edit.position == base.position_id:
+                corrected.replay(record.n, edit)
+        return corrected
 
     # ------------------------------------------------------------ edits
 
     def do(self, n: int, edit: Edit) -> None:
-        """Apply an edit; the guests it touches are scored anew when next asked for.
+        """Apply an edit.
+
+        Parameters
+        ----------
+        n : int
+            Number of its record.
+        edit : Edit
+            The edit.
 
         Raises
         ------
         ReviewError
             It does not fit; nothing was changed.
         """
-        change = edit.change(self.draft)
-        before = self._touched(change)
-        self.draft.apply(n, edit)
-        self._mark(before, change, edit)
+        self.apply(n, edit, edit.change(self._draft))
 
     def replay(self, n: int, edit: Edit) -> None:
-        """Apply an edit of a log: one that does not fit is listed as a conflict, and the others go on."""
+        """Apply an edit of a log; one that does not fit becomes a conflict.
+
+        Parameters
+        ----------
+        n : int
+            Number of its record.
+        edit : Edit
+            The edit.
+        """
         try:
             self.do(n, edit)
         except ReviewError as error:
-            self._refused[n] = self.conflicts[n] = str(error)
+            self.steps[n] = Step(edit, NO_CHANGE, str(error))
 
-    def undo(self, n: int, edit: Edit) -> None:
-        """Take the last edit back; one that was a conflict is struck from the list."""
-        self.conflicts.pop(n, None)
-        if self._refused.pop(n, None) is not None:
-            return
-        decided = guests_of(self.draft, edit) if n in self.draft.decisions else set()
-        if not isinstance(edit, Decision):  # what hangs on objects near, before they change hands
-            decided |= guests_decided(self.draft, decided_on_others(self.draft))
-        change = self.draft.undo(n)
-        # asked again as the draft stands now: the change held what stood there before
-        self._mark(decided | guests_touched_by(self.draft, change), change, None)
-        self._stale |= {g for g in self.scored if g not in self._differing()}
+    def undo(self) -> None:
+        """Take the last edit back."""
+        _, step = self.steps.popitem()
+        if not step.change.empty:
+            self._move(Draft(self.base).changed(s.change for s in self.steps.values()), step.change)
+        self._decisions, self._fresh = None, False
 
-    def _mark(self, before: set[int], change: Change, edit: Edit | None) -> None:
-        stale = before | self._touched(change)
-        if edit is not None and change.decides:
-            stale |= guests_of(self.draft, edit)
-        self._stale |= stale
+    def apply(self, n: int, edit: Edit, change: Change) -> None:
+        """Apply an edit that was checked.
 
-    def _touched(self, change: Change) -> set[int]:
-        """Guests whose evidence a change alters, and those of decisions that may pass to another guest with it."""
-        touched = guests_touched_by(self.draft, change)
-        return touched | guests_decided(self.draft, decided_on_others(self.draft)) if change.structural else touched
-
-    def _differing(self) -> set[int]:
-        return structurally_touched(self.draft) | guests_decided(self.draft)
-
-    def refresh(self) -> set[int]:
-        """Score what is stale.
-
-        Returns
-        -------
-        set of int
-            Guests that were scored or fell back to the base.
+        Parameters
+        ----------
+        n : int
+            Number of its record.
+        edit : Edit
+            The edit.
+        change : Change
+            What the edit alters in :attr:`draft`.
         """
-        if not self._stale:
-            return set()
-        stale, self._stale = self._stale, set()
-        differing = self._differing() | (set(self.scored) & stale)
-        now = stale & differing
-        for guest in stale - differing:
-            self.scored.pop(guest, None)
-        true_now = self._differing()
-        for guest in [g for g in self.scored if g not in true_now]:
-            del self.scored[guest]
-        scores = score_guests(self.draft, now & true_now)
-        self.scored.update(scores.guests)
-        self._list_conflicts(scores.conflicts)
-        return stale
+        self.steps[n] = Step(edit, change)
+        if not change.empty:
+            self._move(self._draft.changed([change]), change)
+        self._decisions, self._fresh = None, False
 
-    def _list_conflicts(self, found: Mapping[int, str]) -> None:
-        self.conflicts = {n: s for n, s in self.conflicts.items() if n in self._refused or n in self.draft.decisions}
-        for n in self.draft.decisions:
-            try:
-                self.draft.guests_about(n)
-                if n not in found:
-                    self.conflicts.pop(n, None)
-            except ReviewError as error:
-                self.conflicts[n] = str(error)
-        self.conflicts |= found
+    def _move(self, draft: Draft, change: Change) -> None:
+        """Go to another draft, which differs from this one by a change; scores of the guests it touches are dropped."""
+        if self._scored:
+            for guest in guests_touched(self._draft, change) | guests_touched(draft, change):
+                self._scored.pop(guest, None)
+        self._draft, self._structural, self._resolved = draft, None, {}
+
+    @property
+    def decisions(self) -> Decisions:
+        """Decisions in force, with the cells they mean now."""
+        if self._decisions is None:
+            applied = {n: s.edit for n, s in self.steps.items() if not s.refused}
+            self._decisions = resolve(self._draft, applied, self._resolved)
+            self._resolved = self._decisions.resolved
+        return self._decisions
+
+    @property
+    def conflicts(self) -> dict[int, str]:
+        """Why edits do not fit (any more), by number of their record; none is dropped."""
+        return {n: s.refused for n, s in self.steps.items() if s.refused} | self.decisions.conflicts
+
+    def refresh(self) -> None:
+        """Score the guests whose evidence or decisions are not those they were scored with."""
+        if self._fresh:
+            return
+        decisions = self.decisions
+        if self._structural is None:
+            self._structural = guests_touched(self._draft, self._draft.edited)
+        decided = all_guests(self._draft) if decisions.on_all else set(decisions.by_guest)
+        differing = self._structural | decided
+        self._scored = {
+            guest: scored
+            for guest, scored in self._scored.items()
+            if guest in differing and scored.decisions == decisions.on_guest(guest)
+        }
+        wanted = differing - self._scored.keys()
+        if wanted:
+            self._scored |= score_guests(self._draft, wanted, self._structural, decisions)
+        self._fresh = True
 
     # ------------------------------------------------------------ what comes out
 
     @property
     def excluded(self) -> str:
         """Why the whole position does not count; empty where it does."""
-        reasons = [e.reason for e in self.draft.decisions.values() if isinstance(e, ExcludePosition)]
+        reasons = [e.reason for e in self.decisions.edits.values() if isinstance(e, ExcludePosition)]
         return reasons[-1] if reasons else ""
+
+    @property
+    def untouched(self) -> bool:
+        """Nothing differs from the base."""
+        return self._draft.edited.empty and not self.decisions.edits
 
     def guest(self, guest_id: int) -> Scored:
         """One guest as it is now."""
         self.refresh()
-        if guest_id in self.scored:
-            scored = self.scored[guest_id]
+        if guest_id in self._scored:
+            scored = self._scored[guest_id]
             if not scored.as_seen:
                 return scored
             cells, pairs = self._seen(guest_id)
@@ -194,13 +243,13 @@ class Corrected:
         self.refresh()
         base = self.base
         found = {n: getattr(base, n) for n in SORTED_BY}
-        if self.draft.untouched:
+        if self.untouched:
             return found
         out = {}
         for name in ("pairs", "frames", "events", "guests"):
-            mine = {g: s for g, s in self.scored.items() if name != "pairs" or not s.as_seen}
+            mine = {g: s for g, s in self._scored.items() if name != "pairs" or not s.as_seen}
             out[name] = _merged(found[name], "guest_id", set(mine), [getattr(s, name) for s in mine.values()], name)
-        cells = self.draft.touched_cells()
+        cells = self.draft.edited_cells
         out["events"] = numbered(out["events"], base.events)
         out["cells"] = _merged(base.cells, "cell_id", cells, [cell_rows(self.draft, cells)], "cells")
         out["hosts"] = self._hosts(out["frames"], out["events"])
@@ -209,8 +258,8 @@ class Corrected:
     def _hosts(self, frames: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         """Histories of the hosts that changed themselves or whose guests did."""
         base = self.base
-        hosts = {c for c in self.draft.touched_cells() | self._parents() if self._is_host(c)}
-        mine = self.scored
+        hosts = {c for c in self.draft.edited_cells | self._parents() if self._is_host(c)}
+        mine = self._scored
         old = base.frames.iloc[base.frame_index.rows(mine)]
         for rows in (old, *(s.frames for s in mine.values())):
             hosts |= {int(h) for h in rows.loc[rows["location"] == "inside", "host_id"].unique()}
@@ -221,12 +270,13 @@ class Corrected:
         now = frames[frames["host_id"].isin(list(hosts))]
         histories = host_histories(now, self._hosts_seen(hosts), events[events["p"] > 0.0])
         histories = histories[histories["host_id"].isin(list(hosts))].assign(reviewed=True)
-        gone = {cell_now(self.draft, e.host) for e in self._excluded_hosts()}
+        decisions = self.decisions
+        gone = {r.host for n, r in decisions.resolved.items() if r.host and isinstance(decisions.edits[n], ExcludeHost)}
         merged = _merged(base.hosts, "host_id", hosts, [histories], "hosts")
         return merged[~merged["host_id"].isin(list(gone))].reset_index(drop=True)
 
     def _parents(self) -> set[int]:
-        touched = self.draft.touched_cells()
+        touched = self.draft.edited_cells
         return {p for c in touched for p in (self.base.parents.get(c, 0), self.draft.parent_of(c)) if p}
 
     def _is_host(self, cell: int) -> bool:
@@ -238,14 +288,21 @@ class Corrected:
         cells = cell_rows(self.draft, hosts | kin)
         return observe(cells, self.base.pairs.iloc[:0], self.base.drift, self.base.setting, self.base.time_h)
 
-    def _excluded_hosts(self) -> list[ExcludeHost]:
-        return [e for n, e in self.draft.decisions.items() if isinstance(e, ExcludeHost) and n not in self.conflicts]
-
 
 def numbered(events: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Column ``number``: the base's event of the same guest and time keeps its number, new ones come behind.
+    """Number events so that pictures of events, which are filed by number, still belong to them.
 
-    Pictures of events are filed by this number.
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Events as corrected.
+    base : pandas.DataFrame
+        Events in the base; the n-th row has number n.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``events`` with column ``number``: that of the base's event of the same guest and time, new ones above.
     """
     free: dict[int, list[tuple[int, int, int]]] = {}
     columns = (base[c].tolist() for c in ("guest_id", "start_frame", "end_frame"))
@@ -272,6 +329,3 @@ def _merged(base: pd.DataFrame, column: str, gone: set[int], parts: list[pd.Data
     rows = pd.concat(full, ignore_index=True) if len(full) > 1 else full[0]
     rows = rows.assign(reviewed=rows["reviewed"].eq(True))
     return rows.sort_values(list(SORTED_BY[name]), kind="stable", ignore_index=True)
-
-
-__all__ = ["CellRef", "Corrected"]

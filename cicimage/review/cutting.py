@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.masks import BoolArray, Mask
-from cicimage.review.anchor import ReviewError
+from cicimage.review.keys import ReviewError
 
 MIDDLE: tuple[float, float] = (0.2, 0.8)
 """A neck is looked for within these shares of the length: ends are narrow by nature."""
@@ -52,7 +52,17 @@ def split(mask: Mask, new_label: int) -> tuple[Mask, Mask]:
 
 
 def join(mask: Mask, other: Mask) -> Mask:
-    """Both masks under the first one's label.
+    """Join two masks under the first one's label.
+
+    Parameters
+    ----------
+    mask, other : Mask
+        The masks; they may overlap.
+
+    Returns
+    -------
+    Mask
+        Pixels of both.
 
     Examples
     --------

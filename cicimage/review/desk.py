@@ -1,6 +1,6 @@
-"""The reviewer's desk without any window: which item is up, which frame, what a key does.
+"""A review session without a window: the item and frame shown, and what each action does.
 
-A viewer shows what stands here and passes keys on; it decides nothing.
+A viewer shows this state and calls these methods; it decides nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from cicimage.review.anchor import ReviewError
-from cicimage.review.answer import (
+from cicimage.review.base import Base
+from cicimage.review.blinding import Blind
+from cicimage.review.candidates import Candidate
+from cicimage.review.corrected import Corrected
+from cicimage.review.edits import Decision, Edit, Note
+from cicimage.review.edits.states import Contact, Location, Viability
+from cicimage.review.keys import ReviewError
+from cicimage.review.queue import Item, Progress, build_queue, load_queue_tables, progress
+from cicimage.review.response import (
     death_at,
     end_at,
     entry_at,
@@ -24,13 +31,6 @@ from cicimage.review.answer import (
     refer_host,
     verdict_on,
 )
-from cicimage.review.base import Base
-from cicimage.review.blinding import Blind
-from cicimage.review.candidates import Candidate
-from cicimage.review.corrected import Corrected
-from cicimage.review.edits import Decision, Edit, Note
-from cicimage.review.edits.states import Contact, Location, Viability
-from cicimage.review.queue import Item, Progress, build_queue, load_ground, progress
 from cicimage.review.session import Session, position_names
 from cicimage.review.walk import Walk
 from cicimage.store import Results
@@ -42,7 +42,7 @@ KEPT_POSITIONS: Final = 6
 
 @dataclass(eq=False)
 class Desk:
-    """A session, its queue, and the place where one is.
+    """A session, its queue, and the item and frame shown.
 
     Attributes
     ----------
@@ -51,16 +51,16 @@ class Desk:
     queue : list of Item
         In order.
     item : Item or None
-        What is up; None when the queue is empty.
+        The item shown; None when the queue is empty.
     frame : int
         Frame on the screen.
     span : (int, int)
-        Frames that location and viability keys speak about.
+        First and last frame that location and viability apply to.
     other : (str, int) or None
         Population and id of the cell clicked last: partner of merge, swap and link, or the host meant.
-    heard : list of callable
-        Told ``"item"``, ``"frame"``, ``"edit"``, ``"other"``, ``"span"`` after each change; ``"verdict"`` where the
-        next item comes up at once.
+    listeners : list of callable
+        Called after each change with ``"item"``, ``"frame"``, ``"edit"``, ``"other"`` or ``"span"``; with
+        ``"verdict"`` where the next item comes up at once.
     """
 
     session: Session
@@ -69,13 +69,25 @@ class Desk:
     frame: int = 0
     span: tuple[int, int] = (0, 0)
     other: tuple[str, int] | None = None
-    heard: list[Callable[[str], None]] = field(default_factory=list)
+    listeners: list[Callable[[str], None]] = field(default_factory=list)
     _walk: Walk = field(default_factory=lambda: Walk(()), repr=False)
     _recent: list[str] = field(default_factory=list, repr=False)
 
     @classmethod
     def open(cls, results: Results, reviewer: str) -> Desk:
-        """Open or go on with a review.
+        """Begin or continue a review.
+
+        Parameters
+        ----------
+        results : Results
+            The folder.
+        reviewer : str
+            Who reviews.
+
+        Returns
+        -------
+        Desk
+            At the item to go on with.
 
         Raises
         ------
@@ -84,7 +96,7 @@ class Desk:
         """
         session = Session.open(results, reviewer)
         try:
-            queue = build_queue(load_ground(results, position_names(results)), session.salt)
+            queue = build_queue(load_queue_tables(results, position_names(results)), session.salt)
         except BaseException:
             session.close()
             raise
@@ -92,7 +104,20 @@ class Desk:
 
     @classmethod
     def over(cls, session: Session, queue: Sequence[Item]) -> Desk:
-        """A desk over a given queue, such as the disputed items of two reviewers."""
+        """A desk with a given queue, such as the disputed items of two reviewers.
+
+        Parameters
+        ----------
+        session : Session
+            The open session.
+        queue : sequence of Item
+            In order.
+
+        Returns
+        -------
+        Desk
+            At the item to go on with.
+        """
         desk = cls(session, list(queue), _walk=Walk(queue))
         start = desk.progress.next or (queue[0].id if queue else "")
         if start:
@@ -139,9 +164,9 @@ class Desk:
         """The position on the screen."""
         return self._position(self.current.candidate.position)
 
-    def _position(self, key: str) -> Corrected:
-        found = self.session.position(key)
-        self._recent = [*(k for k in self._recent if k != key), key]
+    def _position(self, position_id: str) -> Corrected:
+        found = self.session.position(position_id)
+        self._recent = [*(p for p in self._recent if p != position_id), position_id]
         while len(self._recent) > KEPT_POSITIONS:
             self.session.loaded.pop(self._recent.pop(0), None)
         return found
@@ -160,7 +185,7 @@ class Desk:
 
     @property
     def title(self) -> str:
-        """Where one is, in names that tell nothing."""
+        """The item shown, its number and its blinded names."""
         c = self.current.candidate
         number = self._walk.place[self.current.id] + 1
         return (
@@ -170,7 +195,7 @@ class Desk:
 
     @property
     def reason(self) -> str:
-        """Why this item is shown; tells nothing of the condition, nor what was said the first time."""
+        """Why this item is shown, without the condition or an earlier verdict."""
         return "shown once more" if self.current.id in self.walk.again else self.current.reason
 
     @property
@@ -194,8 +219,8 @@ class Desk:
         self.item = self._walk.by_id[item_id]
         c = self.item.candidate
         self.frame, self.span, self.other = self.item.frame, (c.first, c.last), None
-        self._tell("item")
-        self.session.show(item_id)  # last: on a full disk one may still look around
+        self._notify("item")
+        self.session.show(item_id)  # last: on a full disk the item is shown all the same
 
     def next(self) -> None:
         """Go on to the next item that is shown and open; the next shown one where all are judged."""
@@ -222,18 +247,32 @@ class Desk:
     def look_at(self, frame: int) -> None:
         """Show another frame."""
         self.frame = int(np.clip(frame, 0, self.corrected.base.n_frames - 1))
-        self._tell("frame")
+        self._notify("frame")
 
     def select(self, first: int, last: int) -> None:
-        """Choose the frames that location and viability speak about."""
+        """Choose the frames that location and viability apply to.
+
+        Parameters
+        ----------
+        first, last : int
+            0-based frames in either order; they are cut to the movie.
+        """
         low, high = sorted((first, last))
         self.span = (max(0, low), min(self.corrected.base.n_frames - 1, high))
-        self._tell("span")
+        self._notify("span")
 
     def click(self, population: str, cell_id: int) -> None:
-        """Choose another cell: partner of a track edit, or the host meant."""
+        """Choose another cell: partner of a track edit, or the host meant.
+
+        Parameters
+        ----------
+        population : str
+            Population of the cell.
+        cell_id : int
+            The cell; 0 = none.
+        """
         self.other = (population, cell_id) if cell_id else None
-        self._tell("other")
+        self._notify("other")
 
     # ------------------------------------------------------------ what is on the screen
 
@@ -251,7 +290,7 @@ class Desk:
         return pairs[pairs["host_id"] == self.host].sort_values("frame", kind="stable")
 
     def stay(self) -> tuple[int, int]:
-        """Frames of the stay or stretch the entry and end keys speak about."""
+        """First and last frame of the stay, or of the item, that entry and end apply to."""
         rows = self.rows()
         c = self.current.candidate
         within = rows[(rows["location"] == "inside") & (rows["frame"] >= c.first) & (rows["frame"] <= c.last)]
@@ -284,7 +323,7 @@ class Desk:
     def do(self, edit: Edit) -> None:
         """Carry out an edit on the position on the screen."""
         self.session.do(edit)
-        self._tell("edit")
+        self._notify("edit")
 
     def judge(self, verdict: Literal["accept", "reject", "unsure"]) -> None:
         """Give a verdict and go on to the next item."""
@@ -294,35 +333,39 @@ class Desk:
         self.session.do(edit)
         following = self.following
         if following is None or following is self.item:
-            self._tell("edit")
+            self._notify("edit")
             return
-        self._tell("verdict")
+        self._notify("verdict")
         self.go(following.id)
 
     def locate(self, location: Location, contact: Contact = "unresolved") -> None:
-        """Say where the guest was in the chosen frames."""
+        """Set the guest's location in the chosen frames.
+
+        Parameters
+        ----------
+        location : str
+            free | attached | entering | inside | unresolved.
+        contact : str
+            How it touched the host, where it was attached.
+        """
         host = self.host if location != "free" else 0
         self.do(located(self.corrected, self.current, self.span, location, contact, host))
 
     def live(self, viability: Viability) -> None:
-        """Say whether the guest lived in the chosen frames."""
+        """Set the guest's viability in the chosen frames."""
         self.do(living(self.corrected, self.current, self.span, viability))
 
     def enter_here(self, frame: int | None = None) -> None:
-        """The entry was at the frame on the screen."""
+        """Set the entry to a frame, by default the one shown."""
         self.do(entry_at(self.corrected, self.current, self.stay(), self.frame if frame is None else frame))
 
     def end_here(self, frame: int | None = None) -> None:
-        """The frame on the screen was the last one inside."""
+        """Set the last frame inside, by default the one shown."""
         self.do(end_at(self.corrected, self.current, self.stay(), self.frame if frame is None else frame))
 
     def die_here(self, frame: int | None = None) -> None:
-        """The guest is dead from the frame on the screen on."""
+        """Set the first dead frame, by default the one shown."""
         self.do(death_at(self.corrected, self.current, self.span, self.frame if frame is None else frame))
-
-    def not_dead(self) -> None:
-        """The guest did not die."""
-        self.do(death_at(self.corrected, self.current, self.span, None))
 
     def note(self, text: str) -> None:
         """Keep a remark on the item."""
@@ -347,7 +390,7 @@ class Desk:
         item = edit.item if isinstance(edit, Decision | Note) else ""
         if item in self._walk.by_id and (self.item is None or item != self.item.id):
             self.go(item)
-        self._tell("edit")
+        self._notify("edit")
         return f"{what}: {edit.title}"
 
     def verdict(self) -> str:
@@ -358,13 +401,26 @@ class Desk:
         """Release the lock; all is written already."""
         self.session.close()
 
-    def _tell(self, what: str) -> None:
-        for listener in list(self.heard):
+    def _notify(self, what: str) -> None:
+        for listener in list(self.listeners):
             listener(what)
 
 
 def film_of(base: Base, candidate: Candidate) -> list[int]:
-    """Nine frames of a candidate: its interval and what came before and after it, the focus among them."""
+    """Frames of the filmstrip: a candidate's interval and what came before and after it, the focus among them.
+
+    Parameters
+    ----------
+    base : Base
+        The candidate's position.
+    candidate : Candidate
+        The candidate.
+
+    Returns
+    -------
+    list of int
+        Up to ``FILM_FRAMES`` 0-based frames, ascending.
+    """
     n = base.n_frames
     before = max(2, (candidate.last - candidate.first) // 6)
     low, high = max(0, min(candidate.first, candidate.focus) - before), min(n - 1, candidate.last + before)

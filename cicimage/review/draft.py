@@ -1,45 +1,27 @@
-"""One position as a reviewer has left it: only what differs from the base results is held.
+"""The objects and tracks of one position with edits applied: a sparse overlay on the base results.
 
-Every part is a sparse mapping over the base, so that an edit is a handful of entries, its inverse are the entries
-that stood there before, and a draft without edits *is* the base.
+A draft never changes. Applying a change gives another draft; undo applies the changes that are left to the base
+again. The draft knows changes only, not the edits they come from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Final
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import Key, ReviewError
 from cicimage.review.base import Base
+from cicimage.review.keys import Key, PairKey, ReviewError
 
-if TYPE_CHECKING:
-    from cicimage.review.edits import Edit
-
-
-class _Same(Enum):
-    AS_BASE = "as in the base results"
-
-
-AS_BASE: Final = _Same.AS_BASE
-AsBase = Literal[_Same.AS_BASE]
 NO_CELL: Final = 0
 """Cell of an object that belongs to none."""
 
 
-class PairKey(NamedTuple):
-    """Evidence of one guest object against one host object."""
-
-    frame: int
-    guest_label: int
-    host_label: int
-
-
 @dataclass(frozen=True)
 class Change:
-    """What an edit alters, each entry the new value or ``AS_BASE``.
+    """What an edit alters: new values by object, cell and pair.
 
     Attributes
     ----------
@@ -53,171 +35,117 @@ class Change:
         Measured values of an object.
     pairs : mapping of PairKey to dict or None
         Evidence, None = not near any more.
-    decides : bool
-        The edit itself is a decision on guests, hosts or frames, to be laid over the scores.
     """
 
-    cells: Mapping[Key, int | AsBase] = field(default_factory=dict)
-    parents: Mapping[int, int | AsBase] = field(default_factory=dict)
-    masks: Mapping[Key, Mask | AsBase | None] = field(default_factory=dict)
-    measured: Mapping[Key, Mapping[str, Any] | AsBase] = field(default_factory=dict)
-    pairs: Mapping[PairKey, Mapping[str, Any] | AsBase | None] = field(default_factory=dict)
-    decides: bool = False
+    cells: Mapping[Key, int] = field(default_factory=dict)
+    parents: Mapping[int, int] = field(default_factory=dict)
+    masks: Mapping[Key, Mask | None] = field(default_factory=dict)
+    measured: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    pairs: Mapping[PairKey, Mapping[str, Any] | None] = field(default_factory=dict)
 
     @property
-    def structural(self) -> bool:
-        """Objects, masks or tracks change, not only what is said of them."""
-        return bool(self.cells or self.parents or self.masks or self.measured or self.pairs)
+    def empty(self) -> bool:
+        """Nothing is altered."""
+        return not (self.cells or self.parents or self.masks or self.measured or self.pairs)
+
+    @property
+    def objects(self) -> set[Key]:
+        """Objects whose cell, mask or measures are altered."""
+        return {*self.cells, *self.masks, *self.measured}
 
 
-def _lay(over: dict[Any, Any], new: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Lay entries over a sparse mapping; returns those that stood there before."""
-    before = {key: over.get(key, AS_BASE) for key in new}
-    for key, value in new.items():
-        if value is AS_BASE:
-            over.pop(key, None)
-        else:
-            over[key] = value
-    return before
+NO_CHANGE: Final = Change()
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Draft:
-    """One position's base results and what edits made of them.
+    """One position's base results with changes applied.
 
     Attributes
     ----------
     base : Base
-        Never changed.
-    cells, parents, masks, measured, pairs : dict
-        As in :class:`Change`, only where they differ from the base.
-    decisions : dict of int to Edit
-        Edits that speak about guests, hosts or frames, by the number of their record, in order.
+        Base results.
+    edited : Change
+        Where the draft differs from the base. Cells and parents equal to the base's are left out.
     """
 
     base: Base
-    cells: dict[Key, int] = field(default_factory=dict)
-    parents: dict[int, int] = field(default_factory=dict)
-    masks: dict[Key, Mask | None] = field(default_factory=dict)
-    measured: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
-    pairs: dict[PairKey, Mapping[str, Any] | None] = field(default_factory=dict)
-    decisions: dict[int, Edit] = field(default_factory=dict)
-    _inverses: dict[int, Change] = field(default_factory=dict, repr=False)
-    _about: dict[int, set[int] | ReviewError | None] = field(default_factory=dict, repr=False)
+    edited: Change = NO_CHANGE
 
-    # ------------------------------------------------------------ edits
+    def changed(self, changes: Iterable[Change]) -> Draft:
+        """The draft after further changes, later ones over earlier ones."""
+        cells, parents, masks, measured, pairs = (dict(part) for part in _parts(self.edited))
+        for change in changes:
+            for over, part in zip((cells, parents, masks, measured, pairs), _parts(change), strict=True):
+                over.update(part)
+        for key in [k for k, c in cells.items() if k not in self.edited.cells and c == self.base.cell_of(k)]:
+            del cells[key]
+        return Draft(self.base, Change(cells, parents, masks, measured, pairs))
 
-    def apply(self, n: int, edit: Edit) -> Change:
-        """Do an edit; raises before anything changed where it does not fit.
-
-        Parameters
-        ----------
-        n : int
-            Number of its record.
-        edit : Edit
-            What to do.
-
-        Returns
-        -------
-        Change
-            What was changed.
-
-        Raises
-        ------
-        ReviewError
-            The edit does not fit what is there.
-        """
-        change = edit.change(self)
-        self._inverses[n] = self._put(self._tidy(change))
-        if change.decides:
-            self.decisions[n] = edit
-        return change
-
-    def undo(self, n: int) -> Change:
-        """Take the last edit back.
-
-        Returns
-        -------
-        Change
-            What was put back.
-        """
-        inverse = self._inverses.pop(n)
-        decided = self.decisions.pop(n, None)
-        self._about.pop(n, None)
-        self._put(inverse)
-        return Change(
-            inverse.cells, inverse.parents, inverse.masks, inverse.measured, inverse.pairs, decides=decided is not None
-        )
-
-    def guests_about(self, n: int) -> set[int] | None:
-        """Guests the decision of a record is about, None = all; found anew only after objects changed.
-
-        Raises
-        ------
-        ReviewError
-            It does not fit any more.
-        """
-        if n not in self._about:
-            try:
-                self._about[n] = self.decisions[n].guests(self)
-            except ReviewError as error:
-                self._about[n] = error
-        found = self._about[n]
-        if isinstance(found, ReviewError):
-            raise ReviewError(str(found))
-        return found
-
-    def applied(self, n: int) -> bool:
-        """Whether the edit of a record is in force here."""
-        return n in self._inverses
-
-    def _put(self, change: Change) -> Change:
-        if change.structural:
-            self._about.clear()  # decisions stick to objects, and these changed hands
-        return Change(
-            _lay(self.cells, change.cells), _lay(self.parents, change.parents), _lay(self.masks, change.masks),
-            _lay(self.measured, change.measured), _lay(self.pairs, change.pairs),
-        )  # fmt: skip
-
-    def _tidy(self, change: Change) -> Change:
-        """Entries equal to the base are said as such: the draft holds differences only."""
-        cells = {k: AS_BASE if v == self.base.cell_of(k) else v for k, v in change.cells.items()}
-        parents = {c: AS_BASE if v == self.base.parents.get(c, 0) else v for c, v in change.parents.items()}
-        return Change(cells, parents, change.masks, change.measured, change.pairs, change.decides)
-
-    @property
-    def untouched(self) -> bool:
-        """Nothing differs from the base."""
-        return not (self.cells or self.parents or self.masks or self.measured or self.pairs or self.decisions)
-
-    # ------------------------------------------------------------ what is there now
+    # ------------------------------------------------------------ objects and tracks now
 
     def exists(self, key: Key) -> bool:
         """Whether there is such an object."""
-        if key in self.masks:
-            return self.masks[key] is not None
+        if key in self.edited.masks:
+            return self.edited.masks[key] is not None
         return key.population in self.base.populations and self.base.row(key) >= 0
 
     def cell_of(self, key: Key) -> int:
         """Cell of an object, 0 where it has none."""
-        return self.cells[key] if key in self.cells else self.base.cell_of(key)
+        return self.edited.cells[key] if key in self.edited.cells else self.base.cell_of(key)
 
     def parent_of(self, cell_id: int) -> int:
         """Parent of a cell, 0 where it has none."""
-        return self.parents[cell_id] if cell_id in self.parents else self.base.parents.get(cell_id, 0)
+        parents = self.edited.parents
+        return parents[cell_id] if cell_id in parents else self.base.parents.get(cell_id, 0)
+
+    @cached_property
+    def _edited_objects(self) -> dict[int, list[Key]]:
+        """Objects given to another cell, by that cell."""
+        found: dict[int, list[Key]] = {}
+        for key, cell in self.edited.cells.items():
+            found.setdefault(cell, []).append(key)
+        return found
 
     def objects_of(self, population: str, cell_id: int) -> list[Key]:
-        """Objects of a cell in order of frame; empty where there is no such cell."""
+        """Objects of a cell, ascending by frame.
+
+        Parameters
+        ----------
+        population : str
+            Population of the cell.
+        cell_id : int
+            The cell.
+
+        Returns
+        -------
+        list of Key
+            Empty where there is no such cell.
+        """
         keys = [k for k in self.base.objects_of(cell_id) if self.exists(k) and self.cell_of(k) == cell_id]
         held = set(keys)
-        keys += [k for k, c in self.cells.items() if c == cell_id and k not in held and self.exists(k)]
+        keys += [k for k in self._edited_objects.get(cell_id, ()) if k not in held and self.exists(k)]
         return sorted((k for k in keys if k.population == population), key=lambda k: k.frame)
 
     def keys_in(self, population: str, frame: int) -> list[Key]:
-        """Objects of one population in one frame, ascending by label."""
+        """Objects of one population in one frame, ascending by label.
+
+        Parameters
+        ----------
+        population : str
+            Name of the population.
+        frame : int
+            0-based frame.
+
+        Returns
+        -------
+        list of Key
+            Erased objects are left out, new ones are among them.
+        """
         keys = [k for k in self.base.keys_in(population, frame) if self.exists(k)]
         held = set(keys)
-        added = (k for k, m in self.masks.items() if m is not None and (k.population, k.frame) == (population, frame))
+        masks = self.edited.masks
+        added = (k for k, m in masks.items() if m is not None and (k.population, k.frame) == (population, frame))
         return sorted(keys + [k for k in added if k not in held])
 
     def mask(self, key: Key) -> Mask:
@@ -228,7 +156,7 @@ class Draft:
         ReviewError
             There is no such object.
         """
-        mask = self.masks[key] if key in self.masks else self.base.mask(key)
+        mask = self.edited.masks[key] if key in self.edited.masks else self.base.mask(key)
         if mask is None:
             raise ReviewError(
                 f"{key.population} {key.label} in frame {key.frame}: must be an object, is none; choose one shown"
@@ -236,18 +164,45 @@ class Draft:
         return mask
 
     def object_in(self, population: str, cell_id: int, frame: int) -> Key | None:
-        """Object of a cell in a frame; None where it has none there."""
+        """Object of a cell in a frame.
+
+        Parameters
+        ----------
+        population : str
+            Population of the cell.
+        cell_id : int
+            The cell, 0 = none.
+        frame : int
+            0-based frame.
+
+        Returns
+        -------
+        Key or None
+            None where the cell has no object in the frame.
+        """
         if not cell_id:
             return None
         return next((k for k in self.objects_of(population, cell_id) if k.frame == frame), None)
 
     def masks_in(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> list[Mask]:
-        """Masks of one population in one frame as they are now, ascending by label.
+        """Masks of one population in one frame, ascending by label.
 
-        With a ``window`` (y0, y1, x0, x1) those that lie wholly beyond it may be left out.
+        Parameters
+        ----------
+        population : str
+            Name of the population.
+        frame : int
+            0-based frame.
+        window : (int, int, int, int), optional
+            y0, y1, x0, x1 in pixels; masks that lie wholly outside may be left out.
+
+        Returns
+        -------
+        list of Mask
+            Masks with the edits applied.
         """
         masks = {m.label: m for m in self.base.masks(population, frame, window)}
-        for key, mask in self.masks.items():
+        for key, mask in self.edited.masks.items():
             if (key.population, key.frame) == (population, frame):
                 if mask is None:
                     masks.pop(key.label, None)
@@ -257,57 +212,57 @@ class Draft:
 
     def measures(self, key: Key) -> Mapping[str, Any]:
         """Measured values of an object."""
-        return self.measured[key] if key in self.measured else self.base.measures(key)
+        return self.edited.measured[key] if key in self.edited.measured else self.base.measures(key)
 
     def next_id(self) -> int:
-        """A cell id nobody holds."""
-        return max([self.base.max_id, *self.cells.values()]) + 1
+        """A cell id that no cell has."""
+        return max([self.base.max_id, *self.edited.cells.values()]) + 1
 
     def next_label(self, population: str, frame: int) -> int:
-        """A label no object of this population and frame ever held."""
+        """A label that no object of one population and frame ever held.
+
+        Parameters
+        ----------
+        population : str
+            Name of the population.
+        frame : int
+            0-based frame.
+
+        Returns
+        -------
+        int
+            Above the labels of erased objects too.
+        """
         ever = [k.label for k in self.base.keys_in(population, frame)]
         ever += [m.label for m in self.base.masks(population, frame)]
-        ever += [k.label for k in self.masks if (k.population, k.frame) == (population, frame)]
+        ever += [k.label for k in self.edited.masks if (k.population, k.frame) == (population, frame)]
         return max(ever, default=0) + 1
 
     def children_of(self, cell_id: int) -> list[int]:
         """Cells whose parent is this one, ascending."""
-        born = {c for c, p in self.base.parents.items() if p == cell_id and c not in self.parents}
-        return sorted(born | {c for c, p in self.parents.items() if p == cell_id})
+        edited = self.edited.parents
+        born = {c for c, p in self.base.parents.items() if p == cell_id and c not in edited}
+        return sorted(born | {c for c, p in edited.items() if p == cell_id})
 
     def first_frame(self, cell_id: int) -> int:
         """First frame a cell is seen in; -1 where it is seen in none."""
         frames = [keys[0].frame for p in self.base.populations if (keys := self.objects_of(p, cell_id))]
         return min(frames, default=-1)
 
-    def population_of(self, cell_id: int) -> str:
-        """Population of a cell.
+    # ------------------------------------------------------------ differences from the base
 
-        Raises
-        ------
-        ReviewError
-            There is no such cell.
-        """
-        for population in self.base.populations:
-            if self.objects_of(population, cell_id):
-                return population
-        raise ReviewError(f"cell {cell_id}: must be a cell of this position, is none; choose a cell shown")
+    @cached_property
+    def edited_cells(self) -> set[int]:
+        """Cells whose objects, measures or parents differ from the base: those in the base and those now."""
+        return self.cells_of(self.edited.objects) | set(self.edited.parents)
 
-    # ------------------------------------------------------------ what differs
-
-    def touched_cells(self) -> set[int]:
-        """Cells whose objects, measures or parents differ from the base, those they were and those they are."""
-        keys = {*self.cells, *self.masks, *self.measured}
-        return cells_of(self, keys) | set(self.parents)
-
-    def touched_objects(self) -> set[Key]:
-        """Objects that differ from the base in cell, mask or measures."""
-        return {*self.cells, *self.masks, *self.measured}
+    def cells_of(self, keys: Iterable[Key]) -> set[int]:
+        """Cells of objects in the base and now."""
+        found: set[int] = set()
+        for key in keys:
+            found |= {self.base.cell_of(key), self.cell_of(key)}
+        return found - {NO_CELL}
 
 
-def cells_of(draft: Draft, keys: Iterable[Key]) -> set[int]:
-    """Cells of objects, before and after the edits."""
-    found: set[int] = set()
-    for key in keys:
-        found |= {draft.base.cell_of(key), draft.cell_of(key)}
-    return found - {NO_CELL}
+def _parts(change: Change) -> tuple[dict[Any, Any], ...]:
+    return tuple(getattr(change, name) for name in ("cells", "parents", "masks", "measured", "pairs"))

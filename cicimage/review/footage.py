@@ -95,7 +95,7 @@ def open_footage(results: Results, base: Base, place: Path | None = None) -> Foo
     found = input_fingerprint(path, read["series"])
     if found is None:
         raise MovedError(f"{path}: the recording is not there any more; say where it is now")
-    made_from = read_json(results.position(base.key).receipt).get("input")
+    made_from = read_json(results.position(base.position_id).receipt).get("input")
     if made_from and found["sha256"] != made_from["sha256"]:
         raise RecordingError(
             f"{path}: must be the recording these results were made from, holds other bytes; choose the right file"
@@ -108,7 +108,20 @@ def open_footage(results: Results, base: Base, place: Path | None = None) -> Foo
 
 
 def recording_path(results: Results, base: Base) -> Path:
-    """Where a position's recording lies as far as known."""
+    """Where a position's recording lies as far as known.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    base : Base
+        The position.
+
+    Returns
+    -------
+    Path
+        Where a reviewer last found it, else where it was when it was run.
+    """
     run = read_json(results.run)
     return Path(_moved(results).get(base.position, run["design"][base.position]["path"]))
 
@@ -119,7 +132,21 @@ def _moved(results: Results) -> dict[str, str]:
 
 
 def window(picture: npt.NDArray[Any], y0: int, x0: int, side: int) -> npt.NDArray[Any]:
-    """A (..., side, side) cut; beyond the frame's border it is 0.
+    """A square cut of a picture; beyond the frame's border it is 0.
+
+    Parameters
+    ----------
+    picture : (..., Y, X) array
+        The picture.
+    y0, x0 : int
+        First row and column; may lie outside.
+    side : int
+        Rows and columns of the cut.
+
+    Returns
+    -------
+    (..., side, side) array
+        Of the picture's dtype.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a reviewer did, in a file that only grows: one JSON object a line, bound to the one before by its hash.
+"""The log of a review, a file that only grows: one JSON object a line, bound to the one before by its hash.
 
 Every record is flushed to the disk before the call returns, so that a crash at any moment loses at most the record
 in hand. Undo and redo are records too: what was undone stays readable, and undo survives a restart.
@@ -78,6 +78,18 @@ def review_folder(root: Path) -> Path:
 
 def log_path(root: Path, reviewer: str) -> Path:
     """File of one reviewer's log in a results folder.
+
+    Parameters
+    ----------
+    root : Path
+        The results folder.
+    reviewer : str
+        Name of the reviewer.
+
+    Returns
+    -------
+    Path
+        ``review/NAME.jsonl`` in the folder.
 
     Raises
     ------
@@ -310,6 +322,18 @@ class ReviewLog:
 
     def append(self, kind: str, body: Mapping[str, Any]) -> Record:
         """Write one record and flush it to the disk.
+
+        Parameters
+        ----------
+        kind : str
+            Kind of the record; see :class:`Record`.
+        body : mapping
+            What the kind needs, as JSON can hold it.
+
+        Returns
+        -------
+        Record
+            The record as written.
 
         Raises
         ------

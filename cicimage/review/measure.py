@@ -15,16 +15,17 @@ from cicimage.masks import FloatArray, Mask, Masks
 from cicimage.methods import Objects
 from cicimage.pipeline.measure import measure_objects
 from cicimage.pipeline.usable import missing_reason
-from cicimage.review.anchor import CellRef, Key
+from cicimage.review.anchor import CellRef
 from cicimage.review.base import MEASURES
 from cicimage.review.draft import Draft
 from cicimage.review.edits import EraseMask, Evidence, MaskEdit, MergeMasks, PaintMask, Patch, SplitMask
 from cicimage.review.edits.edit import plain
 from cicimage.review.footage import Footage
+from cicimage.review.keys import Key
 from cicimage.segmentation.axial import locate
 
 MARGIN_UM: Final = 30.0
-"""Ground around the changed masks that is measured with them: side references and neighbours."""
+"""Margin around the changed masks that is measured with them: side references and neighbours."""
 UNMEASURED: Final = ("death_signal", "death_fill")
 
 Kind = Literal["paint", "erase", "split_mask", "merge_masks"]
@@ -67,7 +68,7 @@ def mask_edit(
         ref = (cells or {}).get(label)
         patches.append(Patch.of(label, before, after, cell=ref, measured=measured.get(label)))
     return KINDS[kind](
-        position=draft.base.key, population=population, frame=frame, made_on=draft.base.detected,
+        position=draft.base.position_id, population=population, frame=frame, made_on=draft.base.detected,
         patches=tuple(patches), pairs=tuple(pairs), measured_on=measured_on,
     )  # type: ignore[call-arg]  # fmt: skip
 
@@ -230,7 +231,7 @@ def _paired_before(
     base = draft.base
     rows = base.pairs[base.pairs["frame"] == frame]
     places = set(zip(rows["guest_label"].tolist(), rows["host_label"].tolist(), strict=True))
-    places |= {(p.guest_label, p.host_label) for p in draft.pairs if p.frame == frame}
+    places |= {(p.guest_label, p.host_label) for p in draft.edited.pairs if p.frame == frame}
     mine = {(g, h) for g, h in places if population == base.guest and g in changed}
     mine |= {(g, h) for g, h in places if population == base.host and h in changed}
     return sorted(mine)

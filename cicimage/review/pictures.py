@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.review.anchor import Key
 from cicimage.review.base import Base
 from cicimage.review.footage import Footage, MovedError, open_footage, window
+from cicimage.review.keys import Key
 from cicimage.store import Results
 
 KEPT_BYTES: Final = 128 << 20
@@ -34,6 +34,18 @@ class Box:
     @classmethod
     def around(cls, y_px: float, x_px: float, side: int) -> Box:
         """The square centred on a place.
+
+        Parameters
+        ----------
+        y_px, x_px : float
+            Centre, pixels.
+        side : int
+            Rows and columns.
+
+        Returns
+        -------
+        Box
+            Its corner is rounded to whole pixels.
 
         Examples
         --------
@@ -61,7 +73,7 @@ class Pictures:
     results : Results
         The folder.
     missing : dict of str to str
-        Why a position has no pictures, by opaque name.
+        Why a position has no pictures, by position id.
     moved : set of str
         Those of them whose recording is not where it was.
     """
@@ -76,7 +88,19 @@ class Pictures:
     _asked: list[Future[None]] = field(default_factory=list, repr=False)
 
     def footage(self, base: Base, place: Path | None = None) -> Footage | None:
-        """The open recording of a position; None where it cannot be opened, and ``missing`` says why.
+        """The open recording of a position.
+
+        Parameters
+        ----------
+        base : Base
+            The position.
+        place : Path, optional
+            Where the recording lies now, if it was moved.
+
+        Returns
+        -------
+        Footage or None
+            None where it cannot be opened; ``missing`` says why.
 
         Raises
         ------
@@ -88,31 +112,44 @@ class Pictures:
 
     def _footage(self, base: Base, place: Path | None = None) -> Footage | None:
         if place is not None:
-            self.missing.pop(base.key, None)
-            self.moved.discard(base.key)
-        if base.key in self._open:
-            self._open.move_to_end(base.key)
-            return self._open[base.key]
-        if base.key in self.missing:
+            self.missing.pop(base.position_id, None)
+            self.moved.discard(base.position_id)
+        if base.position_id in self._open:
+            self._open.move_to_end(base.position_id)
+            return self._open[base.position_id]
+        if base.position_id in self.missing:
             return None
         try:
-            self._open[base.key] = open_footage(self.results, base, place)
+            self._open[base.position_id] = open_footage(self.results, base, place)
         except MovedError as error:
-            self.missing[base.key] = str(error)
-            self.moved.add(base.key)
+            self.missing[base.position_id] = str(error)
+            self.moved.add(base.position_id)
             return None
         except RecordingError as error:
-            self.missing[base.key] = str(error)
+            self.missing[base.position_id] = str(error)
             if place is not None:
                 raise
             return None
         while len(self._open) > OPEN_RECORDINGS:
             self._open.popitem(last=False)[1].close()
-        return self._open[base.key]
+        return self._open[base.position_id]
 
     def get(self, base: Base, cut: Cut) -> npt.NDArray[Any] | None:
-        """One cut, (C, Z, side, side) or (C, side, side) of one slice; None where there is no picture of it."""
-        key = (base.key, cut)
+        """One cut of a position's recording.
+
+        Parameters
+        ----------
+        base : Base
+            The position.
+        cut : Cut
+            Frame, slice and place.
+
+        Returns
+        -------
+        (C, Z, side, side) or (C, side, side) array, or None
+            All slices or one; None where the recording cannot be read.
+        """
+        key = (base.position_id, cut)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -149,7 +186,17 @@ class Pictures:
         return range(depth) if cut.z is None else [min(max(cut.z, 0), depth - 1)]
 
     def prepare(self, base: Base, cuts: Sequence[Cut], masks: Sequence[Key] = ()) -> None:
-        """Make cuts and read masks in the background; what was asked for before and not begun is dropped."""
+        """Make cuts and read masks in the background; what was asked for before and not begun is dropped.
+
+        Parameters
+        ----------
+        base : Base
+            The position.
+        cuts : sequence of Cut
+            Cuts to make.
+        masks : sequence of Key
+            Objects whose masks to read.
+        """
         for future in self._asked:
             future.cancel()
         self._asked = [self._ahead.submit(self._make, base, cut) for cut in cuts]

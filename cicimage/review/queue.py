@@ -1,13 +1,13 @@
-"""What to look at, in which order, and why.
+"""The queue of items to review: which, in what order, and why.
 
-Three sorts of items. *Doubtful* ones, by how likely the call is wrong times how far it would move the rates: they
-remove most error per look. *Random* ones, one in ten, drawn from person-time: looking at doubtful calls alone leaves
-confident mistakes where they are, and neither sensitivity nor predictive value could be estimated. *Repeats*, one in
-twenty: whether the reviewer is constant.
+The queue holds items of three kinds. *Doubtful* items are ordered by the probability that the call is wrong times its
+effect on the rates: they remove most error per item reviewed. *Random* items, one in ten, are drawn from person-time:
+they find confident errors, and sensitivity and predictive value are estimated from them. *Repeats*, one in twenty,
+measure the reviewer's constancy.
 
-Beside them, a verdict that turns the program's call round is asked for a second time some items later, and where the
-two differ a third time; the last one counts. Most calls are right, and so a slip of the reviewer would else cost more
-than his care wins.
+A verdict that reverses the program's call is asked for a second time some items later, and a third time where the two
+differ; the last one counts. Most calls are right, so that without this the reviewer's own slips would cost more than
+the review gains.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ REPEAT_AFTER: Final = 8
 """A repeat comes at least this many items after the first time."""
 
 MISLED: Final = 0.3
-"""How often a person errs where the program could not tell."""
+"""Probability that a reviewer errs on a call the program left unresolved."""
 AGAIN_AFTER: Final = 6
-"""A verdict that turns a call round is asked for again after this many others."""
+"""A verdict that reverses a call is asked for again after this many others."""
 MOST_LOOKS: Final = 3
 
 MOST_DRAWS: Final = 5
@@ -58,7 +58,7 @@ class Item:
     frame : int
         Frame to show first; the frame drawn where it was drawn from person-time.
     reason : str
-        Why it stands here; tells nothing of the condition.
+        Why it is in the queue, without the condition.
     draws : tuple of int
         Frames drawn from person-time that fell on it; a long stretch is hit more than once.
     """
@@ -72,15 +72,15 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Ground:
+class QueueTables:
     """What the queue is drawn from.
 
     Attributes
     ----------
     frames, events : mapping of str to pandas.DataFrame
-        Base tables by opaque name of the position.
+        Base tables by position id.
     condition : mapping of str to str
-        Condition by opaque name.
+        Condition by position id.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -88,7 +88,7 @@ class Ground:
     condition: Mapping[str, str]
 
 
-def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
+def load_queue_tables(results: Results, names: Mapping[str, str]) -> QueueTables:
     """Read what the queue is drawn from.
 
     Parameters
@@ -96,20 +96,20 @@ def load_ground(results: Results, names: Mapping[str, str]) -> Ground:
     results : Results
         The folder.
     names : mapping of str to str
-        Name by opaque name of the finished positions.
+        Names of the finished positions by position id.
     """
     design = read_json(results.run)["design"]
-    frames = {key: read_table(results.position(key).table("frames")) for key in names}
-    events = {key: read_table(results.position(key).table("events")) for key in names}
-    return Ground(frames, events, {key: str(design[name]["condition"]) for key, name in names.items()})
+    frames = {position_id: read_table(results.position(position_id).table("frames")) for position_id in names}
+    events = {position_id: read_table(results.position(position_id).table("events")) for position_id in names}
+    return QueueTables(frames, events, {p: str(design[name]["condition"]) for p, name in names.items()})
 
 
-def build_queue(ground: Ground, salt: str) -> list[Item]:
-    """Order everything worth a look.
+def build_queue(tables: QueueTables, salt: str) -> list[Item]:
+    """Order all candidates, with random items and repeats among them.
 
     Parameters
     ----------
-    ground : Ground
+    tables : QueueTables
         Base tables of the positions.
     salt : str
         The reviewer's; the same salt gives the same queue.
@@ -119,12 +119,16 @@ def build_queue(ground: Ground, salt: str) -> list[Item]:
     list of Item
         Doubtful items by falling priority, with random ones and repeats among them.
     """
-    found = [c for key in sorted(ground.frames) for c in candidates(key, ground.frames[key], ground.events[key])]
-    weighed = weigh(found, ground)
+    found = [
+        c
+        for position_id in sorted(tables.frames)
+        for c in candidates(position_id, tables.frames[position_id], tables.events[position_id])
+    ]
+    prioritized = prioritize(found, tables)
     rng = np.random.default_rng(int(hashlib.sha256(salt.encode()).hexdigest()[:15], 16))
-    doubtful = [_doubtful(c, size) for c, _, size in weighed]
-    drawn = _random_items(ground, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 1)) + 1)
-    return _woven(doubtful, drawn, rng)
+    doubtful = [_doubtful(c, size) for c, _, size in prioritized]
+    drawn = _random_items(tables, found, rng, -(-len(doubtful) // (RANDOM_EVERY - 1)) + 1)
+    return _interleaved(doubtful, drawn, rng)
 
 
 def _doubtful(candidate: Candidate, size: str) -> Item:
@@ -148,45 +152,59 @@ def item_id(candidate: Candidate) -> str:
 # ---------------------------------------------------------------- effect on the rate
 
 
-def weigh(found: Sequence[Candidate], ground: Ground) -> list[tuple[Candidate, float, str]]:
-    """Candidates with their priority and the size of their effect in words, by falling priority.
+def prioritize(found: Sequence[Candidate], tables: QueueTables) -> list[tuple[Candidate, float, str]]:
+    """Priorities of candidates.
 
-    The priority is what a look is expected to mend (:func:`mended`) times how far the entry rate and the time inside
-    of its condition would move (natural log). The words compare within a condition, so that they do not tell it.
+    Parameters
+    ----------
+    found : sequence of Candidate
+        The candidates of all positions.
+    tables : QueueTables
+        Base tables of the positions.
+
+    Returns
+    -------
+    list of (Candidate, float, str)
+        Candidate, priority and the size of its effect in words, by falling priority.
+
+    Notes
+    -----
+    The priority is the expected gain of a review (:func:`expected_gain`) times the change of the entry rate and the
+    time inside of the condition (natural log). The words compare within a condition, so that they do not reveal it.
     """
-    rows = [(c, ground.condition[c.position]) for c in found]
-    hours_out, hours_in, entries = _totals(ground)
+    rows = [(c, tables.condition[c.position]) for c in found]
+    hours_out, hours_in, entries = _totals(tables)
     effects = np.array([_effect(c, entries[k], hours_out[k], hours_in[k]) for c, k in rows])
     words = _in_words(effects, [k for _, k in rows])
-    priority = effects * np.array([mended(c) for c in found]) if found else np.zeros(0)
+    priority = effects * np.array([expected_gain(c) for c in found]) if found else np.zeros(0)
     order = np.argsort(-priority, kind="stable")
     return [(found[i], float(priority[i]), words[i]) for i in order]
 
 
-def mended(candidate: Candidate) -> float:
-    """Probability that a look puts a wrong call right, less the probability that it turns a right one wrong.
+def expected_gain(candidate: Candidate) -> float:
+    """Probability that a review corrects a wrong call, less the probability that it makes a right one wrong.
 
-    Where the program left a call open the optics can hardly tell, and people err too: looking at what was most likely
-    outside does more harm than good, so it comes late.
+    Where the program left a call open the optics hardly resolve it, and reviewers err too: reviewing what was most
+    likely outside does more harm than good, so it comes late.
     """
     if candidate.call != "unresolved":
         return candidate.p_wrong
     return candidate.p_wrong * (1.0 - MISLED) - (1.0 - candidate.p_wrong) * MISLED
 
 
-def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def _totals(tables: QueueTables) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     outside: dict[str, float] = {}
     inside: dict[str, float] = {}
     entries: dict[str, float] = {}
-    for key, frames in ground.frames.items():
-        condition = ground.condition[key]
+    for position_id, frames in tables.frames.items():
+        condition = tables.condition[position_id]
         hours = frame_hours(frames)
         living = frames["viability"].to_numpy(object) != "dead"
         within = frames["location"].to_numpy(object) == "inside"
         out = living & ~within & (frames["location"].to_numpy(object) != "unresolved")
         outside[condition] = outside.get(condition, 0.0) + float(hours[out].sum())
         inside[condition] = inside.get(condition, 0.0) + float(hours[living & within].sum())
-        events = ground.events[key]
+        events = tables.events[position_id]
         counted = events["entry_frame"].notna() & ~events["prevalent"].astype(bool) & ~events["brief"].astype(bool)
         counted &= (events["p"] >= 0.5) & (events["excluded_reason"] == "")
         entries[condition] = entries.get(condition, 0.0) + float(counted.sum())
@@ -194,7 +212,7 @@ def _totals(ground: Ground) -> tuple[dict[str, float], dict[str, float], dict[st
 
 
 def frame_hours(frames: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Hours each row stands for: half of the steps around it in its guest's track."""
+    """Hours of each row: half of the steps around it in its guest's track."""
     place = np.lexsort((frames["frame"].to_numpy(), frames["guest_id"].to_numpy()))
     time, guest = frames["time_h"].to_numpy(np.float64)[place], frames["guest_id"].to_numpy()[place]
     step = np.where(guest[1:] == guest[:-1], np.diff(time), 0.0)
@@ -230,14 +248,14 @@ def _in_words(effects: npt.NDArray[np.float64], conditions: Sequence[str]) -> li
 # ---------------------------------------------------------------- random ones and repeats
 
 
-def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
+def _random_items(tables: QueueTables, found: Sequence[Candidate], rng: np.random.Generator, n: int) -> list[Item]:
     """Draw from living person-time, each condition alike; a draw within a candidate shows that candidate."""
     by_condition: dict[str, list[str]] = {}
-    for key in sorted(ground.frames):
-        by_condition.setdefault(ground.condition[key], []).append(key)
+    for position_id in sorted(tables.frames):
+        by_condition.setdefault(tables.condition[position_id], []).append(position_id)
     pools = []
     for keys in by_condition.values():
-        rows = [ground.frames[k].assign(_key=k, _hours=frame_hours(ground.frames[k])) for k in keys]
+        rows = [tables.frames[k].assign(_key=k, _hours=frame_hours(tables.frames[k])) for k in keys]
         pool = pd.concat(rows, ignore_index=True)
         pool = pool.loc[(pool["viability"] != "dead") & (pool["_hours"] > 0), ["_key", "_hours", "guest_id", "frame"]]
         if len(pool):
@@ -253,19 +271,19 @@ def _random_items(ground: Ground, found: Sequence[Candidate], rng: np.random.Gen
             break
         pool, until = pools[i % len(pools)]
         row = pool.iloc[int(np.searchsorted(until, rng.random() * until[-1], side="right"))]
-        key, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
-        held = [c for c in near.get((key, guest), ()) if c.first <= frame <= c.last]
+        position_id, guest, frame = str(row["_key"]), int(row["guest_id"]), int(row["frame"])
+        held = [c for c in near.get((position_id, guest), ()) if c.first <= frame <= c.last]
         if not held:
-            held = [stretch_around(key, ground.frames[key], guest, frame)]
-            near.setdefault((key, guest), []).append(held[0])
+            held = [stretch_around(position_id, tables.frames[position_id], guest, frame)]
+            near.setdefault((position_id, guest), []).append(held[0])
         name = item_id(held[0])
         before = hit.get(name, Item(name, held[0], "random", frame, "drawn at random from all hours watched"))
         hit[name] = replace(before, draws=(*before.draws, frame))
     return list(hit.values())
 
 
-def _woven(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
-    """One in ten random, one in twenty a repeat; an item stands once (and once more as a repeat)."""
+def _interleaved(doubtful: Sequence[Item], drawn: Sequence[Item], rng: np.random.Generator) -> list[Item]:
+    """One item in ten random, one in twenty a repeat; each item occurs once, and once more as a repeat."""
     queue: list[Item] = []
     chosen = {i.id for i in drawn}
     waiting, chance = deque(i for i in doubtful if i.id not in chosen), deque(drawn)
@@ -309,7 +327,22 @@ class Progress:
 
 
 def progress(queue: Sequence[Item], done: Sequence[Record], shown: str = "") -> Progress:
-    """Where to go on: the item shown last if it is open, else the first open one behind it; unsure ones come last."""
+    """What is judged, and the item to go on with.
+
+    Parameters
+    ----------
+    queue : sequence of Item
+        The reviewer's queue.
+    done : sequence of Record
+        Edits in force.
+    shown : str
+        Item shown last.
+
+    Returns
+    -------
+    Progress
+        The next item is the one shown last if it is open, else the first open one behind it; unsure ones come last.
+    """
     judged = judged_items(done)
     ids = [i.id for i in queue]
     start = ids.index(shown) if shown in ids else 0
@@ -345,20 +378,20 @@ def asked_again(done: Sequence[Record]) -> dict[str, int]:
         answers.setdefault(item, []).append("" if edit.get("repeat") else edit.get("verdict", "set"))
         n += edit["kind"] == "verdict"
         since[item] = n
-    waiting = {i: n - since[i] for i, said in answers.items() if wants_look(said)}
+    waiting = {i: n - since[i] for i, verdicts in answers.items() if needs_another_look(verdicts)}
     return dict(sorted(waiting.items(), key=lambda pair: -pair[1]))
 
 
-def wants_look(said: Sequence[str]) -> bool:
-    """Whether an item is to be looked at once more, given what was said of it so far.
+def needs_another_look(verdicts: Sequence[str]) -> bool:
+    """Whether an item is shown once more, given the verdicts on it so far.
 
-    States and entries set by hand took a closer look than any verdict: such items do not come back.
+    Items whose states or entries were set by hand were examined more closely than by any verdict and do not come back.
 
     Examples
     --------
-    >>> [wants_look(said) for said in (["accept"], ["reject"], ["reject", "reject"], ["reject", "accept"])]
+    >>> [needs_another_look(v) for v in (["accept"], ["reject"], ["reject", "reject"], ["reject", "accept"])]
     [False, True, False, True]
     """
-    if not set(said) <= {"accept", "reject"} or said[0] != "reject" or len(said) >= MOST_LOOKS:
+    if not set(verdicts) <= {"accept", "reject"} or verdicts[0] != "reject" or len(verdicts) >= MOST_LOOKS:
         return False
-    return len(said) == 1 or said[-1] != said[-2]
+    return len(verdicts) == 1 or verdicts[-1] != verdicts[-2]

@@ -37,14 +37,14 @@ class ReviewedFit:
         return any(step.accepted for step in self.steps.values())
 
 
-def fit_reviewed(results: Results, laid: Corrections, parameters: ScorerParameters) -> ReviewedFit:
+def fit_reviewed(results: Results, corrections: Corrections, parameters: ScorerParameters) -> ReviewedFit:
     """Correct the scorer's parameters from the frames that a reviewer decided.
 
     Parameters
     ----------
     results : Results
         The folder.
-    laid : Corrections
+    corrections : Corrections
         Corrected tables (:func:`cicimage.review.results.corrected`).
     parameters : ScorerParameters
         Where to start from.
@@ -61,16 +61,16 @@ def fit_reviewed(results: Results, laid: Corrections, parameters: ScorerParamete
     CicimageError
         Too few guests, or only one answer.
     """
-    if not laid.whose:
+    if not corrections.whose:
         raise ResultsError(
             f"{results.root}: has no corrections to learn from; review at least {FEWEST_GUESTS} guests, inside and not "
             "inside, with `cicimage review`"
         )
-    rows = reviewed_frames(results, laid, parameters)
+    rows = reviewed_frames(results, corrections, parameters)
     if not len(rows):
         raise ResultsError(
-            f"{results.root}: {laid.whose} decided on 0 frames that lie near a host, at least {FEWEST_GUESTS} guests "
-            "are needed; review more events and non-events with `cicimage review`"
+            f"{results.root}: {corrections.whose} decided on 0 frames that lie near a host, at least {FEWEST_GUESTS} "
+            "guests are needed; review more events and non-events with `cicimage review`"
         )
     steps = {}
     for regime, part in rows.groupby("regime"):
@@ -82,8 +82,17 @@ def fit_reviewed(results: Results, laid: Corrections, parameters: ScorerParamete
     return ReviewedFit(parameters, steps)
 
 
-def reviewed_frames(results: Results, laid: Corrections, parameters: ScorerParameters) -> pd.DataFrame:
+def reviewed_frames(results: Results, corrections: Corrections, parameters: ScorerParameters) -> pd.DataFrame:
     """Evidence of every frame that a reviewer decided, against the host that matters.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    corrections : Corrections
+        Corrected tables.
+    parameters : ScorerParameters
+        Emissions that choose the host with the clearest evidence where none was named.
 
     Returns
     -------
@@ -93,8 +102,8 @@ def reviewed_frames(results: Results, laid: Corrections, parameters: ScorerParam
     """
     keys = read_json(results.run)["positions"]
     parts = []
-    for position, tables in laid.tables.items():
-        if position in laid.excluded:
+    for position, tables in corrections.tables.items():
+        if position in corrections.excluded:
             continue
         decided = _decided(tables["frames"])
         if len(decided):
@@ -111,7 +120,7 @@ def reviewed_frames(results: Results, laid: Corrections, parameters: ScorerParam
 
 
 def _decided(frames: pd.DataFrame) -> pd.DataFrame:
-    """Frames about which a human said where the guest was."""
+    """Frames in which a reviewer decided on the location."""
     if "reviewed" not in frames:
         return frames.iloc[:0]
     keep = frames["reviewed"].eq(True) & frames["observed"].astype(bool) & frames["location"].isin(DECIDED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -13,11 +13,11 @@ from cicimage.events.episodes import find_events
 from cicimage.events.histories import guest_histories
 from cicimage.methods import Observations, Scorer, build
 from cicimage.pipeline.judge import observe
-from cicimage.review.anchor import CellRef, Key, ReviewError, cell_now
-from cicimage.review.draft import Change, Draft, PairKey, cells_of
-from cicimage.review.edits import CALLED_INSIDE, Decision, Edit, Verdict
+from cicimage.review.decisions import Applied, Decisions
+from cicimage.review.draft import Draft
+from cicimage.review.edits import CALLED_INSIDE, Verdict
+from cicimage.review.guest_frames import GuestFrames
 from cicimage.review.rows import cell_rows, pair_rows
-from cicimage.review.sheet import Sheet
 from cicimage.tables import FRAMES, conform
 
 
@@ -25,7 +25,8 @@ from cicimage.tables import FRAMES, conform
 class Scored:
     """One guest as edits make it: its rows of the tables of those names; empty ones where there is no such guest.
 
-    Where only decisions were made, ``as_seen`` is True: cells and pairs are the base's, and are not held here.
+    ``decisions`` were applied to it. Where nothing but decisions was made, ``as_seen`` is True: cells and pairs are the
+    base's, and are not held here.
     """
 
     cells: pd.DataFrame
@@ -33,108 +34,13 @@ class Scored:
     frames: pd.DataFrame
     events: pd.DataFrame
     guests: pd.DataFrame
+    decisions: tuple[Applied, ...] = ()
     as_seen: bool = False
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Guests scored anew, and decisions that no longer fit.
-
-    Attributes
-    ----------
-    guests : dict of int to Scored
-        By guest.
-    conflicts : dict of int to str
-        What does not fit by number of the record.
-    """
-
-    guests: dict[int, Scored]
-    conflicts: dict[int, str] = field(default_factory=dict)
-
-
-# ---------------------------------------------------------------- which guests
-
-
-def guests_touched_by(draft: Draft, change: Change) -> set[int]:
-    """Guests whose evidence a change alters, as the draft stands: ask before and after it is applied."""
-    objects = {*change.cells, *change.masks, *change.measured}
-    return _with_relatives(draft, objects, change.parents, change.pairs)
-
-
-def structurally_touched(draft: Draft) -> set[int]:
-    """Guests whose evidence differs from the base."""
-    return _with_relatives(draft, draft.touched_objects(), draft.parents, draft.pairs)
-
-
-def _with_relatives(draft: Draft, objects: Iterable[Key], parents: Iterable[int], pairs: Iterable[PairKey]) -> set[int]:
-    """Cells of objects, cells divided from or into, and the guests near hosts among them."""
-    objects = set(objects)
-    cells = cells_of(draft, objects) | set(parents)
-    cells |= {p for c in cells for p in (draft.base.parents.get(c, 0), draft.parent_of(c)) if p}
-    near = {Key(draft.base.guest, p.frame, p.guest_label) for p in pairs}
-    hosts = [k for k in objects if k.population == draft.base.host]
-    # the children of a touched host pass it on as their parent, and so its guests stay where they are
-    hosts += [k for c in set(parents) for k in draft.objects_of(draft.base.host, c)]
-    rows = draft.base.pairs.iloc[draft.base.host_pair_index.rows([draft.base.code(k) for k in set(hosts)])]
-    near |= {Key(draft.base.guest, f, g) for f, g in zip(rows["frame"], rows["guest_label"], strict=True)}
-    near |= {Key(draft.base.guest, p.frame, p.guest_label) for p in draft.pairs if _host_key(draft, p) in objects}
-    return {c for c in cells | cells_of(draft, near) if _is_guest(draft, c)}
-
-
-def _host_key(draft: Draft, pair: PairKey) -> Key:
-    return Key(draft.base.host, pair.frame, pair.host_label)
-
-
-def _is_guest(draft: Draft, cell: int) -> bool:
-    """Whether a cell is a guest, or was one in the base."""
-    base = draft.base
-    was = base.objects_of(cell)
-    return bool(draft.objects_of(base.guest, cell)) or (bool(was) and was[0].population == base.guest)
-
-
-def guests_decided(draft: Draft, among: Iterable[int] | None = None) -> set[int]:
-    """Guests that decisions (all, or those of some records) are about.
-
-    Decisions that no longer fit are left to :func:`score_guests` to list.
-    """
-    found: set[int] = set()
-    for n in draft.decisions if among is None else among:
-        try:
-            guests = draft.guests_about(n)
-        except ReviewError:
-            continue
-        found |= all_guests(draft) if guests is None else guests
-    return found
-
-
-def decided_on_others(draft: Draft) -> list[int]:
-    """Records of decisions made on other detections: which object they mean hangs on all objects near.
-
-    Those made on these very detections name objects, and follow them from cell to cell.
-    """
-    return [n for n, e in draft.decisions.items() if isinstance(e, Decision) and e.guest.made_on != draft.base.detected]
-
-
-def guests_of(draft: Draft, edit: Edit) -> set[int]:
-    """Guests one decision is about; none where it no longer fits."""
-    try:
-        guests = edit.guests(draft)
-    except ReviewError:
-        return set()
-    return all_guests(draft) if guests is None else guests
-
-
-def all_guests(draft: Draft) -> set[int]:
-    """Every guest of the position."""
-    base = {int(g) for g in draft.base.guests["guest_id"]}
-    edited = {draft.cell_of(k) for k in draft.cells if k.population == draft.base.guest}
-    return (base | edited) - {0}
-
-
-# ---------------------------------------------------------------- scoring
-
-
-def score_guests(draft: Draft, guests: Collection[int]) -> Scores:
+def score_guests(
+    draft: Draft, guests: Collection[int], structural: Collection[int], decisions: Decisions
+) -> dict[int, Scored]:
     """Score some guests as the draft has them.
 
     Parameters
@@ -142,18 +48,21 @@ def score_guests(draft: Draft, guests: Collection[int]) -> Scores:
     draft : Draft
         The position.
     guests : collection of int
-        Guests to score; ids nobody holds any more get empty tables, which take the base's rows away.
+        Guests to score; ids that no cell has any more get empty tables, which replace the base's rows.
+    structural : collection of int
+        Those of them whose evidence differs from the base; the others keep the base's scores.
+    decisions : Decisions
+        Applied to the scores.
 
     Returns
     -------
-    Scores
-        Tables by guest, and the decisions that no longer fit.
+    dict of int to Scored
+        Tables by guest.
     """
-    wanted = sorted(set(guests))
-    structural = structurally_touched(draft) & set(wanted)
+    wanted, structural = sorted(set(guests)), set(structural) & set(guests)
     seen, cells = observed(draft, wanted, structural)
     frames = _scored_frames(draft, wanted, structural, seen)
-    frames, rejected, conflicts = _with_decisions(draft, frames)
+    frames, rejected = _with_decisions(decisions, frames)
     events = _events(frames, seen, rejected)
     counted = frames.assign(location=frames["location"].mask(frames["_excluded"] != "", "excluded"))
     histories = guest_histories(counted, seen, events)
@@ -162,23 +71,39 @@ def score_guests(draft: Draft, guests: Collection[int]) -> Scores:
     kept = frames[frames["_excluded"] == ""].drop(columns="_excluded")
     tables = {"cells": cells[cells["cell_id"].isin(wanted)], "pairs": seen.pairs, "frames": kept,
               "events": events, "guests": histories}  # fmt: skip
-    return Scores({g: _of_guest(tables, g, as_seen=g not in structural) for g in wanted}, conflicts)
+    return {g: _of_guest(tables, g, decisions.on_guest(g), as_seen=g not in structural) for g in wanted}
 
 
-def _of_guest(tables: Mapping[str, pd.DataFrame], guest: int, *, as_seen: bool) -> Scored:
+def _of_guest(
+    tables: Mapping[str, pd.DataFrame], guest: int, decisions: tuple[Applied, ...], *, as_seen: bool
+) -> Scored:
     parts = {}
     for name, rows in tables.items():
         held = not (as_seen and name in ("cells", "pairs"))
         parts[name] = (
             rows[rows["cell_id" if name == "cells" else "guest_id"] == guest] if held else rows.iloc[:0].copy()
         )
-    return Scored(**parts, as_seen=as_seen)
+    return Scored(**parts, decisions=decisions, as_seen=as_seen)
 
 
 def observed(draft: Draft, guests: Collection[int], structural: Collection[int]) -> tuple[Observations, pd.DataFrame]:
-    """What the scorer sees of some guests: they, the hosts near them, the children of both; and all their cells' rows.
+    """What the scorer sees of some guests: they, the hosts near them, and the children of both.
 
     Children are needed for the fates: whether a track ended by division.
+
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    guests : collection of int
+        Ids of the guests.
+    structural : collection of int
+        Those of them whose evidence differs from the base.
+
+    Returns
+    -------
+    (Observations, pandas.DataFrame)
+        The observations, and the rows of table ``cells`` of all these cells.
     """
     base = draft.base
     found = base.pairs.iloc[base.pair_index.rows(_codes(draft, set(guests) - set(structural)))]
@@ -221,72 +146,33 @@ def _scored_frames(
 # ---------------------------------------------------------------- decisions
 
 
-def _with_decisions(
-    draft: Draft, frames: pd.DataFrame
-) -> tuple[pd.DataFrame, list[tuple[int, Verdict]], dict[int, str]]:
-    """Lay the decisions over the scores; returns the frames, the rejected events and what no longer fits."""
-    about, conflicts = _decisions_by_guest(draft)
+def _with_decisions(decisions: Decisions, frames: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, Verdict]]]:
+    """Apply the decisions to the scores; returns the frames and the rejected events by guest."""
     rejected: list[tuple[int, Verdict]] = []
     parts = []
-    for guest, rows in frames.sort_values(["guest_id", "frame"], kind="stable").groupby("guest_id"):
-        sheet = Sheet.of(int(str(guest)), rows)
-        sheet.reviewed |= rows["reviewed"].to_numpy(bool)
-        for n in (*about.get(sheet.guest_id, ()), *about.get(None, ())):
-            edit = draft.decisions[n]
-            try:
-                edit.lay(draft, sheet)
-            except ReviewError as error:
-                conflicts[n] = str(error)
-                continue
+    for label, rows in frames.sort_values(["guest_id", "frame"], kind="stable").groupby("guest_id"):
+        guest, altered = int(str(label)), GuestFrames.of(rows)
+        for n, host in decisions.on_guest(guest):
+            edit = decisions.edits[n]
+            edit.apply_to(altered, host)
             if isinstance(edit, Verdict) and _keeps_row(edit):
-                rejected.append((sheet.guest_id, edit))
-        parts.append(sheet.laid_over(rows))
+                rejected.append((guest, edit))
+        parts.append(altered.written_to(rows))
     if not parts:
-        return frames.assign(_excluded=""), rejected, conflicts
-    laid = pd.concat(parts, ignore_index=True)
-    return laid.sort_values(["frame", "guest_id"], kind="stable", ignore_index=True), rejected, conflicts
+        return frames.assign(_excluded=""), rejected
+    decided = pd.concat(parts, ignore_index=True)
+    return decided.sort_values(["frame", "guest_id"], kind="stable", ignore_index=True), rejected
 
 
 def _keeps_row(edit: Verdict) -> bool:
     return edit.verdict == "reject" and edit.call in CALLED_INSIDE and bool(edit.was) and not edit.repeat
 
 
-def _decisions_by_guest(draft: Draft) -> tuple[dict[int | None, list[int]], dict[int, str]]:
-    """Numbers of the decisions by guest (None = all), exclusions last; and those that no longer fit."""
-    about: dict[int | None, list[int]] = {}
-    conflicts: dict[int, str] = {}
-    superseded = _superseded(draft)
-    for last in (False, True):
-        for n, edit in draft.decisions.items():
-            if edit.excludes is not last or n in superseded:
-                continue
-            try:
-                guests = draft.guests_about(n)
-            except ReviewError as error:
-                conflicts[n] = str(error)
-                continue
-            for guest in {None} if guests is None else guests:
-                about.setdefault(guest, []).append(n)
-    return about, conflicts
-
-
-def _superseded(draft: Draft) -> set[int]:
-    """Verdicts on an item that was judged again later: the last one counts."""
-    last: dict[str, int] = {}
-    old: set[int] = set()
-    for n, edit in draft.decisions.items():
-        if isinstance(edit, Verdict) and edit.item and not edit.repeat:
-            if edit.item in last:
-                old.add(last[edit.item])
-            last[edit.item] = n
-    return old
-
-
 # ---------------------------------------------------------------- events
 
 
 def _events(frames: pd.DataFrame, seen: Observations, rejected: Iterable[tuple[int, Verdict]]) -> pd.DataFrame:
-    """Events of the laid frames, marked where a human decided, and rejected ones kept with p = 0."""
+    """Events of the decided frames, marked where a reviewer decided, and rejected ones kept with p = 0."""
     events = find_events(frames, seen)
     lines = {int(str(g)): rows for g, rows in frames.groupby("guest_id")}
     reviewed, excluded = [], []
@@ -313,9 +199,3 @@ def _rejected_row(guest: int, edit: Verdict, events: pd.DataFrame) -> dict[str, 
         return None
     row = {k: np.nan if v is None else v for k, v in edit.was.items()}
     return {**row, "guest_id": guest, "p": 0.0, "score": "", "excluded_reason": "rejected", "reviewed": True}
-
-
-__all__ = [
-    "CellRef", "Scored", "Scores", "all_guests", "cell_now", "decided_on_others", "guests_decided", "guests_of",
-    "guests_touched_by", "observed", "score_guests", "structurally_touched",
-]  # fmt: skip

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from cicimage.errors import ConfigurationError, ResultsError, nearest
+from cicimage.errors import ConfigurationError, nearest
 from cicimage.pipeline.collect import NO_CORRECTIONS, Corrections
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
-from cicimage.review.edits import Edit, parse_edit
-from cicimage.review.log import ADJUDICATED, History, history, log_path, read_log, reviewers
+from cicimage.review.edits import parse_edit
+from cicimage.review.log import ADJUDICATED, history, log_path, read_log, reviewers
 from cicimage.review.sample import reviewed_sample
 from cicimage.review.session import position_names
 from cicimage.store import Results
 
 NOBODY = "none"
-"""Name that stands for no corrections."""
+"""Name given for no corrections."""
 
 
 def corrected(results: Results, whose: str | None = None) -> Corrections:
-    """Lay a reviewer's corrections over the base results.
+    """Apply a reviewer's corrections to the base results.
 
     Parameters
     ----------
@@ -45,30 +43,46 @@ def corrected(results: Results, whose: str | None = None) -> Corrections:
     if chosen == NOBODY:
         return Corrections(notes=notes) if notes else NO_CORRECTIONS
     reading = read_log(log_path(results.root, chosen))
-    done = _edits(history(reading.records))
+    done = history(reading.records).done
     names = position_names(results)
     tables, masks, excluded, conflicts, edited = {}, {}, {}, [], {}
-    for key in sorted({edit.position for _, edit in done}):
-        if key not in names:
-            conflicts.append(f"position {key} has no results now; its corrections wait")
+    for position_id in sorted({parse_edit(record.body["edit"]).position for record in done}):
+        if position_id not in names:
+            conflicts.append(f"position {position_id} has no results now; its corrections wait")
             continue
-        position = Corrected.of(load_base(results, names[key]))
-        mine = [(n, edit) for n, edit in done if edit.position == key]
-        for n, edit in mine:
-            position.replay(n, edit)
-        edited[key] = position
-        tables[names[key]] = position.tables()
-        masks[names[key]] = {(k.population, k.frame, k.label): m for k, m in position.draft.masks.items()}
-        title = {n: edit.title for n, edit in mine}
-        conflicts += [f"{key}, {title[n]}: {why}" for n, why in sorted(position.conflicts.items())]
+        name = names[position_id]
+        position = edited[position_id] = Corrected.replayed(load_base(results, name), done)
+        tables[name] = position.tables()
+        masks[name] = {(k.population, k.frame, k.label): m for k, m in position.draft.edited.masks.items()}
+        conflicts += [
+            f"{position_id}, {position.steps[n].edit.title}: {why}" for n, why in sorted(position.conflicts.items())
+        ]
         if position.excluded:
-            excluded[names[key]] = position.excluded
+            excluded[name] = position.excluded
     sample = reviewed_sample(results, names, reading.records, edited)
     return Corrections(chosen, tables, excluded, tuple(conflicts), (*notes, *reading.notes), masks, sample)
 
 
 def choose(results: Results, whose: str | None) -> tuple[str, tuple[str, ...]]:
-    """Name of the log to use (``none`` for no corrections), and what is to be said of the choice."""
+    """Choose the log whose corrections are used.
+
+    Parameters
+    ----------
+    results : Results
+        The folder.
+    whose : str or None
+        As in :func:`corrected`.
+
+    Returns
+    -------
+    (str, tuple of str)
+        Name of the log (``none`` for no corrections), and notes on the choice.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such reviewer.
+    """
     known = reviewers(results.root)
     if whose is not None:
         if whose != NOBODY and whose not in known:
@@ -85,10 +99,3 @@ def choose(results: Results, whose: str | None) -> tuple[str, tuple[str, ...]]:
         )
         return NOBODY, (note,)
     return (known[0], ()) if known else (NOBODY, ())
-
-
-def _edits(played: History) -> Sequence[tuple[int, Edit]]:
-    return [(r.n, parse_edit(r.body["edit"])) for r in played.done]
-
-
-__all__ = ["NOBODY", "ResultsError", "choose", "corrected"]

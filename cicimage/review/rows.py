@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cicimage.review.anchor import Key
-from cicimage.review.draft import NO_CELL, Draft, PairKey
+from cicimage.review.draft import NO_CELL, Draft
+from cicimage.review.keys import Key, PairKey
 from cicimage.tables import CELLS, PAIRS, conform
 from cicimage.tracking.gaps import fill_gaps
 
@@ -22,14 +22,14 @@ def cell_rows(draft: Draft, cells: Iterable[int]) -> pd.DataFrame:
     draft : Draft
         The position.
     cells : iterable of int
-        Cell ids; ids nobody holds any more give no rows.
+        Cell ids; ids that no cell has any more give no rows.
 
     Returns
     -------
     pandas.DataFrame
         Columns of the base's ``cells``, by frame and cell.
     """
-    wanted, touched = set(cells), draft.touched_cells()
+    wanted, touched = set(cells), draft.edited_cells
     as_found = draft.base.cells.iloc[draft.base.cell_index.rows(sorted(wanted - touched))]
     edited = _edited_rows(draft, sorted(wanted & touched))
     if not len(edited):
@@ -49,9 +49,9 @@ def _edited_rows(draft: Draft, cells: list[int]) -> pd.DataFrame:
     parent = {c: draft.parent_of(c) for c in cells}
     rows["cell_id"] = np.array([c for _, c in known], np.int64)
     rows["parent_id"] = np.array([parent[c] for _, c in known], np.int64)
-    rows["reviewed"] = np.array([k in draft.cells or k in draft.measured for k, _ in known], np.bool_)
+    rows["reviewed"] = np.array([k in draft.edited.cells or k in draft.edited.measured for k, _ in known], np.bool_)
     for n, (key, _) in enumerate(known):
-        if key in draft.measured:
+        if key in draft.edited.measured:
             for name, value in _values(draft, key).items():
                 rows.loc[n, name] = value
     new = [_new_row(draft, k, c) for (k, c), i in zip(held, at, strict=True) if i < 0]
@@ -62,14 +62,14 @@ def _edited_rows(draft: Draft, cells: list[int]) -> pd.DataFrame:
 
 
 def _values(draft: Draft, key: Key) -> dict[str, Any]:
-    values = dict(draft.measured[key])
+    values = dict(draft.edited.measured[key])
     border = bool(values.pop("touches_border"))
     return {**{k: np.nan if v is None else float(v) for k, v in values.items()}, "touches_border": border}
 
 
 def _new_row(draft: Draft, key: Key, cell: int) -> dict[str, Any]:
     return {
-        "position": draft.base.key, "frame": key.frame, "time_h": float(draft.base.time_h[key.frame]),
+        "position": draft.base.position_id, "frame": key.frame, "time_h": float(draft.base.time_h[key.frame]),
         "population": key.population, "label": key.label, "cell_id": cell, "parent_id": draft.parent_of(cell),
         "observed": True, "reviewed": True, **_values(draft, key),
     }  # fmt: skip
@@ -93,6 +93,13 @@ def _without_gaps(draft: Draft, rows: pd.DataFrame) -> pd.DataFrame:
 def pair_rows(draft: Draft, guests: Collection[int]) -> pd.DataFrame:
     """Evidence of some guests against their hosts, with the ids the edits gave them.
 
+    Parameters
+    ----------
+    draft : Draft
+        The position.
+    guests : collection of int
+        Ids of the guests.
+
     Returns
     -------
     pandas.DataFrame
@@ -107,7 +114,7 @@ def pair_rows(draft: Draft, guests: Collection[int]) -> pd.DataFrame:
         changed = _hosts_changed(draft)
         host = [changed.get((f, h), old) for (f, _, h), old in zip(places, rows["host_id"].tolist(), strict=True)]
         rows = rows.assign(guest_id=[guest_of[f, g] for f, g, _ in places], host_id=host)
-        stays = [PairKey(*p) not in draft.pairs for p in places]
+        stays = [PairKey(*p) not in draft.edited.pairs for p in places]
         rows = rows[np.array(stays, np.bool_)]
     rows = pd.concat([rows, extra], ignore_index=True) if len(extra := _measured_pairs(draft, guest_of)) else rows
     rows = rows[(rows["host_id"] != NO_CELL) & (rows["host_id"] != rows["guest_id"])]
@@ -118,19 +125,19 @@ def pair_rows(draft: Draft, guests: Collection[int]) -> pd.DataFrame:
 
 def _hosts_changed(draft: Draft) -> dict[tuple[int, int], int]:
     """Cell by frame and label of the host objects that edits touched; 0 where there is none any more."""
-    keys = (k for k in {*draft.cells, *draft.masks} if k.population == draft.base.host)
+    keys = (k for k in {*draft.edited.cells, *draft.edited.masks} if k.population == draft.base.host)
     return {(k.frame, k.label): draft.cell_of(k) if draft.exists(k) else NO_CELL for k in keys}
 
 
 def _measured_pairs(draft: Draft, guest_of: dict[tuple[int, int], int]) -> pd.DataFrame:
     rows = []
-    for pair, values in draft.pairs.items():
+    for pair, values in draft.edited.pairs.items():
         guest = guest_of.get((pair.frame, pair.guest_label), NO_CELL)
         host = Key(draft.base.host, pair.frame, pair.host_label)
         if values is None or guest == NO_CELL or not draft.exists(host):
             continue
         rows.append({
-            "position": draft.base.key, "frame": pair.frame, "time_h": float(draft.base.time_h[pair.frame]),
+            "position": draft.base.position_id, "frame": pair.frame, "time_h": float(draft.base.time_h[pair.frame]),
             "guest_id": guest, "host_id": draft.cell_of(host), "guest_label": pair.guest_label,
             "host_label": pair.host_label, **{k: np.nan if v is None else v for k, v in values.items()},
         })  # fmt: skip

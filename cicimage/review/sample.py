@@ -8,9 +8,8 @@ from typing import Final
 import pandas as pd
 
 from cicimage.review.corrected import Corrected
-from cicimage.review.edits import parse_edit
 from cicimage.review.log import Record, history
-from cicimage.review.queue import Item, build_queue, load_ground, progress
+from cicimage.review.queue import Item, build_queue, load_queue_tables, progress
 from cicimage.statistics.tallies import counted_events
 from cicimage.store import Results
 
@@ -21,7 +20,7 @@ SETTLED: Final = ("accept", "reject", "set")
 def sample_of(
     queue: Sequence[Item], judged: Mapping[str, str], corrected: Mapping[str, Corrected], condition: Mapping[str, str]
 ) -> pd.DataFrame:
-    """One row per random item that a human settled.
+    """One row per random item that a reviewer settled.
 
     Parameters
     ----------
@@ -30,9 +29,9 @@ def sample_of(
     judged : mapping of str to str
         Last verdict by item.
     corrected : mapping of str to Corrected
-        Positions by opaque name.
+        Corrected positions by position id.
     condition : mapping of str to str
-        Condition by opaque name.
+        Condition by position id.
 
     Returns
     -------
@@ -42,8 +41,8 @@ def sample_of(
         more often than short ones.
     """
     rows = []
-    entries = {key: counted_events(c.tables()["events"]) for key, c in corrected.items()}
-    called = {key: counted_events(c.base.events) for key, c in corrected.items()}
+    entries = {position_id: counted_events(c.tables()["events"]) for position_id, c in corrected.items()}
+    called = {position_id: counted_events(c.base.events) for position_id, c in corrected.items()}
     for item in queue:
         c = item.candidate
         if item.drawn != "random" or judged.get(item.id) not in SETTLED or c.position not in corrected:
@@ -71,7 +70,7 @@ def reviewed_sample(
     results : Results
         The folder.
     names : mapping of str to str
-        Name by opaque name of the finished positions.
+        Names of the finished positions by position id.
     records : sequence of Record
         The log.
     corrected : mapping of str to Corrected
@@ -79,9 +78,8 @@ def reviewed_sample(
     """
     if not records:
         return pd.DataFrame(columns=list(COLUMNS))
-    ground = load_ground(results, names)
-    queue = build_queue(ground, str(records[0].body["salt"]))
+    tables = load_queue_tables(results, names)
+    queue = build_queue(tables, str(records[0].body["salt"]))
     done = history(records).done
     judged = progress(queue, done).judged
-    touched = {parse_edit(r.body["edit"]).position for r in done} & set(corrected)
-    return sample_of(queue, judged, {k: corrected[k] for k in touched}, ground.condition)
+    return sample_of(queue, judged, corrected, tables.condition)

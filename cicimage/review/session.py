@@ -1,4 +1,4 @@
-"""A reviewer at work: every edit is checked, written to the log, applied; undo and redo survive a restart."""
+"""A review session: every edit is checked, written to the log, applied; undo and redo survive a restart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cicimage.errors import ConfigurationError, ResultsError
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, parse_edit
-from cicimage.review.log import History, Record, ReviewLog, history, log_path, read_log, reviewers
+from cicimage.review.log import History, Record, ReviewLog, history, log_path
 from cicimage.store import Results, existing_results, read_json
 
 
@@ -39,7 +39,7 @@ class Session:
     history : History
         Edits in force, and edits to redo.
     loaded : dict of str to Corrected
-        Positions (by opaque name) looked at so far.
+        Positions looked at so far, by position id.
     """
 
     results: Results
@@ -51,6 +51,20 @@ class Session:
     @classmethod
     def open(cls, results: Results, reviewer: str, facts: Mapping[str, Any] | None = None) -> Session:
         """Open or begin a review.
+
+        Parameters
+        ----------
+        results : Results
+            The folder.
+        reviewer : str
+            Who reviews.
+        facts : mapping, optional
+            Further facts for the header of a new log.
+
+        Returns
+        -------
+        Session
+            It holds the reviewer's lock.
 
         Raises
         ------
@@ -108,24 +122,16 @@ class Session:
     # ------------------------------------------------------------ positions
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """Opaque names of the finished positions."""
+    def position_ids(self) -> tuple[str, ...]:
+        """Position ids of the finished positions."""
         return tuple(self._names)
 
-    def position(self, key: str) -> Corrected:
+    def position(self, position_id: str) -> Corrected:
         """A position as corrected so far; read and replayed when first asked for."""
-        if key not in self.loaded:
-            corrected = Corrected.of(load_base(self.results, self._names[key]))
-            for record in self.history.done:
-                edit = parse_edit(record.body["edit"])
-                if edit.position == key:
-                    corrected.replay(record.n, edit)
-            self.loaded[key] = corrected
-        return self.loaded[key]
-
-    def name_of(self, key: str) -> str:
-        """Name of a position, which tells its condition: not for blinded eyes."""
-        return self._names[key]
+        if position_id not in self.loaded:
+            base = load_base(self.results, self._names[position_id])
+            self.loaded[position_id] = Corrected.replayed(base, self.history.done)
+        return self.loaded[position_id]
 
     # ------------------------------------------------------------ edits
 
@@ -141,14 +147,14 @@ class Session:
         """
         if edit.position not in self._names:
             raise ConfigurationError(
-                f"position {edit.position!r}: must be a finished position, known: {', '.join(self.keys)}"
+                f"position {edit.position!r}: must be a finished position, known: {', '.join(self.position_ids)}"
             )
         if self.unblinded and not edit.unblinded:
             edit = edit.model_copy(update={"unblinded": True})
         position = self.position(edit.position)
-        edit.check(position.draft)
+        change = edit.change(position.draft)
         record = self.log.append("edit", {"edit": edit.model_dump(mode="json")})
-        position.do(record.n, edit)
+        position.apply(record.n, edit, change)
         self.history = History((*self.history.done, record), ())
         return record
 
@@ -160,7 +166,7 @@ class Session:
         edit = parse_edit(record.body["edit"])
         position = self.position(edit.position)
         self.log.append("undo", {"of": record.n})
-        position.undo(record.n, edit)
+        position.undo()
         self.history = History(self.history.done[:-1], (*self.history.undone, record))
         return edit
 
@@ -182,13 +188,11 @@ class Session:
 
     def conflicts(self) -> list[Conflict]:
         """Edits of the loaded positions that do not fit."""
-        found = []
-        for key, corrected in self.loaded.items():
-            corrected.refresh()
-            if corrected.conflicts:
-                title = {r.n: parse_edit(r.body["edit"]).title for r in self.history.done if r.n in corrected.conflicts}
-                found += [Conflict(key, n, title[n], why) for n, why in sorted(corrected.conflicts.items())]
-        return found
+        return [
+            Conflict(position_id, n, corrected.steps[n].edit.title, why)
+            for position_id, corrected in self.loaded.items()
+            for n, why in sorted(corrected.conflicts.items())
+        ]
 
     def close(self) -> None:
         """Release the lock."""
@@ -208,7 +212,7 @@ def is_finished(records: Sequence[Record]) -> bool:
 
 
 def position_names(results: Results) -> dict[str, str]:
-    """Name by opaque name of the positions that finished.
+    """Names of the positions that finished, by position id.
 
     Raises
     ------
@@ -217,15 +221,12 @@ def position_names(results: Results) -> dict[str, str]:
     """
     existing_results(results.root)
     found = {}
-    for position, key in results.index().items():
-        receipt = results.position(key).receipt
+    for position, position_id in results.index().items():
+        receipt = results.position(position_id).receipt
         if receipt.exists() and read_json(receipt)["outcome"] == "done":
-            found[key] = position
+            found[position_id] = position
     if not found:
         raise ResultsError(
             f"{results.root}: no position has finished, nothing can be reviewed; run `cicimage run` again"
         )
     return dict(sorted(found.items()))
-
-
-__all__ = ["Conflict", "Session", "is_finished", "position_names", "read_log", "reviewers"]

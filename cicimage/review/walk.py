@@ -1,4 +1,4 @@
-"""The way through the queue: what is still open, what comes next, what a filter shows."""
+"""Order of review: which items are still open, which comes next, which a filter shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILTERS: Final[tuple[Shown, ...]] = ("all", "open", "unsure", "events", "near mi
 
 
 class Walk:
-    """A queue and what was said of it so far.
+    """A queue and the verdicts on its items so far.
 
     Parameters
     ----------
@@ -44,11 +44,6 @@ class Walk:
         """Items of the queue that have been judged."""
         return sum(i in self.by_id for i in self.judged)
 
-    def open_ids(self) -> set[str]:
-        """Items not judged yet; where all are, those judged unsure."""
-        is_open = self._open()
-        return {i.id for i in self.queue if is_open(i)}
-
     def listed(self) -> list[Item]:
         """Items under the filter chosen; the same list as before where verdicts do not alter it."""
         if self.shown in ("open", "unsure") or self._listed is None or self._listed[0] != self.shown:
@@ -57,9 +52,20 @@ class Walk:
         return self._listed[1]
 
     def beside(self, item: Item, by: int) -> Item | None:
-        """The nearest item that is shown, in a ring.
+        """The nearest item under the filter; the queue is a ring.
 
-        Forward: one whose turn it is to be looked at once more, else the nearest open one, else the nearest.
+        Parameters
+        ----------
+        item : Item
+            Where one is.
+        by : int
+            1 = forward, -1 = backward.
+
+        Returns
+        -------
+        Item or None
+            Forward: one due to be looked at once more, else the nearest open one, else the nearest. None where the
+            filter shows none.
         """
         at, n, keep, is_open = self.place[item.id], len(self.queue), self._keep(), self._open()
         again = [i for i in self.again if i != item.id and keep(self.by_id[i])]

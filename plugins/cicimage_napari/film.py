@@ -12,8 +12,8 @@ from qtpy.QtGui import QImage, QMouseEvent, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import Key
 from cicimage.review.desk import FILM_FRAMES, Desk
+from cicimage.review.keys import Key
 from cicimage.review.pictures import Box, Pictures
 from cicimage_napari.look import GUEST_OUTLINE, HOST_OUTLINE, LOCATION_COLOUR, composite, outline
 from cicimage_napari.places import film_cut

@@ -7,14 +7,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from cicimage.review.anchor import Key
-from cicimage.review.answer import guest_of, host_of
 from cicimage.review.base import Base
 from cicimage.review.candidates import Candidate
 from cicimage.review.corrected import Corrected
 from cicimage.review.desk import Desk, film_of
+from cicimage.review.keys import Key
 from cicimage.review.pictures import Box, Cut
 from cicimage.review.queue import Item
+from cicimage.review.response import guest_of, host_of
 
 VIEW_UM: Final = 110.0
 """Width of the canvas's cut, um: the guest, its host, and their neighbours."""

@@ -114,7 +114,7 @@ class RatesPanel(QWidget):
             self.results = panel.desk.session.results
             if self._heard is not panel.desk:
                 self._heard = panel.desk
-                panel.desk.heard.append(self._on_edit)
+                panel.desk.listeners.append(self._on_edit)
         self.compute()
 
     def _on_edit(self, what: str) -> None:
@@ -224,8 +224,8 @@ class RatesPanel(QWidget):
 
     def closeEvent(self, event: Any) -> None:
         """Stop following the review."""
-        if self._heard is not None and self._on_edit in self._heard.heard:
-            self._heard.heard.remove(self._on_edit)
+        if self._heard is not None and self._on_edit in self._heard.listeners:
+            self._heard.listeners.remove(self._on_edit)
         super().closeEvent(event)
 
 

@@ -180,7 +180,7 @@ class ReviewPanel(QWidget):
         self.pictures = Pictures(desk.session.results)
         self.stage = Stage(self.viewer, self.pictures, self._on_stroke, self._on_click)
         self._make_below(self.pictures)
-        desk.heard.append(self.hear)
+        desk.listeners.append(self.hear)
         self._filter = KeyFilter(self.keys, self.act, self.window())
         QApplication.instance().installEventFilter(self._filter)
         self._open_button.hide()
@@ -232,7 +232,7 @@ class ReviewPanel(QWidget):
             QApplication.instance().removeEventFilter(self._filter)
             self._filter = None
         if self.desk is not None:
-            self.desk.heard.remove(self.hear)
+            self.desk.listeners.remove(self.hear)
             if self._owns_desk:
                 self.desk.close()
             self.desk = None
@@ -448,10 +448,10 @@ class ReviewPanel(QWidget):
     def _ask_for_moved(self) -> None:
         """Explain once per field why it has no pictures; without the path, which may reveal the condition."""
         pictures, base = self.pictures, self._desk.corrected.base
-        if pictures is None or base.key not in pictures.missing or base.key in self._asked:
+        if pictures is None or base.position_id not in pictures.missing or base.position_id in self._asked:
             return
-        self._asked.add(base.key)
-        if base.key in pictures.moved:
+        self._asked.add(base.position_id)
+        if base.position_id in pictures.moved:
             self.say("the recording of this field is not where it was; 'Find recording' tells where it is")
         else:
             self.say(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from qtpy.QtCore import QTimer
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import Key
 from cicimage.review.desk import Desk
+from cicimage.review.keys import Key
 from cicimage.review.pictures import Box, Cut, Pictures
 from cicimage.review.queue import Item
 from cicimage_napari.look import CHANNEL_COLOUR, limits
@@ -102,7 +102,7 @@ class Stage:
 
     def levels(self, picture: npt.NDArray[Any]) -> list[tuple[float, float]]:
         """Black and white level of each channel, fixed at the first picture of a position for all its frames."""
-        key = self.desk.corrected.base.key
+        key = self.desk.corrected.base.position_id
         if key not in self._levels:
             self._levels[key] = [limits(stack) for stack in picture]
         return self._levels[key]

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import CellRef, Key, ReviewError, cell_ref
-from cicimage.review.answer import host_of
+from cicimage.review.anchor import CellRef, cell_ref
 from cicimage.review.cutting import join, split
 from cicimage.review.desk import Desk
 from cicimage.review.edits import (
@@ -24,7 +23,9 @@ from cicimage.review.edits import (
     SplitTrack,
     SwapTracks,
 )
+from cicimage.review.keys import Key, ReviewError
 from cicimage.review.pictures import Pictures
+from cicimage.review.response import host_of
 from cicimage_napari.buttons import plain_button
 from cicimage_napari.stage import Stage
 
@@ -71,7 +72,7 @@ class TrackTools:
 
     def acts(self, desk: Desk) -> Mapping[str, Callable[[], Any]]:
         """The function behind each track key."""
-        key = desk.corrected.base.key
+        key = desk.corrected.base.position_id
         return {
             "merge": lambda: desk.do(MergeTracks(position=key, first=_own(desk), second=_other(desk))),
             "swap": lambda: desk.do(SwapTracks(position=key, first=_own(desk), second=_other(desk), frame=desk.frame)),
@@ -259,7 +260,7 @@ def _linked(desk: Desk) -> LinkTracks:
     ids = sorted((own, other), key=draft.first_frame)
     ends = [draft.objects_of(base.guest, i) for i in ids]
     return LinkTracks(
-        position=base.key,
+        position=base.position_id,
         first=cell_ref(draft, base.guest, ids[0], [ends[0][-1].frame]),
         second=cell_ref(draft, base.guest, ids[1], [ends[1][0].frame]),
     )
@@ -268,10 +269,10 @@ def _linked(desk: Desk) -> LinkTracks:
 def _exclusion(desk: Desk, kind: int, reason: str) -> Any:
     base = desk.corrected.base
     if kind == 0:
-        return ExcludePosition(position=base.key, reason=reason)
+        return ExcludePosition(position=base.position_id, reason=reason)
     if kind == 1:
         if not desk.host:
             raise ReviewError("no host is near this guest; click the host first")
         host = cell_ref(desk.corrected.draft, base.host, desk.host, [desk.frame])
-        return ExcludeHost(position=base.key, host=host, reason=reason)
-    return ExcludeFrames(position=base.key, first=desk.span[0], last=desk.span[1], reason=reason)
+        return ExcludeHost(position=base.position_id, host=host, reason=reason)
+    return ExcludeFrames(position=base.position_id, first=desk.span[0], last=desk.span[1], reason=reason)

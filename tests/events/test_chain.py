@@ -29,6 +29,16 @@ def _enumerated(log_likelihood: np.ndarray, time_h: np.ndarray) -> np.ndarray:
     return posterior / posterior.sum(axis=1, keepdims=True)
 
 
+def test_steps_of_one_length_share_their_matrix(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(Chain, "transition", lambda self, h, found=Chain.transition: asked.append(h) or found(self, h))
+    time_h = np.array([0.0, 0.25, 0.5, 1.0, 1.25, 1.75])
+    found = smooth(np.zeros((1, 6, 3)), np.array([0]), np.array([5]), time_h, CHAIN)
+    assert sorted(asked) == [0.25, 0.5]
+    for step, hours in zip(found.steps, np.diff(time_h), strict=True):
+        np.testing.assert_array_equal(step, CHAIN.transition(hours))
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10_000))
 def test_smoothing_is_exact(seed: int) -> None:

@@ -13,8 +13,8 @@ from cicimage.export.graph import lineages, links, tracklets
 from cicimage.export.tracked import file_names, load_tracked
 from cicimage.masks import Mask
 from cicimage.recording.xml_tree import parse_xml
-from cicimage.review.answer import verdict_on
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
 from cicimage.store import read_json, read_table, write_json
@@ -185,7 +185,7 @@ def test_exports_carry_corrections(tmp_path):
     """Rejected events leave their guests outside; `--corrections none` exports what was found."""
     results = write_results(tmp_path / "out", {"A1_f1": WORLD})
     with Session.open(results, "anna") as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             if item.candidate.call == "event":
                 session.do(verdict_on(session.position(item.candidate.position), item, "reject"))
     mine = pd.read_csv(exported(results, "napari", tmp_path / "mine") / "vehicle_A1_f1_guest_tracks.csv")

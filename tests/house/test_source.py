@@ -13,10 +13,10 @@ from source_measures import (
     sources,
 )
 
-MOST_CODE_LINES = 28_900
-MOST_CIRCLES = 1
-MOST_UNDOCUMENTED = 241
-MOST_COMPLEX = 36
+MOST_CODE_LINES = 30_500
+MOST_CIRCLES = 0
+MOST_UNDOCUMENTED = 93
+MOST_COMPLEX = 38
 """Functions over a cyclomatic complexity of 15."""
 MOST_LONG_SIGNATURES = 11
 """Functions with more than eight arguments; commands of the command line are exempt."""

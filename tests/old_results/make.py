@@ -1,7 +1,8 @@
 """How ``v0.1.0.zip`` was made: two donors, two conditions, two reviewers and an adjudication.
 
-Run once with the program of that version; the archive then stays as it is. A results folder that users have must
-open, report, export, resume and be reviewed by every later program.
+The archive was made once with the program of that version and stays as it is; the script follows the names of
+today's program, so that a later version can add an archive of its own. A results folder that users have must open,
+report, export, resume and be reviewed by every later program.
 
     python tests/old_results/make.py FOLDER
 """
@@ -21,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "review"))
 from random_edits import random_edit
 
 from cicimage.review.agreement import adjudicate
-from cicimage.review.anchor import ReviewError
-from cicimage.review.answer import verdict_on
 from cicimage.review.desk import Desk
 from cicimage.review.edits import AnyEdit
+from cicimage.review.keys import ReviewError
+from cicimage.review.response import death_at, verdict_on
 from cicimage.review.session import Session
 from cicimage.store import Results
 
@@ -73,7 +74,7 @@ def review_by_keys(results: Results, reviewer: str) -> None:
         if n == 4:
             desk.die_here()
         if n == 5:
-            desk.not_dead()
+            desk.do(death_at(desk.corrected, desk.current, desk.span, None))
         if n == 6:
             desk.end_here()
         desk.judge(rng.choice(["accept", "accept", "accept", "reject", "unsure"]))

@@ -14,9 +14,9 @@ from small_world import movie_path, world, write_results
 
 from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import reviewers
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import Results
 
@@ -47,7 +47,7 @@ def experiment(tmp_path, untouched):
 
 def judged(results, who, reject=(), finish=True):
     with Session.open(results, who) as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             wrong = item.candidate.guest_id in reject and item.candidate.call == "event"
             session.do(verdict_on(session.position(item.candidate.position), item, "reject" if wrong else "accept"))
         if finish:

@@ -355,6 +355,7 @@ def test_a_mask_is_split_and_joined_again(panel):
     before = draft.mask(key)
     panel.tools._split()
     assert kinds(panel) == ["split_mask"]
+    draft = desk.corrected.draft
     new = next(k for k in draft.keys_in("guest", desk.frame) if draft.base.row(k) < 0)
     assert draft.mask(key).area_px + draft.mask(new).area_px == before.area_px
     panel.tools._join()
@@ -362,8 +363,9 @@ def test_a_mask_is_split_and_joined_again(panel):
     panel._on_click("guest", draft.cell_of(new))
     panel.tools._join()
     assert kinds(panel) == ["split_mask", "merge_masks"]
-    assert mask_hash(draft.mask(key)) == mask_hash(before)
-    assert not draft.exists(new)
+    joined = desk.corrected.draft
+    assert mask_hash(joined.mask(key)) == mask_hash(before)
+    assert not joined.exists(new)
 
 
 def test_a_host_is_split_where_it_is_clicked(panel):
@@ -448,7 +450,7 @@ def test_a_recording_is_found_again_and_a_wrong_one_refused(viewer, untouched, t
     with other.open("r+b") as file:
         file.seek(-8, 2)
         file.write(b"changed!")
-    key = panel.desk.corrected.base.key
+    key = panel.desk.corrected.base.position_id
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(other), ""))
     panel.tools._find()
     assert "holds other bytes; choose the right file" in panel.said

@@ -7,7 +7,7 @@ import random
 import numpy as np
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import ReviewError, cell_ref
+from cicimage.review.anchor import cell_ref
 from cicimage.review.draft import Draft
 from cicimage.review.edits import (
     AddEvent,
@@ -35,6 +35,7 @@ from cicimage.review.edits import (
     SwapTracks,
     Verdict,
 )
+from cicimage.review.keys import ReviewError
 
 
 def random_edit(draft: Draft, seed: int) -> Edit:
@@ -64,7 +65,7 @@ def _decision(draft: Draft, rng: random.Random) -> Edit:
     guest, (first, last) = _pick(draft, rng, "guest"), _span(draft, rng)
     ref = cell_ref(draft, "guest", guest, [first, last])
     host = cell_ref(draft, "host", _pick(draft, rng, "host"), [first])
-    common = {"position": draft.base.key, "guest": ref, "first": first, "last": last}
+    common = {"position": draft.base.position_id, "guest": ref, "first": first, "last": last}
     frame = rng.randrange(draft.base.n_frames)
     kind = rng.randrange(8)
     if kind == 0:
@@ -88,13 +89,13 @@ def _decision(draft: Draft, rng: random.Random) -> Edit:
         return SetLocation(**common, location=location, contact="under", host=rng.choice([None, host]))
     if kind == 6:
         return SetViability(**common, viability=rng.choice(["alive", "dead", "unknown"]))
-    return Note(position=draft.base.key, text="look", frame=frame)
+    return Note(position=draft.base.position_id, text="look", frame=frame)
 
 
 def _track(draft: Draft, rng: random.Random) -> Edit:
     population = rng.choice(["guest", "guest", "host"])
     a, b = (_pick(draft, rng, population) for _ in range(2))
-    frame, key = rng.randrange(draft.base.n_frames), draft.base.key
+    frame, key = rng.randrange(draft.base.n_frames), draft.base.position_id
     first, second = (cell_ref(draft, population, c, [frame]) for c in (a, b))
     kind = rng.randrange(6)
     if kind == 0:
@@ -118,7 +119,7 @@ def _mask(draft: Draft, rng: random.Random) -> Edit:
         raise ReviewError("no object is left")
     key = rng.choice(keys)
     before = draft.mask(key)
-    common = {"position": draft.base.key, "population": "guest", "frame": frame, "made_on": draft.base.detected}
+    common = {"position": draft.base.position_id, "population": "guest", "frame": frame, "made_on": draft.base.detected}
     measured = {**draft.measures(key), "area_um2": float(rng.randrange(5, 50))}
     grown = Mask(key.label, before.y0 - 1, before.x0, np.pad(before.pixels, ((1, 0), (0, 0)), mode="edge"))
     kind = rng.randrange(5)
@@ -157,7 +158,7 @@ def _union(a: Mask, b: Mask) -> Mask:
 
 
 def _exclusion(draft: Draft, rng: random.Random) -> Edit:
-    kind, key = rng.randrange(3), draft.base.key
+    kind, key = rng.randrange(3), draft.base.position_id
     if kind == 0:
         return ExcludePosition(position=key, reason="bubble")
     if kind == 1:

@@ -10,9 +10,9 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from cicimage.errors import ConfigurationError, ResultsError
 from cicimage.review.accuracy import call_accuracy
 from cicimage.review.agreement import adjudicate, compare, constancy, kappa
-from cicimage.review.answer import entry_at, verdict_on
 from cicimage.review.log import log_path, read_log
-from cicimage.review.queue import build_queue, load_ground, progress
+from cicimage.review.queue import build_queue, load_queue_tables, progress
+from cicimage.review.response import entry_at, verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
 
@@ -40,7 +40,7 @@ def results(tmp_path):
 def review(results, who, wrong=(), finish=True):
     """Accept all, but reject the events of some guests."""
     with Session.open(results, who) as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             reject = item.candidate.guest_id in wrong and item.candidate.call == "event"
             position = session.position(item.candidate.position)
             session.do(verdict_on(position, item, "reject" if reject else "accept"))
@@ -96,7 +96,7 @@ def test_disputes_are_found_and_settled(results):
 def test_entries_further_apart_than_the_tolerance_are_disputed(results):
     review(results, "anna")
     with Session.open(results, "ben") as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             position = session.position("p0001")
             session.do(verdict_on(position, item, "accept"))
             if item.candidate.guest_id == 11 and item.candidate.call == "event" and item.drawn != "repeat":
@@ -121,10 +121,10 @@ def test_accuracy_rests_on_random_items_alone(tmp_path):
     results = write_results(tmp_path, {name: world() for name in "abcdef"})
     review(results, "anna", wrong=(11, 14))
     with Session.open(results, "anna") as session:
-        ground = load_ground(results, position_names(results))
+        ground = load_queue_tables(results, position_names(results))
         queue = build_queue(ground, session.salt)
         judged = progress(queue, session.history.done).judged
-        positions = {key: session.position(key) for key in session.keys}
+        positions = {key: session.position(key) for key in session.position_ids}
         table = call_accuracy(queue, judged, positions, ground.condition).set_index(["estimand", "condition"])
     drawn = [i for i in queue if i.drawn == "random"]
     inside = [i for i in drawn if i.candidate.call == "event" for _ in i.draws]

@@ -3,12 +3,13 @@
 import pytest
 from small_world import STORIES, world, write_position, write_results
 
-from cicimage.review.anchor import ReviewError, cell_now, cell_ref, mask_hash
-from cicimage.review.answer import verdict_on
+from cicimage.review.anchor import cell_now, cell_ref, mask_hash
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import BreakTrack, SetLocation, Verdict
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.keys import ReviewError
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.results import corrected
 from cicimage.review.session import Session, position_names
 
@@ -56,7 +57,7 @@ def test_a_guest_that_is_gone_is_a_conflict_and_the_rest_goes_on(results):
 
 
 def test_a_track_cut_within_a_decision_is_a_conflict_until_it_is_mended(results):
-    live = Corrected.of(load_base(results, "vehicle/a"))
+    live = Corrected(load_base(results, "vehicle/a"))
     ref = cell_ref(live.draft, "guest", 12, [6, 13])
     live.do(1, SetLocation(position="p0001", guest=ref, first=6, last=13, location="unresolved"))
     cut = BreakTrack(position="p0001", cell=cell_ref(live.draft, "guest", 12, [0]), frame=9)
@@ -64,14 +65,14 @@ def test_a_track_cut_within_a_decision_is_a_conflict_until_it_is_mended(results)
     live.refresh()
     assert "its track is cut before frame 13 now" in live.conflicts[1]
     assert not live.guest(12).frames["location"].eq("unresolved").any()
-    live.undo(2, cut)
+    live.undo()
     live.refresh()
     assert not live.conflicts
     assert live.guest(12).frames["location"].eq("unresolved").sum() == 8
 
 
 def test_a_place_where_two_might_be_meant_is_not_guessed(results):
-    draft = Corrected.of(load_base(results, "vehicle/a")).draft
+    draft = Corrected(load_base(results, "vehicle/a")).draft
     ref = cell_ref(draft, "guest", 12, [6])
     (anchor,) = ref.anchors
     between = anchor.model_copy(update={"y_um": anchor.y_um + 3.5, "area_um2": 300.0, "mask": "other"})
@@ -88,12 +89,12 @@ def test_a_mask_is_known_by_its_pixels_alone(results):
 def test_a_queue_made_anew_knows_what_was_judged(results):
     names = position_names(results)
     with Session.open(results, "anna") as session:
-        queue = build_queue(load_ground(results, names), session.salt)
+        queue = build_queue(load_queue_tables(results, names), session.salt)
         item = next(i for i in queue if i.candidate.call == "event")
         session.do(verdict_on(session.position("p0001"), item, "accept"))
         salt = session.salt
     write_position(results, "p0001", renamed(), detected="d2")
-    again = build_queue(load_ground(results, names), salt)
+    again = build_queue(load_queue_tables(results, names), salt)
     assert item.id in {i.id for i in again}
     with Session.open(results, "anna") as session:
         (edit,) = [e for _, e in session.edits()]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cicimage.masks import Mask
-from cicimage.review.anchor import ReviewError
 from cicimage.review.cutting import join, split
+from cicimage.review.keys import ReviewError
 
 
 def mask_of(picture, y0=3, x0=7):

@@ -3,8 +3,8 @@
 import pytest
 from small_world import world, write_results
 
-from cicimage.review.anchor import ReviewError
 from cicimage.review.desk import Desk
+from cicimage.review.keys import ReviewError
 from cicimage.review.log import ReviewLog
 from cicimage.review.queue import AGAIN_AFTER
 from cicimage.review.walk import FILTERS
@@ -111,7 +111,7 @@ def test_the_host_clicked_is_the_host_meant(desk):
 
 def test_listeners_are_told(desk):
     heard = []
-    desk.heard.append(heard.append)
+    desk.listeners.append(heard.append)
     desk.look_at(3)
     desk.select(1, 2)
     desk.click("host", 1)
@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_the_screen_in_step(desk, monkeypatch):
         raise DiskFullError("the disk is full")
 
     heard = []
-    desk.heard.append(heard.append)
+    desk.listeners.append(heard.append)
     before = desk.session.history
     monkeypatch.setattr(ReviewLog, "append", full)
     with pytest.raises(DiskFullError):

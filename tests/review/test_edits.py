@@ -7,7 +7,7 @@ from small_world import disc, place_of, world, write_results
 
 from cicimage.errors import ResultsError
 from cicimage.masks import Mask
-from cicimage.review.anchor import Key, ReviewError, cell_ref
+from cicimage.review.anchor import cell_ref
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import (
@@ -36,6 +36,7 @@ from cicimage.review.edits import (
     parse_edit,
 )
 from cicimage.review.edits.edit import plain
+from cicimage.review.keys import Key, ReviewError
 from cicimage.review.measure import mask_edit
 
 LETTER = {"free": "f", "attached": "a", "entering": "e", "inside": "i", "unresolved": "?"}
@@ -48,7 +49,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture
 def live(base):
-    return Corrected.of(base)
+    return Corrected(base)
 
 
 def story(live, guest):
@@ -61,7 +62,7 @@ def events(live, guest):
 
 
 def guest(live, g, first, last):
-    return {"position": live.base.key, "guest": cell_ref(live.draft, "guest", g, [first, last]), "first": first,
+    return {"position": live.base.position_id, "guest": cell_ref(live.draft, "guest", g, [first, last]), "first": first,
             "last": last}  # fmt: skip
 
 
@@ -183,7 +184,7 @@ def test_a_missed_event_is_added(live):
 
 
 def test_excluded_frames_leave_person_time_and_scores(live):
-    live.do(1, ExcludeFrames(position=live.base.key, first=6, last=8, reason="defocus"))
+    live.do(1, ExcludeFrames(position=live.base.position_id, first=6, last=8, reason="defocus"))
     assert hours(live, 11, "hours_inside_alive") == pytest.approx(5 / 12)
     assert len(live.guest(11).frames) == 13
     event = events(live, 11).iloc[0]
@@ -191,17 +192,17 @@ def test_excluded_frames_leave_person_time_and_scores(live):
 
 
 def test_an_excluded_host_takes_its_events_and_hours_along(live):
-    live.do(1, ExcludeHost(position=live.base.key, host=host(live, 1), reason="dividing"))
+    live.do(1, ExcludeHost(position=live.base.position_id, host=host(live, 1), reason="dividing"))
     assert hours(live, 11, "hours_inside_alive") == 0
     assert live.tables()["hosts"]["host_id"].tolist() == [2]
     assert hours(live, 14, "hours_inside_alive") > 1
 
 
 def test_an_excluded_position_says_why(live):
-    live.do(1, ExcludePosition(position=live.base.key, reason="bubble"))
+    live.do(1, ExcludePosition(position=live.base.position_id, reason="bubble"))
     assert live.excluded == "bubble"
     with pytest.raises(ValidationError):
-        ExcludePosition(position=live.base.key, reason="")
+        ExcludePosition(position=live.base.position_id, reason="")
 
 
 # ---------------------------------------------------------------- tracks
@@ -212,17 +213,17 @@ def frames_of(live, g):
 
 
 def test_a_track_is_broken_and_linked_again(live):
-    live.do(1, BreakTrack(position=live.base.key, cell=ref(live, 11), frame=8))
+    live.do(1, BreakTrack(position=live.base.position_id, cell=ref(live, 11), frame=8))
     new = live.base.max_id + 1
     assert (frames_of(live, 11), frames_of(live, new)) == (list(range(8)), list(range(8, 16)))
     assert events(live, new)["prevalent"].tolist() == [True]
-    live.do(2, LinkTracks(position=live.base.key, first=ref(live, 11), second=ref(live, new, 8)))
+    live.do(2, LinkTracks(position=live.base.position_id, first=ref(live, 11), second=ref(live, new, 8)))
     assert story(live, 11) == "fffaaiiiiiiiifff"
     assert len(live.guest(new).frames) == 0
 
 
 def test_linked_tracks_get_their_gap_filled(live):
-    live.do(1, LinkTracks(position=live.base.key, first=ref(live, 15), second=ref(live, 16, 8)))
+    live.do(1, LinkTracks(position=live.base.position_id, first=ref(live, 15), second=ref(live, 16, 8)))
     rows = live.guest(15).frames.sort_values("frame")
     assert rows["frame"].tolist() == list(range(16))
     assert rows.loc[~rows["observed"], "frame"].tolist() == [7]
@@ -230,37 +231,40 @@ def test_linked_tracks_get_their_gap_filled(live):
 
 
 def test_a_division_makes_a_daughter(live):
-    live.do(1, SplitTrack(position=live.base.key, cell=ref(live, 11), frame=8))
+    live.do(1, SplitTrack(position=live.base.position_id, cell=ref(live, 11), frame=8))
     daughter = live.guest(live.base.max_id + 1).guests.iloc[0]
     assert (daughter["parent_id"], daughter["start_reason"]) == (11, "division")
     assert live.guest(11).guests["end_reason"].iloc[0] == "division"
 
 
 def test_tracks_are_swapped(live):
-    live.do(1, SwapTracks(position=live.base.key, first=ref(live, 11), second=ref(live, 14), frame=8))
+    live.do(1, SwapTracks(position=live.base.position_id, first=ref(live, 11), second=ref(live, 14), frame=8))
     assert live.draft.cell_of(live.draft.base.objects_of(11)[8]) == 14
     assert story(live, 11)[8:] == "i" * 8
 
 
 def test_merged_tracks_keep_the_first_ones_objects(live):
-    live.do(1, MergeTracks(position=live.base.key, first=ref(live, 15), second=ref(live, 11)))
+    live.do(1, MergeTracks(position=live.base.position_id, first=ref(live, 15), second=ref(live, 11)))
     assert frames_of(live, 15) == list(range(16))
     assert live.draft.cell_of(live.base.objects_of(11)[3]) == 0
 
 
 def test_a_deleted_track_leaves_no_row(live):
-    live.do(1, DeleteTrack(position=live.base.key, cell=ref(live, 11), first=0, last=15))
+    live.do(1, DeleteTrack(position=live.base.position_id, cell=ref(live, 11), first=0, last=15))
     tables = live.tables()
     for name, column in (("cells", "cell_id"), ("frames", "guest_id"), ("guests", "guest_id"), ("events", "guest_id")):
         assert 11 not in set(tables[name][column])
 
 
 def test_hosts_linked_carry_their_guests(live):
-    live.do(1, BreakTrack(position=live.base.key, cell=host(live, 1), frame=8))
+    live.do(1, BreakTrack(position=live.base.position_id, cell=host(live, 1), frame=8))
     new = live.base.max_id + 1
     assert set(live.guest(11).pairs["host_id"]) == {1, new}
     assert live.tables()["hosts"]["host_id"].tolist() == [1, 2, new]
-    live.do(2, LinkTracks(position=live.base.key, first=host(live, 1), second=cell_ref(live.draft, "host", new, [8])))
+    live.do(
+        2,
+        LinkTracks(position=live.base.position_id, first=host(live, 1), second=cell_ref(live.draft, "host", new, [8])),
+    )
     assert set(live.guest(11).pairs["host_id"]) == {1}
     assert live.tables()["hosts"]["host_id"].tolist() == [1, 2]
 
@@ -301,7 +305,7 @@ def test_a_cell_missed_in_one_frame_is_painted(live):
 
 
 def _refusals(live):
-    key, p = live.base.objects_of(11)[0], live.base.key
+    key, p = live.base.objects_of(11)[0], live.base.position_id
     mask = live.draft.mask(key)
     about = {"position": p, "population": "guest", "frame": 0, "made_on": "d1"}
     bigger, far = disc(key.label, *mask.centroid_px(), radius=6), disc(key.label, 96, 50)
@@ -340,7 +344,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence_and_changes_nothing(live):
     for n, (edit, sentence) in enumerate(_refusals(live), start=1):
         with pytest.raises(ReviewError, match=sentence):
             live.do(n, edit)
-    assert live.draft.untouched
+    assert live.untouched
 
 
 def test_an_edit_of_another_version_is_said():
@@ -348,3 +352,38 @@ def test_an_edit_of_another_version_is_said():
         parse_edit({"kind": "verdict", "position": "p0001"})
     with pytest.raises(ResultsError, match="edit 'dance'"):
         parse_edit({"kind": "dance"})
+
+
+# ---------------------------------------------------------------- decisions and the objects they name
+
+
+def test_a_decision_whose_host_is_gone_stays_listed_whatever_is_decided_on_others(live):
+    live.do(1, SetLocation(**guest(live, 12, 6, 13), location="inside", host=host(live, 1)))
+    live.do(2, DeleteTrack(position="p0001", cell=host(live, 1), first=0, last=15))
+    live.tables()
+    assert "its cell was deleted" in live.conflicts[1]
+    live.do(3, Verdict(**guest(live, 14, 0, 15), call="event", verdict="accept"))
+    live.tables()
+    assert set(live.conflicts) == {1}
+    live.undo()
+    live.undo()
+    assert not live.conflicts
+    assert story(live, 12)[6:14] == "i" * 8
+
+
+def test_a_decision_follows_a_host_that_no_guest_is_near(live):
+    event = AddEvent(**guest(live, 15, 2, 5), host=host(live, 2), entry_frame=2)
+    live.do(1, event)
+    assert events(live, 15)["host_id"].tolist() == [2]
+    live.do(2, SwapTracks(position="p0001", first=host(live, 1), second=host(live, 2), frame=0))
+    assert events(live, 15)["host_id"].tolist() == [1]
+    live.undo()
+    assert events(live, 15)["host_id"].tolist() == [2]
+
+
+def test_a_verdict_that_was_replaced_counts_again_after_undo(live):
+    live.do(1, Verdict(**guest(live, 11, 5, 12), call="event", verdict="reject", item="a"))
+    live.do(2, Verdict(**guest(live, 11, 5, 12), call="event", verdict="accept", item="a"))
+    assert story(live, 11) == "fffaaiiiiiiiifff"
+    live.undo()
+    assert story(live, 11) == "fffaaaaaaaaaafff"

@@ -9,8 +9,8 @@ from cicimage.cli import main
 from cicimage.events.hmm import MarkovScorer
 from cicimage.events.parameters import load_parameters
 from cicimage.experiment import load_experiment
-from cicimage.review.answer import verdict_on
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 
 MORE = {g + 10 * k: (story, host) for k in range(2) for g, (story, host) in STORIES.items()}
@@ -25,7 +25,7 @@ def run(*arguments):
 def judge_all(results, doubted=()):
     """Accept every call but the events of some guests, which are rejected."""
     with Session.open(results, "anna") as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             candidate = item.candidate
             wrong = candidate.call == "event" and candidate.guest_id in doubted
             session.do(verdict_on(session.position(candidate.position), item, "reject" if wrong else "accept"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small_world import world, write_results
 
-from cicimage.review.answer import verdict_on
 from cicimage.review.candidates import candidates, stretch_around
-from cicimage.review.queue import Ground, build_queue, frame_hours, load_ground, progress, weigh
+from cicimage.review.queue import QueueTables, build_queue, frame_hours, load_queue_tables, prioritize, progress
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 from cicimage.store import read_table
 
@@ -18,7 +18,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ground(results):
-    return load_ground(results, position_names(results))
+    return load_queue_tables(results, position_names(results))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def many(ground):
     """Twenty fields of each condition."""
     keys = [f"p{n:04d}" for n in range(1, 41)]
     source = {k: "p0001" if n % 2 else "p0002" for n, k in enumerate(keys)}
-    return Ground(
+    return QueueTables(
         {k: ground.frames[s].assign(y_um=ground.frames[s]["y_um"] + n) for n, (k, s) in enumerate(source.items())},
         {k: ground.events[s] for k, s in source.items()}, {k: ground.condition[s] for k, s in source.items()},
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_priority_is_doubt_times_effect(ground):
     found = candidates("p0001", ground.frames["p0001"], ground.events["p0001"])
     doubtful = next(c for c in found if c.call == "event" and c.guest_id == 11)
     sure, unsure = (type(doubtful)(**{**doubtful.__dict__, "p_wrong": p}) for p in (0.01, 0.5))
-    weighed = weigh([sure, unsure], ground)
+    weighed = prioritize([sure, unsure], ground)
     assert [c.p_wrong for c, _, _ in weighed] == [0.5, 0.01]
     assert weighed[0][1] == pytest.approx(50 * weighed[1][1])
 
@@ -96,7 +96,7 @@ def test_reasons_do_not_tell_the_condition(many):
         assert "btki" not in item.reason
         assert "vehicle" not in item.reason
     found = [c for k in many.frames for c in candidates(k, many.frames[k], many.events[k])]
-    words = [(many.condition[c.position], word) for c, _, word in weigh(found, many)]
+    words = [(many.condition[c.position], word) for c, _, word in prioritize(found, many)]
     shares = [np.mean([w == "large" for k, w in words if k == condition]) for condition in ("btki", "vehicle")]
     assert shares[0] == pytest.approx(shares[1], abs=0.05)
 
@@ -127,6 +127,6 @@ def test_progress_goes_on_where_one_was_and_unsure_comes_back_last(results, grou
 def test_nothing_to_review_gives_an_empty_queue(tmp_path):
     results = write_results(tmp_path, {"a": world(guests={15: ("ff", 1)})})
     names = position_names(results)
-    queue = build_queue(load_ground(results, names), "salt")
+    queue = build_queue(load_queue_tables(results, names), "salt")
     assert all(i.drawn == "random" for i in queue)
     assert read_table(results.position("p0001").table("events")).empty

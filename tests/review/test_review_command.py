@@ -8,9 +8,9 @@ from small_world import world, write_results
 
 from cicimage.cli import main
 from cicimage.cli import review as command
-from cicimage.review.answer import verdict_on
 from cicimage.review.log import log_path, read_log
-from cicimage.review.queue import build_queue, load_ground
+from cicimage.review.queue import build_queue, load_queue_tables
+from cicimage.review.response import verdict_on
 from cicimage.review.session import Session, position_names
 
 
@@ -27,7 +27,7 @@ def run(*arguments):
 
 def judged(results, who, verdict="accept", finish=True):
     with Session.open(results, who) as session:
-        for item in build_queue(load_ground(results, position_names(results)), session.salt):
+        for item in build_queue(load_queue_tables(results, position_names(results)), session.salt):
             said = verdict if item.candidate.call == "event" else "accept"
             session.do(verdict_on(session.position(item.candidate.position), item, said))
         if finish:

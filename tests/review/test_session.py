@@ -4,10 +4,11 @@ import pytest
 from small_world import world, write_results
 
 from cicimage.errors import ConfigurationError, ResultsError
-from cicimage.review.anchor import ReviewError, cell_ref
+from cicimage.review.anchor import cell_ref
 from cicimage.review.blinding import Blind
 from cicimage.review.edits import Note, SetLocation
 from cicimage.review.footage import MovedError, open_footage, window
+from cicimage.review.keys import ReviewError
 from cicimage.review.log import ReviewLog, log_path, read_log
 from cicimage.review.results import corrected
 from cicimage.review.session import Session
@@ -34,7 +35,7 @@ def test_an_edit_is_in_the_log_before_it_is_applied(results, monkeypatch):
         monkeypatch.setattr(ReviewLog, "append", full)
         with pytest.raises(DiskFullError):
             session.do(edit)
-        assert session.position("p0001").draft.untouched
+        assert session.position("p0001").untouched
         assert session.history.done == ()
 
 
@@ -66,7 +67,7 @@ def test_undo_goes_across_positions_and_restarts(results):
 def test_two_reviewers_do_not_clash(results):
     with Session.open(results, "anna") as anna, Session.open(results, "ben") as ben:
         anna.do(painted(anna))
-        assert ben.position("p0001").draft.untouched
+        assert ben.position("p0001").untouched
         assert anna.salt != ben.salt
         with pytest.raises(ResultsError, match="another window"):
             Session.open(results, "anna")

@@ -1,4 +1,4 @@
-"""Every kind of edit: frozen, checked before anything changes, invertible."""
+"""Every kind of edit: frozen, and checked before anything changes."""
 
 from __future__ import annotations
 

@@ -6,21 +6,21 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from cicimage.review.anchor import CellRef, cell_now
-from cicimage.review.draft import Change, Draft
+from cicimage.review.anchor import CellRef
+from cicimage.review.draft import NO_CHANGE, Change, Draft
 from cicimage.review.edits.edit import Edit, check_host, check_span
-from cicimage.review.sheet import Sheet
+from cicimage.review.guest_frames import GuestFrames
 
 
 class _Exclusion(Edit):
-    excludes: ClassVar[bool] = True
+    decides: ClassVar[bool] = True
 
     reason: str = Field(min_length=1)
     """Shown in the report."""
 
     def change(self, draft: Draft) -> Change:
-        """Alter no object: it is laid over the scores."""
-        return Change(decides=True)
+        """Alter no object."""
+        return NO_CHANGE
 
     def guests(self, draft: Draft) -> set[int] | None:
         """All guests of the position."""
@@ -53,10 +53,14 @@ class ExcludeHost(_Exclusion):
         check_host(draft, self.host)
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    @property
+    def applied_host(self) -> CellRef:
+        """The host."""
+        return self.host
+
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Frames at this host do not count."""
-        host = cell_now(draft, self.host)
-        sheet.excluded[(sheet.host_id == host) & (sheet.location != "free")] = self.reason
+        frames.excluded[(frames.host_id == host) & (frames.location != "free")] = self.reason
 
     @property
     def title(self) -> str:
@@ -76,9 +80,9 @@ class ExcludeFrames(_Exclusion):
         check_span(draft, self.first, self.last)
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Frames in the range do not count."""
-        sheet.excluded[sheet.rows(self.first, self.last)] = self.reason
+        frames.excluded[frames.between(self.first, self.last)] = self.reason
 
     @property
     def title(self) -> str:

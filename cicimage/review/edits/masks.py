@@ -14,10 +14,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from cicimage.masks import BoolArray, Mask, decode_runs, encode_runs
-from cicimage.review.anchor import CellRef, Key, ReviewError, cell_now, mask_hash
+from cicimage.review.anchor import CellRef, cell_now, mask_hash
 from cicimage.review.base import MEASURES
-from cicimage.review.draft import AS_BASE, Change, Draft, PairKey
+from cicimage.review.draft import Change, Draft
 from cicimage.review.edits.edit import Edit, check_span, plain
+from cicimage.review.keys import Key, PairKey, ReviewError
 
 NEW: Final = ""
 """Hash of a mask that was not there."""
@@ -47,7 +48,24 @@ class Patch(BaseModel):
         cls, label: int, before: Mask | None, after: Mask | None, *, cell: CellRef | None = None,
         measured: Mapping[str, Any] | None = None,
     ) -> Patch:  # fmt: skip
-        """Make one from masks."""
+        """Make a patch from masks.
+
+        Parameters
+        ----------
+        label : int
+            Label of the object.
+        before, after : Mask or None
+            Its mask before and after; None = there is none.
+        cell : CellRef, optional
+            Cell of a new object.
+        measured : mapping, optional
+            Values of table ``cells`` measured on the mask after.
+
+        Returns
+        -------
+        Patch
+            As it stands in the log.
+        """
         code = mask_hash(before) if before is not None else NEW
         values = {k: plain(v) for k, v in (measured or {}).items()}
         if after is None:
@@ -88,7 +106,18 @@ class MaskEdit(Edit):
 
     @abstractmethod
     def fits(self, before: list[BoolArray], after: list[BoolArray]) -> str:
-        """What is wrong with these patches for this kind, empty where nothing is; (n,) pictures of one shape."""
+        """Check that patches are of this kind.
+
+        Parameters
+        ----------
+        before, after : list of (h, w) bool
+            Masks before and after as pictures of one window, one per patch.
+
+        Returns
+        -------
+        str
+            What is wrong, empty where nothing is.
+        """
 
     def change(self, draft: Draft) -> Change:
         """Check everything, then say which masks, cells and measures change."""
@@ -239,6 +268,3 @@ def _pictures(befores: list[Mask | None], afters: list[Mask | None]) -> tuple[li
         return image
 
     return [picture(m) for m in befores], [picture(m) for m in afters]
-
-
-__all__ = ["AS_BASE", "EraseMask", "Evidence", "MaskEdit", "MergeMasks", "PaintMask", "Patch", "SplitMask"]

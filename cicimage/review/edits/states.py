@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from cicimage.review.anchor import CellRef, ReviewError, cell_now
+from cicimage.review.anchor import CellRef
 from cicimage.review.draft import Change, Draft
 from cicimage.review.edits.edit import Decision, check_host, check_span
-from cicimage.review.sheet import Sheet
+from cicimage.review.guest_frames import GuestFrames
+from cicimage.review.keys import ReviewError
 
 Location = Literal["free", "attached", "entering", "inside", "unresolved"]
 Contact = Literal["none", "on_top", "under", "lateral", "between", "unresolved"]
@@ -33,12 +34,12 @@ class SetEntry(Decision):
             )
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Inside from the frame on; what was called inside before was still entering."""
-        host = sheet.usual_host(sheet.rows(self.first, self.last))
-        early = sheet.rows(self.first, self.frame - 1) & (sheet.location == "inside")
-        sheet.put_outside(early, "entering", "lateral")
-        sheet.put_inside(sheet.rows(self.frame, self.last), host)
+        usual = frames.usual_host(frames.between(self.first, self.last))
+        early = frames.between(self.first, self.frame - 1) & (frames.location == "inside")
+        frames.set_outside(early, "entering", "lateral")
+        frames.set_inside(frames.between(self.frame, self.last), usual)
 
     @property
     def title(self) -> str:
@@ -63,17 +64,19 @@ class SetEnd(Decision):
             )
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Outside after the frame, as it was after the old end; inside up to it."""
-        host = sheet.usual_host(sheet.rows(self.first, self.last))
-        later = sheet.rows(self.frame + 1, self.last) & np.isin(sheet.location, ["inside", "entering", "unresolved"])
+        usual = frames.usual_host(frames.between(self.first, self.last))
+        later = frames.between(self.frame + 1, self.last) & np.isin(
+            frames.location, ["inside", "entering", "unresolved"]
+        )
         if later.any():
-            after = np.flatnonzero(sheet.frame > self.last)
-            free = bool(len(after)) and sheet.location[after[0]] == "free"
-            sheet.put_outside(later, "free" if free else "attached")
+            after = np.flatnonzero(frames.frame > self.last)
+            free = bool(len(after)) and frames.location[after[0]] == "free"
+            frames.set_outside(later, "free" if free else "attached")
         if self.frame > self.last:
-            sheet.put_inside(sheet.rows(self.last + 1, self.frame), host)
-        sheet.reviewed |= sheet.rows(self.frame, self.frame)
+            frames.set_inside(frames.between(self.last + 1, self.frame), usual)
+        frames.reviewed |= frames.between(self.frame, self.frame)
 
     @property
     def title(self) -> str:
@@ -94,14 +97,14 @@ class SetDeath(Decision):
             check_span(draft, self.frame, self.frame)
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Dead from the frame on: death is absorbing; who was called dead before was alive."""
         stop = np.iinfo(np.int64).max if self.frame is None else self.frame
-        before = sheet.frame < stop
-        wrong = before & np.isin(sheet.viability, ["dead", "dying"])
-        sheet.viability[wrong], sheet.p_dead[wrong] = "alive", 0.0
-        sheet.viability[~before], sheet.p_dead[~before] = "dead", 1.0
-        sheet.reviewed |= wrong | ~before
+        before = frames.frame < stop
+        wrong = before & np.isin(frames.viability, ["dead", "dying"])
+        frames.viability[wrong], frames.p_dead[wrong] = "alive", 0.0
+        frames.viability[~before], frames.p_dead[~before] = "dead", 1.0
+        frames.reviewed |= wrong | ~before
 
     @property
     def title(self) -> str:
@@ -125,18 +128,22 @@ class SetLocation(Decision):
             check_host(draft, self.host)
         return super().change(draft)
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    @property
+    def applied_host(self) -> CellRef | None:
+        """The host named."""
+        return self.host
+
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Write the location."""
-        where = sheet.rows(self.first, self.last)
-        host = cell_now(draft, self.host) if self.host is not None else 0
+        where = frames.between(self.first, self.last)
         if self.location == "inside":
-            sheet.put_inside(where, host)
+            frames.set_inside(where, host)
         elif self.location == "unresolved":
-            sheet.put_unresolved(where)
+            frames.set_unresolved(where)
         else:
-            sheet.put_outside(where, self.location, self.contact)
+            frames.set_outside(where, self.location, self.contact)
         if host and self.location != "free":
-            sheet.host_id[where] = host
+            frames.host_id[where] = host
 
     @property
     def title(self) -> str:
@@ -150,18 +157,18 @@ class SetViability(Decision):
     kind: Literal["viability"] = "viability"
     viability: Viability
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Write the viability."""
-        last = int(sheet.frame[-1]) if self.viability == "dead" and len(sheet.frame) else self.last
-        where = sheet.rows(self.first, last)
-        sheet.viability[where] = self.viability
-        sheet.p_dead[where] = {"alive": 0.0, "dead": 1.0, "unknown": np.nan}[self.viability]
+        last = int(frames.frame[-1]) if self.viability == "dead" and len(frames.frame) else self.last
+        where = frames.between(self.first, last)
+        frames.viability[where] = self.viability
+        frames.p_dead[where] = {"alive": 0.0, "dead": 1.0, "unknown": np.nan}[self.viability]
         if self.viability == "alive":
             # who is alive now was alive before
-            wrong = (sheet.frame < self.first) & np.isin(sheet.viability, ["dead", "dying"])
-            sheet.viability[wrong], sheet.p_dead[wrong] = "alive", 0.0
+            wrong = (frames.frame < self.first) & np.isin(frames.viability, ["dead", "dying"])
+            frames.viability[wrong], frames.p_dead[wrong] = "alive", 0.0
             where = where | wrong
-        sheet.reviewed |= where
+        frames.reviewed |= where
 
     @property
     def title(self) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from cicimage.review.anchor import CellRef, Key, ReviewError, cell_now
+from cicimage.review.anchor import CellRef, cell_now
 from cicimage.review.draft import NO_CELL, Change, Draft
 from cicimage.review.edits.edit import Edit, check_span
+from cicimage.review.keys import Key, ReviewError
 
 
 class LinkTracks(Edit):

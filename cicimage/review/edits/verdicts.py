@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from cicimage.review.anchor import CellRef, ReviewError, cell_now
-from cicimage.review.draft import Change, Draft
+from cicimage.review.anchor import CellRef
+from cicimage.review.draft import NO_CHANGE, Change, Draft
 from cicimage.review.edits.edit import Decision, Edit, check_host, check_span
-from cicimage.review.sheet import Sheet
+from cicimage.review.guest_frames import GuestFrames
+from cicimage.review.keys import ReviewError
 
 Call = Literal["event", "under", "on_top", "between", "attached", "unresolved", "free", "inside", "entering"]
 """What the program said of an interval: an event, or how the guest lay."""
@@ -44,21 +45,32 @@ class Verdict(Decision):
             check_host(draft, self.host)
         return change
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    @property
+    def changes_nothing(self) -> bool:
+        """An unsure verdict, or one asked for a second time to measure constancy."""
+        return self.verdict == "unsure" or self.repeat
+
+    @property
+    def applied_host(self) -> CellRef | None:
+        """The host, where rejecting the call puts the guest inside."""
+        turned_inside = self.verdict == "reject" and self.call not in CALLED_INSIDE and not self.repeat
+        return self.host if turned_inside else None
+
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Accepting settles the call, rejecting turns it round, unsure changes nothing."""
-        if self.verdict == "unsure" or self.repeat:
+        if self.changes_nothing:
             return
-        where = sheet.rows(self.first, self.last)
+        where = frames.between(self.first, self.last)
         if self.verdict == "accept":
-            sheet.p_inside[where & (sheet.location == "inside")] = 1.0
-            sheet.p_inside[where & ~np.isin(sheet.location, ["inside", "unresolved"])] = 0.0
-            sheet.p_entering[where & (sheet.location == "entering")] = 1.0
-            sheet.reviewed |= where
+            frames.p_inside[where & (frames.location == "inside")] = 1.0
+            frames.p_inside[where & ~np.isin(frames.location, ["inside", "unresolved"])] = 0.0
+            frames.p_entering[where & (frames.location == "entering")] = 1.0
+            frames.reviewed |= where
         elif self.call in CALLED_INSIDE:
-            sheet.put_outside(where & np.isin(sheet.location, ["inside", "entering"]))
-            sheet.reviewed |= where
+            frames.set_outside(where & np.isin(frames.location, ["inside", "entering"]))
+            frames.reviewed |= where
         else:
-            sheet.put_inside(where, cell_now(draft, self.host) if self.host is not None else 0)
+            frames.set_inside(where, host)
 
     @property
     def title(self) -> str:
@@ -86,15 +98,19 @@ class AddEvent(Decision):
             )
         return change
 
-    def lay(self, draft: Draft, sheet: Sheet) -> None:
+    @property
+    def applied_host(self) -> CellRef:
+        """The host it went into."""
+        return self.host
+
+    def apply_to(self, frames: GuestFrames, host: int) -> None:
         """Entering until the entry, inside from then on."""
-        host = cell_now(draft, self.host)
         entry = self.last + 1 if self.entry_frame is None else self.entry_frame
-        begun = sheet.rows(self.first, entry - 1)
-        sheet.put_outside(begun, "entering", "lateral")
-        sheet.host_id[begun] = host
+        begun = frames.between(self.first, entry - 1)
+        frames.set_outside(begun, "entering", "lateral")
+        frames.host_id[begun] = host
         if self.entry_frame is not None:
-            sheet.put_inside(sheet.rows(entry, self.last), host)
+            frames.set_inside(frames.between(entry, self.last), host)
 
     @property
     def title(self) -> str:
@@ -113,7 +129,7 @@ class Note(Edit):
     def change(self, draft: Draft) -> Change:
         """Nothing but a check of the frame."""
         check_span(draft, self.frame, self.frame)
-        return Change()
+        return NO_CHANGE
 
     @property
     def title(self) -> str:

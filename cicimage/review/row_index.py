@@ -1,4 +1,4 @@
-"""Rows of a table by an integer column, found without scanning it again."""
+"""Rows of a table by the values of an integer column."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy.typing as npt
 I64 = npt.NDArray[np.int64]
 
 
-class Grouped:
+class RowIndex:
     """Index of an integer column.
 
     Examples
     --------
-    >>> Grouped(np.array([5, 7, 5, 9])).rows([5, 9]).tolist()
+    >>> RowIndex(np.array([5, 7, 5, 9])).rows([5, 9]).tolist()
     [0, 2, 3]
     """
 

@@ -1,21 +1,34 @@
-"""From an item on the screen and a key pressed to the edit that says so."""
+"""The edits that a reviewer's responses to an item make."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from cicimage.review.anchor import CellRef, ReviewError, cell_ref
+from cicimage.review.anchor import CellRef, cell_ref
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import SetDeath, SetEnd, SetEntry, SetLocation, SetViability, Verdict
 from cicimage.review.edits.edit import plain
 from cicimage.review.edits.states import Contact, Location, Viability
+from cicimage.review.keys import ReviewError
 from cicimage.review.queue import Item
 
 
 def guest_of(corrected: Corrected, item: Item) -> int:
-    """The guest an item is about, as the edits so far have it; 0 where it was deleted.
+    """The guest an item is about, as the edits so far have it.
 
-    Tracks may have been linked or broken since the queue was made: the guest is whoever holds the object now.
+    Tracks may have been linked or broken since the queue was made: the guest is the cell that has the object now.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+
+    Returns
+    -------
+    int
+        Id of the cell, 0 where it was deleted.
     """
     c, draft = item.candidate, corrected.draft
     keys = draft.base.objects_of(c.guest_id)
@@ -24,7 +37,20 @@ def guest_of(corrected: Corrected, item: Item) -> int:
 
 
 def host_of(corrected: Corrected, item: Item) -> int:
-    """The host an item is about, as the edits so far have it; 0 where there is none."""
+    """The host an item is about, as the edits so far have it.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+
+    Returns
+    -------
+    int
+        Id of the cell, 0 where there is none.
+    """
     c, draft = item.candidate, corrected.draft
     if not c.host_id:
         return 0
@@ -34,7 +60,21 @@ def host_of(corrected: Corrected, item: Item) -> int:
 
 
 def refer(corrected: Corrected, guest: int, first: int, last: int) -> CellRef:
-    """Name a guest, anchored at both ends of an interval.
+    """Reference to a guest, anchored at both ends of an interval.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The position.
+    guest : int
+        Id of the cell.
+    first, last : int
+        0-based frames.
+
+    Returns
+    -------
+    CellRef
+        As it stands in the log.
 
     Raises
     ------
@@ -45,12 +85,46 @@ def refer(corrected: Corrected, guest: int, first: int, last: int) -> CellRef:
 
 
 def refer_host(corrected: Corrected, host: int, frame: int) -> CellRef:
-    """Name a host, anchored near a frame."""
+    """Reference to a host, anchored near a frame.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The position.
+    host : int
+        Id of the cell.
+    frame : int
+        0-based frame.
+
+    Returns
+    -------
+    CellRef
+        As it stands in the log.
+
+    Raises
+    ------
+    ReviewError
+        There is no such host.
+    """
     return cell_ref(corrected.draft, corrected.base.host, host, [frame])
 
 
 def verdict_on(corrected: Corrected, item: Item, verdict: Literal["accept", "reject", "unsure"]) -> Verdict:
     """The verdict on an item.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    verdict : str
+        accept | reject | unsure.
+
+    Returns
+    -------
+    Verdict
+        With the event's row as the pipeline found it.
 
     Raises
     ------
@@ -73,17 +147,68 @@ def verdict_on(corrected: Corrected, item: Item, verdict: Literal["accept", "rej
 
 
 def entry_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int) -> SetEntry:
-    """The entry into the stay of frames ``span`` happened at a frame."""
+    """The entry into a stay happened at another frame.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    span : (int, int)
+        First and last frame of the stay as it stands.
+    frame : int
+        First frame inside.
+
+    Returns
+    -------
+    SetEntry
+        The edit.
+    """
     return SetEntry(**_about(corrected, item, span), frame=frame)
 
 
 def end_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int) -> SetEnd:
-    """The stay of frames ``span`` ended with a frame."""
+    """A stay ended with another frame.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    span : (int, int)
+        First and last frame of the stay as it stands.
+    frame : int
+        Last frame inside.
+
+    Returns
+    -------
+    SetEnd
+        The edit.
+    """
     return SetEnd(**_about(corrected, item, span), frame=frame)
 
 
 def death_at(corrected: Corrected, item: Item, span: tuple[int, int], frame: int | None) -> SetDeath:
-    """The guest was dead from a frame on; None = it did not die."""
+    """The guest died at a frame, or not at all.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    span : (int, int)
+        First and last frame of the interval reviewed.
+    frame : int or None
+        First dead frame; None = it did not die.
+
+    Returns
+    -------
+    SetDeath
+        The edit.
+    """
     return SetDeath(**_about(corrected, item, span), frame=frame)
 
 
@@ -91,13 +216,51 @@ def located(
     corrected: Corrected, item: Item, span: tuple[int, int], location: Location, contact: Contact = "unresolved",
     host: int = 0,
 ) -> SetLocation:  # fmt: skip
-    """Where the guest was in frames ``span``."""
+    """Location of the guest in an interval.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    span : (int, int)
+        First and last frame of the interval.
+    location : str
+        free | attached | entering | inside | unresolved.
+    contact : str
+        How it touched the host, where it was attached.
+    host : int
+        Id of the host; 0 keeps the most likely one.
+
+    Returns
+    -------
+    SetLocation
+        The edit.
+    """
     ref = refer_host(corrected, host, span[0]) if host else None
     return SetLocation(**_about(corrected, item, span), location=location, contact=contact, host=ref)
 
 
 def living(corrected: Corrected, item: Item, span: tuple[int, int], viability: Viability) -> SetViability:
-    """Whether the guest lived in frames ``span``."""
+    """Viability of the guest in an interval.
+
+    Parameters
+    ----------
+    corrected : Corrected
+        The item's position.
+    item : Item
+        The item.
+    span : (int, int)
+        First and last frame of the interval.
+    viability : str
+        alive | dead | unknown.
+
+    Returns
+    -------
+    SetViability
+        The edit.
+    """
     return SetViability(**_about(corrected, item, span), viability=viability)
 
 
