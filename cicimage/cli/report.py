@@ -31,15 +31,14 @@ def report(out: Path, reference: str | None, corrections: str | None) -> None:
     out : Path
         Results folder.
     reference : str or None
-        Condition the others are compared against; None takes the one of the run. A condition
-        without recordings leaves no comparisons.
+        Condition the others are compared against; None takes the one of the run.
     corrections : str or None
         Reviewer, ``adjudicated`` or ``none``; None takes the adjudicated ones, else those of the only reviewer.
 
     Raises
     ------
     ConfigurationError
-        There is no such reviewer.
+        There is no such reviewer or condition.
     ResultsError
         OUT is no results folder, or the log is damaged.
     """  # noqa: D301 - the form feed ends the text of --help

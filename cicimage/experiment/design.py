@@ -18,7 +18,7 @@ from cicimage.errors import ConfigurationError, RecordingError, nearest
 from cicimage.experiment.discovery import Found, endings_said, find_recordings, unread
 from cicimage.experiment.plate_map import apply_plate_map
 from cicimage.experiment.position import Position
-from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse
+from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse, validated
 from cicimage.methods import STEPS, available
 from cicimage.recording.name_pattern import find_fields, is_template
 
@@ -183,9 +183,8 @@ def override(file: ExperimentFile, overrides: Mapping[str, Any]) -> tuple[Experi
     Raises
     ------
     ConfigurationError
-        A channel is given for a role or marker that the long-form file does not declare.
-    ValidationError
-        A value does not conform to the schema.
+        A channel is given for a role or marker that the long-form file does not declare, or a value does not conform to
+        the schema.
     """
     origins: dict[str, str] = {}
     data = file.model_dump(exclude_unset=True)
@@ -202,7 +201,7 @@ def override(file: ExperimentFile, overrides: Mapping[str, Any]) -> tuple[Experi
                 part = data[section] = ChannelsSection().model_dump(exclude_none=True) | part
             part[key] = _channel(value) if section == "channels" else value
         origins[name] = "command line"
-    return ExperimentFile.model_validate(data), origins
+    return validated(data, "command line"), origins
 
 
 def _channel(value: str) -> str | int:

@@ -281,10 +281,7 @@ def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
             f"{name}: schema_version must be {SCHEMA_VERSION}, is {version!r}; this program reads no other, "
             "run `cicimage init` on the folder to write a new file"
         )
-    try:
-        model = ExperimentFile.model_validate(data)
-    except ValidationError as error:
-        raise ConfigurationError(f"{name}: {_complaint(error)}") from None
+    model = validated(data, name)
     for step, table in model.methods.items():
         if step not in STEPS:
             raise ConfigurationError(f"{name}: [methods] step {step!r} is not known; {nearest(step, STEPS)}")
@@ -293,6 +290,27 @@ def parse(text: str, name: str = "experiment.toml") -> ExperimentFile:
                 f'{name}: [methods] {step} cannot be switched off; only {", ".join(SWITCHABLE)} take method = "none"'
             )
     return model
+
+
+def validated(data: Mapping[str, Any], name: str) -> ExperimentFile:
+    """Validate settings against the schema.
+
+    Parameters
+    ----------
+    data : mapping
+        Settings by section.
+    name : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    ConfigurationError
+        An unknown key (the nearest known one is named) or a bad value.
+    """
+    try:
+        return ExperimentFile.model_validate(data)
+    except ValidationError as error:
+        raise ConfigurationError(f"{name}: {_complaint(error)}") from None
 
 
 def _complaint(error: ValidationError) -> str:

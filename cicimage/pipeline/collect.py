@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from cicimage.errors import ConfigurationError, nearest
 from cicimage.experiment import ExperimentFile
 from cicimage.masks import Mask
 from cicimage.receipts import read_receipt
@@ -109,11 +110,17 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
         Condition to compare against; run.json's if not given.
     corrections : Corrections
         Laid over the base tables.
+
+    Raises
+    ------
+    ConfigurationError
+        The reference is no condition of the experiment.
     """
     run = results.read_run()
     receipts = _receipts(results, run)
     finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
     layout = layout_of(run, finished)
+    _require_condition(reference, run)
     base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}
     base |= _deaths_before_time_zero(base)
     reference = reference or run["configuration"]["experiment"]["reference"]
@@ -144,6 +151,15 @@ def counted_tables(base: Mapping[str, pd.DataFrame]) -> Watched:
     """
     clock = clock_of(*(base[n] for n in CLOCKED if n in base))
     return since_time_zero(base["events"], base["guests"], base["hosts"], base["frames"], clock)
+
+
+def _require_condition(reference: str | None, run: Mapping[str, Any]) -> None:
+    """Refuse a reference that no recording of the experiment has, failed recordings included."""
+    conditions = sorted({one["condition"] for one in run["design"].values()})
+    if reference is not None and reference not in conditions:
+        raise ConfigurationError(
+            f"--reference {reference!r}: must be a condition of the experiment; {nearest(reference, conditions)}"
+        )
 
 
 def answers(

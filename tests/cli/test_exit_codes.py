@@ -50,3 +50,28 @@ def test_the_readme_says_the_same():
     listed = re.search(r"^Exit codes: (.+?)\.$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
     found = dict(entry.split(" ", 1) for entry in " ".join(listed.split()).split("; "))
     assert {int(code): meaning for code, meaning in found.items()} == EXIT_CODES
+
+
+def test_values_of_the_command_line_are_checked_like_those_of_the_file(tmp_path, capsys):
+    from tests.conftest import draw_movie, write_movie
+
+    movie = draw_movie([(60, 60, 30)], [(60, 60, 4)], frames=2)
+    write_movie(tmp_path / "recordings" / "vehicle" / "w1_f1.ome.tif", movie)
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(tmp_path / "recordings"), "-o", str(tmp_path / "out"), "--host", "Guest", "--guest", "Guest"])
+    assert end.value.code == 2
+    assert "command line: channels" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reference_that_is_no_condition_is_refused_by_report(tmp_path, capsys):
+    from tests.review.small_world import world, write_results
+
+    results = write_results(tmp_path / "out", {"A1_f1": world()})
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(results.root), "--reference", "vehicel"])
+    assert end.value.code == 2
+    assert (
+        "--reference 'vehicel': must be a condition of the experiment; did you mean 'vehicle'"
+        in capsys.readouterr().err
+    )
