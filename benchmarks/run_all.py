@@ -74,6 +74,7 @@ ORDER: Final = (
     Benchmark("review_speed", "how fast a review is on a large field; needs a screen", "half an hour", asked_for=True),
     Benchmark("fit_scorer", "fits cicimage/events/parameters.toml anew", "hours", asked_for=True),
     Benchmark("fit_one_stain", "fits cicimage/events/one_stain.toml anew", "hours", asked_for=True),
+    Benchmark("side_by_side", "compares the tables of two results folders, OLD and NEW", "seconds", asked_for=True),
 )  # fmt: skip
 
 
