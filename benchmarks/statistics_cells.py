@@ -120,7 +120,7 @@ def _unpaired_cell(y: np.ndarray) -> list[str]:
     total = np.stack([y[:, :donors].sum(1), y[:, donors:].sum(1)], axis=1)
     keep = (total > 0).all(axis=1)
     by_t = (y.min(axis=1) > 0)[keep]
-    stat, gee_p = _gee_unpaired(y, total)
+    stat, gee_p = gee_unpaired(y, total)
     ones = np.ones(donors)
     p = np.array([unpaired_ratio(e[:donors], ones, e[donors:], ones).p_value for e in y[keep]])
     pooled = np.abs(total[:, 1] - total[:, 0]) / np.sqrt(total.sum(1).clip(1))
@@ -130,7 +130,7 @@ def _unpaired_cell(y: np.ndarray) -> list[str]:
     ]  # fmt: skip
 
 
-def _gee_unpaired(y: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gee_unpaired(y: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """|t| of GEE with bias-reduced errors in closed form (tests hold it against statsmodels) and its p by t(G - 2)."""
     n = y.shape[1] // 2
     parts = (y[:, :n], y[:, n:])

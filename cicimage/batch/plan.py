@@ -23,7 +23,7 @@ State = Literal["done", "failed", "waiting"]
 NEW: Final = "new"
 FAILED_BEFORE: Final = "failed before, and nothing changed since"
 PACKAGES: Final = (
-    "numpy", "scipy", "scikit-image", "opencv-python-headless", "numba", "pandas", "pyarrow", "statsmodels",
+    "numpy", "scipy", "scikit-image", "opencv-python-headless", "numba", "pandas", "pyarrow",
     "tifffile", "imagecodecs", "matplotlib",
 )  # fmt: skip
 

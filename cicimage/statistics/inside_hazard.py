@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.states import OUTSIDE
-from cicimage.statistics.cox import check_covariate
 from cicimage.statistics.design import Unit, join_notes
+from cicimage.statistics.refused_covariates import check_covariate
 from cicimage.statistics.risk_tables import (
     RiskTables,
     efron_log_ratio,

@@ -13,9 +13,9 @@ from source_measures import (
     sources,
 )
 
-MOST_CODE_LINES = 30_500
+MOST_CODE_LINES = 30_300
 MOST_CIRCLES = 0
-MOST_UNDOCUMENTED = 93
+MOST_UNDOCUMENTED = 92
 MOST_COMPLEX = 38
 """Functions over a cyclomatic complexity of 15."""
 MOST_LONG_SIGNATURES = 11

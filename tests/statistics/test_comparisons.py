@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of, layout_of_rates, replicate_rates
 from scipy import stats
+from statistics_cells import gee_unpaired
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import compare
-from cicimage.statistics.gee import gee_ratio
 from cicimage.statistics.interactions import interactions
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.ratios import paired_ratio
@@ -116,14 +117,16 @@ def test_an_unpaired_arm_without_events_takes_part_in_the_adjustment():
     assert found.loc["none", "ci_high"] < found.loc["none", "ci_high_simultaneous"] < 1
 
 
-def test_gee_is_mancl_and_derouens_closed_form():
-    # one row per cluster and one column per arm: the hat matrix is diagonal, exposures alike
+def test_gee_in_closed_form_is_that_of_statsmodels():
+    """One row per cluster and one column per arm, exposures alike, as in the benchmark of unpaired arms."""
     y1, y0 = np.array([5.0, 2, 8]), np.array([9.0, 20, 4])
-    found = gee_ratio(np.r_[y1, y0], np.ones(6), [1] * 3 + [0] * 3, list("abcdef"))
-    variance = sum((((v - v.mean()) / (1 - 1 / 3)) ** 2).sum() / v.sum() ** 2 for v in (y1, y0))
-    half = stats.t.ppf(0.975, 4) * np.sqrt(variance)
-    assert np.log(found.high / found.ratio) == pytest.approx(half, rel=1e-5)
-    assert found.df == 4
+    treated = np.repeat([1.0, 0.0], 3)
+    model = sm.GEE(
+        np.r_[y1, y0], np.column_stack([np.ones(6), treated]), groups=np.arange(6), family=sm.families.Poisson()
+    )
+    fit = model.fit(cov_type="bias_reduced")
+    statistic, _ = gee_unpaired(np.concatenate([y0, y1])[None, :], np.array([[y0.sum(), y1.sum()]]))
+    assert statistic[0] == pytest.approx(abs(fit.params[1]) / np.sqrt(fit.cov_params()[1, 1]), rel=1e-5)
 
 
 def test_no_events_anywhere_and_no_events_in_the_reference():

@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from partial_likelihood import fit_cox
 from statsmodels.duration.hazard_regression import PHReg
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.count_model import profile_log_odds
-from cicimage.statistics.cox import check_covariate, fit_cox
+from cicimage.statistics.refused_covariates import check_covariate
 from cicimage.statistics.risk_tables import RiskTables, efron_log_ratio, hazard_over_units
 
 HERE = Path(__file__).parent / "reference"

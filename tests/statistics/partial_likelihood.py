@@ -1,26 +1,19 @@
-"""Cox's partial likelihood on (start, stop] rows: ties, strata, delayed entry, Firth's penalty."""
+"""Cox's partial likelihood on (start, stop] rows, maximised here alone: an independent check of the risk tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.errors import CicimageError
 from cicimage.statistics.quantiles import chi2_quantile, normal_quantile
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Ties = Literal["efron", "breslow"]
-
-REFUSED: Final = {
-    "ever_inside": "a guest must live long enough to enter, so those who did look hardy (a hazard ratio of about 0.43 "
-    "appears where 1 is true); use 'inside', which changes with time",
-    "protected": "it names a conclusion, not a covariate; use 'inside', which changes with time",
-}
 
 
 @dataclass(frozen=True)
@@ -53,18 +46,6 @@ class CoxFit:
     events: int
     method: str
     warning: str
-
-
-def check_covariate(name: str) -> None:
-    """Refuse covariates that fake an effect.
-
-    Raises
-    ------
-    CicimageError
-        ``ever_inside`` or ``protected``, with the reason.
-    """
-    if name in REFUSED:
-        raise CicimageError(f"covariate {name!r} is refused: {REFUSED[name]}")
 
 
 def fit_cox(
