@@ -23,6 +23,11 @@ MOST_WAITED_FOR: Final = 61 if os.name == "nt" else None
 process pool), None where there is no limit."""
 
 
+def has_fork_server() -> bool:
+    """Whether processes start as forks of a server; elsewhere each is spawned and loads all it needs itself."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
 def process_context() -> ForkServerContext | SpawnContext:
     """Return how processes start: as forks of a server with all libraries loaded, or fresh where there is no fork.
 
@@ -30,7 +35,7 @@ def process_context() -> ForkServerContext | SpawnContext:
     they are loaded, so it is set in the environment that the server inherits: one each, since the positions run in
     parallel.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if not has_fork_server():
         os.environ |= ONE_THREAD
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver

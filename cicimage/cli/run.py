@@ -13,7 +13,7 @@ import click
 
 from cicimage.cli.progress import Progress
 from cicimage.errors import ConfigurationError, counted
-from cicimage.forks import process_context
+from cicimage.forks import has_fork_server, process_context
 
 if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
@@ -101,7 +101,8 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
         write_run(batch)
         if whole_run:
             remove_partial_files(batch.results.root, deep=False)
-        if reported:
+        if reported and has_fork_server():
+            # A spawned process copies this one's sys.path, which `import cv2` changes while it loads.
             Thread(target=_load_report, daemon=True).start()
         outcome = _run(batch, chosen, options, progress)
     return finish(batch, outcome, report=reported)
