@@ -21,6 +21,7 @@ from cicimage.fingerprints import fingerprint
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
 from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.plausible import differences, doubts
+from cicimage.pipeline.sample import SAMPLED_FRAMES
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import open_recording, preflight
@@ -119,8 +120,7 @@ def _say_of_all(loaded: Experiment, total: _Sum) -> None:
     total.said += [_Said("", finding) for finding in _columns(loaded.layout())]
     lines, total.lines = total.lines, []
     for sentence in loaded.unread:
-        value, _, remedy = sentence.partition("; ")
-        _say(total, "", Finding("files_not_read", "warning", "", value, remedy))
+        _say(total, "", Finding("files_not_read", "warning", "", sentence, ""))
     total.lines += lines
     _say(total, "", *differences(total.settings), *_copies(loaded))
     for position, finding in _spacing(loaded):
@@ -175,13 +175,13 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
 
 def _channels(job: Job, voxels_a_frame: int, total: _Sum) -> tuple[Finding, ...]:
     """What a few frames show, as long as that does not take too long."""
-    total.voxels += FRAMES_LOOKED_AT * voxels_a_frame
+    total.voxels += (FRAMES_LOOKED_AT + SAMPLED_FRAMES) * voxels_a_frame
     if total.voxels > MOST_VOXELS:
         return ()
     try:
         return look_at_channels(job)
     except CicimageError as error:
-        return (Finding("frame_not_read", "warning", "", str(error), "copy the file again"),)
+        return (Finding("recording_refused", "unresolved", "", str(error), ""),)
 
 
 def _copies(experiment: Experiment) -> list[Finding]:

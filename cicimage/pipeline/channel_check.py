@@ -7,6 +7,7 @@ from typing import Final, cast
 import numpy as np
 
 from cicimage.findings import Finding
+from cicimage.pipeline.frame_findings import sampled_findings
 from cicimage.pipeline.job import Job
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.preprocessing.consistency import ConsistencyCheck, Watched
@@ -75,6 +76,14 @@ def _role(setting: Setting, use: str) -> str:
 def look_at_channels(job: Job) -> tuple[Finding, ...]:
     """Check a few frames of a recording for what needs no more than them, before it is run.
 
+    These are the frames that a run samples for its corrections, for channels that clip or hold nothing, and the first
+    two, the middle and the last one for channels and frames that do not fit each other.
+
+    Parameters
+    ----------
+    job : Job
+        The recording.
+
     Raises
     ------
     CicimageError
@@ -88,4 +97,5 @@ def look_at_channels(job: Job) -> tuple[Finding, ...]:
                 check.add(t, recording.frame(t, setting.channels))
             except PlaneError:
                 continue
-        return tuple(f for f in check.findings() if f.code in SEEN_IN_A_FEW)
+        seen = tuple(f for f in check.findings() if f.code in SEEN_IN_A_FEW)
+        return (*sampled_findings(recording, setting), *seen)

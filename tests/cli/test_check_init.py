@@ -1,5 +1,7 @@
 """`cicimage check` and `cicimage init` say what they saw and what they could not know."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -128,3 +130,16 @@ def test_check_warns_where_guests_move_further_than_they_lie_apart(tmp_path, cap
     write_movie(tmp_path / "a" / "A1_f1.ome.tif", draw_movie(HOST, GUESTS, frames=4))
     assert call("check", tmp_path) == 0
     assert "tracks will be mixed up" not in capfd.readouterr().out
+
+
+def test_a_saturated_host_channel_is_said_before_the_run(tmp_path, capsys):
+    movie = draw_movie([(60, 60, 40)], [(50, 50, 4), (75, 70, 4)], frames=4)
+    movie[:, 0] = ((movie[:, 0].astype(float) - 100) * 60 + 100).clip(0, 4095)
+    write_movie(tmp_path / "vehicle" / "w1_f1.ome.tif", movie)
+    (tmp_path / "experiment.toml").write_text('[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n')
+    with pytest.raises(SystemExit):
+        main(["check", str(tmp_path), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert [(f["severity"], f["where"]) for f in said if f["code"] == "channel_saturated"] == [
+        ("unresolved", "channel 'Host'")
+    ]
