@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray
 from cicimage.errors import CicimageError
-from cicimage.masks import BoolArray
 
 Crop = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 GUEST, HOST, OTHER_GUEST = 0, 1, 2

@@ -13,8 +13,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float32]
+from cicimage.arrays import BoolArray
+
 LabelArray = npt.NDArray[np.int32]
 
 

@@ -20,8 +20,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cicimage.arrays import Float32Array
 from cicimage.errors import ConfigurationError, nearest
-from cicimage.masks import FloatArray, Masks
+from cicimage.masks import Masks
 
 USABLE: Final = "usable"
 ENTRY_POINT_GROUP: Final = "cicimage.methods"
@@ -66,12 +67,12 @@ class Scene:
         The population is host and guest at once: a host segmenter also finds the cells that lie in or on others.
     """
 
-    image: FloatArray
+    image: Float32Array
     um_per_px: float
     um_per_z: float | None
     diameter_um: tuple[float, float]
     stain: str = "cytosol"
-    nuclei: FloatArray | None = None
+    nuclei: Float32Array | None = None
     inner: Masks | None = None
     both_roles: bool = False
 
@@ -172,7 +173,7 @@ class IlluminationMethod(Method):
     step: ClassVar[str] = "illumination"
 
     @abstractmethod
-    def estimate(self, sample: FloatArray, um_per_px: float) -> FloatArray:
+    def estimate(self, sample: Float32Array, um_per_px: float) -> Float32Array:
         """Estimate the relative gain over the frame.
 
         Parameters
@@ -188,7 +189,7 @@ class IlluminationMethod(Method):
             Relative gain, mean 1.
         """
 
-    def pedestal(self, sample: FloatArray) -> float:
+    def pedestal(self, sample: Float32Array) -> float:
         """Return the level without light (counts), to which the gain does not apply."""
         return 0.0
 
@@ -199,7 +200,7 @@ class BleedThroughMethod(Method):
     step: ClassVar[str] = "bleed_through"
 
     @abstractmethod
-    def estimate(self, sample: FloatArray) -> FloatArray:
+    def estimate(self, sample: Float32Array) -> Float32Array:
         """Return the (C, C) matrix M from (N, C, Y, X) planes.
 
         M[i, j] is the share of channel j that is seen in channel i; the diagonal is 0.
@@ -212,7 +213,7 @@ class DriftMethod(Method):
     step: ClassVar[str] = "drift"
 
     @abstractmethod
-    def start(self) -> Callable[[FloatArray], tuple[float, float, float]]:
+    def start(self) -> Callable[[Float32Array], tuple[float, float, float]]:
         """Return a function fed one (Y, X) registration image per frame in order.
 
         It returns (dy_px, dx_px, quality): displacement of the content against frame 0, and quality 0-1.

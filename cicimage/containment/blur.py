@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.methods import Objects
-
-F64 = npt.NDArray[np.float64]
 
 CORE: Final = 0.4
 """Share of the radius averaged over: there a ball's height varies by less than a tenth."""
@@ -49,7 +46,7 @@ class AxialBlur:
 
 
 def measure_axial_blur(
-    guest_image: FloatArray, guests: Objects, um_per_px: float, um_per_z: float, *, most: int = 8
+    guest_image: Float32Array, guests: Objects, um_per_px: float, um_per_z: float, *, most: int = 8
 ) -> AxialBlur:
     """Measure the axial blur from one frame's guests.
 
@@ -76,7 +73,7 @@ def measure_axial_blur(
     n_z = guest_image.shape[0]
     if n_z < 4 or len(guests.masks) == 0:
         return AxialBlur(np.nan, np.nan, 0)
-    z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
+    z_um: Float64Array = np.arange(n_z, dtype=np.float64) * um_per_z
     step = max(1, len(guests.masks) // most)
     found = []
     for mask, z in list(zip(guests.masks, guests.z_um, strict=True))[::step]:
@@ -93,7 +90,7 @@ def measure_axial_blur(
     return AxialBlur(float(fwhm), float(ratio), len(found))
 
 
-def _column(image: FloatArray, y: float, x: float, core_px: float, reach_px: float) -> F64:
+def _column(image: Float32Array, y: float, x: float, core_px: float, reach_px: float) -> Float64Array:
     """Mean over the core, less the lowest tenth of the surroundings, slice by slice."""
     n_y, n_x = image.shape[1:]
     reach = int(np.ceil(reach_px))
@@ -103,11 +100,13 @@ def _column(image: FloatArray, y: float, x: float, core_px: float, reach_px: flo
     core = rho <= max(core_px, 0.8)
     window = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
     low = np.percentile(window.reshape(len(window), -1), 10, axis=1)
-    out: F64 = window[:, core].mean(axis=1) - low
+    out: Float64Array = window[:, core].mean(axis=1) - low
     return out
 
 
-def _fit(profile: F64, z_um: F64, centre_um: float, radius_um: float, step_um: float) -> tuple[float, float]:
+def _fit(
+    profile: Float64Array, z_um: Float64Array, centre_um: float, radius_um: float, step_um: float
+) -> tuple[float, float]:
     """Best blur (FWHM, um) and height over width."""
     heights = HEIGHT_GRID * 2.0 * radius_um * MEAN_CHORD
     sigma = np.hypot(FWHM_GRID_UM / FWHM_PER_SIGMA, 0.02 * step_um)

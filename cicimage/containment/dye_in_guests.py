@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.findings import Finding
-from cicimage.masks import FloatArray, Masks
-
-F64 = npt.NDArray[np.float64]
+from cicimage.masks import Masks
 
 BRIGHTER: Final = 2.0
 """Host signal at a guest over that beside it, from which dye in the guest explains it and a thick host does not."""
@@ -27,7 +26,9 @@ CLEAR_OF_HOSTS_UM: Final = 8.0
 """Guests that lie further from every host than this are outside for certain."""
 
 
-def outside_signal(host_image: FloatArray, guests: Masks, hosts: Masks, *, background: float, um_per_px: float) -> F64:
+def outside_signal(
+    host_image: Float32Array, guests: Masks, hosts: Masks, *, background: float, um_per_px: float
+) -> Float64Array:
     """Host signal at guests that no host is near.
 
     Parameters

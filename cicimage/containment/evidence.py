@@ -9,16 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.containment import windows as win
 from cicimage.containment.blur import measure_axial_blur
 from cicimage.containment.noise import estimate_gain, variance_of_mean
 from cicimage.containment.optics import ASSUMED_AXIAL_FWHM_UM, axial_fwhm_of
 from cicimage.containment.own_shell import layers_of_pairs, measure_faces
 from cicimage.containment.profiles import measure_layers, measure_side, soft_window
-from cicimage.masks import FloatArray, Masks
+from cicimage.masks import Masks
 from cicimage.methods import Objects, Optics
-
-F64 = npt.NDArray[np.float64]
 
 NEAR_UM: Final = 4.0
 AGREES: Final = 1.2
@@ -43,19 +42,19 @@ _DEEP_ONLY: Final = (
 class _Means:
     """Mean signal above background per pair: core, rim, edge, near ring, reference; (P, Z) with variances."""
 
-    core: F64
-    core_var: F64
-    rim: F64
-    edge: F64
-    near: F64
-    near_var: F64
-    reference: F64
-    reference_var: F64
-    shared: F64
+    core: Float64Array
+    core_var: Float64Array
+    rim: Float64Array
+    edge: Float64Array
+    near: Float64Array
+    near_var: Float64Array
+    reference: Float64Array
+    reference_var: Float64Array
+    shared: Float64Array
 
 
 def measure_frame(
-    host_image: FloatArray,
+    host_image: Float32Array,
     guests: Objects,
     hosts: Objects,
     *,
@@ -63,7 +62,7 @@ def measure_frame(
     noise_sd: float,
     background: float | npt.ArrayLike,
     axial_fwhm_um: float | None = None,
-    guest_image: FloatArray | None = None,
+    guest_image: Float32Array | None = None,
     gain: float | None = None,
     near_um: float = NEAR_UM,
     same_population: bool = False,
@@ -146,7 +145,7 @@ def measure_frame(
         z = guests.z_um[pairs[:, 0]]
         fwhm, measured = _resolution(optics, axial_fwhm_um, guest_image, guests)
         table["axial_measured"] = np.full(len(pairs), float(measured))
-        z_um: F64 = np.arange(n_z, dtype=np.float64) * um_per_z
+        z_um: Float64Array = np.arange(n_z, dtype=np.float64) * um_per_z
         table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
         if own_shells:
             faces = measure_faces(
@@ -159,7 +158,7 @@ def measure_frame(
 
 
 def _resolution(
-    optics: Optics, given: float | None, guest_image: FloatArray | None, guests: Objects
+    optics: Optics, given: float | None, guest_image: Float32Array | None, guests: Objects
 ) -> tuple[float, bool]:
     """Axial resolution, um, and whether it was measured from the guests."""
     if given is not None:
@@ -173,7 +172,7 @@ def _resolution(
     return (known, False) if known is not None else (ASSUMED_AXIAL_FWHM_UM, False)
 
 
-def _near_pairs(yxr: F64, hosts: Masks, near_px: float, *, same_population: bool) -> npt.NDArray[np.int64]:
+def _near_pairs(yxr: Float64Array, hosts: Masks, near_px: float, *, same_population: bool) -> npt.NDArray[np.int64]:
     """Indices (guest, host) whose boxes come near, (P, 2)."""
     boxes = np.array([(m.y0, m.x0, *m.pixels.shape) for m in hosts], dtype=np.float64).reshape(-1, 4)
     if len(boxes) == 0 or len(yxr) == 0:
@@ -189,8 +188,8 @@ def _near_pairs(yxr: F64, hosts: Masks, near_px: float, *, same_population: bool
     return np.argwhere(near).astype(np.int64)
 
 
-def _means(sums: win.WindowSums, level: F64, noise_sd: float, gain: float) -> _Means:
-    def mean(*regions: int) -> tuple[F64, F64]:
+def _means(sums: win.WindowSums, level: Float64Array, noise_sd: float, gain: float) -> _Means:
+    def mean(*regions: int) -> tuple[Float64Array, Float64Array]:
         total = sums.sums[:, list(regions)].sum(axis=1)
         count = sums.counts[:, list(regions)].sum(axis=1)[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -215,7 +214,7 @@ def _means(sums: win.WindowSums, level: F64, noise_sd: float, gain: float) -> _M
     return _Means(core, core_var, rim, edge, near, near_var, reference, reference_var, np.nan_to_num(share))
 
 
-def _sector_coverage(signal: F64, usable: F64, threshold: F64) -> F64:
+def _sector_coverage(signal: Float64Array, usable: Float64Array, threshold: Float64Array) -> Float64Array:
     """Share of the usable sectors over the threshold, (P,) from (P, S)."""
     have = usable > 0
     hit = have & (signal > threshold[:, None])
@@ -223,12 +222,14 @@ def _sector_coverage(signal: F64, usable: F64, threshold: F64) -> F64:
         return np.where(have.any(axis=1), hit.sum(axis=1) / have.sum(axis=1), np.nan)
 
 
-def _ratio(a: F64, b: F64) -> F64:
+def _ratio(a: Float64Array, b: Float64Array) -> Float64Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(b > 0, a / b, np.nan)
 
 
-def _flat_evidence(sums: win.WindowSums, means: _Means, level: F64, noise_sd: float) -> dict[str, F64]:
+def _flat_evidence(
+    sums: win.WindowSums, means: _Means, level: Float64Array, noise_sd: float
+) -> dict[str, Float64Array]:
     """What projection tells: void, ring, sharpness."""
     core, near, rim, ref = means.core[:, 0], means.near[:, 0], means.rim[:, 0], means.reference[:, 0]
     void = 1.0 - _ratio(core, ref)
@@ -246,9 +247,9 @@ def _flat_evidence(sums: win.WindowSums, means: _Means, level: F64, noise_sd: fl
 
 
 def _deep_evidence(
-    sums: win.WindowSums, means: _Means, level: F64, noise_sd: float, guest_z: F64, radius_um: F64, z_um: F64,
-    fwhm: float, pairs: npt.NDArray[np.int64],
-) -> dict[str, F64]:  # fmt: skip
+    sums: win.WindowSums, means: _Means, level: Float64Array, noise_sd: float, guest_z: Float64Array,
+    radius_um: Float64Array, z_um: Float64Array, fwhm: float, pairs: npt.NDArray[np.int64],
+) -> dict[str, Float64Array]:  # fmt: skip
     """What the stack tells: cap, floor, walls and heights."""
     half = AXIAL_SHARE * radius_um
     error = np.sqrt(np.nan_to_num(means.reference_var.mean(axis=1), nan=np.inf))
@@ -287,19 +288,19 @@ def _deep_evidence(
     }  # fmt: skip
 
 
-def _to_mean(weights: F64) -> F64:
+def _to_mean(weights: Float64Array) -> Float64Array:
     """Scale window weights to sum 1; NaN where the window lies outside the stack."""
     total = weights.sum(axis=1, keepdims=True)
     return np.where(total > 0.2, weights / np.maximum(total, 1e-9), np.nan)
 
 
-def _at(profile: F64, weight: F64) -> F64:
+def _at(profile: Float64Array, weight: Float64Array) -> Float64Array:
     """Weighted mean of a profile (P, Z); NaN where profile or window is missing."""
-    out: F64 = np.einsum("pz,pz->p", profile, weight)
+    out: Float64Array = np.einsum("pz,pz->p", profile, weight)
     return out
 
 
-def _others(beside: F64, pairs: npt.NDArray[np.int64], shared: F64) -> F64:
+def _others(beside: Float64Array, pairs: npt.NDArray[np.int64], shared: Float64Array) -> Float64Array:
     """Thickness of the further hosts over the same guest, as far as they share its core, um.
 
     Which of two hosts lies higher cannot be read from their heights beside the overlap, where each rests on the
@@ -307,5 +308,5 @@ def _others(beside: F64, pairs: npt.NDArray[np.int64], shared: F64) -> F64:
     """
     guest, thick = pairs[:, 0], np.where(shared > 0, np.nan_to_num(beside), 0.0)
     together = np.bincount(guest, weights=thick, minlength=int(guest.max(initial=0)) + 1)
-    out: F64 = (together[guest] - thick) * shared
+    out: Float64Array = (together[guest] - thick) * shared
     return out

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cicimage.containment.dye_in_guests import dye_in_guests
 from cicimage.containment.optics import GUEST_DIAMETER_UM, LIMIT_STEP_UM
 from cicimage.findings import Finding
 from cicimage.methods import Optics
-
-F64 = npt.NDArray[np.float64]
 
 LEAST_HOST_SIGNAL: Final = 1.0
 """Median host signal beside the guests, noise SD, under which there is no host dye."""

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray, Masks
+from cicimage.arrays import Float32Array, Float64Array
+from cicimage.masks import Masks
 from cicimage.methods import Objects
 from cicimage.methods import noise_sd as estimate_noise
-
-F64 = npt.NDArray[np.float64]
 
 THRESHOLD_SD: Final = 5.0
 BELONGS: Final = 0.6
@@ -21,14 +20,14 @@ BELONGS: Final = 0.6
 
 
 def measure_marker(
-    death_image: FloatArray,
+    death_image: Float32Array,
     objects: Objects,
     *,
     noise_sd: float | None = None,
     background: float | None = None,
     um_per_z: float | None = None,
     threshold_sd: float = THRESHOLD_SD,
-) -> tuple[F64, F64]:
+) -> tuple[Float64Array, Float64Array]:
     """Death signal of each cell of one population.
 
     Parameters
@@ -58,7 +57,7 @@ def measure_marker(
 
 
 def measure_markers(
-    death_image: FloatArray,
+    death_image: Float32Array,
     populations: Mapping[str, Objects],
     *,
     noise_sd: float | None = None,
@@ -66,7 +65,7 @@ def measure_markers(
     um_per_z: float | None = None,
     threshold_sd: float = THRESHOLD_SD,
     spread_from_px: Mapping[str, float] | None = None,
-) -> dict[str, tuple[F64, F64]]:
+) -> dict[str, tuple[Float64Array, Float64Array]]:
     """Death signal of each cell of several populations; a patch goes to the smallest cells that hold it.
 
     A host's stained nucleus under or over a guest reaches beyond the guest, so it is the host's; a dead guest's
@@ -128,7 +127,9 @@ def _by_size(objects: Objects, least_px: float) -> tuple[npt.NDArray[np.bool_], 
     return large, parts[0], parts[1]
 
 
-def _merged(is_large: npt.NDArray[np.bool_], small: tuple[F64, F64], large: tuple[F64, F64]) -> tuple[F64, F64]:
+def _merged(
+    is_large: npt.NDArray[np.bool_], small: tuple[Float64Array, Float64Array], large: tuple[Float64Array, Float64Array]
+) -> tuple[Float64Array, Float64Array]:
     signal, fill = np.zeros(is_large.size), np.zeros(is_large.size)
     for out, few, many in ((signal, small[0], large[0]), (fill, small[1], large[1])):
         out[~is_large], out[is_large] = few, many
@@ -140,9 +141,9 @@ def _typical_area(objects: Objects) -> float:
 
 
 def _fill(
-    image: FloatArray, objects: Objects, patches: npt.NDArray[np.int32], own: npt.NDArray[np.bool_], level: float,
+    image: Float32Array, objects: Objects, patches: npt.NDArray[np.int32], own: npt.NDArray[np.bool_], level: float,
     noise: float, um_per_z: float | None,
-) -> tuple[F64, F64]:  # fmt: skip
+) -> tuple[Float64Array, Float64Array]:  # fmt: skip
     n = len(objects.masks)
     signal, fill = np.zeros(n), np.zeros(n)
     if not own.any():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 
 
-def estimate_gain(image: FloatArray, background: float, noise_sd: float, *, sample: int = 120_000) -> float:
+def estimate_gain(image: Float32Array, background: float, noise_sd: float, *, sample: int = 120_000) -> float:
     """Estimate the slope of variance over mean (counts per photo-electron for an ideal camera).
 
     Differences of diagonal neighbours cancel smooth structure; per brightness class the median of their squares

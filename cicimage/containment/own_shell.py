@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
-from cicimage.masks import FloatArray
-
-F64 = npt.NDArray[np.float64]
+from cicimage.arrays import Float32Array, Float64Array
 
 N_RAYS: Final = 32
 FLATNESS: Final = 0.93
@@ -45,20 +43,20 @@ class Faces:
     ends before the face does, or no shell is seen. ``*_se`` are standard errors.
     """
 
-    top: F64
-    top_se: F64
-    bottom: F64
-    bottom_se: F64
+    top: Float64Array
+    top_se: Float64Array
+    bottom: Float64Array
+    bottom_se: Float64Array
 
 
 def measure_faces(
-    image: FloatArray,
-    yxr_px: F64,
-    z_um: F64,
+    image: Float32Array,
+    yxr_px: Float64Array,
+    z_um: Float64Array,
     *,
     um_per_px: float,
     um_per_z: float,
-    background: F64,
+    background: Float64Array,
     noise_sd: float,
     gain: float,
 ) -> Faces:
@@ -86,7 +84,7 @@ def measure_faces(
     half = FLATNESS * radius_um
     shell = _shell(light, yxr_px, z_um, um_per_px, um_per_z)
     profile = _column(light, yxr_px)
-    heights: F64 = np.arange(len(image), dtype=np.float64) * um_per_z
+    heights: Float64Array = np.arange(len(image), dtype=np.float64) * um_per_z
     pixels = np.maximum(np.pi * (CORE * yxr_px[:, 2]) ** 2, 1.0)
     out = []
     for sign in (1.0, -1.0):
@@ -101,7 +99,9 @@ def measure_faces(
     return Faces(*out)
 
 
-def layers_of_pairs(faces: Faces, pairs: npt.NDArray[np.int64], guest_px: F64, host_px: F64) -> dict[str, F64]:
+def layers_of_pairs(
+    faces: Faces, pairs: npt.NDArray[np.int64], guest_px: Float64Array, host_px: Float64Array
+) -> dict[str, Float64Array]:
     """Cap and floor of every pair in faces of the guest's own membrane; none where the host is too small to hold it.
 
     Parameters
@@ -120,14 +120,16 @@ def layers_of_pairs(faces: Faces, pairs: npt.NDArray[np.int64], guest_px: F64, h
     """
     guest, host = pairs.T
     small = host_px[host] < LARGER * guest_px[guest]
-    out: dict[str, F64] = {}
+    out: dict[str, Float64Array] = {}
     for name, value, error in (("cap", faces.top, faces.top_se), ("floor", faces.bottom, faces.bottom_se)):
         out[name] = out[f"{name}_um"] = np.where(small, 0.0, value[guest])
         out[f"{name}_se"] = out[f"{name}_um_se"] = np.where(small, UNEVEN, error[guest])
     return out
 
 
-def _shell(light: FloatArray, yxr_px: F64, z_um: F64, um_per_px: float, um_per_z: float) -> F64:
+def _shell(
+    light: Float32Array, yxr_px: Float64Array, z_um: Float64Array, um_per_px: float, um_per_z: float
+) -> Float64Array:
     """Light of the cell's shell along its equator, integrated across it, counts um; median over directions."""
     angles = 2.0 * np.pi * np.arange(N_RAYS) / N_RAYS
     across = np.arange(-WITHIN_UM, BEYOND_UM + 0.5 * STEP_UM, STEP_UM)
@@ -144,7 +146,7 @@ def _shell(light: FloatArray, yxr_px: F64, z_um: F64, um_per_px: float, um_per_z
     return np.asarray(np.median((total - level).sum(axis=1) * STEP_UM, axis=1))
 
 
-def _column(light: FloatArray, yxr_px: F64) -> F64:
+def _column(light: Float32Array, yxr_px: Float64Array) -> Float64Array:
     """Mean light over each cell's middle in every slice, (n, Z)."""
     rings = np.sqrt((np.arange(4) + 0.5) / 4.0) * CORE
     angles = 2.0 * np.pi * np.arange(12) / 12

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf, ndtr
 
-F64 = npt.NDArray[np.float64]
+from cicimage.arrays import Float64Array
 
 SIGMA_PER_FWHM: Final = 1.0 / 2.354820045
 LAYER_UM: Final = 0.8
@@ -40,25 +40,25 @@ class Side:
         Half-maximum heights around the peak (blur left in).
     """
 
-    plateau: F64
-    thickness_um: F64
-    bottom_um: F64
-    top_um: F64
+    plateau: Float64Array
+    thickness_um: Float64Array
+    bottom_um: Float64Array
+    top_um: Float64Array
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
     """Host above (cap), below (floor) and at the middle (body) of each guest, um of host, with standard errors."""
 
-    cap_um: F64
-    cap_se: F64
-    floor_um: F64
-    floor_se: F64
-    body: F64
-    body_se: F64
+    cap_um: Float64Array
+    cap_se: Float64Array
+    floor_um: Float64Array
+    floor_se: Float64Array
+    body: Float64Array
+    body_se: Float64Array
 
 
-def measure_side(profile: F64, z_um: F64, noise: F64, axial_fwhm_um: float) -> Side:
+def measure_side(profile: Float64Array, z_um: Float64Array, noise: Float64Array, axial_fwhm_um: float) -> Side:
     """Plateau, thickness and surfaces of the host from its axial profile beside a guest.
 
     A slab of thickness t has the integral plateau * t and, blurred with SD s, the peak plateau * erf(t / (s
@@ -93,7 +93,9 @@ def measure_side(profile: F64, z_um: F64, noise: F64, axial_fwhm_um: float) -> S
     return Side(plateau * nan, thickness * nan, bottom * nan, top * nan)
 
 
-def _half_maximum(filled: F64, z_um: F64, peak: F64, peak_at: npt.NDArray[np.int64]) -> tuple[F64, F64]:
+def _half_maximum(
+    filled: Float64Array, z_um: Float64Array, peak: Float64Array, peak_at: npt.NDArray[np.int64]
+) -> tuple[Float64Array, Float64Array]:
     """Heights at which the profile falls to half of its peak, going down and up from it; the stack's end if never."""
     n, n_z = filled.shape
     above = filled >= 0.5 * peak[:, None]
@@ -101,7 +103,7 @@ def _half_maximum(filled: F64, z_um: F64, peak: F64, peak_at: npt.NDArray[np.int
     low = np.where(~above & (index < peak_at[:, None]), index, -1).max(axis=1)
     high = np.where(~above & (index > peak_at[:, None]), index, n_z).min(axis=1)
 
-    def crossing(outer: npt.NDArray[np.int64], inner: npt.NDArray[np.int64]) -> F64:
+    def crossing(outer: npt.NDArray[np.int64], inner: npt.NDArray[np.int64]) -> Float64Array:
         rows = np.arange(n)
         a, b = filled[rows, outer], filled[rows, inner]
         share = (0.5 * peak - a) / np.where(np.abs(b - a) > 1e-9, b - a, 1.0)
@@ -112,23 +114,29 @@ def _half_maximum(filled: F64, z_um: F64, peak: F64, peak_at: npt.NDArray[np.int
     return bottom, top
 
 
-def soft_window(z_um: F64, low_um: F64, high_um: F64, ramp_um: float) -> F64:
+def soft_window(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array, ramp_um: float) -> Float64Array:
     """Weights (P, Z) of a window whose edges ramp over one focus step, so that its sum times the step is its length."""
     z = z_um[None, :]
     rise = np.clip((z - low_um[:, None]) / ramp_um + 0.5, 0.0, 1.0)
     fall = np.clip((high_um[:, None] - z) / ramp_um + 0.5, 0.0, 1.0)
-    out: F64 = np.minimum(rise, fall)
+    out: Float64Array = np.minimum(rise, fall)
     return out
 
 
-def _blurred_box(z_um: F64, low_um: F64, high_um: F64, sigma_um: float) -> F64:
+def _blurred_box(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array, sigma_um: float) -> Float64Array:
     z = z_um[None, :]
-    out: F64 = ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um)
+    out: Float64Array = ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um)
     return out
 
 
 def measure_layers(
-    profile: F64, variance: F64, plateau: F64, z_um: F64, guest_z_um: F64, guest_half_um: F64, axial_fwhm_um: float
+    profile: Float64Array,
+    variance: Float64Array,
+    plateau: Float64Array,
+    z_um: Float64Array,
+    guest_z_um: Float64Array,
+    guest_half_um: Float64Array,
+    axial_fwhm_um: float,
 ) -> Layers:
     """Host above, within and below each guest from the column through its core.
 

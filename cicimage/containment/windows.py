@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.compiled import compiled
-from cicimage.masks import FloatArray, Masks
+from cicimage.masks import Masks
 
 CORE_OWN, CORE_SHARED, RIM, NEAR, REF_OWN, REF_SHARED, EDGE = range(7)
 N_REGIONS: Final = 7
@@ -28,9 +29,6 @@ NEAR_IN_UM: Final = 0.3
 NEAR_OUT_UM: Final = 1.5
 REFERENCE_OUT_UM: Final = 5.0
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, eq=False)
 class FlatMasks:
@@ -40,8 +38,8 @@ class FlatMasks:
     """
 
     pixels: npt.NDArray[np.uint8]
-    offsets: I64
-    boxes: I64
+    offsets: Int64Array
+    boxes: Int64Array
 
     @classmethod
     def of(cls, masks: Masks) -> FlatMasks:
@@ -54,7 +52,7 @@ class FlatMasks:
         return cls(pixels, offsets, boxes)
 
 
-def centres(masks: FlatMasks) -> F64:
+def centres(masks: FlatMasks) -> Float64Array:
     """Centre and equivalent radius of every mask, (n, 3) pixels; NaN and 0 of a mask without a pixel."""
     out = np.zeros((len(masks.offsets), 3))
     if len(out):
@@ -82,19 +80,19 @@ class WindowSums:
         Distance from the guest's rim to the host's nearest pixel; 0 where they overlap, inf where none is near.
     """
 
-    sums: F64
-    counts: F64
-    sector_sums: F64
-    sector_host: F64
-    sector_all: F64
-    overlap_px: F64
-    gap_px: F64
+    sums: Float64Array
+    counts: Float64Array
+    sector_sums: Float64Array
+    sector_host: Float64Array
+    sector_all: Float64Array
+    overlap_px: Float64Array
+    gap_px: Float64Array
 
 
 def sum_windows(
-    image: FloatArray,
+    image: Float32Array,
     guests: FlatMasks,
-    guest_yxr_px: F64,
+    guest_yxr_px: Float64Array,
     hosts: FlatMasks,
     pairs: npt.NDArray[np.int64],
     guest_count: npt.NDArray[np.uint8],
@@ -142,7 +140,7 @@ def sum_windows(
 
 
 @compiled()
-def _centres(pixels: npt.NDArray[np.uint8], offsets: I64, boxes: I64, out: F64) -> None:
+def _centres(pixels: npt.NDArray[np.uint8], offsets: Int64Array, boxes: Int64Array, out: Float64Array) -> None:
     for i in range(len(offsets)):
         y0, x0, h, w = boxes[i]
         count, total_y, total_x = 0, 0, 0

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import expm
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from cicimage.arrays import Float64Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +30,13 @@ class Chain:
     """
 
     states: tuple[str, ...]
-    generator: F64
-    start: F64
+    generator: Float64Array
+    start: Float64Array
 
-    def transition(self, hours: float) -> F64:
+    def transition(self, hours: float) -> Float64Array:
         """Probability of each state after a time, (S, S), rows sum to 1."""
-        moved: F64 = np.clip(expm(self.generator * hours), 1e-12, None)
-        out: F64 = moved / moved.sum(axis=1, keepdims=True)
+        moved: Float64Array = np.clip(expm(self.generator * hours), 1e-12, None)
+        out: Float64Array = moved / moved.sum(axis=1, keepdims=True)
         return out
 
 
@@ -48,15 +47,20 @@ class Smoothed:
     ``posterior`` and ``filtered`` are (G, T, S); rows of frames in which a guest is not there are 0.
     """
 
-    posterior: F64
-    filtered: F64
-    steps: list[F64]
-    first: I64
-    last: I64
+    posterior: Float64Array
+    filtered: Float64Array
+    steps: list[Float64Array]
+    first: Int64Array
+    last: Int64Array
 
 
 def smooth(
-    log_likelihood: F64, first: I64, last: I64, time_h: F64, chain: Chain, parent: I64 | None = None
+    log_likelihood: Float64Array,
+    first: Int64Array,
+    last: Int64Array,
+    time_h: Float64Array,
+    chain: Chain,
+    parent: Int64Array | None = None,
 ) -> Smoothed:
     """Run forward and backward over all guests.
 
@@ -106,7 +110,14 @@ def smooth(
     return Smoothed(posterior, forward, steps, first, last)
 
 
-def _start(starting: npt.NDArray[np.bool_], t: int, forward: F64, chain: Chain, parent: I64 | None, last: I64) -> F64:
+def _start(
+    starting: npt.NDArray[np.bool_],
+    t: int,
+    forward: Float64Array,
+    chain: Chain,
+    parent: Int64Array | None,
+    last: Int64Array,
+) -> Float64Array:
     """State probabilities of guests first seen at frame t."""
     rows = np.flatnonzero(starting)
     out = np.tile(chain.start, (len(rows), 1))

@@ -13,11 +13,9 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
+from cicimage.arrays import BoolArray, Float64Array
 
 CLASSES: Final = (
     "free", "lateral", "on_top", "under", "between", "cup_top_shallow", "cup_top_half", "cup_top_deep",
@@ -61,12 +59,12 @@ class EvidenceTable:
     """
 
     name: str
-    knots: F64
-    log_odds: F64
+    knots: Float64Array
+    log_odds: Float64Array
     error_scale: float
     repeats_min: float = 5.0
 
-    def __call__(self, value: F64, error: F64 | None) -> F64:
+    def __call__(self, value: Float64Array, error: Float64Array | None) -> Float64Array:
         """Log-odds (N, C) of values (N,) with their standard errors."""
         weight = self.weight(value, error)
         return self.basis(value) @ self.log_odds * weight[:, None]
@@ -76,27 +74,27 @@ class EvidenceTable:
         return 1.0 if interval_min is None else min(1.0, interval_min / self.repeats_min)
 
     @cached_property
-    def reach(self) -> F64:
+    def reach(self) -> Float64Array:
         """Most that any value speaks for one class against another, (C, C): row = against, column = for."""
         difference = self.log_odds[:, None, :] - self.log_odds[:, :, None]
-        out: F64 = np.maximum(difference.max(axis=0), 0.0)
+        out: Float64Array = np.maximum(difference.max(axis=0), 0.0)
         return out
 
-    def basis(self, value: F64) -> F64:
+    def basis(self, value: Float64Array) -> Float64Array:
         """Share of each knot in each value, (N, B)."""
         return hat_basis(value, self.knots)
 
-    def weight(self, value: F64, error: F64 | None) -> F64:
+    def weight(self, value: Float64Array, error: Float64Array | None) -> Float64Array:
         """How much each value counts, (N,), 0-1."""
         known = np.isfinite(value).astype(np.float64)
         if error is None:
             return known
         safe = np.where(np.isfinite(error), error, 1e9)
-        out: F64 = known / (1.0 + np.square(safe / self.error_scale))
+        out: Float64Array = known / (1.0 + np.square(safe / self.error_scale))
         return out
 
 
-def hat_basis(value: F64, knots: F64) -> F64:
+def hat_basis(value: Float64Array, knots: Float64Array) -> Float64Array:
     """Weights of linear interpolation between knots, (N, B), rows summing to 1; missing values get the first knot.
 
     Examples
@@ -118,10 +116,10 @@ def hat_basis(value: F64, knots: F64) -> F64:
 class EmissionModel:
     """All tables of one kind of optics; ``offset`` (C,) is the log-odds of a class before any evidence."""
 
-    offset: F64
+    offset: Float64Array
     tables: tuple[EvidenceTable, ...]
 
-    def log_likelihood(self, evidence: pd.DataFrame, interval_min: float | None = None) -> F64:
+    def log_likelihood(self, evidence: pd.DataFrame, interval_min: float | None = None) -> Float64Array:
         """Log-likelihood of each class, up to a constant per row, classes taken as equally likely before.
 
         Parameters
@@ -141,7 +139,7 @@ class EmissionModel:
                 total += table.fresh(interval_min) * table(*_columns(evidence, table.name))
         return _normalised(total)
 
-    def read_covered(self, evidence: pd.DataFrame, interval_min: float | None = None) -> tuple[F64, Bool]:
+    def read_covered(self, evidence: pd.DataFrame, interval_min: float | None = None) -> tuple[Float64Array, BoolArray]:
         """Log-likelihood of each class for guests that share their place with a host, evidence missing or not.
 
         A missing piece of pixel evidence counts as the average of what it might have said, which is nothing. Where
@@ -165,7 +163,7 @@ class EmissionModel:
         shape = (len(evidence), len(CLASSES))
         alone, spoken = np.tile(self.offset, (len(evidence), 1)), np.tile(self.offset, (len(evidence), 1))
         place = np.zeros(shape)
-        missing: list[tuple[EvidenceTable, F64]] = []
+        missing: list[tuple[EvidenceTable, Float64Array]] = []
         for table in self.tables:
             value, error = _columns(evidence, table.name)
             says = table(value, error)
@@ -181,15 +179,15 @@ class EmissionModel:
         return _normalised(np.where(silent[:, None], place, spoken)), measured & ~silent
 
 
-def for_inside(log_class: F64) -> F64:
+def for_inside(log_class: Float64Array) -> Float64Array:
     """Log-odds of the evidence for inside against the classes it is not, (...,) from (..., C)."""
     inside = CLASSES.index("inside")
     others = np.delete(log_class, inside, axis=-1)
-    out: F64 = log_class[..., inside] - np.logaddexp.reduce(others, axis=-1) + np.log(others.shape[-1])
+    out: Float64Array = log_class[..., inside] - np.logaddexp.reduce(others, axis=-1) + np.log(others.shape[-1])
     return out
 
 
-def _could_turn(log_class: F64, missing: list[tuple[EvidenceTable, F64]]) -> F64:
+def _could_turn(log_class: Float64Array, missing: list[tuple[EvidenceTable, Float64Array]]) -> Float64Array:
     """Log-odds that missing pieces could have set against the answer of the others, (N,); 0 where none is missing."""
     inside = CLASSES.index("inside")
     rest = np.delete(np.arange(len(CLASSES)), inside)
@@ -198,11 +196,11 @@ def _could_turn(log_class: F64, missing: list[tuple[EvidenceTable, F64]]) -> F64
     for table, absent in missing:
         for_it += absent * table.reach[best, inside]
         against += absent[:, None] * table.reach[inside]
-    out: F64 = np.where(for_inside(log_class) > 0, against.max(axis=1), for_it)
+    out: Float64Array = np.where(for_inside(log_class) > 0, against.max(axis=1), for_it)
     return out
 
 
-def _columns(evidence: pd.DataFrame, name: str) -> tuple[F64, F64 | None]:
+def _columns(evidence: pd.DataFrame, name: str) -> tuple[Float64Array, Float64Array | None]:
     """Values (N,) of one piece of evidence and their standard errors; a column that is not there is missing."""
     if name not in evidence:
         return np.full(len(evidence), np.nan), None
@@ -211,11 +209,11 @@ def _columns(evidence: pd.DataFrame, name: str) -> tuple[F64, F64 | None]:
     return evidence[name].to_numpy(np.float64), se
 
 
-def _normalised(total: F64) -> F64:
+def _normalised(total: Float64Array) -> Float64Array:
     if not len(total):
         return total
     highest = total.max(axis=1, keepdims=True)
-    out: F64 = total - highest - np.log(np.exp(total - highest).sum(axis=1, keepdims=True))
+    out: Float64Array = total - highest - np.log(np.exp(total - highest).sum(axis=1, keepdims=True))
     return out
 
 

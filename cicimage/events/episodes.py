@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.events.fates import Fate, fates_of, first_dead, host_deaths
 from cicimage.events.timeline import lasts, runs
 from cicimage.methods import Observations
@@ -25,24 +26,22 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 Text = npt.NDArray[np.object_]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Track:
     """One guest's scored rows in order of time."""
 
-    frame: I64
-    time_h: F64
+    frame: Int64Array
+    time_h: Float64Array
     observed: npt.NDArray[np.bool_]
     location: Text
     viability: Text
-    host: I64
-    p_inside: F64
-    p_entering: F64
-    y: F64
-    x: F64
+    host: Int64Array
+    p_inside: Float64Array
+    p_entering: Float64Array
+    y: Float64Array
+    x: Float64Array
     reviewed: npt.NDArray[np.bool_]
 
 
@@ -297,7 +296,7 @@ def _timed(track: _Track, a: int) -> float:
     return float(max(np.max(after, initial=0.0) - (earlier[-1] if len(earlier) else 0.0), 0.0))
 
 
-def _presence(p: F64) -> float:
+def _presence(p: Float64Array) -> float:
     """Probability that a stretch is real: the mean of its better half, since its rims are doubtful by nature."""
     known = np.sort(p[np.isfinite(p)])
     return float(np.clip(known[len(known) // 2 :].mean(), 0.0, 1.0)) if len(known) else 0.0

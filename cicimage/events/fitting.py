@@ -16,12 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.errors import CicimageError
 from cicimage.events.emissions import CLASSES, ERROR_OF, EmissionModel, EvidenceTable, derive, hat_basis
 from cicimage.events.parameters import Regime, ScorerParameters
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 ERROR_SCALE: Final[Mapping[str, float]] = {"cap_um": 0.35, "floor_um": 0.35, "void": 0.1}
 FEWEST_GUESTS: Final = 10
@@ -31,7 +29,7 @@ INSIDE: Final = CLASSES.index("inside")
 
 
 def fit_emissions(
-    evidence: pd.DataFrame, label: I64, knots: Mapping[str, Sequence[float]], *, ridge: float = 3.0
+    evidence: pd.DataFrame, label: Int64Array, knots: Mapping[str, Sequence[float]], *, ridge: float = 3.0
 ) -> EmissionModel:
     """Fit all tables by penalised likelihood.
 
@@ -77,7 +75,9 @@ def fit_emissions(
     return EmissionModel(offset - offset.mean(), tuple(tables))
 
 
-def _with_gaps(design: F64, label: I64, weight: F64, sizes: Sequence[int]) -> tuple[F64, I64, F64]:
+def _with_gaps(
+    design: Float64Array, label: Int64Array, weight: Float64Array, sizes: Sequence[int]
+) -> tuple[Float64Array, Int64Array, Float64Array]:
     """Add copies of the rows with evidence taken away at random, and some with none left.
 
     The model then knows what to make of missing evidence, and leans on no piece of it alone.
@@ -95,7 +95,9 @@ def _with_gaps(design: F64, label: I64, weight: F64, sizes: Sequence[int]) -> tu
     )
 
 
-def _solve(design: F64, label: I64, weight: F64, sizes: Sequence[int], ridge: float) -> F64:
+def _solve(
+    design: Float64Array, label: Int64Array, weight: Float64Array, sizes: Sequence[int], ridge: float
+) -> Float64Array:
     """Weighted multinomial logistic regression with a penalty on second differences within each block."""
     n_k, n_b = len(CLASSES), design.shape[1]
     truth = np.zeros((len(label), n_k))
@@ -109,7 +111,7 @@ def _solve(design: F64, label: I64, weight: F64, sizes: Sequence[int], ridge: fl
             penalty[block, block] = 2.0 * second.T @ second + 0.1 * np.eye(size)
         start += size
 
-    def cost(flat: F64) -> tuple[float, F64]:
+    def cost(flat: Float64Array) -> tuple[float, Float64Array]:
         w = flat.reshape(n_b, n_k)
         log_p = _log_softmax(design @ w)
         smooth = penalty @ w
@@ -118,13 +120,13 @@ def _solve(design: F64, label: I64, weight: F64, sizes: Sequence[int], ridge: fl
         return loss, gradient.ravel()
 
     found = minimize(cost, np.zeros(n_b * n_k), jac=True, method="L-BFGS-B", options={"maxiter": 600})
-    out: F64 = found.x.reshape(n_b, n_k)
+    out: Float64Array = found.x.reshape(n_b, n_k)
     return out
 
 
-def _log_softmax(logit: F64) -> F64:
+def _log_softmax(logit: Float64Array) -> Float64Array:
     shifted = logit - logit.max(axis=1, keepdims=True)
-    out: F64 = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    out: Float64Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return out
 
 
@@ -221,15 +223,15 @@ def refit(
 class _Sample:
     """Reviewed frames: log-odds of the classes (N, C), the answer (N,) and what each frame counts (N,)."""
 
-    logit: F64
+    logit: Float64Array
     inside: npt.NDArray[np.bool_]
-    weight: F64
+    weight: Float64Array
 
     def part(self, rows: npt.NDArray[np.bool_]) -> _Sample:
         return _Sample(self.logit[rows], self.inside[rows], _weights(self.inside[rows], self.weight[rows]))
 
 
-def _weights(inside: npt.NDArray[np.bool_], weight: F64) -> F64:
+def _weights(inside: npt.NDArray[np.bool_], weight: Float64Array) -> Float64Array:
     """Weights in which inside counts as the likelihoods have it, one class of all.
 
     What is reviewed is no sample of all frames: how often reviewers saw "inside" says nothing of how likely it is.
@@ -239,19 +241,19 @@ def _weights(inside: npt.NDArray[np.bool_], weight: F64) -> F64:
     if yes == 0 or no == 0:
         return weight
     total = yes + no
-    out: F64 = weight * np.where(inside, share * total / yes, (1.0 - share) * total / no)
+    out: Float64Array = weight * np.where(inside, share * total / yes, (1.0 - share) * total / no)
     return out
 
 
-def _p_inside(logit: F64, trust: float, offset: float) -> F64:
+def _p_inside(logit: Float64Array, trust: float, offset: float) -> Float64Array:
     scaled = logit * trust
     scaled = scaled.copy()
     scaled[:, INSIDE] += offset
-    out: F64 = np.exp(_log_softmax(scaled))[:, INSIDE]
+    out: Float64Array = np.exp(_log_softmax(scaled))[:, INSIDE]
     return out
 
 
-def _log_loss(p: F64, inside: npt.NDArray[np.bool_], weight: F64) -> float:
+def _log_loss(p: Float64Array, inside: npt.NDArray[np.bool_], weight: Float64Array) -> float:
     right = np.clip(np.where(inside, p, 1.0 - p), 1e-4, 1.0)
     return -float(np.average(np.log(right), weights=weight))
 
@@ -259,7 +261,7 @@ def _log_loss(p: F64, inside: npt.NDArray[np.bool_], weight: F64) -> float:
 def _correction(sample: _Sample) -> tuple[float, float]:
     """Trust and offset of least loss, drawn weakly towards 1 and 0."""
 
-    def cost(x: F64) -> float:
+    def cost(x: Float64Array) -> float:
         trust, offset = float(np.exp(x[0])), float(x[1])
         loss = _log_loss(_p_inside(sample.logit, trust, offset), sample.inside, sample.weight)
         return loss * float(sample.weight.sum()) + 2.0 * float(x[0]) ** 2 + 0.2 * offset**2

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.events.chain import Chain, Smoothed, sample_paths, smooth
 from cicimage.events.emissions import CLASSES, TOLD, derive, for_inside
 from cicimage.events.missed_hosts import COVERED, may_cover, with_missed_pairs
@@ -20,8 +21,6 @@ from cicimage.events.timeline import Timeline, carried_to, lasts, leave_open, ru
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 Text = npt.NDArray[np.object_]
 
 STATES: Final = tuple(STATE_CLASSES)
@@ -63,7 +62,7 @@ class LocationPosterior:
 
     lines: list[Timeline]
     smoothed: Smoothed
-    host: I64
+    host: Int64Array
     told: npt.NDArray[np.bool_]
     measured: npt.NDArray[np.bool_]
     covered: npt.NDArray[np.bool_]
@@ -191,7 +190,7 @@ class MarkovScorer(Scorer):
         measured, covered = posterior.measured[g, line.frame], posterior.covered[g, line.frame]
         return ~carried_to(line.time_h, measured, covered, self.persistence_min)
 
-    def _doubt(self, p_inside: F64, told: npt.NDArray[np.bool_], line: Timeline) -> npt.NDArray[np.bool_]:
+    def _doubt(self, p_inside: Float64Array, told: npt.NDArray[np.bool_], line: Timeline) -> npt.NDArray[np.bool_]:
         """Frames in which inside against outside stays open for longer than a transition lasts, or nothing is seen.
 
         Where no frame speaks for long, the prior would: that is no answer about this guest.
@@ -301,8 +300,8 @@ class _Seen:
     in :class:`LocationPosterior`.
     """
 
-    log_class: F64
-    host: I64
+    log_class: Float64Array
+    host: Int64Array
     measured: npt.NDArray[np.bool_]
     covered: npt.NDArray[np.bool_]
 
@@ -343,7 +342,7 @@ def _evidence(observations: Observations, lines: list[Timeline], regime: Regime,
 
 def _read(
     evidence: pd.DataFrame, over: npt.NDArray[np.bool_], interval_min: float, regime: Regime
-) -> tuple[F64, npt.NDArray[np.bool_]]:
+) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
     """Log-likelihood of the classes (N, C), and whether the row was measured; one beside a host always is."""
     found, measured = np.empty((len(evidence), len(CLASSES))), np.ones(len(evidence), bool)
     found[~over] = regime.emissions.log_likelihood(evidence[~over], interval_min)
@@ -351,16 +350,16 @@ def _read(
     return _tempered(found, interval_min, regime), measured
 
 
-def loudness(log_class: F64, pairs: pd.DataFrame) -> F64:
+def loudness(log_class: Float64Array, pairs: pd.DataFrame) -> Float64Array:
     """How loud each pair speaks, (N,): of several hosts near a guest the loudest is listened to."""
     inside = np.exp(log_class[:, CLASSES.index("inside")])
     # A pair whose place is not known may cover the guest as well as any.
     share = np.nan_to_num(pairs["footprint_share"].to_numpy(np.float64), nan=1.0)
-    out: F64 = inside + 0.3 * share - 0.01 * np.nan_to_num(pairs["gap_um"].to_numpy(np.float64))
+    out: Float64Array = inside + 0.3 * share - 0.01 * np.nan_to_num(pairs["gap_um"].to_numpy(np.float64))
     return out
 
 
-def _tempered(log_class: F64, interval_min: float, regime: Regime) -> F64:
+def _tempered(log_class: Float64Array, interval_min: float, regime: Regime) -> Float64Array:
     """Take off what neighbouring frames repeat on whether a host that holds the guest is closed around it.
 
     An almost closed host and a closed one look much the same for as long as it lasts, frame after frame.
@@ -372,7 +371,7 @@ def _tempered(log_class: F64, interval_min: float, regime: Regime) -> F64:
     return out
 
 
-def _states_from_classes(log_class: F64) -> F64:
+def _states_from_classes(log_class: Float64Array) -> Float64Array:
     """Log-likelihood of the states: a state that looks like several classes takes their mean likelihood."""
     out = np.empty((*log_class.shape[:2], len(STATES)))
     for s, names in enumerate(STATE_CLASSES.values()):
@@ -382,7 +381,7 @@ def _states_from_classes(log_class: F64) -> F64:
     return out
 
 
-def _contacts(p: F64, location: Text, *, told: bool) -> Text:
+def _contacts(p: Float64Array, location: Text, *, told: bool) -> Text:
     """Name the contact of attached and entering guests; unresolved where the optics cannot tell under from on top."""
     kinds = ("lateral", "on_top", "under", "between")
     top = p[:, [STATES.index(k) for k in kinds]].copy()
@@ -396,7 +395,7 @@ def _contacts(p: F64, location: Text, *, told: bool) -> Text:
     return out
 
 
-def _steady_host(host: I64, location: Text, p_inside: F64) -> I64:
+def _steady_host(host: Int64Array, location: Text, p_inside: Float64Array) -> Int64Array:
     """One host per stay: the one with most probability behind it."""
     out = host.copy()
     out[location == "free"] = 0

@@ -10,13 +10,11 @@ import pandas as pd
 from pydantic import Field
 from scipy.special import expit, ndtr
 
+from cicimage.arrays import BoolArray, Float64Array
 from cicimage.events.missed_hosts import may_cover, with_missed_pairs
 from cicimage.events.timeline import Timeline, carried_to, lasts, leave_open, runs, timelines
 from cicimage.events.viability import dye_losses, judge_viability
 from cicimage.methods import Observations, Scorer
-
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 FREE, ON_TOP, UNDER, BETWEEN, LATERAL, INSIDE = range(6)
 CONTACT_OF: Final = ("none", "on_top", "under", "between", "lateral", "none")
@@ -112,7 +110,9 @@ class HysteresisScorer(Scorer):
             "viability": viability, "p_dead": p_dead, "p_entering": entering,
         }  # fmt: skip
 
-    def _probabilities(self, line: Timeline, *, deep: bool) -> tuple[F64, npt.NDArray[np.int64], Bool, Bool]:
+    def _probabilities(
+        self, line: Timeline, *, deep: bool
+    ) -> tuple[Float64Array, npt.NDArray[np.int64], BoolArray, BoolArray]:
         """Class probabilities (T, 6) frame by frame, the most likely host, whether the frame tells, what is covered."""
         n, v = len(line), line.grid.values
         p = np.zeros((n, 6))
@@ -160,7 +160,7 @@ class HysteresisScorer(Scorer):
         covered = np.asarray(over.any(axis=0), dtype=bool)
         return p, host, told, covered
 
-    def _layers(self, v: dict[str, F64]) -> tuple[F64, F64, Bool]:
+    def _layers(self, v: dict[str, Float64Array]) -> tuple[Float64Array, Float64Array, BoolArray]:
         """Probability of a cap and of a floor, per host and frame."""
         out = []
         informed = np.ones(v["cap"].shape, bool)
@@ -173,12 +173,12 @@ class HysteresisScorer(Scorer):
             informed &= (np.isfinite(v[name]) & (se <= self.max_error_um)) | bare
         return out[0], out[1], informed
 
-    def _flat_inside(self, v: dict[str, F64]) -> F64:
+    def _flat_inside(self, v: dict[str, Float64Array]) -> Float64Array:
         """Projection: a void that is walled all around; never certain, since under looks much the same."""
         void, ring = np.nan_to_num(v["void"]), np.nan_to_num(v["ring_coverage"])
         return 0.02 + 0.8 * expit(12.0 * (void - 0.35)) * expit(10.0 * (ring - 0.7))
 
-    def _doubt(self, p: F64, told: Bool, line: Timeline) -> Bool:
+    def _doubt(self, p: Float64Array, told: BoolArray, line: Timeline) -> BoolArray:
         """Frames in which inside against outside is undecided or unmeasured for longer than a moment."""
         open_p = (p[:, INSIDE] > 1.0 - self.enter_p) & (p[:, INSIDE] < self.enter_p)
         doubt = open_p & ~told
@@ -215,7 +215,7 @@ class HysteresisScorer(Scorer):
                 location[a : b + 1] = "entering"
 
 
-def _between(under: F64, top: F64) -> F64:
+def _between(under: Float64Array, top: Float64Array) -> Float64Array:
     """Cap of one host and floor of another, (T,)."""
     if len(under) < 2:
         return np.zeros(under.shape[1])
@@ -226,7 +226,7 @@ def _between(under: F64, top: F64) -> F64:
     return best
 
 
-def _of_host(line: Timeline, name: str, host: npt.NDArray[np.int64]) -> F64:
+def _of_host(line: Timeline, name: str, host: npt.NDArray[np.int64]) -> Float64Array:
     """Evidence against the host named per frame, NaN where there is none."""
     at = np.searchsorted(line.grid.host_ids, host)
     ok = (at < len(line.grid)) & (line.grid.host_ids[np.minimum(at, len(line.grid) - 1)] == host)
@@ -235,19 +235,19 @@ def _of_host(line: Timeline, name: str, host: npt.NDArray[np.int64]) -> F64:
     return out
 
 
-def _smooth(p: F64, time_h: F64, told: Bool, window_min: float) -> F64:
+def _smooth(p: Float64Array, time_h: Float64Array, told: BoolArray, window_min: float) -> Float64Array:
     """Mean over neighbours in time with a Gaussian of a third of the window; frames that tell nothing weigh nothing."""
     sd = max(window_min / 60.0 / 3.0, 1e-6)
     weight = np.exp(-0.5 * np.square((time_h[:, None] - time_h[None, :]) / sd)) * told[None, :]
     total = weight.sum(axis=1, keepdims=True)
-    out: F64 = np.where(total > 1e-6, (weight @ p) / np.maximum(total, 1e-6), p)
+    out: Float64Array = np.where(total > 1e-6, (weight @ p) / np.maximum(total, 1e-6), p)
     nearest = _nearest_told(time_h, told)
     lost = (total[:, 0] <= 1e-6) & (nearest >= 0)
     out[lost] = p[nearest[lost]]
     return out
 
 
-def _nearest_told(time_h: F64, told: Bool) -> npt.NDArray[np.int64]:
+def _nearest_told(time_h: Float64Array, told: BoolArray) -> npt.NDArray[np.int64]:
     known = np.flatnonzero(told)
     if len(known) == 0:
         return np.full(len(time_h), -1, np.int64)
@@ -255,7 +255,7 @@ def _nearest_told(time_h: F64, told: Bool) -> npt.NDArray[np.int64]:
     return nearest
 
 
-def _switch(p: F64, on: float, off: float) -> Bool:
+def _switch(p: Float64Array, on: float, off: float) -> BoolArray:
     """Hysteresis: on above ``on``, off below ``off``, else as before; the start takes the nearer side."""
     out = np.zeros(len(p), bool)
     state = bool(len(p) and p[0] >= 0.5)

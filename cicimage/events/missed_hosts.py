@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.events.fates import fates_of, host_deaths
 from cicimage.methods import Observations
-
-F64 = npt.NDArray[np.float64]
 
 KEYS: Final = ("guest_id", "host_id", "frame")
 COVERED: Final = 0.5
@@ -69,7 +68,7 @@ def with_missed_pairs(observations: Observations) -> Observations:
     return Observations(**{**vars(observations), "pairs": both})
 
 
-def may_cover(share: F64, gap_um: F64, least: float = COVERED) -> npt.NDArray[np.bool_]:
+def may_cover(share: Float64Array, gap_um: Float64Array, least: float = COVERED) -> npt.NDArray[np.bool_]:
     """Whether a host covers a guest, or may cover it where the masks do not say.
 
     Parameters

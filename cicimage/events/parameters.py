@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import ConfigurationError, nearest
 from cicimage.events.chain import Chain
 from cicimage.events.emissions import CLASSES, DEPTHS, EmissionModel, EvidenceTable
-
-F64 = npt.NDArray[np.float64]
 
 SCHEMA_VERSION: Final = 2
 BUILT_IN: Final = "parameters.toml"
@@ -216,7 +214,7 @@ def _regime(name: str, part: Mapping[str, Any], source: str) -> Regime:
     )
 
 
-def _by_class(values: Mapping[str, Any], where: str) -> F64:
+def _by_class(values: Mapping[str, Any], where: str) -> Float64Array:
     missing = [c for c in CLASSES if c not in values]
     if missing:
         raise ConfigurationError(f"scorer parameters {where}: class {missing[0]!r} is missing; give all of {CLASSES}")
@@ -253,7 +251,7 @@ def write_parameters(parameters: ScorerParameters) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _numbers(values: F64) -> str:
+def _numbers(values: Float64Array) -> str:
     return "[" + ", ".join(f"{v:.3g}" for v in values) + "]"
 
 

@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import BoolArray, Float64Array, Int64Array
 from cicimage.methods import USABLE, Observations
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 EVIDENCE: Final = (
     "footprint_share", "gap_um", "ring_coverage", "cap", "cap_se", "floor", "floor_se", "void", "void_se",
@@ -34,9 +30,9 @@ class PairGrid:
     ``near`` (H, T) says where there is a row, whatever was measured in it.
     """
 
-    host_ids: I64
-    values: dict[str, F64]
-    near: Bool
+    host_ids: Int64Array
+    values: dict[str, Float64Array]
+    near: BoolArray
 
     def __len__(self) -> int:
         return len(self.host_ids)
@@ -67,15 +63,15 @@ class Timeline:
     """
 
     guest_id: int
-    rows: I64
-    frame: I64
-    time_h: F64
-    observed: Bool
-    death_signal: F64
-    death_fill: F64
-    snr: F64
-    area_um2: F64
-    speed_um_per_min: F64
+    rows: Int64Array
+    frame: Int64Array
+    time_h: Float64Array
+    observed: BoolArray
+    death_signal: Float64Array
+    death_fill: Float64Array
+    snr: Float64Array
+    area_um2: Float64Array
+    speed_um_per_min: Float64Array
     grid: PairGrid
 
     def __len__(self) -> int:
@@ -127,13 +123,15 @@ def leave_open(frames: pd.DataFrame, observations: Observations) -> pd.DataFrame
     return frames.assign(location="unresolved", contact="unresolved", p_inside=0.5, p_entering=0.0, host_id=0)
 
 
-def _column(table: pd.DataFrame, name: str) -> F64:
+def _column(table: pd.DataFrame, name: str) -> Float64Array:
     if name not in table:
         return np.full(len(table), np.nan)
     return table[name].to_numpy(np.float64)
 
 
-def _grid(frame: I64, pair_frame: I64, pair_host: I64, values: dict[str, F64]) -> PairGrid:
+def _grid(
+    frame: Int64Array, pair_frame: Int64Array, pair_host: Int64Array, values: dict[str, Float64Array]
+) -> PairGrid:
     hosts, which = np.unique(pair_host, return_inverse=True)
     at = np.searchsorted(frame, pair_frame)
     ok = (at < len(frame)) & (frame[np.minimum(at, len(frame) - 1)] == pair_frame)
@@ -147,7 +145,7 @@ def _grid(frame: I64, pair_frame: I64, pair_host: I64, values: dict[str, F64]) -
     return PairGrid(hosts.astype(np.int64), out, near)
 
 
-def _speed(time_h: F64, y: F64, x: F64, observed: Bool) -> F64:
+def _speed(time_h: Float64Array, y: Float64Array, x: Float64Array, observed: BoolArray) -> Float64Array:
     """Speed in um/min from neighbouring observed frames."""
     out = np.full(len(time_h), np.nan)
     seen = np.flatnonzero(observed & np.isfinite(y) & np.isfinite(x))
@@ -160,7 +158,7 @@ def _speed(time_h: F64, y: F64, x: F64, observed: Bool) -> F64:
     return out
 
 
-def runs(flags: Bool) -> list[tuple[int, int]]:
+def runs(flags: BoolArray) -> list[tuple[int, int]]:
     """First and last index of every stretch of True.
 
     Examples
@@ -174,7 +172,9 @@ def runs(flags: Bool) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
 
 
-def carried_to(time_h: F64, measured: Bool, covered: Bool, persistence_min: float, persistence_frames: int = 2) -> Bool:
+def carried_to(
+    time_h: Float64Array, measured: BoolArray, covered: BoolArray, persistence_min: float, persistence_frames: int = 2
+) -> BoolArray:
     """Rows that are measured, or to which a call can be carried from a measured row, (T,).
 
     Parameters
@@ -202,7 +202,7 @@ def carried_to(time_h: F64, measured: Bool, covered: Bool, persistence_min: floa
     )
 
 
-def _near(time_h: F64, known: Bool, minutes: float, frames: int) -> Bool:
+def _near(time_h: Float64Array, known: BoolArray, minutes: float, frames: int) -> BoolArray:
     """Rows at most so many minutes or frames from a known one."""
     at, row = np.flatnonzero(known), np.arange(len(time_h))
     out = np.zeros(len(time_h), bool)
@@ -215,7 +215,7 @@ def _near(time_h: F64, known: Bool, minutes: float, frames: int) -> Bool:
     return out
 
 
-def lasts(time_h: F64, first: int, last: int, minimum_min: float, minimum_frames: int = 2) -> bool:
+def lasts(time_h: Float64Array, first: int, last: int, minimum_min: float, minimum_frames: int = 2) -> bool:
     """Whether frames ``first..last`` last at least ``minimum_min`` minutes and ``minimum_frames`` frames.
 
     A stay seen in n frames lasted about n steps: half a step before the first and half a step after the last.

@@ -20,11 +20,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float64Array
 from cicimage.events.timeline import Timeline, runs
 from cicimage.methods import Observations
 
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 Text = npt.NDArray[np.object_]
 
 DYING_MARKERS: Final = ("caspase", "annexin_v")
@@ -38,7 +37,7 @@ MISSED_STAIN: Final = 0.05
 
 def judge_viability(
     line: Timeline,
-    inside: Bool,
+    inside: BoolArray,
     *,
     marker: str | None,
     reaches_inside: bool,
@@ -46,7 +45,7 @@ def judge_viability(
     fill: float,
     frames: int,
     lysed_from: int | None = None,
-) -> tuple[Text, F64]:
+) -> tuple[Text, Float64Array]:
     """Judge one guest.
 
     Parameters
@@ -96,7 +95,7 @@ def judge_viability(
     return state, p
 
 
-def _death_posterior(positive: Bool, told: Bool, time_h: F64) -> F64:
+def _death_posterior(positive: BoolArray, told: BoolArray, time_h: Float64Array) -> Float64Array:
     """Probability of being dead in each frame, over all moments at which it may have died, death being final."""
     alive = np.where(told, np.where(positive, np.log(FALSE_STAIN), np.log1p(-FALSE_STAIN)), 0.0)
     dead = np.where(told, np.where(positive, np.log1p(-MISSED_STAIN), np.log(MISSED_STAIN)), 0.0)
@@ -108,11 +107,11 @@ def _death_posterior(positive: Bool, told: Bool, time_h: F64) -> F64:
     survived = np.concatenate(([1.0], np.cumprod(1.0 - hazard[:-1])))
     prior = np.where(np.arange(n + 1) < n, hazard * survived, survived)
     weight = np.exp(score - score.max()) * prior
-    out: F64 = np.cumsum(weight[:n]) / weight.sum()
+    out: Float64Array = np.cumsum(weight[:n]) / weight.sum()
     return out
 
 
-def _first_lasting(positive: Bool, measured: Bool, frames: int) -> int | None:
+def _first_lasting(positive: BoolArray, measured: BoolArray, frames: int) -> int | None:
     """First stained frame of the first stretch of enough stained ones; gaps do not break a stretch."""
     seen = np.flatnonzero(measured)
     for a, b in runs(positive[seen]):
@@ -121,7 +120,7 @@ def _first_lasting(positive: Bool, measured: Bool, frames: int) -> int | None:
     return None
 
 
-def _unconfirmed(positive: Bool, measured: Bool, observed: Bool) -> Bool:
+def _unconfirmed(positive: BoolArray, measured: BoolArray, observed: BoolArray) -> BoolArray:
     """Stained readings to which the end of the marker's readings leaves no second opinion, where it skips frames."""
     out = np.zeros(len(positive), bool)
     seen = np.flatnonzero(measured)

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float32Array
 from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
 from cicimage.findings import Finding
 from cicimage.mask_store import masks_to_rows
-from cicimage.masks import FloatArray, Masks
+from cicimage.masks import Masks
 from cicimage.methods import (
     Choice,
     DriftMethod,
@@ -158,7 +159,7 @@ def detect(
 class _Frame:
     """One corrected (C, Z, Y, X) frame and what was found in it on the way; image None where it is missing."""
 
-    image: FloatArray | None
+    image: Float32Array | None
     seen: Usable | None
     shift_um: tuple[float, float]
     trust: float
@@ -170,7 +171,7 @@ class _Reader:
     """Decodes, corrects and registers frames and finds what is no host; asked for in order, since drift is followed."""
 
     def __init__(
-        self, recording: Recording, tools: Tools, drift_of: Callable[[FloatArray], tuple[float, float, float]]
+        self, recording: Recording, tools: Tools, drift_of: Callable[[Float32Array], tuple[float, float, float]]
     ) -> None:
         self._recording, self._tools, self._drift_of = recording, tools, drift_of
         self._shift_um = (0.0, 0.0)
@@ -251,23 +252,23 @@ def _build(step: str, choices: Mapping[str, Choice]) -> Any:
     return build(step, choices[step].method, choices[step].options)
 
 
-def _drift(choices: Mapping[str, Choice]) -> Callable[[FloatArray], tuple[float, float, float]]:
+def _drift(choices: Mapping[str, Choice]) -> Callable[[Float32Array], tuple[float, float, float]]:
     if choices["drift"].method == "none":
         return lambda _: (0.0, 0.0, np.nan)
     return cast(DriftMethod, _build("drift", choices)).start()
 
 
-def _registration_image(image: FloatArray, setting: Setting) -> FloatArray:
+def _registration_image(image: Float32Array, setting: Setting) -> Float32Array:
     """The hosts' channel in projection: hosts fill the field and stand still compared to guests."""
-    return cast(FloatArray, image[setting.slot(setting.with_role("host"))].mean(axis=0))
+    return cast(Float32Array, image[setting.slot(setting.with_role("host"))].mean(axis=0))
 
 
-def segment_frame(image: FloatArray, tools: Tools) -> dict[str, Objects]:
+def segment_frame(image: Float32Array, tools: Tools) -> dict[str, Objects]:
     """Segment all populations of one corrected (C, Z, Y, X) frame, guests first: hosts own the holes they make."""
     return _with_hosts(image, tools, _without_hosts(image, tools))
 
 
-def _without_hosts(image: FloatArray, tools: Tools) -> dict[str, Objects]:
+def _without_hosts(image: Float32Array, tools: Tools) -> dict[str, Objects]:
     """Populations that are guests or further cells only."""
     populations = tools.setting.populations
     return {
@@ -278,7 +279,7 @@ def _without_hosts(image: FloatArray, tools: Tools) -> dict[str, Objects]:
 
 
 def _with_hosts(
-    image: FloatArray, tools: Tools, found: Mapping[str, Objects], seen: Usable | None = None
+    image: Float32Array, tools: Tools, found: Mapping[str, Objects], seen: Usable | None = None
 ) -> dict[str, Objects]:
     """What was found and the hosts."""
     guests: Masks | None = None
@@ -297,7 +298,7 @@ def _with_hosts(
     return everything
 
 
-def _scene(name: str, image: FloatArray, setting: Setting, inner: Masks | None) -> Scene:
+def _scene(name: str, image: Float32Array, setting: Setting, inner: Masks | None) -> Scene:
     population, nucleus = setting.populations[name], f"{name}/nucleus"
     return Scene(
         image=image[setting.slot(name)],
@@ -313,7 +314,7 @@ def _scene(name: str, image: FloatArray, setting: Setting, inner: Masks | None) 
 
 def _measured(found: Mapping[str, Objects], frame: _Frame, tools: Tools) -> list[pd.DataFrame]:
     """Cells of every population in one frame."""
-    image = cast(FloatArray, frame.image)
+    image = cast(Float32Array, frame.image)
     deaths = _deaths(found, image, tools, frame.seen)
     tables = []
     for name, objects in found.items():
@@ -326,7 +327,7 @@ def _measured(found: Mapping[str, Objects], frame: _Frame, tools: Tools) -> list
 
 
 def _deaths(
-    found: Mapping[str, Objects], image: FloatArray, tools: Tools, seen: Usable | None
+    found: Mapping[str, Objects], image: Float32Array, tools: Tools, seen: Usable | None
 ) -> Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Death signal and fill per population, NaN where the marker's pixels are absent; empty without a marker."""
     setting = tools.setting
@@ -347,7 +348,7 @@ def _deaths(
     return deaths
 
 
-def _outside_signal(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> npt.NDArray[np.float64]:
+def _outside_signal(found: Mapping[str, Objects], image: Float32Array, tools: Tools) -> npt.NDArray[np.float64]:
     """Host signal of guests that no host is near; none where one population holds both roles."""
     setting = tools.setting
     guest, host = setting.with_role("guest"), setting.with_role("host")
@@ -360,7 +361,7 @@ def _outside_signal(found: Mapping[str, Objects], image: FloatArray, tools: Tool
     )  # fmt: skip
 
 
-def _evidence(found: Mapping[str, Objects], image: FloatArray, tools: Tools) -> pd.DataFrame:
+def _evidence(found: Mapping[str, Objects], image: Float32Array, tools: Tools) -> pd.DataFrame:
     setting = tools.setting
     guest, host = setting.with_role("guest"), setting.with_role("host")
     slot = setting.slot(host)

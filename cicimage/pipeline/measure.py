@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float32Array
 from cicimage.compiled import compiled
 from cicimage.containment.windows import FlatMasks
-from cicimage.masks import FloatArray
 from cicimage.methods import Objects
 
 
@@ -34,7 +34,7 @@ def _sums(
     return out
 
 
-def measure_objects(image: FloatArray, objects: Objects, um_per_px: float, noise_sd: float) -> pd.DataFrame:
+def measure_objects(image: Float32Array, objects: Objects, um_per_px: float, noise_sd: float) -> pd.DataFrame:
     """Measure all objects of one population in one frame.
 
     Parameters

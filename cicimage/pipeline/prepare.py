@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.methods import BleedThroughMethod, Choice, IlluminationMethod, build
 from cicimage.pipeline.sample import Sample, shrink, take_sample
 from cicimage.pipeline.setting import Setting
@@ -48,7 +48,7 @@ class Prepared:
     never: Mapping[int, str] = field(default_factory=dict)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
-    def correct(self, raw: npt.NDArray[Any], t: int) -> tuple[Usable, FloatArray]:
+    def correct(self, raw: npt.NDArray[Any], t: int) -> tuple[Usable, Float32Array]:
         """Judge a raw (C, Z, Y, X) frame and correct it; a channel that cannot be used is as dark as its background."""
         seen = use(raw, self.usual, t)
         pixels = seen.pixels
@@ -90,11 +90,11 @@ def prepare(recording: Recording, setting: Setting, choices: Mapping[str, Choice
     return Prepared(corrections, taken.background, taken.noise_sd, taken.usual, taken.never, arrays)
 
 
-def _resized(gain: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+def _resized(gain: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     return np.stack([cv2.resize(g, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) for g in gain])
 
 
-def _illumination(coarse: FloatArray, taken: Sample, um_per_px: float, choice: Choice) -> FloatArray | None:
+def _illumination(coarse: Float32Array, taken: Sample, um_per_px: float, choice: Choice) -> Float32Array | None:
     """Gain of every channel, from the frames in which it can be used."""
     if choice.method == "none":
         return None
@@ -106,7 +106,7 @@ def _illumination(coarse: FloatArray, taken: Sample, um_per_px: float, choice: C
     )
 
 
-def _bleed_through(sample: FloatArray, taken: Sample, method: BleedThroughMethod) -> FloatArray:
+def _bleed_through(sample: Float32Array, taken: Sample, method: BleedThroughMethod) -> Float32Array:
     """Shares between all channels; those of a marker that not every frame has, from the frames that have it."""
     always = np.flatnonzero(taken.usable.all(axis=0))
     if len(always) == sample.shape[1]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray, Float32Array
 from cicimage.errors import RecordingError
-from cicimage.masks import FloatArray
 from cicimage.methods import noise_sd
 from cicimage.pipeline.setting import Setting
 from cicimage.pipeline.usable import marker_slots
@@ -32,8 +32,6 @@ SAMPLE_SIDE_PX: Final = 512
 NOISE_WINDOW_PX: Final = 320
 _VALUES: Final = 20_000  # pixels of a channel and frame that its full scale is read from
 
-Bool = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -53,8 +51,8 @@ class Sample:
         Markers that cannot be used in any frame, with the reason.
     """
 
-    planes: FloatArray
-    usable: Bool
+    planes: Float32Array
+    usable: BoolArray
     background: npt.NDArray[np.float64]
     noise_sd: npt.NDArray[np.float64]
     usual: tuple[Usual, ...]
@@ -68,7 +66,7 @@ class _Seen:
     t: int
     looks: tuple[Look, ...]
     signals: tuple[float, ...]
-    planes: FloatArray
+    planes: Float32Array
     background: tuple[float, ...]
     noise: tuple[float, ...]
     values: tuple[npt.NDArray[Any], ...]
@@ -127,7 +125,7 @@ def _see(t: int, raw: npt.NDArray[Any]) -> _Seen:
     return _Seen(t, tuple(looks), tuple(signals), np.stack(planes), tuple(backgrounds), tuple(noises), tuple(values))
 
 
-def _whole(stack: npt.NDArray[Any], look: Look) -> tuple[npt.NDArray[Any], Bool | None, float]:
+def _whole(stack: npt.NDArray[Any], look: Look) -> tuple[npt.NDArray[Any], BoolArray | None, float]:
     """One channel with absent and hot pixels replaced, those pixels, and its signal, as far as one frame tells."""
     # Blocks of one value may be how the channel is: a single frame does not tell.
     absent = bad_pixels(stack, look, Usual(blank=1.0)) if any(look.absent) else None
@@ -233,14 +231,14 @@ def _frames_with(recording: Recording, channel: int) -> list[int]:
     return found
 
 
-def shrink(plane: npt.NDArray[Any], side_px: int) -> FloatArray:
+def shrink(plane: npt.NDArray[Any], side_px: int) -> Float32Array:
     """Average down so that the longer side has at most ``side_px`` pixels."""
     scale = side_px / max(plane.shape)
     small = plane.astype(np.float32)
     if scale >= 1:
         return small
     size = (max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale)))
-    return cast(FloatArray, cv2.resize(small, size, interpolation=cv2.INTER_AREA))
+    return cast(Float32Array, cv2.resize(small, size, interpolation=cv2.INTER_AREA))
 
 
 def _noise(stack: npt.NDArray[Any]) -> float:

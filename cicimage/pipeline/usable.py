@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
 from cicimage.pipeline.setting import Setting
@@ -22,8 +23,6 @@ AROUND_PX: Final = 3
 """Pixels around a cell that its evidence is read from, at least."""
 FLAGGED_FROM: Final = 0.01
 """Share of saturated pixels from which a frame is flagged in table ``qc``."""
-
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ class Usable:
     looks: tuple[Look, ...]
     quality: tuple[FrameQuality, ...]
     faults: Mapping[int, Fault] = field(default_factory=dict)
-    lost: Mapping[int, Bool] = field(default_factory=dict)
+    lost: Mapping[int, BoolArray] = field(default_factory=dict)
     masked: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -68,7 +67,7 @@ def use(raw: npt.NDArray[Any], usual: Sequence[Usual], t: int) -> Usable:
     """
     pixels, looks, quality = raw, [], []
     faults: dict[int, Fault] = {}
-    lost: dict[int, Bool] = {}
+    lost: dict[int, BoolArray] = {}
     masked: dict[int, float] = {}
     for c, stack in enumerate(raw):
         look = look_at(stack, usual[c].full_scale)
@@ -118,7 +117,7 @@ def missing_reason(seen: Usable, setting: Setting, t: int) -> str:
     return f"frame {t} cannot be used and is left out ({'; '.join(said)})" if said else ""
 
 
-def without_guesses(objects: Objects, grounds: Sequence[Bool], most: float = MOST_LOST) -> Objects:
+def without_guesses(objects: Objects, grounds: Sequence[BoolArray], most: float = MOST_LOST) -> Objects:
     """Leave out cells of which too much lies where pixels were filled in by a guess: they were not seen there.
 
     Parameters
@@ -140,12 +139,12 @@ def without_guesses(objects: Objects, grounds: Sequence[Bool], most: float = MOS
     return Objects(Masks(renamed, objects.masks.shape), objects.z_um[keep], objects.z_extent_um[keep])
 
 
-def on_lost_ground(masks: Masks, ground: Bool) -> Bool:
+def on_lost_ground(masks: Masks, ground: BoolArray) -> BoolArray:
     """Which cells lie where too many pixels of a channel are lost, (n,)."""
     return np.array([_lost_share(m, ground) > MOST_LOST for m in masks], dtype=bool)
 
 
-def _lost_share(mask: Mask, ground: Bool) -> float:
+def _lost_share(mask: Mask, ground: BoolArray) -> float:
     rows, columns = mask.window
     margin = max(AROUND_PX, round(0.5 * float(np.sqrt(mask.area_px / np.pi))))
     around = ground[

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import BoolArray, Float32Array
 from cicimage.preprocessing.frame_faults import (
     BLANK_BY_NATURE,
     BLOCK_PX,
     DARK_FROM,
     FEW_BLOCKS,
-    Bool,
     Look,
     Usual,
     ends_of,
@@ -30,7 +29,7 @@ _OFF_SIGNAL: Final = 0.05  # the same in shares of the channel's signal
 _MOST_HOT: Final = 0.02  # share of a plane's pixels up to which they are looked at one by one
 
 
-def bad_pixels(stack: npt.NDArray[Any], look: Look, usual: Usual) -> Bool | None:
+def bad_pixels(stack: npt.NDArray[Any], look: Look, usual: Usual) -> BoolArray | None:
     """Pixels of one channel in one frame that hold no measurement; None where all do.
 
     Parameters
@@ -67,7 +66,7 @@ def hot_from(usual: Usual) -> float:
     return usual.background + HOT_TIMES * light if light > 0 else float("inf")
 
 
-def hot_pixels(plane: npt.NDArray[Any], background: float, hot: float) -> Bool:
+def hot_pixels(plane: npt.NDArray[Any], background: float, hot: float) -> BoolArray:
     """Pixels above a count whose neighbours do not share their light: hot ones, and hits by cosmic rays.
 
     Parameters
@@ -98,7 +97,7 @@ def hot_pixels(plane: npt.NDArray[Any], background: float, hot: float) -> Bool:
     return out
 
 
-def _blank_pixels(plane: npt.NDArray[Any], bad: Bool | None, usual: Usual) -> Bool:
+def _blank_pixels(plane: npt.NDArray[Any], bad: BoolArray | None, usual: Usual) -> BoolArray:
     """Blocks, rows and columns of one value, and the pixels of that value around the blocks.
 
     Not the few that chance makes of dark ground where the counts are few.
@@ -122,7 +121,7 @@ def _blank_pixels(plane: npt.NDArray[Any], bad: Bool | None, usual: Usual) -> Bo
     return out
 
 
-def fill(stack: npt.NDArray[Any], bad: Bool) -> FloatArray:
+def fill(stack: npt.NDArray[Any], bad: BoolArray) -> Float32Array:
     """Replace pixels by the mean of the usable ones around them, in the nearest neighbourhood that holds any.
 
     Parameters
@@ -160,7 +159,7 @@ def fill(stack: npt.NDArray[Any], bad: Bool) -> FloatArray:
     return out
 
 
-def lost_ground(bad: Bool) -> Bool:
+def lost_ground(bad: BoolArray) -> BoolArray:
     """Where absent pixels lie so close that what is filled in is a guess: no usable pixel beside them.
 
     Parameters

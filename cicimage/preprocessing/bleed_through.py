@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.methods import BleedThroughMethod
 
 Float64 = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class RegressionBleedThrough(BleedThroughMethod):
     min_share: float = Field(default=0.005, ge=0, lt=1)
     """Shares below are taken as 0."""
 
-    def estimate(self, sample: FloatArray) -> FloatArray:
+    def estimate(self, sample: Float32Array) -> Float32Array:
         """Estimate the shares.
 
         Parameters
@@ -121,7 +121,7 @@ def _places(shape: tuple[int, ...], block: int) -> Ids:
     return np.broadcast_to(part, (n, rows, columns)).reshape(-1)
 
 
-def _blocks(sample: FloatArray, block: int) -> Float64:
+def _blocks(sample: Float32Array, block: int) -> Float64:
     """(C, pixels) block means."""
     n, c, height, width = sample.shape
     size = max(1, width // block), max(1, height // block)

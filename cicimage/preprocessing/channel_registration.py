@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.preprocessing.glimpse import banded
 
 LAGS: Final = (-2, -1, 0, 1, 2)
@@ -31,7 +31,7 @@ OVER_OTHERS: Final = 1.5
 CLIP_SD: Final = 4.0
 LEAST_SIDE_PX: Final = 48
 FEWEST_PAIRS: Final = 4
-MIRRORS: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = {
+MIRRORS: Final[Mapping[str, Callable[[Float32Array], Float32Array]]] = {
     "mirrored top to bottom": lambda a: a[::-1],
     "mirrored left to right": lambda a: a[:, ::-1],
     "turned by 180 degrees": lambda a: a[::-1, ::-1],
@@ -73,13 +73,13 @@ class ChannelRegistration:
 
     def __init__(self, guest_px: float) -> None:
         self._guest_px = guest_px
-        self._before: tuple[int, FloatArray, FloatArray] | None = None
+        self._before: tuple[int, Float32Array, Float32Array] | None = None
         self._recent: list[tuple[int, Any, Any]] = []
         self._sums: dict[tuple[int, str], npt.NDArray[Any]] = {}
         self._pairs: dict[tuple[int, str], int] = {}
         self._shape = (0, 0)
 
-    def add(self, t: int, first: FloatArray, second: FloatArray) -> None:
+    def add(self, t: int, first: Float32Array, second: Float32Array) -> None:
         """Take the small pictures of both channels, (y, x) each, of frame ``t``."""
         if min(first.shape) < LEAST_SIDE_PX:
             return
@@ -128,24 +128,24 @@ class ChannelRegistration:
         ]
         return best if best.z >= OVER_OTHERS * max(others) else None
 
-    def _heights(self, key: tuple[int, str]) -> FloatArray:
+    def _heights(self, key: tuple[int, str]) -> Float32Array:
         plane = fft.fftshift(fft.irfft2(self._sums[key], s=self._shape))
         spread = float(np.median(np.abs(plane))) / 0.6745
-        return cast(FloatArray, np.abs(plane) / max(spread, 1e-12))
+        return cast(Float32Array, np.abs(plane) / max(spread, 1e-12))
 
 
-def _unit(change: FloatArray) -> FloatArray | None:
+def _unit(change: Float32Array) -> Float32Array | None:
     """A change with its largest values cut, of sum 0 and norm 1; None where nothing changed."""
     spread = float(np.median(np.abs(change))) / 0.6745
     if not spread > 0:
         return None
     cut = np.clip(change, -CLIP_SD * spread, CLIP_SD * spread)
     cut = cut - cut.mean()
-    return cast(FloatArray, cut / np.sqrt(float(np.sum(cut * cut, dtype=np.float64))))
+    return cast(Float32Array, cut / np.sqrt(float(np.sum(cut * cut, dtype=np.float64))))
 
 
 def _peak(
-    heights: FloatArray, reach: int, *, inside: bool | None, without: tuple[float, float] | None = None
+    heights: Float32Array, reach: int, *, inside: bool | None, without: tuple[float, float] | None = None
 ) -> tuple[float, float, float]:
     """Highest value with its shift (dy, dx); ``inside``: only within ``reach`` of no shift."""
     y, x = (np.arange(n) - n // 2 for n in heights.shape)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +31,12 @@ class Corrections:
         Level without light per channel, counts; 0 where None.
     """
 
-    gain: FloatArray | None = None
-    bleed: FloatArray | None = None
-    background: FloatArray | None = None
-    pedestal: FloatArray | None = None
+    gain: Float32Array | None = None
+    bleed: Float32Array | None = None
+    background: Float32Array | None = None
+    pedestal: Float32Array | None = None
 
-    def apply(self, frame: npt.NDArray[Any], channels: tuple[int, ...] | None = None) -> FloatArray:
+    def apply(self, frame: npt.NDArray[Any], channels: tuple[int, ...] | None = None) -> Float32Array:
         """Correct one frame.
 
         Parameters
@@ -65,7 +65,7 @@ class Corrections:
             self._unmix(out, chosen)
         return out
 
-    def _flatten(self, planes: FloatArray, channel: int) -> None:
+    def _flatten(self, planes: Float32Array, channel: int) -> None:
         if self.gain is None:
             return
         level = 0.0 if self.pedestal is None else float(self.pedestal[channel])
@@ -76,7 +76,7 @@ class Corrections:
             if level:
                 cv2.add(plane, level, dst=plane)
 
-    def _unmix(self, out: FloatArray, chosen: tuple[int, ...]) -> None:
+    def _unmix(self, out: Float32Array, chosen: tuple[int, ...]) -> None:
         """Invert the mixing: what is seen above background is (1 + bleed) times what is there."""
         if self.bleed is None or self.background is None:
             raise ValueError("bleed-through is taken away above background: Corrections.background is needed")

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.methods import DriftMethod
 from cicimage.preprocessing.registration import Pyramid, Shift, disagreement, prepare, search, settle
 
@@ -45,7 +45,7 @@ class PhaseDrift(DriftMethod):
     min_overlap: float = Field(default=0.5, gt=0, le=1)
     """Share of the key frame still in view below which a new key frame is taken."""
 
-    def start(self) -> Callable[[FloatArray], tuple[float, float, float]]:
+    def start(self) -> Callable[[Float32Array], tuple[float, float, float]]:
         """Begin a movie.
 
         Returns
@@ -74,7 +74,7 @@ class _Follower:
         self._fresh = 1.0  # correlation of the first frame after the key frame
         self._factors = (1.0, 1.0)
 
-    def __call__(self, image: FloatArray) -> tuple[float, float, float]:
+    def __call__(self, image: Float32Array) -> tuple[float, float, float]:
         options = self._options
         frame, self._factors = prepare(image, options.max_side_px, options.structure_px, options.brightest_percentile)
         if self._key is None or self._last is None:

@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import BoolArray
+
 MOST_BAD: Final = 0.2
 """Share of a slice's pixels that may be absent or saturated."""
 USUALLY_SATURATED: Final = 0.05
@@ -34,7 +36,6 @@ BLANK_BY_NATURE: Final = 0.02
 FEW_BLOCKS: Final = 0.005
 """Share of constant blocks at background that chance makes where counts are few."""
 
-Bool = npt.NDArray[np.bool_]
 Why = Literal["not finite", "saturated", "constant", "dark"]
 
 
@@ -196,14 +197,14 @@ class Ends:
     blocks: tuple[npt.NDArray[Any], npt.NDArray[Any]]
     lines: tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-    def blank(self, part: str) -> Bool:
+    def blank(self, part: str) -> BoolArray:
         """Blocks, or lines (rows, then columns), of one value below the brightest."""
         low, high = getattr(self, part)
         flat = np.asarray((low == high) & (high < self.high))
         return flat if flat.size else np.zeros(1, bool)
 
 
-def ends_of(plane: npt.NDArray[Any], bad: Bool | None = None) -> Ends:
+def ends_of(plane: npt.NDArray[Any], bad: BoolArray | None = None) -> Ends:
     """Darkest and brightest pixels of a (Y, X) plane, those that are ``bad`` left out."""
     least = most = plane
     if bad is not None:
@@ -227,7 +228,7 @@ def ends_of(plane: npt.NDArray[Any], bad: Bool | None = None) -> Ends:
     )
 
 
-def is_count(plane: npt.NDArray[Any]) -> Bool:
+def is_count(plane: npt.NDArray[Any]) -> BoolArray:
     """Which pixels hold a number that can be a count."""
     with np.errstate(invalid="ignore"):
         return np.asarray(np.abs(plane) < MOST_COUNTS)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.preprocessing.glimpse import banded, correlation, grain
 
 SAME_NOISE: Final = 0.97
@@ -26,7 +26,7 @@ FINE_PX, COARSE_PX = 1.5, 6.0
 LEAST_SIDE_PX: Final = 32
 MOST_SHIFT: Final = 0.25
 """Largest stage shift between frames, share of the field."""
-_TURNS: Final[Mapping[str, Callable[[FloatArray], FloatArray]]] = {
+_TURNS: Final[Mapping[str, Callable[[Float32Array], Float32Array]]] = {
     "mirrored top to bottom": lambda a: a[::-1],
     "mirrored left to right": lambda a: a[:, ::-1],
     "turned by 180 degrees": lambda a: a[::-1, ::-1],
@@ -52,9 +52,9 @@ class Repeats:
     frames: dict[int, int] = field(default_factory=dict)
     seen: int = 0
     _known: dict[bytes, int] = field(default_factory=dict)
-    _before: tuple[int, FloatArray] | None = None
+    _before: tuple[int, Float32Array] | None = None
 
-    def add(self, t: int, small: FloatArray, window: FloatArray) -> None:
+    def add(self, t: int, small: Float32Array, window: Float32Array) -> None:
         """Take frame ``t``: its small picture (y, x) and its window of pixels (n, m)."""
         self.seen += 1
         mark = hashlib.blake2b(small.tobytes(), digest_size=16).digest()
@@ -78,9 +78,9 @@ class Orientation:
     """
 
     turns: list[tuple[int, str]] = field(default_factory=list)
-    _before: FloatArray | None = None
+    _before: Float32Array | None = None
 
-    def add(self, t: int, small: FloatArray) -> None:
+    def add(self, t: int, small: Float32Array) -> None:
         """Take the hosts' small picture, (y, x), of frame ``t``."""
         if min(small.shape) < LEAST_SIDE_PX:
             return
@@ -103,7 +103,7 @@ class Orientation:
         return min(odd, n_frames - odd) / max(n_frames, 1)
 
 
-def _fit(a: FloatArray, b: FloatArray) -> float:
+def _fit(a: Float32Array, b: Float32Array) -> float:
     """Highest correlation of two pictures over shifts of up to a quarter of the field."""
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt(np.sum(a * a, dtype=np.float64) * np.sum(b * b, dtype=np.float64)))

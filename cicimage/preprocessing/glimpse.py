@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 
 SIDE_PX: Final = 160
 """Longer side of the small pictures: a guest stays a few pixels wide, and Fourier transforms cost little."""
@@ -53,8 +53,8 @@ class Glimpse:
         False where a channel is not finite or constant.
     """
 
-    small: FloatArray
-    window: FloatArray
+    small: Float32Array
+    window: Float32Array
     extremes: tuple[Extremes, ...]
     usable: npt.NDArray[np.bool_]
 
@@ -83,12 +83,12 @@ def _known(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return plane if plane.dtype in (np.uint8, np.uint16, np.float32) else plane.astype(np.float32)
 
 
-def _averaged(plane: FloatArray) -> FloatArray:
+def _averaged(plane: Float32Array) -> Float32Array:
     scale = SIDE_PX / max(plane.shape)
     if scale >= 1:
         return plane
     size = (max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale)))
-    return cast(FloatArray, cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    return cast(Float32Array, cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
 
 
 def _extremes(stack: npt.NDArray[Any]) -> Extremes:
@@ -101,24 +101,24 @@ def _extremes(stack: npt.NDArray[Any]) -> Extremes:
     return Extremes(low, high, sum(int(np.count_nonzero(stack[z] == high)) for z in top) / len(top), (top[0], y, x))
 
 
-def _window(planes: npt.NDArray[Any]) -> FloatArray:
+def _window(planes: npt.NDArray[Any]) -> Float32Array:
     h, w = planes.shape[1:]
     y, x = max(0, (h - WINDOW_PX) // 2), max(0, (w - WINDOW_PX) // 2)
     return planes[:, y : y + WINDOW_PX, x : x + WINDOW_PX].astype(np.float32)
 
 
-def banded(small: FloatArray, fine_px: float, coarse_px: float) -> FloatArray:
+def banded(small: Float32Array, fine_px: float, coarse_px: float) -> Float32Array:
     """Return the structure between two scales: difference of Gaussians with these SDs, px."""
     fine = cv2.GaussianBlur(small, (0, 0), max(fine_px, 0.3))
-    return cast(FloatArray, fine - cv2.GaussianBlur(small, (0, 0), max(coarse_px, 0.6)))
+    return cast(Float32Array, fine - cv2.GaussianBlur(small, (0, 0), max(coarse_px, 0.6)))
 
 
-def grain(window: FloatArray) -> FloatArray:
+def grain(window: Float32Array) -> Float32Array:
     """Return differences of diagonal neighbours: the noise without what is smooth, (..., n - 1, m - 1)."""
     return window[..., 1:, 1:] - window[..., :-1, 1:] - window[..., 1:, :-1] + window[..., :-1, :-1]
 
 
-def correlation(a: FloatArray, b: FloatArray) -> float:
+def correlation(a: Float32Array, b: Float32Array) -> float:
     """Return Pearson's correlation; 0 where one of the two is constant.
 
     Examples

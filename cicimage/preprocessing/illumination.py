@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 from cicimage.methods import IlluminationMethod, noise_sd
 
 Float64 = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class SmoothIllumination(IlluminationMethod):
     darkest: float = Field(default=0.4, gt=0, le=1)
     """Darkest place over brightest that a lens is believed to make; beyond, the gain is 1."""
 
-    def estimate(self, sample: FloatArray, um_per_px: float) -> FloatArray:
+    def estimate(self, sample: Float32Array, um_per_px: float) -> Float32Array:
         """Estimate the relative gain.
 
         Parameters
@@ -77,11 +77,11 @@ class SmoothIllumination(IlluminationMethod):
         gain = cv2.resize(surface.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
         return np.asarray(gain / gain.mean(), np.float32)
 
-    def pedestal(self, sample: FloatArray) -> float:
+    def pedestal(self, sample: Float32Array) -> float:
         """Level without light, counts: as given, else where the photon noise of these planes would vanish."""
         return dark_level(sample) if self.offset_counts is None else self.offset_counts
 
-    def _background(self, sample: FloatArray) -> Float64:
+    def _background(self, sample: Float32Array) -> Float64:
         height, width = sample.shape[1:]
         shrink = max(height, width) / min(self.blocks, max(height, width))
         size = max(2, round(width / shrink)), max(2, round(height / shrink))
@@ -131,7 +131,7 @@ def _fit_below(values: Float64, order: int, noise: float = 0.0) -> tuple[Float64
     return fit.reshape(h, w), float(on_it.mean()), explained
 
 
-def _block_noise(sample: FloatArray, blocks: tuple[int, ...]) -> float:
+def _block_noise(sample: Float32Array, blocks: tuple[int, ...]) -> float:
     """Variance that pixel noise alone leaves in a block's low percentile over the sampled planes."""
     n, height, width = sample.shape
     pixels = height * width / (blocks[0] * blocks[1])
@@ -143,7 +143,7 @@ def _unit(i: int) -> list[float]:
     return [0.0] * i + [1.0]
 
 
-def dark_level(sample: FloatArray, block_px: int = 16) -> float:
+def dark_level(sample: Float32Array, block_px: int = 16) -> float:
     """Counts at which photon noise would vanish: the camera's offset, a little less with its read noise.
 
     The variance of photon noise rises in proportion to light. Blocks of all brightnesses give level and variance;
@@ -180,7 +180,7 @@ def dark_level(sample: FloatArray, block_px: int = 16) -> float:
     return float(np.clip(-intercept / slope, 0.0, 0.98 * lowest))
 
 
-def _level_and_variance(sample: FloatArray, block: int) -> tuple[Float64, Float64]:
+def _level_and_variance(sample: Float32Array, block: int) -> tuple[Float64, Float64]:
     """Mean and noise variance of every block of every plane."""
     levels, variances = [], []
     for plane in sample:

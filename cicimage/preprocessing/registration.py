@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array
 
 Shift = tuple[float, float]
 
@@ -29,7 +29,7 @@ _MOST_PEAKS: Final = 8
 class Pyramid:
     """A frame ready for registration: band-passed, at several levels; gradients where it serves as key."""
 
-    def __init__(self, image: FloatArray) -> None:
+    def __init__(self, image: Float32Array) -> None:
         self.empty = not image.any()
         self.levels = {1: image}
         height, width = image.shape
@@ -44,7 +44,7 @@ class Pyramid:
         return np.asarray(scipy.fft.rfft2(image * _taper(image.shape)), np.complex64)
 
     @cached_property
-    def gradients(self) -> dict[int, tuple[FloatArray, FloatArray]]:
+    def gradients(self) -> dict[int, tuple[Float32Array, Float32Array]]:
         """Slopes along y and x by level, per pixel of the level."""
         return {
             level: (
@@ -56,7 +56,7 @@ class Pyramid:
 
 
 def prepare(
-    image: FloatArray, max_side_px: int, structure_px: float, brightest_percentile: float
+    image: Float32Array, max_side_px: int, structure_px: float, brightest_percentile: float
 ) -> tuple[Pyramid, Shift]:
     """Average down, stabilise the variance of the noise, clip the brightest pixels and remove large structures.
 
@@ -96,7 +96,7 @@ def prepare(
     return Pyramid(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
 
 
-def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
+def _coarse(image: Float32Array, structure_px: float) -> Float32Array:
     """The image without structures smaller than ``structure_px``; at a quarter of the resolution, for speed."""
     height, width = image.shape
     small = cv2.resize(image, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
@@ -104,7 +104,7 @@ def _coarse(image: FloatArray, structure_px: float) -> FloatArray:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _inner(image: FloatArray, margin: int) -> FloatArray:
+def _inner(image: Float32Array, margin: int) -> Float32Array:
     """Cut the margin affected by the border (which does not move), to multiples of four pixels."""
     cut = [min(margin, n // 16) for n in image.shape]
     rows, columns = (max(4, (n - 2 * c) // 4 * 4) for n, c in zip(image.shape, cut, strict=True))
@@ -112,7 +112,7 @@ def _inner(image: FloatArray, margin: int) -> FloatArray:
 
 
 @lru_cache(maxsize=4)
-def _taper(shape: tuple[int, ...]) -> FloatArray:
+def _taper(shape: tuple[int, ...]) -> Float32Array:
     """A window that falls to 0 over the outer eighth only: large jumps need the rest of the field."""
 
     def side(n: int) -> npt.NDArray[np.float64]:
@@ -201,7 +201,7 @@ def _windows(shape: tuple[int, ...], shift: tuple[int, int]) -> tuple[tuple[slic
     return (key_y, key_x), (frame_y, frame_x)
 
 
-def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
+def _correlation(key: Float32Array, frame: Float32Array, shift: Shift) -> float:
     """Correlation over the common area, reduced where that is small and chance correlation is larger."""
     in_key, in_frame = _windows(key.shape, (round(shift[0]), round(shift[1])))
     a, b = key[in_key], frame[in_frame]
@@ -211,7 +211,7 @@ def _correlation(key: FloatArray, frame: FloatArray, shift: Shift) -> float:
     return _dot(a, b) / norm * math.sqrt(a.size / key.size) if norm > 0 else 0.0
 
 
-_Ground = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+_Ground = tuple[Float32Array, Float32Array, Float32Array, Float32Array]
 
 
 def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, int]) -> _Ground | None:
@@ -224,7 +224,7 @@ def _common_ground(key: Pyramid, frame: Pyramid, level: int, whole: tuple[int, i
     return a, gy, gx, b * math.sqrt(_dot(a, a) / max(_dot(b, b), 1e-12))  # dyes bleach and lamps flicker
 
 
-def _moved(image: FloatArray, dy: float, dx: float) -> FloatArray:
+def _moved(image: Float32Array, dy: float, dx: float) -> Float32Array:
     """Sample the image at positions shifted by a fraction of a pixel."""
     matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -232,7 +232,7 @@ def _moved(image: FloatArray, dy: float, dx: float) -> FloatArray:
     return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT), np.float32)
 
 
-def _weights(residual: FloatArray, tolerance: float) -> FloatArray:
+def _weights(residual: Float32Array, tolerance: float) -> Float32Array:
     """Near 0 where pixels disagree by more than noise, and by more than ``tolerance`` times the residual's RMS."""
     noise = 1.4826 * float(np.median(np.abs(residual[::4, ::4]))) + 1e-6
     scale = max(3 * noise, tolerance * math.sqrt(_dot(residual, residual) / residual.size))
@@ -257,7 +257,7 @@ def _refine(key: Pyramid, frame: Pyramid, level: int, start: Shift, rounds: int)
 
 
 def _step(
-    key: FloatArray, gradient_y: FloatArray, gradient_x: FloatArray, moved: FloatArray, tolerance: float
+    key: Float32Array, gradient_y: Float32Array, gradient_x: Float32Array, moved: Float32Array, tolerance: float
 ) -> Shift:
     """One Gauss-Newton step of the shift, pixels that disagree weighed less."""
     residual = moved - key
@@ -300,7 +300,7 @@ def disagreement(key: Pyramid, frame: Pyramid, shift: Shift, parts: int = 4) -> 
     residual = _moved(b, at[0] - whole[0], at[1] - whole[1]) - a
     weight = _weights(residual, 1.0)
 
-    def of_parts(product: FloatArray) -> npt.NDArray[np.float64]:
+    def of_parts(product: Float32Array) -> npt.NDArray[np.float64]:
         return np.asarray(cv2.resize(product, (parts, parts), interpolation=cv2.INTER_AREA), np.float64)
 
     wy, wx = weight * gy, weight * gx

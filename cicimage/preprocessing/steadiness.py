@@ -6,12 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from cicimage.masks import FloatArray
+from cicimage.arrays import Float32Array, Float64Array
 from cicimage.preprocessing.glimpse import Extremes
-
-F64 = npt.NDArray[np.float64]
 
 FEWEST_FRAMES: Final = 6
 PINNED: Final = 0.95
@@ -35,9 +32,9 @@ class Steadiness:
     spreads: list[float] = field(default_factory=list)
     gains: list[float] = field(default_factory=list)
     levels: list[float] = field(default_factory=list)
-    _before: FloatArray | None = None
+    _before: Float32Array | None = None
 
-    def add(self, small: FloatArray, extremes: Extremes) -> None:
+    def add(self, small: Float32Array, extremes: Extremes) -> None:
         """Take a frame's small picture, (y, x), and its extreme counts."""
         self.extremes.append(extremes)
         self.means.append(float(small.mean(dtype=np.float64)))
@@ -73,7 +70,7 @@ class Steadiness:
         return min(_jitter(np.array(self.gains)), _jitter(np.diff(self.levels)))
 
 
-def _jitter(steps: F64) -> float:
+def _jitter(steps: Float64Array) -> float:
     """SD of single frames from steps, which hold the deviation of two frames each; bleaching is the median step."""
     steps = steps[np.isfinite(steps)]
     if len(steps) + 1 < FEWEST_FRAMES:
@@ -89,7 +86,7 @@ def _commonest(values: list[float] | list[tuple[int, int, int]]) -> float:
     return max(counts.values()) / len(values)
 
 
-def _gain(before: FloatArray, now: FloatArray) -> float:
+def _gain(before: Float32Array, now: Float32Array) -> float:
     """Log ratio of brightness above background, over pixels that are bright in both frames; NaN where none are."""
     (dark_a, bright_a), (dark_b, bright_b) = (np.percentile(p[::2, ::2], [DARK, BRIGHT]) for p in (before, now))
     both = (before > max(bright_a, dark_a)) & (now > max(bright_b, dark_b))

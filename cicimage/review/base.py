@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Int64Array
 from cicimage.errors import ResultsError
 from cicimage.experiment import ExperimentFile
 from cicimage.mask_store import MaskFile
@@ -21,8 +22,6 @@ from cicimage.pipeline.setting import Setting
 from cicimage.review.keys import Key
 from cicimage.review.row_index import RowIndex
 from cicimage.store import Results, read_json, read_table
-
-I64 = npt.NDArray[np.int64]
 
 _LABELS: Final = 1 << 20
 """More labels than one frame can hold, so that (population, frame, label) packs into one sortable number."""
@@ -102,16 +101,16 @@ class Base:
         code = self._codes(rows["population"], rows["frame"].to_numpy(), rows["label"].to_numpy())
         return rows.assign(code=code).sort_values("code").reset_index(drop=True)
 
-    def _codes(self, population: pd.Series, frame: I64, label: I64) -> I64:
+    def _codes(self, population: pd.Series, frame: Int64Array, label: Int64Array) -> Int64Array:
         number = population.map({name: i for i, name in enumerate(self.populations)}).to_numpy(np.int64)
         return (number * self.n_frames + frame) * _LABELS + label
 
     @cached_property
-    def _code(self) -> I64:
+    def _code(self) -> Int64Array:
         return self.seen["code"].to_numpy(np.int64)
 
     @cached_property
-    def _cell(self) -> I64:
+    def _cell(self) -> Int64Array:
         return self.seen["cell_id"].to_numpy(np.int64)
 
     @cached_property
@@ -199,9 +198,11 @@ class Base:
         """Rows of ``pairs`` by the host's object."""
         return RowIndex(self._pair_codes(self.host, "host_label"))
 
-    def _pair_codes(self, population: str, column: str) -> I64:
+    def _pair_codes(self, population: str, column: str) -> Int64Array:
         first = self.populations.index(population) * self.n_frames
-        codes: I64 = (first + self.pairs["frame"].to_numpy(np.int64)) * _LABELS + self.pairs[column].to_numpy(np.int64)
+        codes: Int64Array = (first + self.pairs["frame"].to_numpy(np.int64)) * _LABELS + self.pairs[column].to_numpy(
+            np.int64
+        )
         return codes
 
     def masks(self, population: str, frame: int, window: tuple[int, int, int, int] | None = None) -> Masks:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.masks import BoolArray, Mask
+from cicimage.arrays import BoolArray
+from cicimage.masks import Mask
 from cicimage.review.keys import ReviewError
 
 MIDDLE: tuple[float, float] = (0.2, 0.8)

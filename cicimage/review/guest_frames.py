@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import BoolArray, Float64Array
+
 Text = npt.NDArray[np.object_]
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(eq=False)
@@ -38,10 +38,10 @@ class GuestFrames:
     contact: Text
     viability: Text
     host_id: npt.NDArray[np.int64]
-    p_inside: F64
-    p_entering: F64
-    p_dead: F64
-    reviewed: Bool
+    p_inside: Float64Array
+    p_entering: Float64Array
+    p_dead: Float64Array
+    reviewed: BoolArray
     excluded: Text
 
     @classmethod
@@ -57,7 +57,7 @@ class GuestFrames:
             rows["reviewed"].to_numpy(bool).copy(), np.full(n, "", object),
         )  # fmt: skip
 
-    def between(self, first: int, last: int) -> Bool:
+    def between(self, first: int, last: int) -> BoolArray:
         """Select the rows of an interval.
 
         Parameters
@@ -70,10 +70,10 @@ class GuestFrames:
         (T,) bool
             True for rows in the interval.
         """
-        selected: Bool = (self.frame >= first) & (self.frame <= last)
+        selected: BoolArray = (self.frame >= first) & (self.frame <= last)
         return selected
 
-    def set_inside(self, where: Bool, host_id: int = 0) -> None:
+    def set_inside(self, where: BoolArray, host_id: int = 0) -> None:
         """Set rows to inside a host.
 
         Parameters
@@ -90,7 +90,7 @@ class GuestFrames:
             self.host_id[where] = host
         self.reviewed |= where
 
-    def set_outside(self, where: Bool, location: str = "attached", contact: str = "unresolved") -> None:
+    def set_outside(self, where: BoolArray, location: str = "attached", contact: str = "unresolved") -> None:
         """Set rows to free, attached or entering.
 
         Parameters
@@ -110,13 +110,13 @@ class GuestFrames:
             self.host_id[where] = 0
         self.reviewed |= where
 
-    def set_unresolved(self, where: Bool) -> None:
+    def set_unresolved(self, where: BoolArray) -> None:
         """Set rows, (T,) bool, to unresolved."""
         self.location[where], self.contact[where] = "unresolved", "unresolved"
         self.p_entering[where] = 0.0
         self.reviewed |= where
 
-    def usual_host(self, where: Bool) -> int:
+    def usual_host(self, where: BoolArray) -> int:
         """Host that most of the rows, (T,) bool, name; 0 where none does."""
         named = self.host_id[where]
         named = named[named > 0]

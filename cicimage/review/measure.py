@@ -8,10 +8,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
+from cicimage.arrays import Float32Array
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
 from cicimage.errors import RecordingError
-from cicimage.masks import FloatArray, Mask, Masks
+from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
 from cicimage.pipeline.measure import measure_objects
 from cicimage.pipeline.usable import missing_reason
@@ -107,8 +108,8 @@ def _from_mask(draft: Draft, key: Key, mask: Mask) -> dict[str, Any]:
 
 
 def _surroundings(
-    draft: Draft, footage: Footage, whole: FloatArray, population: str, frame: int, changed: Mapping[int, Mask | None]
-) -> tuple[FloatArray, dict[str, Objects], tuple[int, int]]:
+    draft: Draft, footage: Footage, whole: Float32Array, population: str, frame: int, changed: Mapping[int, Mask | None]
+) -> tuple[Float32Array, dict[str, Objects], tuple[int, int]]:
     """Corrected cut of the frame around the changed masks, and the objects in it with the change applied."""
     base = draft.base
     before = {k.label: draft.mask(k) for n in changed if draft.exists(k := Key(population, frame, n))}
@@ -142,7 +143,7 @@ def _cut(mask: Mask, box: tuple[int, int, int, int]) -> Mask | None:
 
 
 def _placed(
-    draft: Draft, footage: Footage, image: FloatArray, population: str, frame: int, masks: Sequence[Mask],
+    draft: Draft, footage: Footage, image: Float32Array, population: str, frame: int, masks: Sequence[Mask],
     changed: set[int],
 ) -> Objects:  # fmt: skip
     """Objects with their heights: as found, or from the profile under a changed mask."""
@@ -169,7 +170,7 @@ def _number(value: Any) -> float:
 
 
 def _measured(
-    draft: Draft, footage: Footage, image: FloatArray, objects: Mapping[str, Objects], population: str,
+    draft: Draft, footage: Footage, image: Float32Array, objects: Mapping[str, Objects], population: str,
     changed: Mapping[int, Mask | None], flat: Mapping[int, dict[str, Any]], corner: tuple[int, int],
 ) -> dict[int, dict[str, Any]]:  # fmt: skip
     """Values of table ``cells`` for the changed objects, in the whole frame's coordinates."""
@@ -197,7 +198,7 @@ def _measured(
 
 
 def _evidence(
-    draft: Draft, footage: Footage, image: FloatArray, objects: Mapping[str, Objects], population: str, frame: int,
+    draft: Draft, footage: Footage, image: Float32Array, objects: Mapping[str, Objects], population: str, frame: int,
     changed: Mapping[int, Mask | None],
 ) -> list[Evidence]:  # fmt: skip
     """Evidence of every pair a changed object takes part in."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
-I64 = npt.NDArray[np.int64]
+from cicimage.arrays import Int64Array
 
 
 class RowIndex:
@@ -19,11 +18,11 @@ class RowIndex:
     [0, 2, 3]
     """
 
-    def __init__(self, values: I64) -> None:
+    def __init__(self, values: Int64Array) -> None:
         self._order = np.argsort(values, kind="stable")
         self._sorted = values[self._order]
 
-    def rows(self, wanted: Iterable[int]) -> I64:
+    def rows(self, wanted: Iterable[int]) -> Int64Array:
         """Rows that hold one of these values, ascending."""
         values = np.fromiter(wanted, np.int64)
         first = np.searchsorted(self._sorted, values)

@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _MEAN_NODES, _MEAN_WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _MEAN_WEIGHTS = _MEAN_WEIGHTS / math.sqrt(2 * math.pi)
@@ -39,7 +36,14 @@ def _slope(kind: int, eta: float, y: float, n: float) -> tuple[float, float]:
 
 @compiled()
 def unit_loglik(
-    kind: int, b: float, tau: float, y: FloatArray, n: FloatArray, offset: FloatArray, nodes: FloatArray, w: FloatArray
+    kind: int,
+    b: float,
+    tau: float,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    nodes: Float64Array,
+    w: Float64Array,
 ) -> float:
     """Log-likelihood of one unit, u integrated out by adaptive Gauss-Hermite; constants left out."""
     if tau < 1e-6:
@@ -114,12 +118,12 @@ def _loglik(
     kind: int,
     b: float,
     tau: float,
-    y: FloatArray,
-    n: FloatArray,
-    offset: FloatArray,
-    ends: IntArray,
-    nodes: FloatArray,
-    w: FloatArray,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    ends: Int64Array,
+    nodes: Float64Array,
+    w: Float64Array,
 ) -> float:
     """Log-likelihood of all units."""
     if kind == 2:
@@ -136,13 +140,13 @@ def _loglik(
 def _profile(
     kind: int,
     b: float,
-    y: FloatArray,
-    n: FloatArray,
-    offset: FloatArray,
-    ends: IntArray,
-    taus: FloatArray,
-    nodes: FloatArray,
-    w: FloatArray,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    ends: Int64Array,
+    taus: Float64Array,
+    nodes: Float64Array,
+    w: Float64Array,
 ) -> tuple[float, float]:
     """Highest log-likelihood over tau at this b: best of the grid, then parabolas through the best three points.
 
@@ -185,13 +189,13 @@ def _top(
     kind: int,
     low: float,
     high: float,
-    y: FloatArray,
-    n: FloatArray,
-    offset: FloatArray,
-    ends: IntArray,
-    taus: FloatArray,
-    nodes: FloatArray,
-    w: FloatArray,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    ends: Int64Array,
+    taus: Float64Array,
+    nodes: Float64Array,
+    w: Float64Array,
 ) -> float:
     """Where the profile is highest, by golden-section search (Kiefer 1953)."""
     ratio = 0.5 * (math.sqrt(5.0) - 1.0)
@@ -213,7 +217,7 @@ def _top(
 
 
 @compiled()
-def _guess(kind: int, y: FloatArray, n: FloatArray, offset: FloatArray) -> float:
+def _guess(kind: int, y: Float64Array, n: Float64Array, offset: Float64Array) -> float:
     """Where the likelihood without random terms is about highest: a few Newton steps from the crude odds or rate."""
     b = 0.0
     for _ in range(12):
@@ -232,13 +236,13 @@ def _limit(
     start: float,
     edge: float,
     level: float,
-    y: FloatArray,
-    n: FloatArray,
-    offset: FloatArray,
-    ends: IntArray,
-    taus: FloatArray,
-    nodes: FloatArray,
-    w: FloatArray,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    ends: Int64Array,
+    taus: Float64Array,
+    nodes: Float64Array,
+    w: Float64Array,
 ) -> float:
     """Where the profile falls to a level between its top and an edge: steps outwards, then the Illinois rule.
 
@@ -274,13 +278,13 @@ def _limit(
 @compiled()
 def fit_profile(
     kind: int,
-    y: FloatArray,
-    n: FloatArray,
-    offset: FloatArray,
-    ends: IntArray,
-    taus: FloatArray,
-    nodes: FloatArray,
-    w: FloatArray,
+    y: Float64Array,
+    n: Float64Array,
+    offset: Float64Array,
+    ends: Int64Array,
+    taus: Float64Array,
+    nodes: Float64Array,
+    w: Float64Array,
     cutoff: float,
     null: float,
     low_b: float,

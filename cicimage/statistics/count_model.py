@@ -23,10 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.count_kernels import fit_profile
 from cicimage.statistics.quantiles import t_quantile, t_two_sided
-
-FloatArray = npt.NDArray[np.float64]
 
 TAU_MAX_RATIO = 1.25
 TAU_MAX_RATE = 1.5
@@ -89,7 +88,7 @@ def widening(n: int) -> float:
     return WIDENED if n >= FEW_UNITS else 1.0
 
 
-def _nodes() -> tuple[FloatArray, FloatArray]:
+def _nodes() -> tuple[Float64Array, Float64Array]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(9)
     return nodes, weights / math.sqrt(2 * math.pi)
 
@@ -202,7 +201,7 @@ def profile_log_odds(
     return ProfileFit(_exp(b), _exp(low), _exp(high), t_two_sided(t, g - 1), tau, g)
 
 
-def _taus(tau_max: float) -> FloatArray:
+def _taus(tau_max: float) -> Float64Array:
     return np.linspace(0.0, tau_max, 7)
 
 

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.first_entry import STATES as ENTRY_STATES
 from cicimage.statistics.first_entry import first_entry_records
@@ -22,7 +22,6 @@ from cicimage.statistics.spells import in_order, spells
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import CURVES, HOSTS, conform, empty
 
-FloatArray = npt.NDArray[np.float64]
 INCIDENCE: Final = "entry_cumulative_incidence"
 _EVERYWHERE: Final[Mapping[int, float]] = MappingProxyType({})
 OCCUPANCY_STATES = ("free", "attached", "entering", "inside", "unresolved", "dead")
@@ -193,7 +192,7 @@ _NAMES = {
 }
 
 
-def _limits(p: FloatArray, se: FloatArray, factor: float) -> tuple[FloatArray, FloatArray]:
+def _limits(p: Float64Array, se: Float64Array, factor: float) -> tuple[Float64Array, Float64Array]:
     """Limits on the log(-log(1 - p)) scale; the estimate itself where it is 0 or 1 or has no error."""
     low, high = p.copy(), p.copy()
     if not np.isfinite(factor):

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.intervals import log_t_interval, poisson_interval
 from cicimage.statistics.quantiles import t_quantile
 from cicimage.tables import DOSE_FITS, DOSE_RESPONSE, conform
 
-FloatArray = npt.NDArray[np.float64]
 MIN_DOSES = 4
 MAX_HILL = 8.0
 LEAST_EFFECT = -8.0
@@ -52,21 +52,21 @@ class DoseFit:
     high: float
     hill: float
     effect: float
-    intercepts: FloatArray
+    intercepts: Float64Array
     sse: float
     df: int
     note: str
 
-    def log_rate(self, dose: npt.ArrayLike, intercept: float) -> FloatArray:
+    def log_rate(self, dose: npt.ArrayLike, intercept: float) -> Float64Array:
         """Fitted log rate at doses for a donor with this intercept."""
         return intercept + _fall(np.asarray(dose, np.float64), float(np.log(self.ic50)), self.hill, self.effect)
 
 
-def _fall(dose: FloatArray, log_ic50: float, hill: float, effect: float) -> FloatArray:
+def _fall(dose: Float64Array, log_ic50: float, hill: float, effect: float) -> Float64Array:
     """Log of the rate at a dose over that at none."""
     with np.errstate(divide="ignore"):
         x = hill * (np.log(dose) - log_ic50)
-    out: FloatArray = np.log1p(np.expm1(effect) * 0.5 * (1 + np.tanh(x / 2)))
+    out: Float64Array = np.log1p(np.expm1(effect) * 0.5 * (1 + np.tanh(x / 2)))
     return out
 
 
@@ -129,21 +129,21 @@ class _Points:
     hills = np.geomspace(0.3, MAX_HILL, 20)
     effects = np.linspace(LEAST_EFFECT, -LEAST_EFFECT / 2, 40)
 
-    def __init__(self, dose: FloatArray, log_rate: FloatArray, unit: npt.NDArray[np.intp]) -> None:
+    def __init__(self, dose: Float64Array, log_rate: Float64Array, unit: npt.NDArray[np.intp]) -> None:
         self.dose, self.log_rate = dose, log_rate
         means = (unit[:, None] == np.arange(unit.max() + 1)).astype(np.float64)
         self._means = means / means.sum(axis=0)
         self._back = (self._means > 0).astype(np.float64)
 
-    def shifts(self, log_ic50: float, hill: float, effect: float) -> FloatArray:
+    def shifts(self, log_ic50: float, hill: float, effect: float) -> Float64Array:
         """Log rate of each unit without drug."""
-        found: FloatArray = (self.log_rate - _fall(self.dose, log_ic50, hill, effect)) @ self._means
+        found: Float64Array = (self.log_rate - _fall(self.dose, log_ic50, hill, effect)) @ self._means
         return found
 
-    def _sse(self, fall: FloatArray) -> FloatArray:
+    def _sse(self, fall: Float64Array) -> Float64Array:
         residual = self.log_rate - fall
         residual = residual - (residual @ self._means) @ self._back.T
-        total: FloatArray = (residual**2).sum(axis=-1)
+        total: Float64Array = (residual**2).sum(axis=-1)
         return total
 
     def profile(self, log_ic50: float) -> tuple[float, float, float]:
@@ -174,7 +174,7 @@ class _Points:
         sse, hill, effect = self.profile(log_ic50)
         options: Any = {"xatol": 1e-7, "fatol": 1e-12, "maxiter": 2000}
 
-        def at(p: FloatArray) -> float:
+        def at(p: Float64Array) -> float:
             return self._at(float(p[0]), float(np.clip(p[1], 0.3, MAX_HILL)), float(max(p[2], LEAST_EFFECT)))
 
         found = optimize.minimize(at, np.array([log_ic50, hill, effect]), method="Nelder-Mead", options=options)
@@ -202,7 +202,7 @@ def _lowest(function: Callable[[float], float], low: float, high: float) -> floa
 
 
 def _profile_limits(
-    grid: FloatArray, values: FloatArray, centre: float, sse: float, df: int, level: float
+    grid: Float64Array, values: Float64Array, centre: float, sse: float, df: int, level: float
 ) -> tuple[float, float]:
     if df < 1:
         return np.nan, np.nan

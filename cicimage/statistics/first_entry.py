@@ -13,7 +13,6 @@ from cicimage.statistics.quantiles import normal_quantile
 from cicimage.statistics.spells import possible_entries
 from cicimage.statistics.tallies import counted_events
 
-FloatArray = npt.NDArray[np.float64]
 STATES = ("outside", "entered", "dead outside")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.quantiles import (
     beta_quantile,
     gamma_quantile,
@@ -15,8 +16,6 @@ from cicimage.statistics.quantiles import (
     t_quantile,
     t_two_sided,
 )
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def log_t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     return Interval(float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), f"t on log of {len(x)} units")
 
 
-def mixed_limit(ratio: FloatArray, limit: FloatArray, alpha: float, side: float) -> float:
+def mixed_limit(ratio: Float64Array, limit: Float64Array, alpha: float, side: float) -> float:
     """Where the mean over draws of the confidence beyond a limit falls to ``alpha``.
 
     Confidence beyond x falls off normally in log x from the ratio so that ``alpha`` of it lies beyond the draw's own

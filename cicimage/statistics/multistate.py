@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.errors import CicimageError
 from cicimage.statistics.quantiles import normal_quantile
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 DIGITS = 9
 """Times are compared after rounding to this many decimals of an hour, so that ties are the same on any machine."""
@@ -47,18 +45,18 @@ class Occupation:
     """
 
     states: tuple[str, ...]
-    time_h: FloatArray
-    estimate: FloatArray
-    std_error: FloatArray
-    at_risk: FloatArray
-    transitions: FloatArray
-    initial: FloatArray
+    time_h: Float64Array
+    estimate: Float64Array
+    std_error: Float64Array
+    at_risk: Float64Array
+    transitions: Float64Array
+    initial: Float64Array
     n: int
     n_clusters: int
-    influence: FloatArray | None
+    influence: Float64Array | None
     method: str
 
-    def at(self, time_h: float) -> tuple[FloatArray, FloatArray]:
+    def at(self, time_h: float) -> tuple[Float64Array, Float64Array]:
         """Estimate and standard error of each state at a time, (k,) each."""
         i = int(np.searchsorted(self.time_h, round(time_h, DIGITS), side="right")) - 1
         if i < 0:
@@ -111,8 +109,8 @@ def aalen_johansen(
     a time are at risk at it, subjects who start at a time are not. Standard errors are the infinitesimal jackknife as
     in R's ``survival::survfit`` (Therneau, vignette "Multi-state models as a tool").
     """
-    a: FloatArray = np.asarray(start_h, np.float64).round(DIGITS)
-    b: FloatArray = np.asarray(stop_h, np.float64).round(DIGITS)
+    a: Float64Array = np.asarray(start_h, np.float64).round(DIGITS)
+    b: Float64Array = np.asarray(stop_h, np.float64).round(DIGITS)
     where, goes = np.asarray(state, np.int64), np.asarray(to, np.int64)
     if not len(a) == len(b) == len(where) == len(goes):
         raise CicimageError("aalen_johansen: start, stop, state and to must have one length each; pass one row a spell")
@@ -138,8 +136,8 @@ def aalen_johansen(
 
 
 def _risk_sets(
-    a: FloatArray, b: FloatArray, where: IntArray, goes: IntArray, times: FloatArray, k: int
-) -> tuple[FloatArray, FloatArray]:
+    a: Float64Array, b: Float64Array, where: Int64Array, goes: Int64Array, times: Float64Array, k: int
+) -> tuple[Float64Array, Float64Array]:
     risk = np.zeros((len(times), k))
     moves = np.zeros((len(times), k, k))
     for h in range(k):
@@ -152,14 +150,20 @@ def _risk_sets(
     return risk, moves
 
 
-def _first_transition(moves: FloatArray) -> int:
+def _first_transition(moves: Float64Array) -> int:
     any_move = moves.sum(axis=(1, 2)) > 0
     return int(np.argmax(any_move)) if any_move.any() else 0
 
 
 def _start(
-    a: FloatArray, b: FloatArray, where: IntArray, group: IntArray, time: float, k: int, initial: npt.ArrayLike | None
-) -> tuple[FloatArray, FloatArray]:
+    a: Float64Array,
+    b: Float64Array,
+    where: Int64Array,
+    group: Int64Array,
+    time: float,
+    k: int,
+    initial: npt.ArrayLike | None,
+) -> tuple[Float64Array, Float64Array]:
     n_groups = int(group.max()) + 1 if len(group) else 0
     influence = np.zeros((n_groups, k))
     if initial is not None:
@@ -174,18 +178,18 @@ def _start(
 
 
 def _run(
-    a: FloatArray,
-    b: FloatArray,
-    where: IntArray,
-    goes: IntArray,
-    group: IntArray,
-    times: FloatArray,
-    risk: FloatArray,
-    moves: FloatArray,
-    p0: FloatArray,
-    influence: FloatArray,
-    kept: FloatArray | None,
-) -> tuple[FloatArray, FloatArray]:
+    a: Float64Array,
+    b: Float64Array,
+    where: Int64Array,
+    goes: Int64Array,
+    group: Int64Array,
+    times: Float64Array,
+    risk: Float64Array,
+    moves: Float64Array,
+    p0: Float64Array,
+    influence: Float64Array,
+    kept: Float64Array | None,
+) -> tuple[Float64Array, Float64Array]:
     k = len(p0)
     p, estimate, error = p0.copy(), np.zeros((len(times), k)), np.zeros((len(times), k))
     order = np.argsort(b, kind="stable")
@@ -289,8 +293,8 @@ def mean_over(fits: Sequence[Occupation], pooled: Occupation) -> Occupation:
 
 
 def _by_time(
-    at: FloatArray, where: IntArray, group: IntArray, times: FloatArray
-) -> tuple[IntArray, IntArray, IntArray]:
+    at: Float64Array, where: Int64Array, group: Int64Array, times: Float64Array
+) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Rows by the first index of ``times`` that lies after (entries) or behind (exits) them."""
     slot = np.searchsorted(times, at, side="right")
     order = np.argsort(slot, kind="stable")
@@ -298,9 +302,9 @@ def _by_time(
 
 
 def _advance(
-    alive: FloatArray,
-    entered: tuple[IntArray, IntArray, IntArray],
-    left: tuple[IntArray, IntArray, IntArray],
+    alive: Float64Array,
+    entered: tuple[Int64Array, Int64Array, Int64Array],
+    left: tuple[Int64Array, Int64Array, Int64Array],
     i_in: int,
     i_out: int,
     i: int,

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.quantiles import chi2_quantile, t_quantile
-
-FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_SD: Final = {"donor": 0.7, "interaction": 0.4, "well": 0.25}
 """SD of the log rate between donors, of donor x condition, between wells: middle of the ranges known of such cells."""
@@ -273,6 +271,6 @@ def _power(
     return power, float(np.sqrt(max(power * (1 - power), 0.0) / n))
 
 
-def _count_test(y: FloatArray, level: float) -> bool:
+def _count_test(y: Float64Array, level: float) -> bool:
     ones = np.ones(len(y))
     return bool(profile_ratio(y[:, 1], ones, y[:, 0], ones, level).p_value < 1 - level)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.design import Unit, complete_layout, unit_of_replication
@@ -18,7 +18,6 @@ from cicimage.statistics.quantiles import t_quantile, t_two_sided
 from cicimage.statistics.ratios import Comparison, compare_counts
 from cicimage.statistics.tallies import counted_events
 
-FloatArray = npt.NDArray[np.float64]
 DRAWN: Final = ("entry_rate_per_guest_h",)
 """Estimands whose ratios get limits over draws in the tables: 50 draws of each take a tenth of a second."""
 _WITH_BRIEF: Final = "entry_rate_incl_brief_per_guest_h"
@@ -190,7 +189,7 @@ def _drawn_counts(
     brief: bool,
     n: int,
     seed: int,
-) -> Iterator[dict[str, FloatArray]]:
+) -> Iterator[dict[str, Float64Array]]:
     """Entries per unit of each condition in ``n`` draws, in the order of the arms' rows."""
     design = layout.set_index("position")
     kept = counted_events(events.assign(p=1.0), brief=brief)

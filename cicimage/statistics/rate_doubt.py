@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.intervals import Interval, log_t_interval, mixed_limit, poisson_interval
 from cicimage.statistics.tallies import counted_events
 
-FloatArray = npt.NDArray[np.float64]
 DRAWN: Final[Mapping[str, bool]] = {
     "entry_rate_per_guest_h": False, "entry_rate_incl_brief_per_guest_h": True, "entry_rate_per_contact_h": False,
     "entry_rate_per_host_h": False,
@@ -23,7 +23,7 @@ N_DRAWS: Final = 50
 CERTAIN: Final = 0.01
 
 
-def rate_over_units(events: FloatArray, size: FloatArray, level: float) -> tuple[Interval, str]:
+def rate_over_units(events: Float64Array, size: Float64Array, level: float) -> tuple[Interval, str]:
     """A rate over independent units, and the name of the rule that made its limits.
 
     Parameters
@@ -51,7 +51,7 @@ def rate_over_units(events: FloatArray, size: FloatArray, level: float) -> tuple
 
 def drawn_counts(
     events: pd.DataFrame, positions: pd.Index, *, brief: bool, n: int = N_DRAWS, seed: int = 0
-) -> Iterator[FloatArray]:
+) -> Iterator[Float64Array]:
     """Yield entries per position, (P,), in draws that keep each event with its probability.
 
     Parameters
@@ -74,7 +74,9 @@ def drawn_counts(
         yield np.bincount(place[rng.random(len(p)) < p], minlength=len(positions)).astype(np.float64)
 
 
-def doubt_limits(draws: list[FloatArray], size: FloatArray, unit: npt.NDArray[np.object_], level: float) -> Interval:
+def doubt_limits(
+    draws: list[Float64Array], size: Float64Array, unit: npt.NDArray[np.object_], level: float
+) -> Interval:
     """Limits of the mean of the draws' confidence distributions.
 
     Parameters

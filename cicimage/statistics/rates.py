@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import counted
 from cicimage.states import OUTSIDE
 from cicimage.statistics.design import (
@@ -28,8 +29,6 @@ from cicimage.statistics.share_model import mean_share
 from cicimage.statistics.tallies import BY_NAME, COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
-
-FloatArray = npt.NDArray[np.float64]
 
 UNSEEN = "death_rate_inside_per_h"
 _REPLICATE_KEY = ["condition", "donor", "experiment", "replicate"]
@@ -157,7 +156,7 @@ class _Study:
         self.unit: Unit = unit_of_replication(layout)
         self.unit_of = np.full(len(layout), "", object) if self.unit == "none" else layout[self.unit].to_numpy(object)
         place = {p: i for i, p in enumerate(layout["position"])}
-        self.counts: dict[str, FloatArray] = {}
+        self.counts: dict[str, Float64Array] = {}
         for name, part in counts.groupby("estimand", sort=False):
             values = np.zeros((len(layout), len(COLUMNS)))
             values[[place[p] for p in part["position"]]] = part[list(COLUMNS)].to_numpy(np.float64)
@@ -270,7 +269,7 @@ class _Study:
         zero = f"{int((events == 0).sum())} of {len(events)} {self.unit}s without events"
         return replace(found, method=f"count model over {n} {of}, profile likelihood"), join_notes(note, zero)
 
-    def _mean_share(self, shares: FloatArray, cells: FloatArray) -> tuple[Interval, str]:
+    def _mean_share(self, shares: Float64Array, cells: Float64Array) -> tuple[Interval, str]:
         """Mean over units of the unit's share, and what simulation says of such limits."""
         fit = mean_share(shares, cells, self.level)
         method = f"mean of {fit.n} {self.unit}s, {self.unit}-level binomial model, profile likelihood"
@@ -322,7 +321,7 @@ class _Study:
 class _Part:
     """Counts of one estimand over some positions, summed by column name; a column nobody filled sums to NaN."""
 
-    def __init__(self, values: FloatArray) -> None:
+    def __init__(self, values: Float64Array) -> None:
         self.values = values
         known = np.isfinite(values).any(axis=0)
         self._sums = np.where(known, np.nansum(values, axis=0), np.nan)

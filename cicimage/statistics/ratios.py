@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import Unit, join_notes
 from cicimage.statistics.intervals import t_interval, too_alike
 from cicimage.statistics.unpaired import Arm, fit_unpaired
-
-FloatArray = npt.NDArray[np.float64]
 
 FEW_EVENTS = 4
 """Fewer events than this in a unit and arm are said in the note."""
@@ -46,10 +44,10 @@ class Comparison:
 
 
 def paired_ratio(
-    events: FloatArray,
-    denominator: FloatArray,
-    reference_events: FloatArray,
-    reference_denominator: FloatArray,
+    events: Float64Array,
+    denominator: Float64Array,
+    reference_events: Float64Array,
+    reference_denominator: Float64Array,
     unit: Unit = "donor",
     level: float = 0.95,
 ) -> Comparison:
@@ -137,10 +135,10 @@ def _unpaired(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, note: st
 
 
 def unpaired_ratio(
-    events: FloatArray,
-    denominator: FloatArray,
-    reference_events: FloatArray,
-    reference_denominator: FloatArray,
+    events: Float64Array,
+    denominator: Float64Array,
+    reference_events: Float64Array,
+    reference_denominator: Float64Array,
     unit: Unit = "donor",
     level: float = 0.95,
 ) -> Comparison:
@@ -194,7 +192,7 @@ def _pooled(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, n: int, no
     return Comparison(ratio, np.nan, np.nan, np.nan, unit, n, "ratio of pooled rates", join_notes(note, said))
 
 
-def _unequal(a: FloatArray, b: FloatArray) -> str:
+def _unequal(a: Float64Array, b: Float64Array) -> str:
     """Say so where units weigh alike though their exposures differ by more than a factor of five."""
     total = a + b
     if total.min() > 0 and total.max() / total.min() > 5:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.spells import MIN_FRAMES, MIN_HOURS
 from cicimage.statistics.tallies import counted_events
 
-FloatArray = npt.NDArray[np.float64]
 STATES = ("inside", "escape", "death", "host_death")
 
 
@@ -54,7 +53,7 @@ def stays(events: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
     return out[out["stop_h"] > 0].reset_index(drop=True)
 
 
-def _at(times: pd.Series, events: pd.DataFrame, column: str) -> FloatArray:
+def _at(times: pd.Series, events: pd.DataFrame, column: str) -> Float64Array:
     frame = events[column].astype(np.float64).fillna(-1).astype(np.int64)
     index = pd.MultiIndex.from_arrays([events["position"], frame])
     return times.reindex(index).to_numpy(np.float64)

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
 from cicimage.statistics.count_kernels import fit_profile
 from cicimage.statistics.count_model import NODES, WEIGHTS, profile_log_odds
 from cicimage.statistics.intervals import t_interval, too_alike
 from cicimage.statistics.quantiles import chi2_quantile
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,11 @@ class RiskTables:
         Deaths inside, and in all.
     """
 
-    unit: IntArray
-    n_inside: FloatArray
-    n_outside: FloatArray
-    d_inside: FloatArray
-    d: FloatArray
+    unit: Int64Array
+    n_inside: Float64Array
+    n_outside: Float64Array
+    d_inside: Float64Array
+    d: Float64Array
 
     def informative(self) -> RiskTables:
         """Rows with both states at risk: the others say nothing about the ratio."""
@@ -79,7 +77,7 @@ class TableHazard:
 
 
 @compiled()
-def efron_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: FloatArray, d: FloatArray) -> float:
+def efron_log_ratio(n_inside: Float64Array, n_outside: Float64Array, d_inside: Float64Array, d: Float64Array) -> float:
     """Maximise Efron's partial likelihood of one stratum over the log hazard ratio by Newton's steps.
 
     Parameters
@@ -111,7 +109,7 @@ def efron_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: Float
     return beta
 
 
-def firth_log_ratio(n_inside: FloatArray, n_outside: FloatArray, d_inside: FloatArray, d: FloatArray) -> float:
+def firth_log_ratio(n_inside: Float64Array, n_outside: Float64Array, d_inside: Float64Array, d: Float64Array) -> float:
     """Like :func:`efron_log_ratio` with Jeffreys' penalty: finite where one state has no deaths.
 
     Notes
@@ -163,7 +161,7 @@ def limits_within(tables: RiskTables, level: float = 0.95) -> tuple[float, float
     return float(np.exp(found[1])), float(np.exp(found[2]))
 
 
-def _unit_logs(rows: RiskTables, units: IntArray) -> list[float]:
+def _unit_logs(rows: RiskTables, units: Int64Array) -> list[float]:
     parts = [rows.of(int(u)) for u in units]
     return [efron_log_ratio(p.n_inside, p.n_outside, p.d_inside, p.d) for p in parts]
 

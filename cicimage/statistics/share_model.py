@@ -30,8 +30,6 @@ from cicimage.statistics.count_kernels import fit_profile
 from cicimage.statistics.count_model import NODES, WEIGHTS
 from cicimage.statistics.quantiles import t_quantile
 
-FloatArray = npt.NDArray[np.float64]
-
 TAU_MAX = 2.0
 """Largest donor SD of the logit thought possible; limits are made to hold up to 1.2."""
 FEW_UNITS = 5

@@ -12,14 +12,13 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
 from cicimage.person_time import adjacent_steps, counted_in
 from cicimage.statistics.tallies import counted_events
 
-FloatArray = npt.NDArray[np.float64]
 EPS_H: Final = 1e-9
 """A frame this close before time zero is at time zero: hours are differences of floating-point numbers."""
 _GUEST: Final = ["position", "guest_id"]
@@ -225,7 +224,7 @@ def _hosts(
     return _with(out, early, changed)
 
 
-def _times(hosts: pd.DataFrame, frame: pd.Series, clock: pd.DataFrame) -> FloatArray:
+def _times(hosts: pd.DataFrame, frame: pd.Series, clock: pd.DataFrame) -> Float64Array:
     times = clock.set_index(["position", "frame"])["time_h"]
     hours = times.reindex(pd.MultiIndex.from_arrays([hosts["position"], frame])).to_numpy(np.float64)
     if np.isnan(hours).any():

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from cicimage.arrays import Float64Array
 from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.intervals import t_interval, too_alike
 from cicimage.statistics.quantiles import t_quantile, t_two_sided
-
-FloatArray = npt.NDArray[np.float64]
 
 WELCH_FROM: Final = 4
 """Welch's t holds from this many units in the smaller arm on (4.2-6.0 % of a 5 % test, spreads 1:1 to 10:1), and with
@@ -37,8 +35,8 @@ _CLOSE: Final = 1e-5
 class Arm:
     """Counts and exposures of the units of one arm, each (n_units,) with exposures > 0."""
 
-    events: FloatArray
-    denominator: FloatArray
+    events: Float64Array
+    denominator: Float64Array
 
     def logs_usable(self) -> bool:
         """Every unit has events, and the rates do not agree by the accident of small counts."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from cicimage.masks import FloatArray, Masks
+from cicimage.arrays import Float32Array
+from cicimage.masks import Masks
 from cicimage.methods import Objects, Optics
 
 UM_PER_PX = 0.5
@@ -98,7 +99,7 @@ ggg.......hhhh
 def volume(
     picture: str, *, axial_fwhm_um: float = 1.5, seed: int = 0, host_level: float = PLATEAU, noise: bool = True,
     empty_slices: int = 3,
-) -> tuple[FloatArray, Objects, Objects]:  # fmt: skip
+) -> tuple[Float32Array, Objects, Objects]:  # fmt: skip
     """Turn a picture into a host image (Z, Y, X), the guest and the hosts.
 
     The image holds photon noise with gain 1 and read noise; masks are the true projections. Without a guest in the

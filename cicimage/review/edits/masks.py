@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cicimage.masks import BoolArray, Mask, decode_runs, encode_runs
+from cicimage.arrays import BoolArray
+from cicimage.masks import Mask, decode_runs, encode_runs
 from cicimage.review.anchor import CellRef, cell_now, mask_hash
 from cicimage.review.base import MEASURES
 from cicimage.review.draft import Change, Draft
