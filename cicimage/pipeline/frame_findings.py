@@ -41,37 +41,41 @@ class FrameLog:
     ----------
     missing : dict of int to str
         Reason by frame that was left out.
+    undecoded : list of int
+        Frames that could not be decoded.
+    faults : dict of (int, str) to list of (int, str)
+        Frames and what was measured, by channel slot and kind of fault.
+    masked : dict of int to dict of int to float
+        Share of pixels replaced, 0-1, by channel slot and frame.
     """
 
     missing: dict[int, str] = field(default_factory=dict)
-    _undecoded: list[int] = field(default_factory=list)
-    _faults: dict[tuple[int, str], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
-    _masked: dict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    undecoded: list[int] = field(default_factory=list)
+    faults: dict[tuple[int, str], list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    masked: dict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
 
     def note(self, t: int, seen: Usable | None, reason: str) -> None:
-        """Note one frame: what was seen of it (None where it could not be decoded), why it is left out if it is."""
+        """Note one frame.
+
+        Parameters
+        ----------
+        t : int
+            0-based frame.
+        seen : Usable or None
+            The frame as far as it can be used; None where it could not be decoded.
+        reason : str
+            Why the frame is left out; empty where it is not.
+        """
         if reason:
             self.missing[t] = reason
         if seen is None:
-            self._undecoded.append(t)
+            self.undecoded.append(t)
             return
         for c, fault in seen.faults.items():
-            self._faults[c, fault.why].append((t, fault.value))
+            self.faults[c, fault.why].append((t, fault.value))
         if not reason:
             for c, share in seen.masked.items():
-                self._masked[c][t] = share
-
-    def undecoded(self) -> list[int]:
-        """Frames that could not be decoded."""
-        return self._undecoded
-
-    def faults(self) -> Mapping[tuple[int, str], Sequence[tuple[int, str]]]:
-        """Frames and what was measured, by channel slot and kind of fault."""
-        return self._faults
-
-    def masked(self) -> Mapping[int, Mapping[int, float]]:
-        """Share of pixels replaced, by channel slot and frame."""
-        return self._masked
+                self.masked[c][t] = share
 
 
 def frame_findings(log: FrameLog, setting: Setting, n_frames: int, prepared: Prepared) -> tuple[Finding, ...]:
@@ -91,10 +95,10 @@ def frame_findings(log: FrameLog, setting: Setting, n_frames: int, prepared: Pre
     optional = marker_slots(setting)
     severity: Severity = "warning" if len(log.missing) > FEW_FRAMES * n_frames else "note"
     found: list[Finding] = []
-    if log.undecoded():
-        value = f"{_of(log.undecoded(), n_frames)} could not be decoded and are left out"
+    if log.undecoded:
+        value = f"{_of(log.undecoded, n_frames)} could not be decoded and are left out"
         found.append(Finding("frame_undecodable", severity, "", value, "copy the file again"))
-    for (c, why), frames in log.faults().items():
+    for (c, why), frames in log.faults.items():
         if c in optional:
             continue
         value = f"{_of([t for t, _ in frames], n_frames)} cannot be used and are left out: {frames[0][1]}"
@@ -102,7 +106,7 @@ def frame_findings(log: FrameLog, setting: Setting, n_frames: int, prepared: Pre
     for c in sorted(optional):
         found += _of_marker(log, setting, c, n_frames, prepared.never)
     found += _of_all_slices(setting, prepared.usual, prepared.never)
-    for c, shares in log.masked().items():
+    for c, shares in log.masked.items():
         if max(shares.values()) < LEAST_MASKED:
             continue
         value = f"up to {100 * max(shares.values()):.2g} % of pixels in {_of(list(shares), n_frames)} are not finite, "
@@ -160,7 +164,7 @@ def _of_marker(log: FrameLog, setting: Setting, c: int, n_frames: int, never: Ma
         remedy = "name the channel of the death marker, or leave it out"
         title = setting.channel_title(c)
         return (Finding("channel_constant", "warning", title, value, remedy, f"{field_name}.channel"),)
-    unread = sorted(t for (slot, _), frames in log.faults().items() if slot == c for t, _ in frames)
+    unread = sorted(t for (slot, _), frames in log.faults.items() if slot == c for t, _ in frames)
     if not unread:
         return ()
     skipped = {*unread, *log.missing}
@@ -170,7 +174,7 @@ def _of_marker(log: FrameLog, setting: Setting, c: int, n_frames: int, never: Ma
         value = f"is imaged in every {_ordinal(step)} frame only, in {len(read)} of {n_frames}"
         remedy = "whether cells are alive is known in these frames and carried between them where it can be"
         return (Finding("marker_schedule", "note", setting.channel_title(c), value, remedy),)
-    why, first = next((why, frames[0][1]) for (slot, why), frames in log.faults().items() if slot == c)
+    why, first = next((why, frames[0][1]) for (slot, why), frames in log.faults.items() if slot == c)
     severity: Severity = "warning" if len(unread) > FEW_FRAMES * n_frames else "note"
     value = f"{_of(unread, n_frames)} cannot be used ({first}): whether cells are alive is unknown there"
     return (Finding("marker_frames_unreadable", severity, setting.channel_title(c), value, _MENDS[why]),)
