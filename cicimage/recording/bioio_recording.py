@@ -43,17 +43,7 @@ class BioioRecording(Recording):
         self.metadata = _metadata(image, self.sizes, MetadataValidator(path.name, given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
@@ -87,15 +77,7 @@ class BioioReader(Reader):
         return is_bioio()
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a path is a file, to be tried with bioio.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether a path is a file, to be tried with bioio."""
         return listing.exists and not listing.is_folder and is_bioio()
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -105,13 +87,6 @@ class BioioReader(Reader):
 
     def open(self, path: Path, options: ReadOptions) -> BioioRecording:
         """Open one scene.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -119,17 +119,7 @@ class CheckedRecording(Recording):
         return self._files
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane and check its shape and dtype.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane and check its shape and dtype."""
         self._check_index(t, c, z)
         with named_faults(self.path, self._source, f"plane t={t}, c={c}, z={z}"):
             plane = np.asarray(self._inner.plane(t, c, z))

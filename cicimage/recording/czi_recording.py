@@ -65,17 +65,7 @@ class CziRecording(Recording):
         self.metadata = _metadata(root, directory, self.sizes, MetadataValidator(path.name, options.given))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         channel, sample = (0, c) if self._colours > 1 else (c, 0)
         at = (t, channel, z)
@@ -112,15 +102,7 @@ class CziReader(Reader):
     suffixes = (".czi",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a CZI file.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether the first bytes are those of a CZI file."""
         return is_czi(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -130,13 +112,6 @@ class CziReader(Reader):
 
     def open(self, path: Path, options: ReadOptions) -> CziRecording:
         """Open one scene.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -38,15 +38,7 @@ class ImageXpressReader(Reader):
     exports = True
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a folder holds time points.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether a folder holds time points."""
         return any(_TIME.fullmatch(name) for name in listing.folders)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -54,26 +46,11 @@ class ImageXpressReader(Reader):
         return tuple(_fields(path))
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The planes of one site.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        series : int
-            Which of its recordings, 0-based.
-        """
+        """The planes of one site."""
         return tuple(sorted(file for _, file in list(_fields(path).values())[series]))
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
         """Open one site of a well.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

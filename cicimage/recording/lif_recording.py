@@ -63,17 +63,7 @@ class LifRecording(Recording):
             )
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
@@ -99,15 +89,7 @@ class LifReader(Reader):
     suffixes = (".lif",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a LIF file.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether the first bytes are those of a LIF file."""
         return head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a"
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -119,13 +101,6 @@ class LifReader(Reader):
 
     def open(self, path: Path, options: ReadOptions) -> LifRecording:
         """Open one image.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

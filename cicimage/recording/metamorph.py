@@ -101,15 +101,7 @@ class MetaMorphReader(Reader):
     suffixes = (".nd",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a .nd file.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether the first bytes are those of a .nd file."""
         named = listing.path.suffix.lower() == ".nd"
         return named and head.lstrip(b"\xef\xbb\xbf").startswith(b'"NDInfoFile"')
 
@@ -126,26 +118,11 @@ class MetaMorphReader(Reader):
         return read_nd(path).stages
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The .nd file and the files of one stage position.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        series : int
-            Which of its recordings, 0-based.
-        """
+        """The .nd file and the files of one stage position."""
         return (path, *sorted(_stacks(path, read_nd(path), series).planes.values()))
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
         """Open one stage position.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -153,38 +153,15 @@ class FileNameReader(Reader):
     )  # fmt: skip
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a path's name has placeholders of planes or times.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether a path's name has placeholders of planes or times."""
         return not listing.exists and is_template(listing.path.name)
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """All files that fit the name.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        series : int
-            Which of its recordings, 0-based.
-        """
+        """All files that fit the name."""
         return pattern_files(path)
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
         """Open the field of view that the name stands for; ``axes`` is not used, the names carry them.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -63,17 +63,7 @@ class Nd2Recording(Recording):
             )
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         number = self._number[t, z]
         if self._held is None or self._held[0] != number:
@@ -106,15 +96,7 @@ class Nd2Reader(Reader):
     suffixes = (".nd2",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of an ND2 file, old or new.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether the first bytes are those of an ND2 file, old or new."""
         return is_nd2(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -125,13 +107,6 @@ class Nd2Reader(Reader):
 
     def open(self, path: Path, options: ReadOptions) -> Nd2Recording:
         """Open one field of view.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -46,17 +46,7 @@ class OneSlice(Recording):
         return self._stack.files
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         return self._stack.plane(t, c, self._z)
 

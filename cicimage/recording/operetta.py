@@ -34,15 +34,7 @@ class OperettaReader(Reader):
     exports = True
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a path is an index, or a folder with one in it or in its folder ``Images``.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether a path is an index, or a folder with one in it or in its folder ``Images``."""
         if not listing.is_folder:
             return listing.path.name.lower() in _INDICES
         beside_images = listing.below("Images").files if "Images" in listing.folders else ()
@@ -53,28 +45,13 @@ class OperettaReader(Reader):
         return tuple(_fields(_index(path)))
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The index and the planes of one field.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        series : int
-            Which of its recordings, 0-based.
-        """
+        """The index and the planes of one field."""
         index = _index(path)
         entries = list(_fields(index).values())[series]
         return (index, *sorted({_file(index, e).path for e in entries}))
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
         """Open one field of a well.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

@@ -74,17 +74,7 @@ class TiffRecording(Recording):
         return tuple(dict.fromkeys(path for path, _ in self._pages))
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         number = int(self._where[t, c, z])
         if number < 0:
@@ -121,15 +111,7 @@ class TiffReader(Reader):
     suffixes = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".btf", ".tf8")
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether the first bytes are those of a TIFF file.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether the first bytes are those of a TIFF file."""
         return is_tiff(head)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -143,13 +125,6 @@ class TiffReader(Reader):
 
     def open(self, path: Path, options: ReadOptions) -> TiffRecording:
         """Open one image.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

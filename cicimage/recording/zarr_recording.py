@@ -87,17 +87,7 @@ class ZarrRecording(Recording):
         return frozenset(missing)
 
     def plane(self, t: int, c: int, z: int) -> npt.NDArray[Any]:
-        """Decode one (Y, X) plane.
-
-        Parameters
-        ----------
-        t : int
-            Frame, 0-based.
-        c : int
-            Channel, 0-based.
-        z : int
-            Slice, 0-based.
-        """
+        """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         wanted = {"T": t, "C": c, "Z": z}
         at = [wanted[a] for a in self._names[:-2]]
@@ -135,15 +125,7 @@ class ZarrReader(Reader):
     folder_suffixes = (".ome.zarr", ".zarr")
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
-        """Whether a folder is a Zarr group or array.
-
-        Parameters
-        ----------
-        listing : Listing
-            The path and the names in it.
-        head : bytes
-            First bytes of a file, empty for folders.
-        """
+        """Whether a folder is a Zarr group or array."""
         return not _MARKS.isdisjoint(listing.files)
 
     def series(self, path: Path) -> tuple[str, ...]:
@@ -151,26 +133,11 @@ class ZarrReader(Reader):
         return tuple(images(path))
 
     def files(self, path: Path, series: int) -> tuple[Path, ...]:
-        """The image's own folder.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        series : int
-            Which of its recordings, 0-based.
-        """
+        """The image's own folder."""
         return (list(images(path).values())[series],)
 
     def open(self, path: Path, options: ReadOptions) -> ZarrRecording:
         """Open one image.
-
-        Parameters
-        ----------
-        path : Path
-            File, folder, or name with placeholders.
-        options : ReadOptions
-            What of it is read.
 
         Raises
         ------

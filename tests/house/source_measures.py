@@ -94,17 +94,46 @@ def functions(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, bool]]:
     return inside(tree, True)
 
 
+def classes() -> dict[str, list[ast.ClassDef]]:
+    """Classes of the project by name."""
+    found: dict[str, list[ast.ClassDef]] = {}
+    for _, path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
+def inherited_docstrings(owner: ast.ClassDef, method: str, known: dict[str, list[ast.ClassDef]]) -> Iterator[str]:
+    """Docstrings of a method in the classes of the project that a class derives from."""
+    for base in owner.bases:
+        name = base.id if isinstance(base, ast.Name) else base.attr if isinstance(base, ast.Attribute) else ""
+        for parent in known.get(name, []):
+            for child in parent.body:
+                if isinstance(child, ast.FunctionDef) and child.name == method:
+                    yield ast.get_docstring(child) or ""
+            yield from inherited_docstrings(parent, method, known)
+
+
 def parameters_undocumented() -> list[str]:
-    """Public functions with two or more parameters (self not counted) and no Parameters section."""
-    found = []
+    """Public functions with two or more parameters (self not counted) and no Parameters section.
+
+    A method that overrides one of a class of this project inherits the section: the contract stands in one place.
+    """
+    found, known = [], classes()
     for name, path in sources():
-        for function, public in functions(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        owners = {id(child): node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for child in node.body}
+        for function, public in functions(tree):
             arguments = function.args
             named = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-            if public and len([a for a in named if a not in {"self", "cls"}]) >= 2:
-                text = ast.get_docstring(function) or ""
-                if "Parameters\n---" not in text:
-                    found.append(f"{name}.{function.name}")
+            if not public or len([a for a in named if a not in {"self", "cls"}]) < 2:
+                continue
+            texts = [ast.get_docstring(function) or ""]
+            if id(function) in owners:
+                texts += inherited_docstrings(owners[id(function)], function.name, known)
+            if not any("Parameters\n---" in text for text in texts):
+                found.append(f"{name}.{function.name}")
     return found
 
 

@@ -15,7 +15,7 @@ from source_measures import (
 
 MOST_CODE_LINES = 30_300
 MOST_CIRCLES = 0
-MOST_UNDOCUMENTED = 92
+MOST_UNDOCUMENTED = 78
 MOST_COMPLEX = 38
 """Functions over a cyclomatic complexity of 15."""
 MOST_LONG_SIGNATURES = 11
