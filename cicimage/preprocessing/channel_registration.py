@@ -22,8 +22,8 @@ from cicimage.preprocessing.glimpse import banded
 
 LAGS: Final = (-2, -1, 0, 1, 2)
 LEAST_Z: Final = 8.0
-"""Height of a correlation over its robust SD across shifts, from which it is taken for real. In 400 sound
-away from home, but never without a higher peak at home."""
+"""Height of a correlation over its robust SD across shifts, from which it is taken for real. Sound movies have such
+peaks by chance too, but then a higher one at no shift and no lag."""
 OVER_HOME: Final = 2.0
 """A peak elsewhere is at least this many times as high as anything at no shift and no lag."""
 OVER_OTHERS: Final = 1.5

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import counted
@@ -255,11 +254,3 @@ def _misfit_finding(misfit: Misfit, guest: Watched, host: Watched, scale: float)
         return Finding("channel_lag", "unresolved", guest.where, value, remedy, guest.field)
     value = f"lies {aside} of {host.where} {evidence}"
     return Finding("channel_offset", "unresolved", guest.where, value, "align the channels", guest.field)
-
-
-def compare_frames(frames: npt.NDArray[Any], **channels: Any) -> tuple[Finding, ...]:
-    """Check a whole (T, C, Z, Y, X) movie; keywords as :class:`ConsistencyCheck` takes them."""
-    check = ConsistencyCheck(**channels)
-    for t, frame in enumerate(np.asarray(frames)):
-        check.add(t, frame)
-    return check.findings()

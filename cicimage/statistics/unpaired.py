@@ -27,8 +27,6 @@ three in each arm (3.5-5.7 %)."""
 _SMALLEST_P: Final = 1e-12
 _TINY: Final = 1e-12
 """Stands for a rate of 0 on the log scale."""
-_CLOSE: Final = 1e-5
-"""Log distance of the limit from 1 at which its p value is taken as found."""
 
 
 @dataclass(frozen=True)
@@ -163,31 +161,16 @@ def _p_value(limits: Callable[[float], tuple[float, float, float]], ratio: float
         _, low, high = limits(1.0 - t_two_sided(t, df))
         return -math.log(high) if ratio < 1 else math.log(max(low, 1e-300))
 
+    from scipy import optimize  # slow to import, and few designs are unpaired
+
     near, far = 1e-3, t_quantile(0.975, df)
-    at_near, at_far = beyond(near), beyond(far)
-    if at_near <= 0:
+    if beyond(near) <= 0:
         return 1.0
-    while at_far > 0:
-        near, at_near, far = far, at_far, 2 * far
+    while beyond(far) > 0:
+        near, far = far, 2 * far
         if t_two_sided(far, df) < _SMALLEST_P:
             return t_two_sided(near, df)
-        at_far = beyond(far)
-    return t_two_sided(_root(beyond, near, at_near, far, at_far), df)
-
-
-def _root(f: Callable[[float], float], near: float, at_near: float, far: float, at_far: float) -> float:
-    """Root between ``near`` (f > 0) and ``far`` (f <= 0) by the Illinois form of regula falsi."""
-    side, t = 0, far
-    for _ in range(30):
-        t = (near * at_far - far * at_near) / (at_far - at_near)
-        value = f(t)
-        if abs(value) < _CLOSE:
-            break
-        if value > 0:
-            near, at_near, at_far, side = t, value, at_far / 2 if side > 0 else at_far, 1
-        else:
-            far, at_far, at_near, side = t, value, at_near / 2 if side < 0 else at_near, -1
-    return t
+    return t_two_sided(float(optimize.brentq(beyond, near, far, rtol=1e-6)), df)
 
 
 def _exp(x: float) -> float:

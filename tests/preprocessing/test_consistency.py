@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cicimage.preprocessing.consistency import Watched, compare_frames
+from cicimage.preprocessing.consistency import ConsistencyCheck, Watched
 from cicimage.preprocessing.frame_order import Orientation
 from cicimage.preprocessing.glimpse import correlation, glimpse
 
@@ -16,6 +16,14 @@ FRAMES, SIDE = 14, 160
 
 
 @cache
+def compare_frames(frames, **channels):
+    """Findings of a whole (T, C, Z, Y, X) movie."""
+    check = ConsistencyCheck(**channels)
+    for t, frame in enumerate(frames):
+        check.add(t, frame)
+    return check.findings()
+
+
 def light(seed: int = 1, slices: int = 1, void: float = 0.6, bleed: float = 0.0) -> np.ndarray:
     """Expected counts (T, 3, Z, Y, X) of textured hosts, guests that walk over them, and a marker that shows little."""
     rng = np.random.default_rng(seed)
