@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from cicimage.statistics.count_kernels import fit_profile
 from cicimage.statistics.count_model import NODES, WEIGHTS
@@ -133,12 +134,5 @@ def mean_share(shares: npt.ArrayLike, cells: npt.ArrayLike, level: float = 0.95)
         0.0, -_EDGE, _EDGE,
     )  # fmt: skip
     # the model's own top is not quite the plain mean: the limits hold both
-    low, high = min(_expit(low), estimate), max(_expit(high), estimate)
+    low, high = min(float(special.expit(low)), estimate), max(float(special.expit(high)), estimate)
     return ShareFit(estimate, low, high, tau, size, g)
-
-
-def _expit(x: float) -> float:
-    if x >= 0:
-        return 1.0 / (1.0 + math.exp(-x))
-    low = math.exp(max(x, -700.0)) if x > -math.inf else 0.0
-    return low / (1.0 + low)

@@ -15,7 +15,6 @@ from cicimage.preprocessing.glimpse import correlation, glimpse
 FRAMES, SIDE = 14, 160
 
 
-@cache
 def compare_frames(frames, **channels):
     """Findings of a whole (T, C, Z, Y, X) movie."""
     check = ConsistencyCheck(**channels)
@@ -24,6 +23,7 @@ def compare_frames(frames, **channels):
     return check.findings()
 
 
+@cache
 def light(seed: int = 1, slices: int = 1, void: float = 0.6, bleed: float = 0.0) -> np.ndarray:
     """Expected counts (T, 3, Z, Y, X) of textured hosts, guests that walk over them, and a marker that shows little."""
     rng = np.random.default_rng(seed)
