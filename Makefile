@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 WORKERS ?= 2
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast test-all lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/cicimage demo
@@ -17,6 +17,11 @@ test: $(VENV)/.installed-test
 
 test-fast: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow"
+
+# Other Pythons found on the PATH, lowest versions, built distributions, adapters, R and the long campaigns; hours.
+test-all: test
+	$(INSTALL) -e ".[test-all]"
+	$(BIN)/nox -f .ci/noxfile.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -38,4 +43,4 @@ $(VENV)/.installed-test: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) demo_results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo_results .pytest_cache .mypy_cache .ruff_cache .ci/.nox

@@ -15,7 +15,8 @@ from cicimage.batch.plan import check_methods, check_primary
 from cicimage.batch.supervisor import usable_cores
 from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
-from cicimage.experiment.design import LAYOUT_COLUMNS
+from cicimage.experiment.alike import alike_names
+from cicimage.experiment.layout import FACTORS_KNOWN, LAYOUT_COLUMNS
 from cicimage.findings import Finding
 from cicimage.fingerprints import fingerprint
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
@@ -117,8 +118,9 @@ def _say(total: _Sum, position: str, *findings: Finding) -> None:
 
 def _say_of_all(loaded: Experiment, total: _Sum) -> None:
     """Findings about the recordings together."""
-    total.said += [_Said("", finding) for finding in _columns(loaded.layout())]
     lines, total.lines = total.lines, []
+    layout = loaded.layout()
+    _say(total, "", *_columns(layout), *alike_names(layout, loaded.file.experiment.distinct))
     for sentence in loaded.unread:
         _say(total, "", Finding("files_not_read", "warning", "", sentence, ""))
     total.lines += lines
@@ -219,8 +221,9 @@ def _spacing(experiment: Experiment) -> list[tuple[str, Finding]]:
 def _columns(layout: pd.DataFrame) -> list[Finding]:
     """A warning for every column of the layout that is nearly one that is known."""
     found = []
-    for column in layout.columns.difference(list(LAYOUT_COLUMNS)):
-        meant = nearest(str(column), LAYOUT_COLUMNS)
+    known = LAYOUT_COLUMNS + FACTORS_KNOWN
+    for column in layout.columns.difference(list(known)):
+        meant = nearest(str(column), known)
         if meant.startswith("did you mean"):
             value = f"layout.csv has a column {column!r}, taken as a factor"
             found.append(Finding("column_nearly_known", "warning", "", value, meant, str(column)))
@@ -234,6 +237,4 @@ def _say_design(experiment: Experiment) -> None:
         f"{counted(len(layout), 'recording')}; conditions: {', '.join(experiment.conditions)}; "
         f"reference: {reference or 'none'}"
     )
-    for finding in _columns(layout):
-        click.echo(_Said("", finding).line)
     click.echo(replication(layout, reference).sentence)

@@ -15,8 +15,9 @@ import click
 
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
-from cicimage.experiment.design import LAYOUT_COLUMNS, refuse_twins, refuse_unprintable, survey
+from cicimage.experiment.design import refuse_twins, refuse_unprintable, survey
 from cicimage.experiment.discovery import WELL_FIELD, Found, endings_said, find_recordings
+from cicimage.experiment.layout import LAYOUT_COLUMNS
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import Recording, open_recording
 from cicimage.recording.name_pattern import find_fields

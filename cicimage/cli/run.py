@@ -44,6 +44,7 @@ SHOWN: Final = 3
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Longest time for one position, s."
 )
+@click.option("--strict", is_flag=True, help="Refuse names of donors or conditions that are almost the same.")
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
     """Find, track and score cell-in-cell events in every recording of EXPERIMENT (a file or a folder).
@@ -78,6 +79,7 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock
     from cicimage.experiment import load_experiment
+    from cicimage.experiment.alike import refuse_alike_names
     from cicimage.locks import lock
     from cicimage.store import remove_partial_files
 
@@ -88,6 +90,8 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
             "experiment.reference": options["reference"], "files.series": options["series"],
         },
     )  # fmt: skip
+    if options["strict"]:
+        refuse_alike_names(loaded.layout(), loaded.file.experiment.distinct)
     batch = open_batch(loaded, out, force=options["force"], write=False)
     chosen = plan(batch, only=options["only"], retry_failed=options["retry_failed"], task_index=options["task_index"])
     if options["dry_run"]:

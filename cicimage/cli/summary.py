@@ -10,6 +10,7 @@ import click
 import pandas as pd
 
 from cicimage.errors import counted
+from cicimage.experiment.alike import alike_names
 from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.pipeline.collect import Collected
 from cicimage.statistics.design import replication
@@ -53,6 +54,8 @@ def print_summary(collected: Collected, results: Results) -> None:
             )
     experiment = collected.run["configuration"]["experiment"]
     click.echo(f"\n{replication(collected.layout, experiment['reference']).sentence}")
+    for finding in alike_names(collected.layout, experiment.get("distinct", ())):
+        click.echo(f"warning: {finding.sentence}")
     primary = experiment["primary"]
     part = comparisons[comparisons["estimand"] == primary]
     if len(part):

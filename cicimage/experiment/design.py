@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, RecordingError, nearest
 from cicimage.experiment.discovery import Found, endings_said, find_recordings, unread
+from cicimage.experiment.layout import LAYOUT_COLUMNS, apply_layout
 from cicimage.experiment.plate_map import apply_plate_map
 from cicimage.experiment.position import Position
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse, validated
 from cicimage.methods import STEPS, available
 from cicimage.recording.name_pattern import find_fields, is_template
-
-LAYOUT_COLUMNS: Final = (
-    "position", "condition", "replicate", "donor", "host_donor", "experiment", "plate", "time_zero_h",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -344,79 +339,3 @@ def refuse_twins(positions: list[Position]) -> None:
             f"two recordings are one position {same[0].position!r}: {same[0].path} and {same[1].path}; "
             "each position needs a name of its own (upper case, accents and endings do not tell them apart)"
         )
-
-
-# ---------------------------------------------------------------- layout.csv
-
-
-def apply_layout(positions: list[Position], path: Path) -> list[Position]:
-    """Give each position the design that layout.csv states for it.
-
-    Parameters
-    ----------
-    positions : list of Position
-        Recordings found.
-    path : Path
-        CSV in UTF-8 with commas or semicolons, one row per position. Empty cells leave a value as it is; columns other
-        than :data:`LAYOUT_COLUMNS` become factors.
-
-    Returns
-    -------
-    list of Position
-        In the order of the rows.
-
-    Raises
-    ------
-    ConfigurationError
-        The file is no such table, its rows and the recordings do not match one to one, or ``time_zero_h`` is no number.
-    """
-    text = _read_text(path)
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise ConfigurationError(f"{path}: must be text, has a NUL character in line {line}; save it as CSV (UTF-8)")
-    heading = text.partition("\n")[0]
-    separator = ";" if ";" in heading and "," not in heading else ","  # the locale of a spreadsheet may make it ;
-    try:
-        rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}: cannot be read as a table ({error}); save it as CSV (UTF-8)") from None
-    if not rows or "position" not in rows[0]:
-        raise ConfigurationError(f"{path}: must have a column 'position' and a row per recording; add them")
-    by_name = {unicodedata.normalize("NFC", p.position): p for p in positions}
-    named = [unicodedata.normalize("NFC", (r["position"] or "").strip()) for r in rows]
-    twice = [n for n, count in Counter(named).items() if count > 1]
-    if twice:
-        raise ConfigurationError(f"{path}: position {twice[0]!r} stands {named.count(twice[0])} times; keep one row")
-    no_file, no_row = sorted(set(named) - set(by_name)), sorted(set(by_name) - set(named))
-    if no_file or no_row:
-        raise ConfigurationError(
-            f"{path}: rows and recordings must match; rows without a recording: {_few(no_file)}; "
-            f"recordings without a row: {_few(no_row)}; mend the layout or the folder"
-        )
-    return [_with_row(by_name[name], row, path) for name, row in zip(named, rows, strict=True)]
-
-
-def _few(names: list[str]) -> str:
-    return (", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")) or "none"
-
-
-def _with_row(position: Position, row: Mapping[str, str | None], path: Path) -> Position:
-    if None in row:
-        raise ConfigurationError(
-            f"{path}: row {position.position!r} has more cells than the header; quote cells that hold a comma"
-        )
-    values = {k.strip(): (v or "").strip() for k, v in row.items()}
-    known: dict[str, Any] = {
-        k: values[k] for k in ("condition", "replicate", "donor", "host_donor", "experiment", "plate") if values.get(k)
-    }
-    if values.get("time_zero_h"):
-        try:
-            known["time_zero_h"] = float(values["time_zero_h"])
-        except ValueError:
-            known["time_zero_h"] = math.nan
-        if not math.isfinite(known["time_zero_h"]):
-            raise ConfigurationError(
-                f"{path}: time_zero_h of {position.position!r} must be a number of hours, is {values['time_zero_h']!r}"
-            )
-    factors = {k: v for k, v in values.items() if k not in LAYOUT_COLUMNS}
-    return replace(position, factors=factors, **known)

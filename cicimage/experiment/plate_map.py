@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from cicimage.errors import ConfigurationError
 from cicimage.experiment.position import Position
+from cicimage.experiment.spreadsheet import read_cells
 
 
 def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]:
@@ -20,7 +20,8 @@ def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]
     positions : sequence of Position
         Their replicate is the well, written ``B2``, ``B02`` or ``b02``.
     path : Path
-        CSV in UTF-8: column numbers in the first row, row letters in the first column, conditions in the cells.
+        Table as :func:`~cicimage.experiment.spreadsheet.read_cells` reads it: column numbers in the first row, row
+        letters in the first column, conditions in the cells.
 
     Returns
     -------
@@ -51,37 +52,37 @@ def read_plate_map(path: Path) -> dict[str, str]:
     ConfigurationError
         The file cannot be read, or is not a grid of rows A, B, ... and columns 1, 2, ...
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); mend files.plate_map") from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: must be UTF-8 text, byte {error.start} is not; save it as UTF-8") from None
-    heading = text.partition("\n")[0]
-    try:
-        rows = list(csv.reader(text.splitlines(), delimiter=";" if ";" in heading and "," not in heading else ","))
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}: cannot be read as a table ({error}); save it as CSV (UTF-8)") from None
-    columns = [c.strip() for c in rows[0][1:]] if rows else []
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: cannot be read (no such file); mend files.plate_map")
+    rows = read_cells(path)
+    columns = _without_blank_end(rows[0][1:]) if rows else []
     if not columns or not all(c.isascii() and c.isdigit() for c in columns):
         raise ConfigurationError(
             f"{path}: must have the plate's columns 1, 2, ... in its first row, has "
             f"{', '.join(columns[:4]) or 'nothing'}; write a grid with rows A, B, ... below them"
         )
-    wells = {}
+    wells: dict[str, str] = {}
     for row in rows[1:]:
-        letter = row[0].strip().upper() if row else ""
-        if not any(cell.strip() for cell in row):
-            continue
+        letter, row = row[0].upper(), _without_blank_end(row)
         if not re.fullmatch(r"[A-Z]{1,2}", letter) or len(row) > len(columns) + 1:
             raise ConfigurationError(
                 f"{path}: each row must start with its letter and have a cell for each of {len(columns)} columns, "
                 f"one starts with {row[0]!r} and has {len(row) - 1}; mend that row"
             )
         for column, cell in zip(columns, row[1:], strict=False):
-            if cell.strip():
-                wells[_well(letter + column)] = cell.strip()
+            well = _well(letter + column)
+            if cell and well in wells:
+                raise ConfigurationError(
+                    f"{path}: well {well} must stand once, has {wells[well]!r} and {cell!r}; keep one grid and one cell"
+                )
+            if cell:
+                wells[well] = cell
     return wells
+
+
+def _without_blank_end(cells: list[str]) -> list[str]:
+    """Cells up to the last that holds text."""
+    return cells[: max((n for n, cell in enumerate(cells, 1) if cell), default=0)]
 
 
 def _well(name: str) -> str:

@@ -34,6 +34,8 @@ class DesignSection(_Section):
     """Estimand the verdict is about, named before the data are looked at."""
     time_zero_h: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """Drug or co-culture start on the movie's clock, hours; the layout's column of this name takes precedence."""
+    distinct: tuple[str, ...] = ()
+    """Names of donors or conditions that differ on purpose though they look like one name typed in two ways."""
 
 
 class _Reading(TypedDict):

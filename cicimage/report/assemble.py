@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.experiment import ExperimentFile
+from cicimage.experiment.alike import alike_names
 from cicimage.figures.words import plural
 from cicimage.findings import Finding, findings_of
 from cicimage.pipeline.collect import NO_CORRECTIONS, Collected, Corrections, collect, counted_tables
@@ -47,7 +48,10 @@ def rebuild(results: Results, *, reference: str | None = None, corrections: Corr
         write_table(results.table(name), rows)
     for name in CSV:
         write_csv(collected.tables[name], results.root / f"{name}.csv")
-    write_json(results.run, {**collected.run, "findings": _findings_by_position(collected)})
+    of_design = [finding.as_dict() for finding in _design_findings(collected)]
+    write_json(
+        results.run, {**collected.run, "findings": _findings_by_position(collected), "design_findings": of_design}
+    )
     build_report(report_data(results, collected, reference), results.report)
     return collected
 
@@ -55,6 +59,12 @@ def rebuild(results: Results, *, reference: str | None = None, corrections: Corr
 def _findings_by_position(collected: Collected) -> dict[str, list[dict[str, str]]]:
     """Findings of the receipts by position; positions without any are left out."""
     return {p: list(r["findings"]) for p, r in collected.receipts.items() if r.get("findings")}
+
+
+def _design_findings(collected: Collected) -> tuple[Finding, ...]:
+    """What is doubtful about the layout of the positions that finished."""
+    settings = ExperimentFile.model_validate(collected.run["configuration"])
+    return alike_names(collected.layout, settings.experiment.distinct)
 
 
 def report_data(results: Results, collected: Collected, reference: str | None = None) -> ReportData:
@@ -189,7 +199,7 @@ def _quoted_findings(collected: Collected) -> list[str]:
         for finding in findings_of(receipt.get("findings")):
             if finding.severity != "note":
                 by_code.setdefault((finding.code, finding.where), []).append((position, finding))
-    told = []
+    told = [f"{_said(finding)}; {finding.remedy}." for finding in _design_findings(collected)]
     for places in by_code.values():
         position, finding = places[0]
         others = f" and {plural(len(places) - 1, 'other recording')}" if len(places) > 1 else ""

@@ -88,8 +88,8 @@ def replication(layout: pd.DataFrame, reference: str | None = None) -> Replicati
     --------
     >>> wells = pd.DataFrame({"position": ["p", "q", "r"], "condition": "a", "donor": "D1",
     ...                       "experiment": ["mon", "tue", "wed"]})
-    >>> replication(wells).sentence
-    'one donor (D1) in 3 independent experiments: the experiment is n, and what is found holds for this donor alone'
+    >>> replication(wells).sentence.partition(", and")[0]
+    'one donor (D1) in 3 independent experiments (mon, tue, wed): the experiment is n'
     """
     layout = complete_layout(layout)
     donors, experiments = (list(dict.fromkeys(v for v in layout[c] if v)) for c in ("donor", "experiment"))
@@ -116,16 +116,16 @@ def _who_is_n(layout: pd.DataFrame, unit: Unit, donors: list[str], experiments: 
     if unit == "experiment" and len(experiments) >= 2:
         if donors:
             return (
-                f"one donor ({donors[0]}) in {len(experiments)} independent experiments: the experiment is n, and what "
-                "is found holds for this donor alone"
+                f"one donor ({donors[0]}) in {len(experiments)} independent experiments ({_some(tuple(experiments))}): "
+                "the experiment is n, and what is found holds for this donor alone"
             )
-        return f"{len(experiments)} independent experiments: the experiment is n"
+        return f"{len(experiments)} independent experiments ({_some(tuple(experiments))}): the experiment is n"
     if unit == "donor" and len(donors) >= 2:
         several = (
             layout[(layout["experiment"] != "") & (layout["donor"] != "")].groupby("donor")["experiment"].nunique()
         )
         pooled = "; a donor's experiments are summed" if (several > 1).any() else ""
-        return f"{len(donors)} donors: the donor is n{pooled}"
+        return f"{len(donors)} donors ({_some(tuple(donors))}): the donor is n{pooled}"
     known = f"n of {unit}s is 1" if unit != "none" else "n of donors is unknown"
     return f"no test can be made: {known}; add a column donor (or experiment) with two or more names to layout.csv"
 

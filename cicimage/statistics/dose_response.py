@@ -278,12 +278,13 @@ def _drugs(layout: pd.DataFrame) -> list[tuple[str, pd.Series, str]]:
     rows = layout.assign(dose=dose)[dose.notna()]
     if rows["dose"].nunique() < 2:
         return []
-    unit = str(rows["dose_unit"].iloc[0]) if "dose_unit" in rows else ""
+    units = rows["dose_unit"].fillna("").astype(str) if "dose_unit" in rows else pd.Series("", index=rows.index)
     names = rows["drug"].fillna("").astype(str) if "drug" in rows else pd.Series("drug", index=rows.index)
     out = []
     for drug in dict.fromkeys(names[(names != "") & (rows["dose"] > 0)]):
         keep = rows[(names == drug) | (rows["dose"] == 0)]
-        out.append((str(drug), keep.groupby("condition")["dose"].first(), unit))
+        unit = units[(names == drug) & (rows["dose"] > 0)].iloc[0]
+        out.append((str(drug), keep.groupby("condition")["dose"].first(), str(unit)))
     return out
 
 

@@ -63,16 +63,20 @@ def test_check_names_positions_without_a_donor_where_others_have_one(tmp_path, c
     (tmp_path / "layout.csv").write_text("position;donor\na/A1_f1;D1\na/A2_f1;D2\na/A3_f1;\n", encoding="utf-8")
     assert call("check", tmp_path) == 0
     said = capfd.readouterr().out
-    assert "2 donors: the donor is n" in said
+    assert "2 donors (D1, D2): the donor is n" in said
     assert "for want of a donor in layout.csv: a/A3_f1" in said
 
 
 @pytest.mark.parametrize(
     ("donors", "experiments", "said"),
     [
-        (("D1",) * 3, ("mon", "tue", "wed"), "one donor (D1) in 3 independent experiments: the experiment is n"),
-        (("",) * 3, ("mon", "tue", "wed"), "3 independent experiments: the experiment is n"),
-        (("D1", "D2", "D3"), ("mon",) * 3, "3 donors: the donor is n"),
+        (
+            ("D1",) * 3,
+            ("mon", "tue", "wed"),
+            "one donor (D1) in 3 independent experiments (mon, tue, wed): the",
+        ),
+        (("",) * 3, ("mon", "tue", "wed"), "3 independent experiments (mon, tue, wed): the experiment is n"),
+        (("D1", "D2", "D3"), ("mon",) * 3, "3 donors (D1, D2, D3): the donor is n"),
         (("D1",) * 3, ("mon",) * 3, "no test can be made: n of donors is 1"),
     ],
 )

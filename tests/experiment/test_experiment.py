@@ -119,7 +119,7 @@ def test_the_layout_brings_donors_and_factors(tmp_path):
         ("position,donor\na/w1_f1,D1\na/w1_f1,D1\nb/w2_f1,D\n", "'a/w1_f1' stands 2 times"),
         ("well,donor\nA,D1\n", "must have a column 'position'"),
         ("position,time_zero_h\na/w1_f1,soon\nb/w2_f1,0\n", "must be a number of hours, is 'soon'"),
-        ("position,donor\na/w1_f1,D1,extra\nb/w2_f1,D\n", "more cells than the header"),
+        ("position,donor\na/w1_f1,D1,extra\nb/w2_f1,D\n", "has a cell 'extra' in no column"),
         ("position,donor\na/w1_f1,D1\nb/w2_f1,D\0\n", "has a NUL character in line 3"),
     ],
 )

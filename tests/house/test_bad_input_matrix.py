@@ -114,6 +114,16 @@ MATRIX = (
         f"{FORMATS}::test_init_says_which_files_are_one_position_and_which_are_not_read",
         f"{CHECK}::test_check_warns_of_one_recording_under_two_names",
     )),
+    ("a layout as spreadsheet programs save it", "the same design", (
+        "experiment/test_spreadsheet.py::test_one_layout_saved_in_many_ways_reads_the_same",)),
+    ("a dose, time or cell number that is no number", "the cell and the remedy", (
+        "experiment/test_spreadsheet.py::test_a_cell_that_cannot_be_read_is_said_and_never_dropped",)),
+    ("a layout in an encoding that its bytes leave open", "save as UTF-8", (
+        "experiment/test_spreadsheet.py::test_an_encoding_that_the_bytes_leave_open_is_refused",)),
+    ("a plate map that names a well twice", "the well and both cells", (
+        "experiment/test_spreadsheet.py::test_a_plate_map_is_read_like_a_layout_and_names_a_well_once",)),
+    ("one donor or condition typed in two ways", "asked about by name", (
+        "experiment/test_alike.py::test_check_run_and_report_ask_whether_two_donors_are_one",)),
     ("layout rows without recordings, recordings without rows", "both lists", (
         f"{TOML}::test_a_layout_that_does_not_fit_is_said",
         f"{FOLDER}::test_a_plate_map_that_does_not_fit_is_said",

@@ -10,27 +10,28 @@ from cicimage.statistics.design import replication
 # name: (donor, experiment) of each pair of wells (v and t), unit, n, sentence
 CASES = {
     "cell line": ([("", "mon"), ("", "tue"), ("", "wed")], "experiment", 3,
-                  "3 independent experiments: the experiment is n"),
+                  "3 independent experiments (mon, tue, wed): the experiment is n"),
     "one donor in many experiments": (
         [("D1", "mon"), ("D1", "tue"), ("D1", "wed")], "experiment", 3,
-        "one donor (D1) in 3 independent experiments: the experiment is n, and what is found holds for this donor "
-        "alone"),
+        "one donor (D1) in 3 independent experiments (mon, tue, wed): the experiment is n, and what is found holds for "
+        "this donor alone"),
     "many donors in one experiment": ([("D1", "mon"), ("D2", "mon"), ("D3", "mon")], "donor", 3,
-                                      "3 donors: the donor is n"),
+                                      "3 donors (D1, D2, D3): the donor is n"),
     "each donor in several experiments": (
         [("D1", "mon"), ("D1", "tue"), ("D2", "mon"), ("D2", "wed")], "donor", 2,
-        "2 donors: the donor is n; a donor's experiments are summed"),
+        "2 donors (D1, D2): the donor is n; a donor's experiments are summed"),
     "donors partly missing": (
         [("D1", ""), ("D2", ""), ("", "")], "donor", 2,
-        "2 donors: the donor is n; left out of estimates over donors, for want of a donor in layout.csv: v2, t2"),
+        "2 donors (D1, D2): the donor is n; left out of estimates over donors, for want of a donor in layout.csv: "
+        "v2, t2"),
     "one donor named for some, experiments for all": (
         [("D1", "mon"), ("", "tue"), ("", "wed")], "experiment", 3,
-        "one donor (D1) in 3 independent experiments: the experiment is n, and what is found holds for this donor "
-        "alone"),
+        "one donor (D1) in 3 independent experiments (mon, tue, wed): the experiment is n, and what is found holds for "
+        "this donor alone"),
     "experiments partly missing": (
         [("", "mon"), ("", "tue"), ("", "")], "experiment", 2,
-        "2 independent experiments: the experiment is n; left out of estimates over experiments, for want of an "
-        "experiment in layout.csv: v2, t2"),
+        "2 independent experiments (mon, tue): the experiment is n; left out of estimates over experiments, for "
+        "want of an experiment in layout.csv: v2, t2"),
     "one donor, one experiment": (
         [("D1", "mon")], "donor", 1,
         "no test can be made: n of donors is 1; add a column donor (or experiment) with two or more names to "
@@ -98,7 +99,7 @@ def test_a_condition_that_cannot_be_tested_is_named():
     # a donor an arm: two donors, and still no test
     apart = pd.DataFrame({"position": ["a", "b"], "condition": ["v", "t"], "donor": ["D1", "D2"]})
     assert replication(apart, "v").sentence == (
-        "2 donors: the donor is n; no test of t against v: 1 donor against 1 donor"
+        "2 donors (D1, D2): the donor is n; no test of t against v: 1 donor against 1 donor"
     )
 
 
