@@ -159,12 +159,6 @@ def judge_optics(
     deep = range_um is None or range_um >= GUEST_DIAMETER_UM
     separable = apart and fine and deep and not widefield
     needed = _min_host_signal(optics, fwhm) if separable else None
-    sentences = [{
-        "na": f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'}).",
-        "measured": f"Axial resolution {fwhm:.1f} um was measured from the guests, taken as balls; "
-        + ("NA is not known." if of_na is None else f"NA {optics.na} would allow {of_na:.1f} um (aberration?)."),
-        "assumed": f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na.",
-    }[source]]  # fmt: skip
     limits = (
         (widefield, f"{optics.modality} hardly sections a sheet: inside and under cannot be told for certain."),
         (
@@ -180,8 +174,10 @@ def judge_optics(
             f"{needed or 0.0:.1f} noise SD.",
         ),
     )
-    sentences += [text for holds, text in limits if holds]
-    sentences += _signal_sentences(pairs, needed)
+    sentences = [
+        _source_sentence(optics, fwhm, source, of_na), *(text for holds, text in limits if holds),
+        *_signal_sentences(pairs, needed),
+    ]  # fmt: skip
     states = dict.fromkeys(("inside", "under", "on_top"), separable)
     return OpticsVerdict(fwhm, source, states, fine, range_um, needed, tuple(sentences))
 
@@ -194,6 +190,15 @@ def _resolution(optics: Optics, measured_um: float | None) -> tuple[float, str, 
     if measured_um is not None and np.isfinite(measured_um):
         return float(measured_um), "measured", of_na
     return ASSUMED_AXIAL_FWHM_UM, "assumed", of_na
+
+
+def _source_sentence(optics: Optics, fwhm: float, source: str, of_na: float | None) -> str:
+    if source == "na":
+        return f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'})."
+    if source == "assumed":
+        return f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na."
+    reason = "NA is not known." if of_na is None else f"NA {optics.na} would allow {of_na:.1f} um (aberration?)."
+    return f"Axial resolution {fwhm:.1f} um was measured from the guests, taken as balls; {reason}"
 
 
 def _flat_verdict() -> OpticsVerdict:
