@@ -159,10 +159,10 @@ def _resolution(
         return given, False
     known = axial_fwhm_of(optics)
     if guest_image is not None and optics.um_per_z is not None:
-        blur = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
+        measured = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
         # A lens is never better than its NA allows; aberrations make it worse, and the guests show it.
-        if np.isfinite(blur.fwhm_um) and (known is None or blur.fwhm_um > AGREES * known):
-            return blur.fwhm_um, True
+        if np.isfinite(measured) and (known is None or measured > AGREES * known):
+            return measured, True
     return (known, False) if known is not None else (ASSUMED_AXIAL_FWHM_UM, False)
 
 

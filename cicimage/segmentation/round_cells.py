@@ -191,4 +191,4 @@ def _contours(at_px: Float64Array, outline_um: Float64Array, um_per_px: float) -
     n = len(at_px)
     one, nothing = np.ones(n), np.zeros(n)
     radii = (outline_um + 0.5 * STEP_UM) / um_per_px
-    return Contours(at_px[:, 0], at_px[:, 1], radii, one, nothing, one, one, one, nothing, nothing)
+    return Contours(at_px[:, 0], at_px[:, 1], nothing, radii, one, nothing, one, one, one, nothing, nothing, one)

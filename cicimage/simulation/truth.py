@@ -246,14 +246,7 @@ def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
 
 def _crop(label: int, window: tuple[slice, slice], inside: BoolArray, n: int) -> Mask | None:
     """Cut a padded window's mask to the frame and to its bounding box."""
-    y0, x0 = window[0].start - PAD, window[1].start - PAD
-    cut = inside[max(0, -y0) : max(0, n - y0), max(0, -x0) : max(0, n - x0)]
-    y0, x0 = max(0, y0), max(0, x0)
-    if not cut.any():
-        return None
-    rows, columns = np.flatnonzero(cut.any(1)), np.flatnonzero(cut.any(0))
-    tight = cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Mask(label, y0 + int(rows[0]), x0 + int(columns[0]), tight)
+    return Mask.cut(label, window[0].start - PAD, window[1].start - PAD, inside, (n, n))
 
 
 def events(field: FieldGeometry) -> pd.DataFrame:
