@@ -48,7 +48,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Host above (cap) and below (floor) each guest, um of host with standard errors, and at its middle (body), share."""
+    """Host above (cap) and below (floor) each guest, um with standard errors; share of host at its middle (body)."""
 
     cap_um: Float64Array
     cap_se: Float64Array
