@@ -78,8 +78,7 @@ def _column(image: Float32Array, y: float, x: float, core_px: float, reach_px: f
     core = rho <= max(core_px, 0.8)
     window = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
     low = np.percentile(window.reshape(len(window), -1), 10, axis=1)
-    out: Float64Array = window[:, core].mean(axis=1) - low
-    return out
+    return np.asarray(window[:, core].mean(axis=1) - low)
 
 
 def _fit(profile: Float64Array, z_um: Float64Array, centre_um: float, radius_um: float, step_um: float) -> float:

@@ -286,8 +286,7 @@ def _to_mean(weights: Float64Array) -> Float64Array:
 
 def _at(profile: Float64Array, weight: Float64Array) -> Float64Array:
     """Weighted mean of a profile (P, Z); NaN where profile or window is missing."""
-    out: Float64Array = np.einsum("pz,pz->p", profile, weight)
-    return out
+    return np.asarray(np.einsum("pz,pz->p", profile, weight))
 
 
 def _others(beside: Float64Array, pairs: Int64Array, shared: Float64Array) -> Float64Array:
@@ -298,5 +297,4 @@ def _others(beside: Float64Array, pairs: Int64Array, shared: Float64Array) -> Fl
     """
     guest, thick = pairs[:, 0], np.where(shared > 0, np.nan_to_num(beside), 0.0)
     together = np.bincount(guest, weights=thick, minlength=int(guest.max(initial=0)) + 1)
-    out: Float64Array = (together[guest] - thick) * shared
-    return out
+    return np.asarray((together[guest] - thick) * shared)

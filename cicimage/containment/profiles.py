@@ -133,14 +133,12 @@ def soft_window(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array,
     z = z_um[None, :]
     rise = np.clip((z - low_um[:, None]) / ramp_um + 0.5, 0.0, 1.0)
     fall = np.clip((high_um[:, None] - z) / ramp_um + 0.5, 0.0, 1.0)
-    out: Float64Array = np.minimum(rise, fall)
-    return out
+    return np.asarray(np.minimum(rise, fall))
 
 
 def _blurred_box(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array, sigma_um: float) -> Float64Array:
     z = z_um[None, :]
-    out: Float64Array = ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um)
-    return out
+    return np.asarray(ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um))
 
 
 def measure_layers(

@@ -149,8 +149,7 @@ def _makers(
 
 def _ellipse(radius_px: float) -> npt.NDArray[np.uint8]:
     size = 2 * max(1, round(radius_px)) + 1
-    kernel: npt.NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return kernel
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
 def _grown(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:

@@ -60,6 +60,28 @@ class FieldGrid:
         return y[:, None], x[None, :]
 
 
+def shared_window(
+    window: tuple[slice, slice], sheet: tuple[slice, slice]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """Find the columns that two windows share.
+
+    Parameters
+    ----------
+    window, sheet : (slice, slice)
+        Rows and columns of the field.
+
+    Returns
+    -------
+    ((slice, slice), (slice, slice)) or None
+        Shared rows and columns of the field, and the same within ``sheet``; None where there are none.
+    """
+    shared = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(window, sheet, strict=True)]
+    if any(s.stop <= s.start for s in shared):
+        return None
+    local = [slice(s.start - b.start, s.stop - b.start) for s, b in zip(shared, sheet, strict=True)]
+    return (shared[0], shared[1]), (local[0], local[1])
+
+
 @dataclass(frozen=True, eq=False)
 class HostSheet:
     """One host in the stack: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
@@ -221,16 +243,14 @@ def _place_host(
 def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
     """Surface that a sheet on a height map rests on: it bridges steps instead of following them."""
     smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
-    out: Float64Array = np.maximum(ground, smooth)
-    return out
+    return np.asarray(np.maximum(ground, smooth))
 
 
 def _behind(guest: GuestPose, y: Float64Array, x: Float64Array) -> Float64Array:
     """Columns that the flap of a fold covers: from one side up to ``engulfed`` of the guest's width."""
     side = 2.4 * guest.guest  # an arbitrary direction, constant for the guest
     along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
-    out: Float64Array = along < 2.0 * guest.engulfed - 1.0
-    return out
+    return np.asarray(along < 2.0 * guest.engulfed - 1.0)
 
 
 def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | None:

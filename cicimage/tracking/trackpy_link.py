@@ -78,5 +78,4 @@ class TrackpyTracker(GuestTracker):
                 f"within search_um = {search_um:.3g} there are {size.group() if size else 'more'}; "
                 'lower search_um, set adaptive = true, or take method = "assignment", which has no such limit'
             ) from None
-        particle: Int64Array = linked.sort_index()["particle"].to_numpy(dtype=np.int64)
-        return particle
+        return np.asarray(linked.sort_index()["particle"].to_numpy(dtype=np.int64))
