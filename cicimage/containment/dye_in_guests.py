@@ -66,7 +66,7 @@ def outside_signal(
         reach = max(mask.pixels.shape)
         box = np.s_[max(0, mask.y0 - reach) : y + 2 * reach, max(0, mask.x0 - reach) : x + 2 * reach]
         around = flat[box][~(guest_px[box] | covered[box])]
-        own = flat[mask.y0 : mask.y0 + mask.pixels.shape[0], mask.x0 : mask.x0 + mask.pixels.shape[1]][mask.pixels]
+        own = flat[mask.window][mask.pixels]
         if len(around) and len(own):
             found.append((float(np.mean(own)) - float(np.median(around))) / level)
     return np.array(found, dtype=np.float64)
