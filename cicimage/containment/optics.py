@@ -1,4 +1,4 @@
-"""What the optics can tell: axial resolution, focus step, depth range, and which states they separate."""
+"""Limits of the optics: axial resolution, focus step, depth range, and which states they separate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDEFIELD: Final = ("widefield", "brightfield")
 
 @dataclass(frozen=True)
 class OpticsVerdict:
-    """What can be told in this recording.
+    """States that can be separated in a recording, and why.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class OpticsVerdict:
     source : str
         Where it comes from: ``na`` | ``measured`` | ``assumed`` | ``none``.
     separable : mapping of str to bool
-        ``inside``, ``under``, ``on_top``: whether that state can be told from the others.
+        ``inside``, ``under``, ``on_top``: whether that state can be separated from the others.
     step_is_fine : bool
         The focus step samples the resolution or at least the guest.
     range_um : float or None
@@ -44,7 +44,7 @@ class OpticsVerdict:
     sentences : tuple of str
         The same in words, for the report.
     findings : tuple of Finding
-        Faults of the input for which nothing can be told.
+        Faults of the input that leave no state separable.
     """
 
     axial_fwhm_um: float | None
@@ -127,7 +127,7 @@ def judge_optics(
     axial_fwhm_um: float | None = None,
     n_slices: int | None = None,
 ) -> OpticsVerdict:
-    """Say what can be separated in a recording.
+    """Judge which states can be separated in a recording.
 
     Parameters
     ----------
