@@ -50,8 +50,38 @@ class Mask:
 
     def centroid_px(self) -> tuple[float, float]:
         """Centre of mass (y, x) in frame pixels."""
-        ys, xs = np.nonzero(self.pixels)
-        return float(ys.mean() + self.y0), float(xs.mean() + self.x0)
+        rows, columns = self.pixels.sum(axis=1), self.pixels.sum(axis=0)
+        total = rows.sum()
+        y, x = rows @ np.arange(rows.size) / total, columns @ np.arange(columns.size) / total
+        return float(y + self.y0), float(x + self.x0)
+
+    @classmethod
+    def cut(cls, label: int, y0: int, x0: int, pixels: BoolArray, shape: tuple[int, int]) -> Mask | None:
+        """Cut pixels to a frame and to their bounding box.
+
+        Parameters
+        ----------
+        label : int
+            Label of the mask.
+        y0, x0 : int
+            Frame pixel of the crop's first pixel; may lie outside the frame.
+        pixels : (h, w) bool array
+            True inside the object.
+        shape : (int, int)
+            Height and width of the frame.
+
+        Returns
+        -------
+        Mask or None
+            None where no pixel lies in the frame.
+        """
+        top, left = max(0, -y0), max(0, -x0)
+        pixels = pixels[top : max(0, shape[0] - y0), left : max(0, shape[1] - x0)]
+        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        if not rows.size:
+            return None
+        tight = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+        return cls(label, y0 + top + int(rows[0]), x0 + left + int(columns[0]), tight)
 
 
 class Masks(Sequence[Mask]):

@@ -22,6 +22,7 @@ from lib.scorer_data import position_folders, run_positions
 
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.containment.noise import Noise
 from cicimage.experiment import load_experiment
 from cicimage.masks import Mask, Masks, decode_runs
 from cicimage.methods import Objects
@@ -170,8 +171,9 @@ def oracle(recording: Recording, place: Path, truth: Path, choices: Any) -> tupl
             cells.append(table.assign(frame=t, population=name, death_signal=signal, death_fill=fill))
         slot = setting.slot("host")
         pairs = measure_frame(
-            image[slot], found["guest"], found["host"], optics=setting.optics, noise_sd=tools.noise(slot),
-            background=float(tools.prepared.background[slot]), guest_image=image[setting.slot("guest")],
+            image[slot], found["guest"], found["host"], optics=setting.optics,
+            noise=Noise(tools.noise(slot), float(tools.prepared.background[slot])),
+            guest_image=image[setting.slot("guest")],
         )  # fmt: skip
         evidence.append(pairs.assign(frame=t))
     table = pd.concat(cells, ignore_index=True)

@@ -1,12 +1,11 @@
 """Axial blur measured from the recording itself: guests are small balls of known kind.
 
-The column through a ball's middle is a box as long as the ball is high, blurred along the axis. How soft its two
-ends are is the axial resolution; how long it is against the ball's width tells whether the focus step is true.
+The column through a ball's middle is a box as long as the ball is high, blurred along the axis. The softness of its two
+ends is the axial resolution.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,28 +25,9 @@ HEIGHT_SD: Final = 0.12
 FWHM_PER_SIGMA: Final = 2.354820045
 
 
-@dataclass(frozen=True)
-class AxialBlur:
-    """Axial resolution from guests.
-
-    Attributes
-    ----------
-    fwhm_um : float
-        Median full width at half maximum, um; NaN with fewer than five measurable guests.
-    height_ratio : float
-        Median height of the guests over their width: far from 0.9 means that the focus step is not the true one.
-    n_guests : int
-        Guests measured.
-    """
-
-    fwhm_um: float
-    height_ratio: float
-    n_guests: int
-
-
 def measure_axial_blur(
     guest_image: Float32Array, guests: Objects, um_per_px: float, um_per_z: float, *, most: int = 8
-) -> AxialBlur:
+) -> float:
     """Measure the axial blur from one frame's guests.
 
     Parameters
@@ -63,7 +43,8 @@ def measure_axial_blur(
 
     Returns
     -------
-    AxialBlur
+    float
+        Median full width at half maximum, um; NaN with fewer than five measurable guests.
 
     Notes
     -----
@@ -72,7 +53,7 @@ def measure_axial_blur(
     """
     n_z = guest_image.shape[0]
     if n_z < 4 or len(guests.masks) == 0:
-        return AxialBlur(np.nan, np.nan, 0)
+        return np.nan
     z_um: Float64Array = np.arange(n_z, dtype=np.float64) * um_per_z
     step = max(1, len(guests.masks) // most)
     found = []
@@ -84,10 +65,7 @@ def measure_axial_blur(
         y, x = mask.centroid_px()
         profile = _column(guest_image, y, x, CORE * radius_um / um_per_px, 1.6 * radius_um / um_per_px)
         found.append(_fit(profile, z_um, float(z), radius_um, um_per_z))
-    if len(found) < FEWEST:
-        return AxialBlur(np.nan, np.nan, len(found))
-    fwhm, ratio = np.median(np.array(found), axis=0)
-    return AxialBlur(float(fwhm), float(ratio), len(found))
+    return float(np.median(found)) if len(found) >= FEWEST else np.nan
 
 
 def _column(image: Float32Array, y: float, x: float, core_px: float, reach_px: float) -> Float64Array:
@@ -100,14 +78,11 @@ def _column(image: Float32Array, y: float, x: float, core_px: float, reach_px: f
     core = rho <= max(core_px, 0.8)
     window = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
     low = np.percentile(window.reshape(len(window), -1), 10, axis=1)
-    out: Float64Array = window[:, core].mean(axis=1) - low
-    return out
+    return np.asarray(window[:, core].mean(axis=1) - low)
 
 
-def _fit(
-    profile: Float64Array, z_um: Float64Array, centre_um: float, radius_um: float, step_um: float
-) -> tuple[float, float]:
-    """Best blur (FWHM, um) and height over width."""
+def _fit(profile: Float64Array, z_um: Float64Array, centre_um: float, radius_um: float, step_um: float) -> float:
+    """Blur (FWHM, um) of the best fit over blur, height and shift."""
     heights = HEIGHT_GRID * 2.0 * radius_um * MEAN_CHORD
     sigma = np.hypot(FWHM_GRID_UM / FWHM_PER_SIGMA, 0.02 * step_um)
     shift = np.array([-0.4, 0.0, 0.4])
@@ -121,5 +96,5 @@ def _fit(
     # Noise of a few percent of the height, so that a prior on the height can speak where the blur hides it.
     noise = np.square(0.03 * (profile.max() - profile.min()) + 1e-9)
     penalty = misfit / noise + np.square((HEIGHT_GRID - 0.93) / HEIGHT_SD)[None, None, :]
-    _, i, j = np.unravel_index(int(np.argmin(penalty)), penalty.shape)
-    return float(FWHM_GRID_UM[i]), float(HEIGHT_GRID[j])
+    best = np.unravel_index(int(np.argmin(penalty)), penalty.shape)
+    return float(FWHM_GRID_UM[best[1]])

@@ -1,4 +1,7 @@
-"""Host dye in guests: taken up from hosts, or of a stain that marks both. It fills the void that tells inside."""
+"""Host dye in guests, taken up from hosts or of a stain that marks both.
+
+It fills the void by which inside is recognised.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from cicimage.findings import Finding
 from cicimage.masks import Masks
 
 BRIGHTER: Final = 2.0
-"""Host signal at a guest over that beside it, from which dye in the guest explains it and a thick host does not."""
+"""Host signal at a guest over that beside it; above this the guest carries dye, which a thick host cannot explain."""
 MOST_BRIGHTER: Final = 0.10
-"""Share of guests over hosts that may be so; in sound movies up to 1 % are."""
+"""Largest accepted share of such guests among those over hosts; movies without dye transfer have up to 1 %."""
 MOST_OUTSIDE: Final = 0.5
-"""Host signal of guests that no host is near, over the signal of hosts, from which nothing can be told."""
+"""Host signal of guests that no host is near, over the signal of hosts, above which no state can be recognised."""
 STANDARD_ERRORS: Final = 3.0
 FEW: Final = 20
-"""Guests over all frames from which shares and medians mean something."""
+"""Fewest guests over all frames for a share or a median."""
 CLEAR_OF_HOSTS_UM: Final = 8.0
-"""Guests that lie further from every host than this are outside for certain."""
+"""Distance from every host above which a guest is certainly outside."""
 
 
 def outside_signal(
@@ -66,14 +69,14 @@ def outside_signal(
         reach = max(mask.pixels.shape)
         box = np.s_[max(0, mask.y0 - reach) : y + 2 * reach, max(0, mask.x0 - reach) : x + 2 * reach]
         around = flat[box][~(guest_px[box] | covered[box])]
-        own = flat[mask.y0 : mask.y0 + mask.pixels.shape[0], mask.x0 : mask.x0 + mask.pixels.shape[1]][mask.pixels]
+        own = flat[mask.window][mask.pixels]
         if len(around) and len(own):
             found.append((float(np.mean(own)) - float(np.median(around))) / level)
     return np.array(found, dtype=np.float64)
 
 
 def dye_in_guests(pairs: pd.DataFrame, outside: npt.ArrayLike = ()) -> Finding | None:
-    """Say whether guests carry so much host dye that inside cannot be told from on top.
+    """Check whether guests carry so much host dye that inside and on top cannot be separated.
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ def dye_in_guests(pairs: pd.DataFrame, outside: npt.ArrayLike = ()) -> Finding |
     Returns
     -------
     Finding or None
-        ``host_dye_in_guests``, unresolved; None where guests carry little of it, or are too few to tell.
+        ``host_dye_in_guests``, unresolved; None where guests carry little of it, or are too few to decide.
     """
     alone = np.asarray(outside, dtype=np.float64)
     free = float(np.median(alone)) if len(alone) >= FEW else np.nan

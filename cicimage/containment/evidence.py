@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from cicimage.arrays import Float32Array, Float64Array
+from cicimage.arrays import Float32Array, Float64Array, Int64Array
 from cicimage.containment import windows as win
 from cicimage.containment.blur import measure_axial_blur
-from cicimage.containment.noise import estimate_gain, variance_of_mean
+from cicimage.containment.noise import Noise, estimate_gain, variance_of_mean
 from cicimage.containment.optics import ASSUMED_AXIAL_FWHM_UM, axial_fwhm_of
 from cicimage.containment.own_shell import layers_of_pairs, measure_faces
 from cicimage.containment.profiles import measure_layers, measure_side, soft_window
@@ -29,11 +28,6 @@ COLUMNS: Final = (
     "void", "void_se", "z_in_host", "host_signal", "wall", "wall_se", "body", "sharpness", "shared_share",
     "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "guest_radius_um",
     "cap_um", "cap_um_se", "floor_um", "floor_um_se", "beside_um", "ring_lower", "ring_upper",
-    "wall_lower", "wall_upper", "edge_lower", "edge_upper", "others_um", "axial_fwhm_um", "axial_measured",
-)  # fmt: skip
-_DEEP_ONLY: Final = (
-    "host_bottom_um", "host_top_um", "guest_bottom_um", "guest_top_um", "cap_um", "cap_um_se", "floor_um",
-    "floor_um_se", "beside_um", "ring_lower", "ring_upper",
     "wall_lower", "wall_upper", "edge_lower", "edge_upper", "others_um", "axial_fwhm_um", "axial_measured",
 )  # fmt: skip
 
@@ -53,20 +47,29 @@ class _Means:
     shared: Float64Array
 
 
+class _Axis(NamedTuple):
+    """Heights of a stack and of its pairs' guests.
+
+    ``z_um`` (Z,) of the slices; ``guest_z_um`` and ``half_um`` (P,), centre and half the height of each pair's guest;
+    ``fwhm_um``, the axial resolution.
+    """
+
+    z_um: Float64Array
+    guest_z_um: Float64Array
+    half_um: Float64Array
+    fwhm_um: float
+
+
 def measure_frame(
     host_image: Float32Array,
     guests: Objects,
     hosts: Objects,
     *,
     optics: Optics,
-    noise_sd: float,
-    background: float | npt.ArrayLike,
+    noise: Noise,
     axial_fwhm_um: float | None = None,
     guest_image: Float32Array | None = None,
-    gain: float | None = None,
-    near_um: float = NEAR_UM,
-    same_population: bool = False,
-    own_shells: bool = False,
+    shared_stain: str | None = None,
 ) -> pd.DataFrame:
     """Measure one frame.
 
@@ -78,24 +81,17 @@ def measure_frame(
         Masks and heights of both populations.
     optics : Optics
         Scale and, where known, NA, immersion and modality: they give the axial resolution.
-    noise_sd : float
-        Noise SD per pixel at background, counts.
-    background : float or (Z,) array
-        Background level, counts, for all slices or each.
+    noise : Noise
+        Noise and background of the hosts' channel.
     axial_fwhm_um : float, optional
-        Axial resolution, um, where somebody knows better than NA and modality say.
+        Axial resolution, um, where it is known better than from NA and modality.
     guest_image : (Z, Y, X) float32, optional
         The guests' channel: the axial resolution is measured from the guests in it, and used where NA is not known
         or the guests are clearly more blurred than NA allows (aberration). Without both, 2 um is assumed.
-    gain : float, optional
-        Variance per count of signal; estimated from the image where it is not given.
-    near_um : float
-        Pairs further apart in projection are left out, um.
-    same_population : bool
-        Guests and hosts are the same objects (a population with both roles): a cell is not its own host.
-    own_shells : bool
-        Their stain is one of the membrane: a guest's own shell is taken off cap and floor, which are then in faces of
-        that shell (one face as one um), see :mod:`cicimage.containment.own_shell`. Needs a stack.
+    shared_stain : str, optional
+        Stain of the population where guests and hosts are the same objects (one population with both roles): a cell
+        is then not its own host. Where it is "membrane", a guest's own shell is subtracted from cap and floor, which
+        are then in faces of that shell (one face as one um), see :mod:`cicimage.containment.own_shell`; in stacks.
 
     Returns
     -------
@@ -114,22 +110,22 @@ def measure_frame(
     ``wall_lower`` is high where one host fills the pocket beside the guest, low where a host merely hangs over it.
     """
     n_z, um_per_px, um_per_z = host_image.shape[0], optics.um_per_px, optics.um_per_z
+    same_population = shared_stain is not None
     flat = win.FlatMasks.of(guests.masks)
     yxr = win.centres(flat)
-    pairs = _near_pairs(yxr, hosts.masks, near_um / um_per_px, same_population=same_population)
+    pairs = _near_pairs(yxr, hosts.masks, NEAR_UM / um_per_px, same_population=same_population)
     if len(pairs) == 0:
         return pd.DataFrame({c: pd.Series([], dtype="int64" if c.endswith("label") else "float64") for c in COLUMNS})
-    level = np.broadcast_to(np.asarray(background, dtype=np.float64), (n_z,))
-    if gain is None:
-        gain = estimate_gain(host_image, float(level.mean()), noise_sd)
+    level = np.broadcast_to(np.asarray(noise.background, dtype=np.float64), (n_z,))
+    gain = estimate_gain(host_image, float(level.mean()), noise.sd) if noise.gain is None else noise.gain
+    noise = Noise(noise.sd, level, gain)
     # A cell that is guest and host at once would leave its own host's pixels out as another guest's.
     guest_count = np.zeros(hosts.masks.shape, np.uint8) if same_population else guests.masks.coverage()
-    sums = win.sum_windows(
-        np.ascontiguousarray(host_image, dtype=np.float32), flat, yxr,
-        win.FlatMasks.of(hosts.masks), pairs, guest_count, hosts.masks.coverage(), um_per_px,
-    )  # fmt: skip
-    keep = sums.gap_px <= near_um / um_per_px
-    means = _means(sums, level, noise_sd, gain)
+    image = np.ascontiguousarray(host_image, dtype=np.float32)
+    frame = win.FrameData(image, flat, win.FlatMasks.of(hosts.masks), yxr, guest_count, hosts.masks.coverage())
+    sums = win.sum_windows(frame, pairs, um_per_px)
+    keep = sums.gap_px <= NEAR_UM / um_per_px
+    means = _means(sums, level, noise.sd, gain)
     radius_um = yxr[pairs[:, 0], 2] * um_per_px
     table = {
         "guest_label": guests.masks.labels[pairs[:, 0]],
@@ -140,18 +136,16 @@ def measure_frame(
         "guest_radius_um": radius_um,
     }
     if n_z == 1 or um_per_z is None:
-        table |= _flat_evidence(sums, means, level, noise_sd)
+        table = _flat_evidence(sums, means, noise) | table
     else:
-        z = guests.z_um[pairs[:, 0]]
         fwhm, measured = _resolution(optics, axial_fwhm_um, guest_image, guests)
-        table["axial_measured"] = np.full(len(pairs), float(measured))
         z_um: Float64Array = np.arange(n_z, dtype=np.float64) * um_per_z
-        table |= _deep_evidence(sums, means, level, noise_sd, z, radius_um, z_um, fwhm, pairs)
-        if own_shells:
-            faces = measure_faces(
-                host_image, yxr, guests.z_um, um_per_px=um_per_px, um_per_z=um_per_z, background=level,
-                noise_sd=noise_sd, gain=gain,
-            )  # fmt: skip
+        axis = _Axis(z_um, guests.z_um[pairs[:, 0]], AXIAL_SHARE * radius_um, fwhm)
+        table |= _deep_evidence(sums, means, noise, axis)
+        table["others_um"] = _others(table["beside_um"], pairs, means.shared)
+        table["axial_measured"] = np.full(len(pairs), float(measured))
+        if shared_stain == "membrane":
+            faces = measure_faces(host_image, yxr, guests.z_um, um_per_px=um_per_px, um_per_z=um_per_z, noise=noise)
             areas = (np.array([float(m.area_px) for m in found.masks]) for found in (guests, hosts))
             table |= layers_of_pairs(faces, pairs, *areas)
     return pd.DataFrame({name: table[name][keep] for name in COLUMNS})
@@ -165,14 +159,14 @@ def _resolution(
         return given, False
     known = axial_fwhm_of(optics)
     if guest_image is not None and optics.um_per_z is not None:
-        blur = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
+        measured = measure_axial_blur(guest_image, guests, optics.um_per_px, optics.um_per_z)
         # A lens is never better than its NA allows; aberrations make it worse, and the guests show it.
-        if np.isfinite(blur.fwhm_um) and (known is None or blur.fwhm_um > AGREES * known):
-            return blur.fwhm_um, True
+        if np.isfinite(measured) and (known is None or measured > AGREES * known):
+            return measured, True
     return (known, False) if known is not None else (ASSUMED_AXIAL_FWHM_UM, False)
 
 
-def _near_pairs(yxr: Float64Array, hosts: Masks, near_px: float, *, same_population: bool) -> npt.NDArray[np.int64]:
+def _near_pairs(yxr: Float64Array, hosts: Masks, near_px: float, *, same_population: bool) -> Int64Array:
     """Indices (guest, host) whose boxes come near, (P, 2)."""
     boxes = np.array([(m.y0, m.x0, *m.pixels.shape) for m in hosts], dtype=np.float64).reshape(-1, 4)
     if len(boxes) == 0 or len(yxr) == 0:
@@ -227,31 +221,25 @@ def _ratio(a: Float64Array, b: Float64Array) -> Float64Array:
         return np.where(b > 0, a / b, np.nan)
 
 
-def _flat_evidence(
-    sums: win.WindowSums, means: _Means, level: Float64Array, noise_sd: float
-) -> dict[str, Float64Array]:
-    """What projection tells: void, ring, sharpness."""
+def _flat_evidence(sums: win.WindowSums, means: _Means, noise: Noise) -> dict[str, Float64Array]:
+    """Evidence of a single plane: void, ring, sharpness."""
+    level = np.atleast_1d(noise.background)
     core, near, rim, ref = means.core[:, 0], means.near[:, 0], means.rim[:, 0], means.reference[:, 0]
     void = 1.0 - _ratio(core, ref)
     relative = _ratio(means.core_var[:, 0], ref**2) + _ratio(core**2 * means.reference_var[:, 0], ref**4)
     sector = (sums.sector_sums[:, :, 0] - level[0] * sums.sector_host) / np.maximum(sums.sector_all, 1.0)
-    nan = np.full(len(core), np.nan)
     return {
+        **dict.fromkeys(COLUMNS, np.full(len(core), np.nan)),
         "ring_coverage": _sector_coverage(sector, sums.sector_all, 0.5 * np.nan_to_num(ref, nan=np.inf)),
-        "cap": nan, "cap_se": nan, "floor": nan, "floor_se": nan,
-        "void": void, "void_se": np.sqrt(relative), "z_in_host": nan, "host_signal": ref / max(noise_sd, 1e-9),
+        "void": void, "void_se": np.sqrt(relative), "host_signal": ref / max(noise.sd, 1e-9),
         "wall": _ratio(near, ref), "wall_se": np.sqrt(_ratio(means.near_var[:, 0], ref**2)),
         "body": _ratio(core, ref), "sharpness": _ratio(near - rim, ref),
-        **dict.fromkeys(_DEEP_ONLY, nan),
     }  # fmt: skip
 
 
-def _deep_evidence(
-    sums: win.WindowSums, means: _Means, level: Float64Array, noise_sd: float, guest_z: Float64Array,
-    radius_um: Float64Array, z_um: Float64Array, fwhm: float, pairs: npt.NDArray[np.int64],
-) -> dict[str, Float64Array]:  # fmt: skip
-    """What the stack tells: cap, floor, walls and heights."""
-    half = AXIAL_SHARE * radius_um
+def _deep_evidence(sums: win.WindowSums, means: _Means, noise: Noise, axis: _Axis) -> dict[str, Float64Array]:
+    """Evidence of a stack: cap, floor, walls and heights."""
+    z_um, guest_z, half, fwhm = axis
     error = np.sqrt(np.nan_to_num(means.reference_var.mean(axis=1), nan=np.inf))
     side = measure_side(means.reference, z_um, error, fwhm)
     near = measure_side(means.near, z_um, np.sqrt(np.nan_to_num(means.near_var.mean(axis=1), nan=np.inf)), fwhm)
@@ -264,7 +252,9 @@ def _deep_evidence(
     upper = _to_mean(soft_window(z_um, guest_z + 0.1 * half, guest_z + 0.9 * half, step))
     core, near_mid, rim = (_at(profile, middle) for profile in (means.core, means.near, means.rim))
     core_var, near_var = _at(means.core_var, middle**2), _at(means.near_var, middle**2)
-    sector = (sums.sector_sums - level * sums.sector_host[:, :, None]) / np.maximum(sums.sector_all, 1.0)[:, :, None]
+    sector = (sums.sector_sums - noise.background * sums.sector_host[:, :, None]) / np.maximum(sums.sector_all, 1.0)[
+        :, :, None
+    ]
     covered = [np.einsum("psz,pz->ps", sector, w) for w in (middle, lower, upper)]
     threshold = 0.4 * np.nan_to_num(plateau, nan=np.inf)
     return {
@@ -277,14 +267,14 @@ def _deep_evidence(
         "floor_um_se": layers.floor_se, "body": layers.body, "beside_um": beside,
         "void": _ratio(near_mid - core, plateau), "void_se": np.sqrt(_ratio(core_var + near_var, plateau**2)),
         "z_in_host": _ratio(guest_z - side.bottom_um, np.maximum(side.top_um - side.bottom_um, 0.1)),
-        "host_signal": plateau / max(noise_sd, 1e-9),
+        "host_signal": plateau / max(noise.sd, 1e-9),
         "wall": _ratio(near_mid, plateau), "wall_se": np.sqrt(_ratio(near_var, plateau**2)),
         "wall_lower": _ratio(_at(means.near, lower), plateau), "wall_upper": _ratio(_at(means.near, upper), plateau),
         "edge_lower": _ratio(_at(means.edge, lower), plateau), "edge_upper": _ratio(_at(means.edge, upper), plateau),
         "sharpness": _ratio(near_mid - rim, plateau),
         "host_bottom_um": side.bottom_um, "host_top_um": side.top_um,
         "guest_bottom_um": guest_z - half, "guest_top_um": guest_z + half,
-        "others_um": _others(beside, pairs, means.shared), "axial_fwhm_um": np.full(len(pairs), fwhm),
+        "axial_fwhm_um": np.full(len(half), fwhm),
     }  # fmt: skip
 
 
@@ -296,11 +286,10 @@ def _to_mean(weights: Float64Array) -> Float64Array:
 
 def _at(profile: Float64Array, weight: Float64Array) -> Float64Array:
     """Weighted mean of a profile (P, Z); NaN where profile or window is missing."""
-    out: Float64Array = np.einsum("pz,pz->p", profile, weight)
-    return out
+    return np.asarray(np.einsum("pz,pz->p", profile, weight))
 
 
-def _others(beside: Float64Array, pairs: npt.NDArray[np.int64], shared: Float64Array) -> Float64Array:
+def _others(beside: Float64Array, pairs: Int64Array, shared: Float64Array) -> Float64Array:
     """Thickness of the further hosts over the same guest, as far as they share its core, um.
 
     Which of two hosts lies higher cannot be read from their heights beside the overlap, where each rests on the
@@ -308,5 +297,4 @@ def _others(beside: Float64Array, pairs: npt.NDArray[np.int64], shared: Float64A
     """
     guest, thick = pairs[:, 0], np.where(shared > 0, np.nan_to_num(beside), 0.0)
     together = np.bincount(guest, weights=thick, minlength=int(guest.max(initial=0)) + 1)
-    out: Float64Array = (together[guest] - thick) * shared
-    return out
+    return np.asarray((together[guest] - thick) * shared)

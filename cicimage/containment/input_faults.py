@@ -1,4 +1,4 @@
-"""Input from which inside cannot be told at all: then frames stay unresolved."""
+"""Faults of the input that make it impossible to recognise inside: all frames stay unresolved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEAST_HOST_SIGNAL: Final = 1.0
 MOST_CUT: Final = 0.5
 """Share of the guests over hosts whose lower end lies under the stack from which the substrate is cut off."""
 LEAST_RATIO: Final = 2.0
-"""Hosts are at least this many times as wide as guests, or the roles are swapped."""
+"""Least ratio of host to guest width; below it the roles are taken to be swapped."""
 PLANE_UM: Final = (1.4, 2.6)
 """Height above the glass at which one thin section tells inside from under: higher up, a host that lies over a guest
 is cut around it like one that holds it."""
@@ -28,12 +28,12 @@ FEW: Final = 20
 
 @dataclass(frozen=True)
 class InputQuality:
-    """What is known of a recording's pixels before it is scored.
+    """Faults and signals of a recording's pixels, measured before it is scored.
 
     Attributes
     ----------
     findings : tuple of Finding
-        Faults of frames and channels; those of severity ``unresolved`` leave nothing to be told.
+        Faults of frames and channels; with one of severity ``unresolved`` no state can be recognised.
     outside_signal : tuple of float
         Host signal of guests that no host is near, over that of hosts.
     """
@@ -52,7 +52,7 @@ def input_faults(
     quality: InputQuality = InputQuality(),
     same_population: bool = False,
 ) -> tuple[Finding, ...]:
-    """Say what makes it impossible to tell inside in a recording.
+    """List the faults that make it impossible to recognise inside in a recording.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def input_faults(
     n_slices : int, optional
         Slices of a stack.
     quality : InputQuality
-        What is known of the pixels.
+        Faults and signals of the pixels.
     same_population : bool
-        Hosts and guests are one population: their sizes say nothing of roles.
+        Hosts and guests are one population: their sizes do not distinguish the roles.
 
     Returns
     -------
     tuple of Finding
-        All ``unresolved``; empty where nothing stands against it.
+        All ``unresolved``; empty where there is no such fault.
 
     Examples
     --------

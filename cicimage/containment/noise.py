@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from cicimage.arrays import Float32Array
+from cicimage.arrays import Float32Array, Float64Array
+
+
+class Noise(NamedTuple):
+    """Noise and background of a channel.
+
+    Attributes
+    ----------
+    sd : float
+        Noise SD per pixel at background, counts.
+    background : float or (Z,) array
+        Level without signal, counts, of all slices or each.
+    gain : float, optional
+        Variance per count of signal; estimated from the image where it is not given.
+    """
+
+    sd: float
+    background: float | Float64Array
+    gain: float | None = None
 
 
 def estimate_gain(image: Float32Array, background: float, noise_sd: float, *, sample: int = 120_000) -> float:

@@ -1,4 +1,4 @@
-"""What the optics can tell: axial resolution, focus step, depth range, and which states they separate."""
+"""Limits of the optics: axial resolution, focus step, depth range, and which states they separate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDEFIELD: Final = ("widefield", "brightfield")
 
 @dataclass(frozen=True)
 class OpticsVerdict:
-    """What can be told in this recording.
+    """States that can be separated in a recording, and why.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class OpticsVerdict:
     source : str
         Where it comes from: ``na`` | ``measured`` | ``assumed`` | ``none``.
     separable : mapping of str to bool
-        ``inside``, ``under``, ``on_top``: whether that state can be told from the others.
+        ``inside``, ``under``, ``on_top``: whether that state can be separated from the others.
     step_is_fine : bool
         The focus step samples the resolution or at least the guest.
     range_um : float or None
@@ -44,7 +44,7 @@ class OpticsVerdict:
     sentences : tuple of str
         The same in words, for the report.
     findings : tuple of Finding
-        Faults of the input for which nothing can be told.
+        Faults of the input that leave no state separable.
     """
 
     axial_fwhm_um: float | None
@@ -69,6 +69,15 @@ def confocal_fwhm_um(na: float, immersion_index: float, wavelength_um: float = 0
 
     Wave-optical and geometric part in quadrature (Wilhelm et al., Confocal Laser Scanning Microscopy, Zeiss 2003).
 
+    Parameters
+    ----------
+    na : float
+        Numerical aperture.
+    immersion_index : float
+        Refractive index of the immersion medium, at least ``na``.
+    wavelength_um : float
+        Wavelength in vacuum, um.
+
     Examples
     --------
     >>> round(confocal_fwhm_um(0.8, 1.0), 1)
@@ -84,6 +93,15 @@ def widefield_fwhm_um(na: float, medium_index: float, patch_radius_um: float = G
 
     A whole sheet is not sectioned at all; a patch as wide as a guest's core fades as its light spreads over the
     cone: half is left where the cone has widened the patch's area to twice.
+
+    Parameters
+    ----------
+    na : float
+        Numerical aperture.
+    medium_index : float
+        Refractive index of the sample.
+    patch_radius_um : float
+        Radius of the patch, um.
     """
     tangent = np.tan(np.arcsin(min(na / medium_index, 0.98)))
     return float(2.0 * (np.sqrt(2.0) - 1.0) * 2.0 * patch_radius_um / tangent)
@@ -106,11 +124,10 @@ def judge_optics(
     optics: Optics,
     pairs: pd.DataFrame | None = None,
     *,
-    measured_axial_fwhm_um: float | None = None,
+    axial_fwhm_um: float | None = None,
     n_slices: int | None = None,
-    guest_diameter_um: float = GUEST_DIAMETER_UM,
 ) -> OpticsVerdict:
-    """Say what can be separated in a recording.
+    """Judge which states can be separated in a recording.
 
     Parameters
     ----------
@@ -118,12 +135,11 @@ def judge_optics(
         How it was taken, as far as known.
     pairs : pandas.DataFrame, optional
         Evidence measured in it (``host_signal``, ``guest_bottom_um``); adds what the signal carries.
-    measured_axial_fwhm_um : float, optional
-        Axial resolution measured from the guests; used where NA is not known or allows better than was got.
+    axial_fwhm_um : float, optional
+        Axial resolution measured from the guests, um; used where NA is not known or allows better. Taken from
+        ``pairs`` where it is not given.
     n_slices : int, optional
         Slices in a stack; gives the depth range.
-    guest_diameter_um : float
-        Typical guest, um.
 
     Examples
     --------
@@ -134,51 +150,55 @@ def judge_optics(
     """
     if optics.um_per_z is None:
         return _flat_verdict()
-    known = axial_fwhm_of(optics)
-    if measured_axial_fwhm_um is None:
-        measured_axial_fwhm_um = _measured(pairs)
-    if known is not None and (measured_axial_fwhm_um is None or not measured_axial_fwhm_um > known):
-        fwhm, source = known, "na"
-    elif measured_axial_fwhm_um is not None and np.isfinite(measured_axial_fwhm_um):
-        fwhm, source = float(measured_axial_fwhm_um), "measured"
-    else:
-        fwhm, source = ASSUMED_AXIAL_FWHM_UM, "assumed"
-    step = optics.um_per_z
-    widefield = optics.modality in WIDEFIELD
+    fwhm, source, of_na = _resolution(optics, _measured(pairs) if axial_fwhm_um is None else axial_fwhm_um)
+    step, widefield = optics.um_per_z, optics.modality in WIDEFIELD
     fine = step <= LIMIT_STEP_UM
     # Cap and floor of a guest lie a diameter apart: both must stand apart from each other and from the walls.
-    apart = fwhm < LIMIT_FWHM_UM * guest_diameter_um / GUEST_DIAMETER_UM
-    thick = None if n_slices is None else (n_slices - 1) * step
-    deep = thick is None or thick >= guest_diameter_um
-    tells = apart and fine and deep and not widefield
-    needed = _min_host_signal(optics, fwhm, guest_diameter_um) if tells else None
-    sentences = [
-        {
-            "na": f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'}).",
-            "measured": f"Axial resolution {fwhm:.1f} um was measured from the guests, taken as balls; "
-            + ("NA is not known." if known is None else f"NA {optics.na} would allow {known:.1f} um (aberration?)."),
-            "assumed": f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na.",
-        }[source]
-    ]
-    if widefield:
-        sentences.append(f"{optics.modality} hardly sections a sheet: inside and under cannot be told for certain.")
-    elif not apart:
-        sentences.append(
-            f"An axial slice of {fwhm:.1f} um is too thick to see cap and floor of a {guest_diameter_um:.1f} um guest "
-            f"apart (limit {LIMIT_FWHM_UM:.0f} um): inside, under and on top stay unresolved where signal is shared."
-        )
-    if not fine:
-        sentences.append(f"A focus step of {step:.1f} um skips the layers (limit {LIMIT_STEP_UM} um).")
-    if not deep:
-        sentences.append(f"The stack covers {thick:.1f} um, less than a guest of {guest_diameter_um:.1f} um.")
-    if tells and needed is not None:
-        sentences.append(
+    apart = fwhm < LIMIT_FWHM_UM
+    range_um = None if n_slices is None else (n_slices - 1) * step
+    deep = range_um is None or range_um >= GUEST_DIAMETER_UM
+    separable = apart and fine and deep and not widefield
+    needed = _min_host_signal(optics, fwhm) if separable else None
+    limits = (
+        (widefield, f"{optics.modality} hardly sections a sheet: inside and under cannot be told for certain."),
+        (
+            not widefield and not apart,
+            f"An axial slice of {fwhm:.1f} um is too thick to see cap and floor of a {GUEST_DIAMETER_UM:.1f} um guest "
+            f"apart (limit {LIMIT_FWHM_UM:.0f} um): inside, under and on top stay unresolved where signal is shared.",
+        ),
+        (not fine, f"A focus step of {step:.1f} um skips the layers (limit {LIMIT_STEP_UM} um)."),
+        (not deep, f"The stack covers {range_um or 0.0:.1f} um, less than a guest of {GUEST_DIAMETER_UM:.1f} um."),
+        (
+            separable,
             f"Inside, under and on top can be told; a floor of {THIN_FLOOR_UM} um needs a host signal of at least "
-            f"{needed:.1f} noise SD."
-        )
-    sentences += _signal_sentences(pairs, needed)
-    separable = {"inside": tells, "under": tells, "on_top": tells}
-    return OpticsVerdict(fwhm, source, separable, fine, thick, needed, tuple(sentences))
+            f"{needed or 0.0:.1f} noise SD.",
+        ),
+    )
+    sentences = [
+        _source_sentence(optics, fwhm, source, of_na), *(text for holds, text in limits if holds),
+        *_signal_sentences(pairs, needed),
+    ]  # fmt: skip
+    states = dict.fromkeys(("inside", "under", "on_top"), separable)
+    return OpticsVerdict(fwhm, source, states, fine, range_um, needed, tuple(sentences))
+
+
+def _resolution(optics: Optics, measured_um: float | None) -> tuple[float, str, float | None]:
+    """Axial resolution, um, its source, and what NA allows; measured where NA is unknown or allows better."""
+    of_na = axial_fwhm_of(optics)
+    if of_na is not None and (measured_um is None or not measured_um > of_na):
+        return of_na, "na", of_na
+    if measured_um is not None and np.isfinite(measured_um):
+        return float(measured_um), "measured", of_na
+    return ASSUMED_AXIAL_FWHM_UM, "assumed", of_na
+
+
+def _source_sentence(optics: Optics, fwhm: float, source: str, of_na: float | None) -> str:
+    if source == "na":
+        return f"Axial resolution {fwhm:.1f} um from NA {optics.na} ({optics.immersion or 'immersion assumed'})."
+    if source == "assumed":
+        return f"NA is not known; an axial resolution of {fwhm:.1f} um is assumed: give optics.na."
+    reason = "NA is not known." if of_na is None else f"NA {optics.na} would allow {of_na:.1f} um (aberration?)."
+    return f"Axial resolution {fwhm:.1f} um was measured from the guests, taken as balls; {reason}"
 
 
 def _flat_verdict() -> OpticsVerdict:
@@ -189,10 +209,10 @@ def _flat_verdict() -> OpticsVerdict:
     )  # fmt: skip
 
 
-def _min_host_signal(optics: Optics, fwhm: float, diameter_um: float) -> float:
+def _min_host_signal(optics: Optics, fwhm: float) -> float:
     """Host signal in noise SD per pixel at which a thin floor has three standard errors."""
     contrast = min(1.0, THIN_FLOOR_UM / fwhm)
-    pixels = np.pi * (0.3 * diameter_um / optics.um_per_px) ** 2 * max(1.0, fwhm / float(optics.um_per_z or 1.0))
+    pixels = np.pi * (0.3 * GUEST_DIAMETER_UM / optics.um_per_px) ** 2 * max(1.0, fwhm / float(optics.um_per_z or 1.0))
     return float(3.0 / (contrast * np.sqrt(max(pixels, 1.0))))
 
 

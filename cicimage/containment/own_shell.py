@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
 from cicimage.arrays import Float32Array, Float64Array
+from cicimage.containment.noise import Noise
 
 N_RAYS: Final = 32
 FLATNESS: Final = 0.93
@@ -56,9 +57,7 @@ def measure_faces(
     *,
     um_per_px: float,
     um_per_z: float,
-    background: Float64Array,
-    noise_sd: float,
-    gain: float,
+    noise: Noise,
 ) -> Faces:
     """Measure the faces of round cells.
 
@@ -72,20 +71,20 @@ def measure_faces(
         Height of its centre above the first slice.
     um_per_px, um_per_z : float
         Pixel size and focus step, um.
-    background : (Z,) float64
-        Level of each slice without cells, counts.
-    noise_sd, gain : float
-        Noise SD per pixel at background, and variance per count of signal.
+    noise : Noise
+        Noise, gain and background of the channel.
     """
     if len(yxr_px) == 0:
         return Faces(*np.zeros((4, 0)))
-    light = np.asarray(image - background[:, None, None].astype(np.float32), dtype=np.float32)
+    level = np.broadcast_to(np.asarray(noise.background, dtype=np.float32), (len(image),))
+    light = np.asarray(image - level[:, None, None], dtype=np.float32)
     radius_um = yxr_px[:, 2] * um_per_px
     half = FLATNESS * radius_um
     shell = _shell(light, yxr_px, z_um, um_per_px, um_per_z)
     profile = _column(light, yxr_px)
     heights: Float64Array = np.arange(len(image), dtype=np.float64) * um_per_z
     pixels = np.maximum(np.pi * (CORE * yxr_px[:, 2]) ** 2, 1.0)
+    gain = noise.gain or 0.0
     out = []
     for sign in (1.0, -1.0):
         towards = sign * (heights[None, :] - z_um[:, None])
@@ -93,7 +92,7 @@ def measure_faces(
         window *= np.clip((half[:, None] + FACE_UM - towards) / um_per_z + 0.5, 0.0, 1.0)
         seen = (heights[-1] - z_um if sign > 0 else z_um) >= half
         face = (window * profile).sum(axis=1) * um_per_z
-        variance = (window**2 * (noise_sd**2 + gain * np.maximum(profile, 0.0))).sum(axis=1) * um_per_z**2 / pixels
+        variance = (window**2 * (noise.sd**2 + gain * np.maximum(profile, 0.0))).sum(axis=1) * um_per_z**2 / pixels
         own = np.where(seen & (shell > 0), SLOPE * shell, np.nan)
         out += [face / own - 1.0, np.sqrt(variance / own**2 + (UNEVEN * np.maximum(face / own, 1.0)) ** 2)]
     return Faces(*out)

@@ -48,14 +48,13 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Host above (cap), below (floor) and at the middle (body) of each guest, um of host, with standard errors."""
+    """Host above (cap) and below (floor) each guest, um with standard errors; share of host at its middle (body)."""
 
     cap_um: Float64Array
     cap_se: Float64Array
     floor_um: Float64Array
     floor_se: Float64Array
     body: Float64Array
-    body_se: Float64Array
 
 
 def measure_side(profile: Float64Array, z_um: Float64Array, noise: Float64Array, axial_fwhm_um: float) -> Side:
@@ -115,18 +114,31 @@ def _half_maximum(
 
 
 def soft_window(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array, ramp_um: float) -> Float64Array:
-    """Weights (P, Z) of a window whose edges ramp over one focus step, so that its sum times the step is its length."""
+    """Compute weights of a window whose edges ramp over one focus step: their sum times the step is its length.
+
+    Parameters
+    ----------
+    z_um : (Z,) float64
+        Height of each slice, um.
+    low_um, high_um : (P,) float64
+        Ends of each window, um.
+    ramp_um : float
+        Focus step, um.
+
+    Returns
+    -------
+    (P, Z) float64
+        Weights, 0-1.
+    """
     z = z_um[None, :]
     rise = np.clip((z - low_um[:, None]) / ramp_um + 0.5, 0.0, 1.0)
     fall = np.clip((high_um[:, None] - z) / ramp_um + 0.5, 0.0, 1.0)
-    out: Float64Array = np.minimum(rise, fall)
-    return out
+    return np.asarray(np.minimum(rise, fall))
 
 
 def _blurred_box(z_um: Float64Array, low_um: Float64Array, high_um: Float64Array, sigma_um: float) -> Float64Array:
     z = z_um[None, :]
-    out: Float64Array = ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um)
-    return out
+    return np.asarray(ndtr((z - low_um[:, None]) / sigma_um) - ndtr((z - high_um[:, None]) / sigma_um))
 
 
 def measure_layers(
@@ -187,5 +199,4 @@ def measure_layers(
     found = np.einsum("pij,pkj,pkl,pl->pi", covariance, mix, weight, measured)
     error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     found, error = np.where(ok[:, None], found, np.nan), np.where(ok[:, None], error, np.inf)
-    length = 2.0 * guest_half_um
-    return Layers(found[:, 0], error[:, 0], found[:, 2], error[:, 2], found[:, 1] / length, error[:, 1] / length)
+    return Layers(found[:, 0], error[:, 0], found[:, 2], error[:, 2], found[:, 1] / (2.0 * guest_half_um))

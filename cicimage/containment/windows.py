@@ -10,8 +10,7 @@ Pixels of other guests are left out of every region, since a neighbour's hole is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,8 @@ from cicimage.compiled import compiled
 from cicimage.masks import Masks
 
 CORE_OWN, CORE_SHARED, RIM, NEAR, REF_OWN, REF_SHARED, EDGE = range(7)
+"""Regions; where further hosts lie too, a pixel of the core or the reference counts in the shared one."""
+NO_REGION: Final = -1
 N_REGIONS: Final = 7
 N_SECTORS: Final = 16
 CORE_SHARE: Final = 0.6
@@ -30,8 +31,7 @@ NEAR_OUT_UM: Final = 1.5
 REFERENCE_OUT_UM: Final = 5.0
 
 
-@dataclass(frozen=True, eq=False)
-class FlatMasks:
+class FlatMasks(NamedTuple):
     """All masks of a population in one buffer, as a compiled loop can read them.
 
     ``boxes`` is (n, 4) int64 of y0, x0, h, w; mask i starts at ``offsets[i]`` of ``pixels``.
@@ -56,12 +56,11 @@ def centres(masks: FlatMasks) -> Float64Array:
     """Centre and equivalent radius of every mask, (n, 3) pixels; NaN and 0 of a mask without a pixel."""
     out = np.zeros((len(masks.offsets), 3))
     if len(out):
-        _centres(masks.pixels, masks.offsets, masks.boxes, out)
+        _centres(masks, out)
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class WindowSums:
+class WindowSums(NamedTuple):
     """Sums of host signal, one row per pair.
 
     Attributes
@@ -89,19 +88,10 @@ class WindowSums:
     gap_px: Float64Array
 
 
-def sum_windows(
-    image: Float32Array,
-    guests: FlatMasks,
-    guest_yxr_px: Float64Array,
-    hosts: FlatMasks,
-    pairs: npt.NDArray[np.int64],
-    guest_count: npt.NDArray[np.uint8],
-    host_count: npt.NDArray[np.uint8],
-    um_per_px: float,
-) -> WindowSums:
-    """Run the compiled pass.
+class FrameData(NamedTuple):
+    """What the pass reads.
 
-    Parameters
+    Attributes
     ----------
     image : (Z, Y, X) float32
         Host channel.
@@ -109,44 +99,78 @@ def sum_windows(
         Both populations.
     guest_yxr_px : (n, 3) float64
         Centre and radius of each guest, pixels.
-    pairs : (P, 2) int64
-        Indices (guest, host) to measure.
     guest_count, host_count : (Y, X) uint8
         How many masks of each population lie on each pixel.
+    """
+
+    image: Float32Array
+    guests: FlatMasks
+    hosts: FlatMasks
+    guest_yxr_px: Float64Array
+    guest_count: npt.NDArray[np.uint8]
+    host_count: npt.NDArray[np.uint8]
+
+
+class _Reach(NamedTuple):
+    """Distance beyond a guest's rim at which the edge, the near ring and the reference end, pixels."""
+
+    edge: float
+    near: float
+    reference: float
+
+
+class _Window(NamedTuple):
+    """Square around a guest: its first pixel, and the region and the sector of every pixel (-1 = none)."""
+
+    y0: int
+    x0: int
+    region: npt.NDArray[np.int8]
+    sector: npt.NDArray[np.int8]
+
+
+def sum_windows(frame: FrameData, pairs: Int64Array, um_per_px: float) -> WindowSums:
+    """Run the compiled pass.
+
+    Parameters
+    ----------
+    frame : FrameData
+        Image and masks of one frame.
+    pairs : (P, 2) int64
+        Indices (guest, host) to measure.
     um_per_px : float
         Pixel size, um.
+
+    Returns
+    -------
+    WindowSums
     """
-    n = len(pairs)
+    n, n_z = len(pairs), frame.image.shape[0]
     out = WindowSums(
-        np.zeros((n, N_REGIONS, image.shape[0])),
-        np.zeros((n, N_REGIONS)),
-        np.zeros((n, N_SECTORS, image.shape[0])),
-        np.zeros((n, N_SECTORS)),
-        np.zeros((n, N_SECTORS)),
-        np.zeros(n),
-        np.full(n, np.inf),
+        sums=np.zeros((n, N_REGIONS, n_z)),
+        counts=np.zeros((n, N_REGIONS)),
+        sector_sums=np.zeros((n, N_SECTORS, n_z)),
+        sector_host=np.zeros((n, N_SECTORS)),
+        sector_all=np.zeros((n, N_SECTORS)),
+        overlap_px=np.zeros(n),
+        gap_px=np.full(n, np.inf),
     )
-    reach_px = np.array([NEAR_IN_UM, NEAR_OUT_UM, REFERENCE_OUT_UM]) / um_per_px
     # At coarse pixels the near ring still needs a pixel's width.
-    reach_px[1] = max(reach_px[1], reach_px[0] + 1.5)
-    reach_px[2] = max(reach_px[2], reach_px[1] + 2.0)
+    edge = NEAR_IN_UM / um_per_px
+    near = max(NEAR_OUT_UM / um_per_px, edge + 1.5)
+    reference = max(REFERENCE_OUT_UM / um_per_px, near + 2.0)
     if n:
-        _pass(
-            image, guests.pixels, guests.offsets, guests.boxes, guest_yxr_px, hosts.pixels, hosts.offsets, hosts.boxes,
-            pairs, guest_count, host_count, reach_px, out.sums, out.counts, out.sector_sums, out.sector_host,
-            out.sector_all, out.overlap_px, out.gap_px,
-        )  # fmt: skip
+        _pass(frame, pairs, _Reach(edge, near, reference), out)
     return out
 
 
 @compiled()
-def _centres(pixels: npt.NDArray[np.uint8], offsets: Int64Array, boxes: Int64Array, out: Float64Array) -> None:
-    for i in range(len(offsets)):
-        y0, x0, h, w = boxes[i]
+def _centres(masks: FlatMasks, out: Float64Array) -> None:
+    for i in range(len(masks.offsets)):
+        y0, x0, h, w = masks.boxes[i]
         count, total_y, total_x = 0, 0, 0
         for y in range(h):
             for x in range(w):
-                if pixels[offsets[i] + y * w + x]:
+                if masks.pixels[masks.offsets[i] + y * w + x]:
                     count += 1
                     total_y += y
                     total_x += x
@@ -158,75 +182,108 @@ def _centres(pixels: npt.NDArray[np.uint8], offsets: Int64Array, boxes: Int64Arr
 
 
 @compiled()
-def _region_of(rho: float, radius: float, reach: Any) -> int:
-    if rho <= CORE_SHARE * radius:
-        return 0
-    if rho <= RIM_SHARE * radius:
-        return 2
-    if rho < radius + reach[0]:
-        return 6
-    if rho <= radius + reach[1]:
-        return 3
-    if rho <= radius + reach[2]:
-        return 4
-    return -1
+def _crop(masks: FlatMasks, i: int) -> npt.NDArray[np.uint8]:
+    h, w = masks.boxes[i, 2], masks.boxes[i, 3]
+    return masks.pixels[masks.offsets[i] : masks.offsets[i] + h * w].reshape(h, w)
 
 
 @compiled()
-def _pass(  # noqa: C901 - one compiled loop; calls inside it would cost more than they explain
-    image: Any, g_pixels: Any, g_offsets: Any, g_boxes: Any, g_yxr: Any, h_pixels: Any, h_offsets: Any, h_boxes: Any,
-    pairs: Any, g_count: Any, h_count: Any, reach: Any, sums: Any, counts: Any, sector_sums: Any, sector_host: Any,
-    sector_all: Any, overlap: Any, gap: Any,
-) -> None:  # fmt: skip
-    n_z, n_y, n_x = image.shape
+def _at(crop: npt.NDArray[np.uint8], y: int, x: int) -> int:
+    """Value of a crop's pixel, 0 outside."""
+    if y >= 0 and x >= 0 and y < crop.shape[0] and x < crop.shape[1]:
+        return int(crop[y, x])
+    return 0
+
+
+@compiled()
+def _region_of(rho: float, radius: float, reach: _Reach) -> int:
+    if rho <= CORE_SHARE * radius:
+        return CORE_OWN
+    if rho <= RIM_SHARE * radius:
+        return RIM
+    if rho < radius + reach.edge:
+        return EDGE
+    if rho <= radius + reach.near:
+        return NEAR
+    if rho <= radius + reach.reference:
+        return REF_OWN
+    return NO_REGION
+
+
+@compiled()
+def _sector_of(dy: float, dx: float) -> int:
+    turn = (np.arctan2(dy, dx) / (2.0 * np.pi)) % 1.0
+    return min(N_SECTORS - 1, int(turn * N_SECTORS))
+
+
+@compiled()
+def _classify(frame: FrameData, g: int, h: int, reach: _Reach, window: _Window, out: WindowSums, p: int) -> None:
+    """Give every pixel of the window its region and sector, and count the pair's pixels."""
+    cy, cx, radius = frame.guest_yxr_px[g]
+    guest, host = _crop(frame.guests, g), _crop(frame.hosts, h)
+    guest_y, guest_x = frame.guests.boxes[g, 0], frame.guests.boxes[g, 1]
+    host_y, host_x = frame.hosts.boxes[h, 0], frame.hosts.boxes[h, 1]
+    # Fields of a tuple are read before the loop: numba counts references on every access.
+    y0, x0, regions, sectors = window
+    height, width = regions.shape
+    guest_count = frame.guest_count[y0 : y0 + height, x0 : x0 + width]
+    host_count = frame.host_count[y0 : y0 + height, x0 : x0 + width]
+    counts, sector_host, sector_all = out.counts[p], out.sector_host[p], out.sector_all[p]
+    overlap, gap = 0.0, np.inf
+    for i in range(height):
+        for j in range(width):
+            y, x = y0 + i, x0 + j
+            own = _at(guest, y - guest_y, x - guest_x)
+            in_host = _at(host, y - host_y, x - host_x)
+            rho = np.sqrt((y - cy) ** 2 + (x - cx) ** 2)
+            if in_host and own:
+                overlap, gap = overlap + 1.0, 0.0
+            elif in_host:
+                gap = min(gap, max(0.0, rho - radius))
+            if guest_count[i, j] > own:
+                continue
+            region = _region_of(rho, radius, reach)
+            if region == NEAR:
+                sector = _sector_of(y - cy, x - cx)
+                sectors[i, j] = sector
+                sector_all[sector] += 1.0
+                sector_host[sector] += in_host
+            if region == NO_REGION or not in_host:
+                continue
+            if host_count[i, j] > 1:
+                region = CORE_SHARED if region == CORE_OWN else REF_SHARED if region == REF_OWN else region
+            regions[i, j] = region
+            counts[region] += 1.0
+    out.overlap_px[p], out.gap_px[p] = overlap, gap
+
+
+@compiled()
+def _add_up(image: Float32Array, window: _Window, sums: Float64Array, sector_sums: Float64Array) -> None:
+    """Sum the signal of one pair's regions (N_REGIONS, Z) and sectors (N_SECTORS, Z)."""
+    y0, x0, regions, sectors = window
+    height, width = regions.shape
+    for z in range(image.shape[0]):
+        signal = image[z, y0 : y0 + height, x0 : x0 + width]
+        for i in range(height):
+            for j in range(width):
+                region = regions[i, j]
+                if region >= 0:
+                    value = signal[i, j]
+                    sums[region, z] += value
+                    if region == NEAR:
+                        sector_sums[sectors[i, j], z] += value
+
+
+@compiled()
+def _pass(frame: FrameData, pairs: Int64Array, reach: _Reach, out: WindowSums) -> None:
+    _, n_y, n_x = frame.image.shape
     for p in range(pairs.shape[0]):
-        g, h = pairs[p, 0], pairs[p, 1]
-        cy, cx, radius = g_yxr[g, 0], g_yxr[g, 1], g_yxr[g, 2]
-        half = int(np.ceil(radius + reach[2])) + 1
-        y_lo, y_hi = max(0, int(cy) - half), min(n_y, int(cy) + half + 2)
-        x_lo, x_hi = max(0, int(cx) - half), min(n_x, int(cx) + half + 2)
-        region = np.full((max(0, y_hi - y_lo), max(0, x_hi - x_lo)), -1, np.int8)
-        sector = np.full(region.shape, -1, np.int8)
-        for y in range(y_lo, y_hi):
-            for x in range(x_lo, x_hi):
-                gy, gx = y - g_boxes[g, 0], x - g_boxes[g, 1]
-                own = 0
-                if 0 <= gy < g_boxes[g, 2] and 0 <= gx < g_boxes[g, 3]:
-                    own = g_pixels[g_offsets[g] + gy * g_boxes[g, 3] + gx]
-                hy, hx = y - h_boxes[h, 0], x - h_boxes[h, 1]
-                in_host = 0
-                if 0 <= hy < h_boxes[h, 2] and 0 <= hx < h_boxes[h, 3]:
-                    in_host = h_pixels[h_offsets[h] + hy * h_boxes[h, 3] + hx]
-                rho = np.sqrt((y - cy) ** 2 + (x - cx) ** 2)
-                if in_host:
-                    if own:
-                        overlap[p] += 1.0
-                        gap[p] = 0.0
-                    else:
-                        gap[p] = min(gap[p], max(0.0, rho - radius))
-                if g_count[y, x] > own:
-                    continue
-                where = _region_of(rho, radius, reach)
-                if where < 0:
-                    continue
-                if where == 3:
-                    turn = (np.arctan2(y - cy, x - cx) / (2.0 * np.pi)) % 1.0
-                    sector[y - y_lo, x - x_lo] = min(15, int(turn * 16.0))
-                    sector_all[p, sector[y - y_lo, x - x_lo]] += 1.0
-                if not in_host:
-                    continue
-                if where in (0, 4) and h_count[y, x] > 1:
-                    where += 1
-                region[y - y_lo, x - x_lo] = where
-                counts[p, where] += 1.0
-                if where == 3:
-                    sector_host[p, sector[y - y_lo, x - x_lo]] += 1.0
-        for z in range(n_z):
-            for y in range(y_lo, y_hi):
-                for x in range(x_lo, x_hi):
-                    where = region[y - y_lo, x - x_lo]
-                    if where >= 0:
-                        value = image[z, y, x]
-                        sums[p, where, z] += value
-                        if where == 3:
-                            sector_sums[p, sector[y - y_lo, x - x_lo], z] += value
+        g, h = pairs[p]
+        cy, cx, radius = frame.guest_yxr_px[g]
+        half = int(np.ceil(radius + reach.reference)) + 1
+        y0, y1 = max(0, int(cy) - half), min(n_y, int(cy) + half + 2)
+        x0, x1 = max(0, int(cx) - half), min(n_x, int(cx) + half + 2)
+        shape = (max(0, y1 - y0), max(0, x1 - x0))
+        window = _Window(y0, x0, np.full(shape, NO_REGION, np.int8), np.full(shape, NO_REGION, np.int8))
+        _classify(frame, g, h, reach, window, out, p)
+        _add_up(frame.image, window, out.sums[p], out.sector_sums[p])

@@ -15,6 +15,7 @@ from cicimage.arrays import Float32Array
 from cicimage.containment.dye_in_guests import outside_signal
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.containment.noise import Noise
 from cicimage.findings import Finding
 from cicimage.mask_store import masks_to_rows
 from cicimage.masks import Masks
@@ -370,9 +371,7 @@ def _evidence(found: Mapping[str, Objects], image: Float32Array, tools: Tools) -
         found[guest],
         found[host],
         optics=setting.optics,
-        noise_sd=tools.noise(slot),
-        background=float(tools.prepared.background[slot]),
+        noise=Noise(tools.noise(slot), float(tools.prepared.background[slot])),
         guest_image=image[setting.slot(guest)],
-        same_population=guest == host,
-        own_shells=guest == host and setting.populations[host].stain == "membrane",
+        shared_stain=setting.populations[host].stain if guest == host else None,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from cicimage.arrays import Float32Array
 from cicimage.containment.evidence import measure_frame
 from cicimage.containment.markers import measure_markers
+from cicimage.containment.noise import Noise
 from cicimage.errors import RecordingError
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
@@ -206,9 +207,8 @@ def _evidence(
     slot = base.setting.slot(base.host)
     pairs = measure_frame(
         image[slot], objects[base.guest], objects[base.host], optics=base.setting.optics,
-        noise_sd=float(footage.prepared.noise_sd[slot]), background=float(footage.prepared.background[slot]),
-        same_population=base.guest == base.host,
-        own_shells=base.guest == base.host and base.setting.populations[base.host].stain == "membrane",
+        noise=Noise(float(footage.prepared.noise_sd[slot]), float(footage.prepared.background[slot])),
+        shared_stain=base.setting.populations[base.host].stain if base.guest == base.host else None,
     )  # fmt: skip
     concerned = pd.Series(False, index=pairs.index)
     if population == base.guest:

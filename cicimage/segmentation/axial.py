@@ -190,5 +190,4 @@ def along_z(matrix: Float32Array, volume: Float32Array) -> Float32Array:
         Filtered image.
     """
     depth = volume.shape[0]
-    out: Float32Array = (matrix @ volume.reshape(depth, -1)).reshape(volume.shape)
-    return out
+    return np.asarray((matrix @ volume.reshape(depth, -1)).reshape(volume.shape))

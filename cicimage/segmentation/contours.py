@@ -27,12 +27,15 @@ class Starts(NamedTuple):
         Centre, pixels.
     radius_px : (n,) float64
         Expected radius, pixels.
+    response : (n,) float64
+        Response of the seed, counts.
     """
 
     z: Float64Array
     y: Float64Array
     x: Float64Array
     radius_px: Float64Array
+    response: Float64Array
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Contours:
 
     Attributes
     ----------
-    y, x : (n,) float64
-        Centroid of the outline, pixels.
+    y, x, z : (n,) float64
+        Centroid of the outline, pixels, and slice index.
     radii : (n, 32) float64
         Distance from the centroid to the outline, counter-clockwise from +x, pixels.
     core, background : (n,) float64
@@ -59,10 +62,13 @@ class Contours:
         Deviation of the outline from circle, shift and ellipse: SD over the mean radius.
     cut : (n,) float64
         Share of rays that end at the image's border.
+    response : (n,) float64
+        Response of the seed, counts.
     """
 
     y: Float64Array
     x: Float64Array
+    z: Float64Array
     radii: Float64Array
     core: Float64Array
     background: Float64Array
@@ -71,6 +77,7 @@ class Contours:
     axis_ratio: Float64Array
     roughness: Float64Array
     cut: Float64Array
+    response: Float64Array
 
     @property
     def area_px(self) -> Float64Array:
@@ -124,9 +131,8 @@ def trace(volume: Float32Array, starts: Starts, rules: Rules, rivals: Float64Arr
     known = np.zeros((0, 4)) if rivals is None else np.ascontiguousarray(rivals, dtype=np.float64)
     trace_all(volume, z, starts.radius_px.astype(np.float64), known, rules, radii, stats)
     ratio, rough = _shape(radii)
-    return Contours(
-        stats[:, 0], stats[:, 1], radii, stats[:, 2], stats[:, 3], stats[:, 4], stats[:, 5], ratio, rough, stats[:, 6]
-    )
+    y, x, core, background, drop, closed, cut = stats.T
+    return Contours(y, x, starts.z, radii, core, background, drop, closed, ratio, rough, cut, starts.response)
 
 
 def _shape(radii: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from cicimage.arrays import Float32Array, Float64Array
+from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.segmentation.kernels import fill_pits
 
 
@@ -74,6 +75,31 @@ def shrink(image: Float32Array, um_per_px: float, coarsest_um: float) -> Grid:
             )
         cv2.resize(plane, (columns, rows), dst=volume[k], interpolation=cv2.INTER_AREA)
     return Grid(volume, factor, um_per_px * factor)
+
+
+def disc(radius_px: float) -> npt.NDArray[np.uint8]:
+    """Kernel of a disc, at least a pixel in radius."""
+    size = 2 * max(1, round(radius_px)) + 1
+    kernel: npt.NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return kernel
+
+
+def dilated(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:
+    """Dilate pixels.
+
+    Parameters
+    ----------
+    pixels : (Y, X) bool array
+        Pixels.
+    kernel : (h, w) uint8 array
+        Kernel, as from :func:`disc`.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Pixels and those within the kernel of one.
+    """
+    return np.asarray(cv2.dilate(pixels.astype(np.uint8), kernel) > 0)
 
 
 def finite(image: Float32Array) -> Float32Array:

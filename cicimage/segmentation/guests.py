@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from cicimage.arrays import BoolArray, Float32Array, Float64Array
-from cicimage.masks import Mask, Masks
+from cicimage.masks import Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
 from cicimage.segmentation.axial import CHORD, along_z, axial_kernels, axial_profiles, locate
 from cicimage.segmentation.contours import Contours, Starts, trace
@@ -63,25 +63,16 @@ class LogGuestSegmenter(GuestSegmenter):
         fine, noise = _solid(shrink(image, scene.um_per_px, smallest / 8.0), scene)
         smooth = _smooth(fine, noise, scene, blur_um=0.1 * smallest)
         y, x = (seeds.y - fine.offset_px) / fine.factor, (seeds.x - fine.offset_px) / fine.factor
-        found = self._trace(smooth, Starts(seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px), scene)
-        small = self._diameter_um(found, smooth) <= self.largest * scene.diameter_um[1]
-        fit = self._whole(found, smooth, scene) & small
-        found, z_slice, response = found.pick(fit), seeds.z[fit], seeds.response[fit]
-        chosen = choose(found, z_slice, response, smooth.volume, smooth.z_step_px)
-        found, z_slice, response = found.pick(chosen), z_slice[chosen], response[chosen]
-        found, z_slice, response = self._with_neighbours(found, z_slice, response, seeds, (y, x), smooth, scene)
-        found, z_slice = self._with_unions(found, z_slice, response, smooth, scene)
-        bright = self._bright_enough(found)
-        return self._objects(found.pick(bright), z_slice[bright], fine, scene)
+        starts = Starts(seeds.z, y, x, 0.5 * seeds.diameter_um / fine.um_per_px, seeds.response)
+        found = self._trace(smooth, starts, scene)
+        found = found.pick(self._whole(found, smooth, scene) & self._small(found, smooth, scene))
+        found = found.pick(choose(found, smooth.volume, smooth.z_step_px))
+        found = self._with_neighbours(found, starts, smooth, scene)
+        found = self._with_unions(found, smooth, scene)
+        return self._objects(found.pick(self._bright_enough(found)), fine, scene)
 
     def _trace(
-        self,
-        smooth: _Smooth,
-        starts: Starts,
-        scene: Scene,
-        *,
-        climb: float = 0.06,
-        rivals: Float64Array | None = None,
+        self, smooth: _Smooth, starts: Starts, scene: Scene, *, climb: float = 0.06, rivals: Float64Array | None = None
     ) -> Contours:
         reach = 0.6 * self.largest * scene.diameter_um[1] / smooth.um_per_px
         rules = Rules(
@@ -89,65 +80,45 @@ class LogGuestSegmenter(GuestSegmenter):
         )
         return trace(smooth.volume, starts, rules, rivals)
 
-    def _with_neighbours(
-        self,
-        found: Contours,
-        z_slice: Float64Array,
-        response: Float64Array,
-        seeds: Seeds,
-        at_px: tuple[Float64Array, Float64Array],
-        smooth: _Smooth,
-        scene: Scene,
-    ) -> tuple[Contours, Float64Array, Float64Array]:
+    def _with_neighbours(self, found: Contours, starts: Starts, smooth: _Smooth, scene: Scene) -> Contours:
         """Trace the seeds beside found cells again, with rays that end at those cells.
 
         Otherwise the outline of a dim cell runs over into its bright neighbour and is dropped for covering it.
         """
-        y, x = at_px
         radius = np.sqrt(found.area_px / np.pi)
-        known = np.column_stack([found.y, found.x, radius, z_slice * smooth.z_step_px])
-        far = beside(np.column_stack([y, x, seeds.z * smooth.z_step_px]), known)
+        known = np.column_stack([found.y, found.x, radius, found.z * smooth.z_step_px])
+        far = beside(np.column_stack([starts.y, starts.x, starts.z * smooth.z_step_px]), known)
         if not far.any():
-            return found, z_slice, response
-        starts = Starts(seeds.z[far], y[far], x[far], 0.5 * seeds.diameter_um[far] / smooth.um_per_px)
-        again = self._trace(smooth, starts, scene, rivals=known)
-        fit = self._whole(again, smooth, scene)
-        fit &= self._diameter_um(again, smooth) <= self.largest * scene.diameter_um[1]
-        all_found = found.concatenate(again.pick(fit))
-        all_z = np.concatenate([z_slice, seeds.z[far][fit]])
-        all_responses = np.concatenate([response, seeds.response[far][fit]])
-        first = np.arange(len(all_found)) < len(found)
-        chosen = choose(all_found, all_z, all_responses, smooth.volume, smooth.z_step_px, before=first)
-        return all_found.pick(chosen), all_z[chosen], all_responses[chosen]
+            return found
+        again = self._trace(smooth, Starts(*(values[far] for values in starts)), scene, rivals=known)
+        again = again.pick(self._whole(again, smooth, scene) & self._small(again, smooth, scene))
+        both = found.concatenate(again)
+        first = np.arange(len(both)) < len(found)
+        return both.pick(choose(both, smooth.volume, smooth.z_step_px, before=first))
 
-    def _with_unions(
-        self, found: Contours, z_slice: Float64Array, response: Float64Array, smooth: _Smooth, scene: Scene
-    ) -> tuple[Contours, Float64Array]:
+    def _with_unions(self, found: Contours, smooth: _Smooth, scene: Scene) -> Contours:
         """Merge the pieces of one cell: granules, or halves of an object too large to be a guest.
 
         Two outlines in touch become one where the outline around both, valleys between them ignored, looks more
         like one round cell than either does; without a valley between them it need only look as much so as they
         do on average. Where that one is too large for a guest, neither piece is one.
         """
-        i, j = pairs_in_touch(found, z_slice, smooth.z_step_px)
+        i, j = pairs_in_touch(found, smooth.z_step_px)
         if not i.size:
-            return found, z_slice
+            return found
         area = found.area_px
         share = area[i] / (area[i] + area[j])
-        y, x, z = (share * v[i] + (1.0 - share) * v[j] for v in (found.y, found.x, z_slice))
-        starts = Starts(z, y, x, np.sqrt((area[i] + area[j]) / np.pi))
+        z, y, x = (share * v[i] + (1.0 - share) * v[j] for v in (found.z, found.y, found.x))
+        response = np.maximum(found.response[i], found.response[j])
+        starts = Starts(z, y, x, np.sqrt((area[i] + area[j]) / np.pi), response)
         union = self._trace(smooth, starts, scene, climb=0.5)
         one = self._whole(union, smooth, scene) & (union.area_px >= 0.8 * (area[i] + area[j]))
-        small = self._diameter_um(union, smooth) <= self.largest * scene.diameter_um[1]
         pieces = one & (union.score >= 0.45 * (found.score[i] + found.score[j]))
-        pieces &= dip_between(found, z_slice, i, j, smooth.volume) < 0.1
+        pieces &= dip_between(found, i, j, smooth.volume) < 0.1
         stays = np.ones(len(found), dtype=np.bool_)
         stays[i[pieces]] = stays[j[pieces]] = False
-        both = found.pick(stays).concatenate(union.pick(one & small))
-        z_both = np.concatenate([z_slice[stays], z[one & small]])
-        responses = np.concatenate([response[stays], np.maximum(response[i], response[j])[one & small]])
-        chosen = choose(both, z_both, responses, smooth.volume, smooth.z_step_px)
-        return both.pick(chosen), z_both[chosen]
+        both = found.pick(stays).concatenate(union.pick(one & self._small(union, smooth, scene)))
+        return both.pick(choose(both, smooth.volume, smooth.z_step_px))
 
     def _seeds(self, image: Float32Array, scene: Scene) -> Seeds:
         smallest, largest = scene.diameter_um
@@ -160,6 +131,10 @@ class LogGuestSegmenter(GuestSegmenter):
     def _diameter_um(found: Contours, smooth: _Smooth) -> Float64Array:
         return np.asarray(2.0 * np.sqrt(np.maximum(found.area_px, 0.0) / np.pi) * smooth.um_per_px)
 
+    def _small(self, found: Contours, smooth: _Smooth, scene: Scene) -> BoolArray:
+        """Which outlines are not too large."""
+        return np.asarray(self._diameter_um(found, smooth) <= self.largest * scene.diameter_um[1])
+
     def _whole(self, found: Contours, smooth: _Smooth, scene: Scene) -> BoolArray:
         """Which outlines are round, not too small, and have an edge."""
         height = found.core - found.background
@@ -168,9 +143,7 @@ class LogGuestSegmenter(GuestSegmenter):
         cut = found.cut > 0.15
         # The dimmer an object is against the others or the noise, the more it must look like a cell: haze, texture and
         # remains of another population are dim and ragged.
-        dim = np.maximum(
-            0.015 * self._typical(found) / np.maximum(height, 1e-9), 2.0 * smooth.grain / np.maximum(height, 1e-9)
-        )
+        dim = np.maximum(0.015 * self._typical(found), 2.0 * smooth.grain) / np.maximum(height, 1e-9)
         score = self.min_score * np.clip(dim, 0.2, 1.0)
         least = np.where(cut, 0.8, 1.0) * self.smallest * scene.diameter_um[0]
         return np.asarray(
@@ -191,15 +164,14 @@ class LogGuestSegmenter(GuestSegmenter):
         sure = found.score >= 0.7
         return float(np.median((found.core - found.background)[sure])) if sure.any() else 0.0
 
-    def _objects(self, found: Contours, z_slice: Float64Array, fine: Grid, scene: Scene) -> Objects:
-        order = np.lexsort((found.x, found.y))
-        found, z_slice = found.pick(order), z_slice[order]
+    def _objects(self, found: Contours, fine: Grid, scene: Scene) -> Objects:
+        found = found.pick(np.lexsort((found.x, found.y)))
         shape = (scene.image.shape[1], scene.image.shape[2])
-        layer = z_slice * scene.um_per_z if scene.um_per_z is not None else np.zeros(len(found))
+        layer = found.z * scene.um_per_z if scene.um_per_z is not None else np.zeros(len(found))
         masks, kept = draw(found, layer, fine, shape)
         z_um, extent = np.full(len(found), np.nan), np.full(len(found), np.nan)
         if scene.um_per_z is not None and scene.image.shape[0] > 1:
-            z_um, extent = _heights(found, z_slice, fine, scene.um_per_z)
+            z_um, extent = _heights(found, fine, scene.um_per_z)
         return Objects(masks, z_um[kept], extent[kept])
 
 
@@ -253,7 +225,7 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, z_step_px)
 
 
-def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
+def _heights(found: Contours, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
     """Centroid and thickness along z of every guest, um.
 
     A guest cut off by the stack's end has its centre half a thickness from the visible end; the ratio of thickness to
@@ -265,7 +237,7 @@ def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float
         cv2.circle(taken, (round(x), round(y)), round(r), 1, -1)
     profiles = axial_profiles(fine.volume, found.y, found.x, radius, taken.astype(np.bool_))
     reach = np.maximum(0.7 * radius * fine.um_per_px / um_per_z, 1.0)
-    humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, z_slice, reach, strict=True)]).reshape(-1, 3)
+    humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, found.z, reach, strict=True)]).reshape(-1, 3)
     centre, low, high = humps.T * um_per_z
     # A profile is a mean over the guest's middle, where a ball is lower than at its centre.
     low, high = centre - (centre - low) / CHORD, centre + (high - centre) / CHORD
@@ -280,5 +252,4 @@ def _heights(found: Contours, z_slice: Float64Array, fine: Grid, um_per_z: float
 
 
 def _none(image: Float32Array) -> Objects:
-    empty: list[Mask] = []
-    return Objects(Masks(empty, (image.shape[1], image.shape[2])), np.zeros(0), np.zeros(0))
+    return Objects(Masks([], (image.shape[1], image.shape[2])), np.zeros(0), np.zeros(0))

@@ -7,7 +7,7 @@ import numpy as np
 
 from cicimage.arrays import BoolArray, Float32Array, Int32Array
 from cicimage.masks import Masks
-from cicimage.segmentation.grid import Grid, dark_level, noise_of
+from cicimage.segmentation.grid import Grid, dark_level, dilated, disc, noise_of
 
 
 def project(volume: Float32Array) -> Float32Array:
@@ -53,9 +53,7 @@ def bridge(signal: Float32Array, inside: BoolArray, guests: Int32Array, um_per_p
     """
     if not guests.any():
         return signal
-    size = 2 * max(1, round(3.0 / um_per_px)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    hidden = cv2.dilate((guests > 0).astype(np.uint8), kernel) > 0
+    hidden = dilated(guests > 0, disc(3.0 / um_per_px))
     known = (inside & ~hidden).astype(np.float32)
     sigma = 4.0 / um_per_px
     weight = cv2.GaussianBlur(known, (0, 0), sigma)
@@ -128,7 +126,7 @@ def clean(found: BoolArray, um_per_px: float, *, min_area_um2: float, max_hole_u
     (Y, X) bool array
         Cleaned foreground.
     """
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    kernel = disc(1.0)
     pixels = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     pixels = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, kernel)
     px2 = um_per_px**2
@@ -234,17 +232,13 @@ def fill_guests(pixels: BoolArray, guests: Int32Array, um_per_px: float, *, leas
     """
     if not guests.any():
         return pixels
-    size = 2 * max(1, round(2.0 / um_per_px)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    out = pixels.copy()
     # Guests and holes that touch are judged together.
     ground = guests > 0
     n, patches = cv2.connectedComponents(ground.astype(np.uint8), connectivity=8)
-    wide = cv2.dilate(patches.astype(np.float32), kernel).astype(np.int64)
+    wide = cv2.dilate(patches.astype(np.float32), disc(2.0 / um_per_px)).astype(np.int64)
     rim = (wide > 0) & ~ground
     total = np.bincount(wide[rim], minlength=n)
     host = np.bincount(wide[rim & pixels], minlength=n)
     given = (total > 0) & (host >= least_ring * total)
     given[0] = False
-    out |= given[wide]
-    return out
+    return np.asarray(pixels | given[wide])

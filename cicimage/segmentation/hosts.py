@@ -184,7 +184,7 @@ def _objects(labels: Int32Array, extra: dict[int, list[Piece]], grid: Grid, scen
         whole = _to_frame(_with_extra(mask, extra.get(mask.label, [])), grid, shape)
         if whole is not None:
             found.append((whole, z, extent))
-    found.sort(key=lambda f: _middle(f[0]))
+    found.sort(key=lambda f: f[0].centroid_px())
     masks = Masks([Mask(i, m.y0, m.x0, m.pixels) for i, (m, _, _) in enumerate(found, start=1)], shape)
     return Objects(masks, np.array([f[1] for f in found], float), np.array([f[2] for f in found], float))
 
@@ -194,16 +194,6 @@ def _profiles(labels: Int32Array, volume: Float32Array) -> Float64Array:
     count = np.maximum(np.bincount(labels.ravel()), 1)
     means = np.stack([np.bincount(labels.ravel(), weights=plane.ravel()) / count for plane in volume], axis=1)
     return np.asarray(np.maximum(means - means[0], 0.0))
-
-
-def _middle(mask: Mask) -> tuple[float, float]:
-    """Centre of mass (y, x), from the sums of rows and columns."""
-    rows, columns = mask.pixels.sum(axis=1), mask.pixels.sum(axis=0)
-    total = float(rows.sum())
-    return (
-        mask.y0 + float(rows @ np.arange(rows.size)) / total,
-        mask.x0 + float(columns @ np.arange(columns.size)) / total,
-    )
 
 
 def _with_extra(mask: Mask, pieces: list[Piece]) -> Mask:
@@ -227,12 +217,4 @@ def _to_frame(mask: Mask, grid: Grid, shape: tuple[int, int]) -> Mask | None:
     if f == 1:
         return mask
     soft = cv2.resize(np.pad(mask.pixels, 1).astype(np.float32), None, fx=f, fy=f, interpolation=cv2.INTER_LINEAR)
-    pixels = soft > 0.5
-    y0, x0 = (mask.y0 - 1) * f, (mask.x0 - 1) * f
-    top, left = max(0, -y0), max(0, -x0)
-    pixels = pixels[top : shape[0] - y0, left : shape[1] - x0]
-    if not pixels.any():
-        return None
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-    return Mask(mask.label, int(y0 + top + rows[0]), int(x0 + left + columns[0]), cut)
+    return Mask.cut(mask.label, (mask.y0 - 1) * f, (mask.x0 - 1) * f, soft > 0.5, shape)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cicimage.arrays import BoolArray, Float32Array, Float64Array, Int32Array
 from cicimage.masks import Masks
+from cicimage.segmentation.grid import dilated, disc
 from cicimage.segmentation.host_split import nearest
 
 Piece = tuple[slice, slice, BoolArray]
@@ -58,7 +59,7 @@ def shared_ground(
         return gained
     smooth = cv2.GaussianBlur(signal, (0, 0), max(0.5, 1.0 / um_per_px))
     reach = max(2, round(reach_um / um_per_px))
-    step = _ellipse(STEP_UM / um_per_px)
+    step = disc(STEP_UM / um_per_px)
     level = _levels(labels, smooth)
     for a, b, (y0, y1, x0, x1), top in _borders(labels, smooth):
         if top < 0.9 * (max(level[a], level[b]) + added * min(level[a], level[b])):
@@ -102,7 +103,7 @@ def without_lenses(labels: Int32Array, signal: Float32Array, um_per_px: float, *
         neighbours.setdefault(a, []).append(b)
         neighbours.setdefault(b, []).append(a)
     reach = max(2, round(reach_um / um_per_px))
-    step = _ellipse(STEP_UM / um_per_px)
+    step = disc(STEP_UM / um_per_px)
     out = labels.copy()
     for mask in Masks.from_labels(labels):
         beside = neighbours.get(mask.label, [])
@@ -141,20 +142,10 @@ def _makers(
     if _quantile(signal[patch], 0.97) > 1.2 * middle or middle > 1.6 * (lower + higher):
         return None
     inner = cv2.dilate(np.where(patch, signal, np.float32(0.0)), step)
-    ring = _grown(patch, step) & ~_grown(patch, _CROSS) & (labels > 0)
+    ring = dilated(patch, step) & ~dilated(patch, _CROSS) & (labels > 0)
     if np.count_nonzero(ring) < 10 or np.mean((inner - signal)[ring] > 0.3 * lower) < 0.6:
         return None
     return zones[0][1], zones[1][1]
-
-
-def _ellipse(radius_px: float) -> npt.NDArray[np.uint8]:
-    size = 2 * max(1, round(radius_px)) + 1
-    kernel: npt.NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return kernel
-
-
-def _grown(pixels: BoolArray, kernel: npt.NDArray[np.uint8]) -> BoolArray:
-    return np.asarray(cv2.dilate(pixels.astype(np.uint8), kernel) > 0)
 
 
 def _borders(labels: Int32Array, signal: Float32Array) -> list[tuple[int, int, tuple[int, int, int, int], float]]:
@@ -221,14 +212,14 @@ def _lens(
     lower, higher = min(levels), max(levels)
     bright = ((zone_a | zone_b) & (signal > higher + added * lower)).astype(np.uint8)
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    at_border = (in_a & _grown(in_b, step)) | (in_b & _grown(in_a, step))
+    at_border = (in_a & dilated(in_b, step)) | (in_b & dilated(in_a, step))
     _, patches = cv2.connectedComponents(bright, connectivity=4)
     for patch in np.unique(patches[at_border & (bright > 0)]):
         own = patches == patch
         if np.count_nonzero(own) < least_px:
             continue
         inner = cv2.dilate(np.where(own, signal, np.float32(0.0)), step)
-        ring = _grown(own, step) & ~_grown(own, _CROSS) & deep
+        ring = dilated(own, step) & ~dilated(own, _CROSS) & deep
         falls = inner - signal > sharpness * lower
         if all(np.count_nonzero(ring & side) >= 5 and falls[ring & side].mean() >= 0.5 for side in (in_a, in_b)):
             lens |= own

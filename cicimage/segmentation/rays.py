@@ -256,6 +256,48 @@ def _outline(
 
 
 @compiled()
+def _near_rivals(rivals: Float64Array, y: float, x: float, z: float, reach: float, near: Int64Array) -> int:
+    """Write the rivals that a ray may meet to ``near``; return how many."""
+    n = 0
+    for t in range(rivals.shape[0]):
+        far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (z - rivals[t, 3]) ** 2
+        if far < (1.5 * reach + rivals[t, 2]) ** 2:
+            near[n] = t
+            n += 1
+    return n
+
+
+@compiled()
+def _cast_all(
+    plane: Float32Array, centre: Ray, rise: float, rivals: Float64Array, near: Int64Array, rules: Rules, rays: Rays
+) -> float:
+    """Sample all rays of a cell; return the lower quartile of their lowest points, NaN where there is none.
+
+    ``centre`` holds the position, radius and reach that the rays share.
+    """
+    y, x, z, _, _, radius, reach = centre
+    sin, cos = rules.sin, rules.cos
+    profiles, length, lowest, ended = rays
+    height, width = plane.shape
+    n_samples = min(profiles.shape[1], int(2.0 * reach) + 1)
+    clear = near.size == 0 and min(y, x) > reach + 1.0 and y < height - reach - 2.0 and x < width - reach - 2.0
+    half = int(np.ceil(radius)) - 1
+    floors, n_floor = np.zeros(length.size), 0
+    for a in range(length.size):
+        if clear:
+            _sample(plane, y, x, sin[a], cos[a], n_samples, profiles[a])
+            n, low, how = _valley(profiles[a], n_samples, half, rise)
+        else:
+            ray = Ray(y, x, z, sin[a], cos[a], radius, reach)
+            n, low, how = _cast_ray(plane, ray, rise, rivals, near, profiles[a])
+        length[a], lowest[a], ended[a] = n, low, how
+        if n > 0 and (how == RAN or 0.5 * n >= 0.8 * radius):
+            floors[n_floor] = profiles[a, low]
+            n_floor += 1
+    return _ranked(floors, n_floor, n_floor // 4) if n_floor else np.nan
+
+
+@compiled()
 def trace_all(
     volume: Float32Array,
     z: Int64Array,
@@ -289,41 +331,20 @@ def trace_all(
     profiles = np.zeros((n_rays, int(2.0 * reach) + 2))
     length, lowest, ended = np.zeros((3, n_rays), dtype=np.int64)
     rays = Rays(profiles, length, lowest, ended)
-    floors = np.zeros(n_rays)
-    n_samples = min(profiles.shape[1], int(2.0 * reach) + 1)
     near = np.zeros(rivals.shape[0], dtype=np.int64)
     for s in range(z.size):
         plane = volume[z[s]]
         height, width = plane.shape
         y, x, zz, r0 = stats[s, 0], stats[s, 1], z[s] * z_step_px, radius[s]
         over = _core(plane, y, x, 0.4 * r0) - dark
-        n_near = 0
-        for t in range(rivals.shape[0]):
-            far = (y - rivals[t, 0]) ** 2 + (x - rivals[t, 1]) ** 2 + (zz - rivals[t, 3]) ** 2
-            if far < (1.5 * reach + rivals[t, 2]) ** 2:
-                near[n_near] = t
-                n_near += 1
+        n_near = _near_rivals(rivals, y, x, zz, reach, near)
         for _ in range(3):
             core = _core(plane, y, x, 0.4 * r0)
-            rise = max(3.0 * noise, climb * over)
-            n_floor = 0
-            clear = n_near == 0 and min(y, x) > reach + 1.0 and y < height - reach - 2.0 and x < width - reach - 2.0
-            half = int(np.ceil(r0)) - 1
-            for a in range(n_rays):
-                if clear:
-                    _sample(plane, y, x, sin[a], cos[a], n_samples, profiles[a])
-                    n, low, how = _valley(profiles[a], n_samples, half, rise)
-                else:
-                    ray = Ray(y, x, zz, sin[a], cos[a], r0, reach)
-                    n, low, how = _cast_ray(plane, ray, rise, rivals, near[:n_near], profiles[a])
-                length[a], lowest[a], ended[a] = n, low, how
-                if n > 0 and (how == RAN or 0.5 * n >= 0.8 * r0):
-                    floors[n_floor] = profiles[a, low]
-                    n_floor += 1
-            background = _ranked(floors, n_floor, n_floor // 4) if n_floor else core
+            centre = Ray(y, x, zz, 0.0, 0.0, r0, reach)
+            background = _cast_all(plane, centre, max(3.0 * noise, climb * over), rivals, near[:n_near], rules, rays)
             over = core - background
             stats[s, 0], stats[s, 1] = y, x
-            if over <= 0.0:
+            if not over > 0.0:
                 stats[s, 4] = 0.0
                 break
             _outline(rays, core, background, edge_fraction, radii[s], stats[s])

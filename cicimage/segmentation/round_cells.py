@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
@@ -18,7 +17,7 @@ from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects, Scene
 from cicimage.segmentation.contours import Contours
-from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink
+from cicimage.segmentation.grid import Grid, dark_level, dilated, disc, finite, noise_of, shrink
 from cicimage.segmentation.guests import LogGuestSegmenter
 from cicimage.segmentation.outlines import draw
 from cicimage.segmentation.rays import N_RAYS
@@ -116,17 +115,13 @@ def without_round_cells(scene: Scene, cells: Objects) -> Scene:
     dark = np.percentile(scene.image[:, ::4, ::4], 2.0)
     image = scene.image.copy()
     reach = max(1, round(GLOW_UM / scene.um_per_px))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     heights = np.arange(len(image)) * (scene.um_per_z or 0.0)
-    height, width = cells.masks.shape
     grown = []
     for mask, z, extent in zip(cells.masks, cells.z_um, cells.z_extent_um, strict=True):
-        wide = cv2.dilate(np.pad(mask.pixels, reach).astype(np.uint8), disc) > 0
-        y0, x0 = mask.y0 - reach, mask.x0 - reach
-        wide = wide[max(0, -y0) : height - y0, max(0, -x0) : width - x0]
-        larger = Mask(mask.label, max(0, y0), max(0, x0), wide)
+        wide = dilated(np.pad(mask.pixels, reach), disc(reach))
+        larger = Mask.cut(mask.label, mask.y0 - reach, mask.x0 - reach, wide, cells.masks.shape) or mask
         own = np.abs(heights - z) <= 0.5 * extent + GLOW_UM
-        image[(own, *larger.window)] = np.where(wide, dark, image[(own, *larger.window)])
+        image[(own, *larger.window)] = np.where(larger.pixels, dark, image[(own, *larger.window)])
         grown.append(larger)
     return replace(scene, image=image, inner=Masks(grown, cells.masks.shape))
 
@@ -191,4 +186,4 @@ def _contours(at_px: Float64Array, outline_um: Float64Array, um_per_px: float) -
     n = len(at_px)
     one, nothing = np.ones(n), np.zeros(n)
     radii = (outline_um + 0.5 * STEP_UM) / um_per_px
-    return Contours(at_px[:, 0], at_px[:, 1], radii, one, nothing, one, one, one, nothing, nothing)
+    return Contours(at_px[:, 0], at_px[:, 1], nothing, radii, one, nothing, one, one, one, nothing, nothing, one)

@@ -34,8 +34,6 @@ class _Candidates(NamedTuple):
 
 def choose(
     found: Contours,
-    z_slice: Float64Array,
-    response: Float64Array,
     volume: Float32Array,
     z_step_px: float,
     *,
@@ -55,10 +53,6 @@ def choose(
     ----------
     found : Contours
         Candidates, centres in pixels of ``volume``.
-    z_slice : (n,) float64 array
-        Slice index of each.
-    response : (n,) float64 array
-        Response of each one's seed.
     volume : (Z, Y, X) float32 array
         Smoothed image.
     z_step_px : float
@@ -78,19 +72,17 @@ def choose(
     score = found.score if before is None else found.score + before
     order = np.argsort(-score, kind="stable").astype(np.int64)
     radius = np.sqrt(np.maximum(found.area_px, 1e-9) / np.pi)
-    candidates = _Candidates(found.y, found.x, z_slice, radius, found.background, response)
+    candidates = _Candidates(found.y, found.x, found.z, radius, found.background, found.response)
     return np.asarray(_choose(order, candidates, volume, z_step_px, most_overlap, least_dip))
 
 
-def pairs_in_touch(found: Contours, z_slice: Float64Array, z_step_px: float) -> tuple[Int64Array, Int64Array]:
+def pairs_in_touch(found: Contours, z_step_px: float) -> tuple[Int64Array, Int64Array]:
     """Find pairs of outlines at similar height whose discs touch or nearly do.
 
     Parameters
     ----------
     found : Contours
         Outlines.
-    z_slice : (n,) float64 array
-        Slice index of each.
     z_step_px : float
         Focus step in pixels, 0 in a plane.
 
@@ -108,7 +100,7 @@ def pairs_in_touch(found: Contours, z_slice: Float64Array, z_step_px: float) -> 
     i, j = i[order], j[order]
     reach = radius[i] + radius[j]
     near = np.hypot(found.y[i] - found.y[j], found.x[i] - found.x[j]) < 1.1 * reach
-    near &= np.abs(z_slice[i] - z_slice[j]) * z_step_px <= 0.5 * reach
+    near &= np.abs(found.z[i] - found.z[j]) * z_step_px <= 0.5 * reach
     return i[near].astype(np.int64), j[near].astype(np.int64)
 
 
@@ -151,17 +143,13 @@ def _beside(points: Float64Array, balls: Float64Array, share: float, reach: floa
     return out
 
 
-def dip_between(
-    found: Contours, z_slice: Float64Array, i: Int64Array, j: Int64Array, volume: Float32Array
-) -> Float64Array:
+def dip_between(found: Contours, i: Int64Array, j: Int64Array, volume: Float32Array) -> Float64Array:
     """Measure how far the signal between two centres dips below both.
 
     Parameters
     ----------
     found : Contours
         Outlines, pixels of ``volume``.
-    z_slice : (n,) float64 array
-        Slice index of each outline.
     i, j : (k,) int64 arrays
         Pairs of outlines.
     volume : (Z, Y, X) float32 array
@@ -172,7 +160,7 @@ def dip_between(
     (k,) float64 array
         Depth of the dip over the lower one's height: 0 without a dip, 1 down to the background.
     """
-    ends = [End(*row) for row in np.column_stack([found.y, found.x, z_slice, found.background]).tolist()]
+    ends = [End(*row) for row in np.column_stack([found.y, found.x, found.z, found.background]).tolist()]
     dips = [dip_on_line(volume, ends[a], ends[b]) for a, b in zip(i, j, strict=True)]
     return np.array(dips, dtype=np.float64)
 

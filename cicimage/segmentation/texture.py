@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from cicimage.arrays import BoolArray, Float32Array
+from cicimage.segmentation.grid import disc
 from cicimage.segmentation.host_foreground import fill_holes
 
 
@@ -68,9 +69,8 @@ def textured(
         return np.zeros(contrast.shape, dtype=np.bool_)
     grey = np.clip((log - low) / (high - low) * 255.0, 0.0, 255.0).astype(np.uint8)
     level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
-    size = 2 * max(1, round(6.0 * window_um / um_per_px)) + 1
-    strong = cv2.blur(cv2.dilate(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))), (size, size))
+    kernel = disc(6.0 * window_um / um_per_px)
+    strong = cv2.blur(cv2.dilate(contrast, kernel), kernel.shape)
     found = fill_holes((grey > level) & (contrast > local_share * strong), max_hole_um2 / um_per_px**2)
-    width = 2 * max(1, round(2.0 * window_um / um_per_px)) + 1
-    worn = cv2.erode(found.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
+    worn = cv2.erode(found.astype(np.uint8), disc(2.0 * window_um / um_per_px))
     return np.asarray(worn > 0)

@@ -72,31 +72,22 @@ class Behaviour(ABC):
         return rates.entry_per_contact_h / (1.0 - rates.abort_share) * self.world.entry_factor / guest.frailty
 
 
+def _ahead(guest: Guest, distance: float) -> tuple[float, float]:
+    """Displacement (dy, dx) along a guest's heading."""
+    return distance * float(np.sin(guest.heading)), distance * float(np.cos(guest.heading))
+
+
 class HazardBehaviour(Behaviour):
     """Persistent random walk; in contact a constant hazard of entry; engulfment at a constant speed."""
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Turn by angular diffusion and step.
-
-        Parameters
-        ----------
-        i, guest, start_h, minutes
-            As :meth:`Behaviour.stride` takes them.
-        """
+        """Turn by angular diffusion and step."""
         persistence = self.world.scenario.guests.persistence_min
         guest.heading += self.world.rng.normal(0, np.sqrt(2 * minutes / persistence))
-        return guest.speed * minutes * float(np.sin(guest.heading)), guest.speed * minutes * float(
-            np.cos(guest.heading)
-        )
+        return _ahead(guest, guest.speed * minutes)
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Run the entry clock down by the constant hazard.
-
-        Parameters
-        ----------
-        i, guest, start_h, step_h
-            As :meth:`Behaviour.enters` takes them.
-        """
+        """Run the entry clock down by the constant hazard."""
         return self.world.event_time(guest, "enter", self.entry_hazard(guest), start_h, step_h)
 
     def pace(self, engulfed: float) -> float:
@@ -112,13 +103,7 @@ class EncounterBehaviour(Behaviour):
     """
 
     def stride(self, i: int, guest: Guest, start_h: float, minutes: float) -> tuple[float, float]:
-        """Run straight, pause, and choose a new heading biased to the nearest host where none lies below.
-
-        Parameters
-        ----------
-        i, guest, start_h, minutes
-            As :meth:`Behaviour.stride` takes them.
-        """
+        """Run straight, pause, and choose a new heading biased to the nearest host where none lies below."""
         rng, run_min = self.world.rng, 2.0 * self.world.scenario.guests.persistence_min
         if start_h < guest.resting_until_h:
             return 0.0, 0.0
@@ -131,16 +116,10 @@ class EncounterBehaviour(Behaviour):
                 guest.heading = float(np.arctan2(nearest.y - guest.y, nearest.x - guest.x)) + rng.normal(0, 0.4)
         # runs are faster than the mean, to make up for pauses
         speed = guest.speed * (run_min + PAUSE_MIN) / run_min
-        return speed * minutes * float(np.sin(guest.heading)), speed * minutes * float(np.cos(guest.heading))
+        return _ahead(guest, speed * minutes)
 
     def enters(self, i: int, guest: Guest, start_h: float, step_h: float) -> float | None:
-        """Decide where a decision is due; report an entry whose delay has run out.
-
-        Parameters
-        ----------
-        i, guest, start_h, step_h
-            As :meth:`Behaviour.enters` takes them.
-        """
+        """Decide where a decision is due; report an entry whose delay has run out."""
         rng, end_h = self.world.rng, start_h + step_h
         if guest.decide_h == NEVER:
             # a contact present at the movie's start is somewhere between two decisions

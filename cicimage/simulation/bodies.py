@@ -128,8 +128,7 @@ class HostPose:
             dy.ravel(), dx.ravel(), self.radius * self.spread, self.angle, np.cos(self.phases), np.sin(self.phases),
             self.amplitudes,
         )  # fmt: skip
-        out: Float64Array = flat.reshape(dy.shape)
-        return out
+        return np.asarray(flat.reshape(dy.shape))
 
     def _spindle_depth(self, dy: Float64Array, dx: Float64Array) -> Float64Array:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
@@ -139,8 +138,7 @@ class HostPose:
         v = v - 0.25 * np.sin(self.phases[0]) * u * u / length
         taper = width * np.clip(1.0 - (u / length) ** 2, 0.0, None)
         beyond = np.clip(np.abs(u) - length, 0.0, None)
-        out: Float64Array = np.where(beyond > 0, -np.hypot(beyond, v), (taper - np.abs(v)) * 0.9)
-        return out
+        return np.asarray(np.where(beyond > 0, -np.hypot(beyond, v), (taper - np.abs(v)) * 0.9))
 
     def thickness(self, y: Float64Array, x: Float64Array, depth: Float64Array) -> Float64Array:
         """Compute the undeformed thickness at points of the footprint.
@@ -163,8 +161,7 @@ class HostPose:
         sigma = self.nucleus_radius * 0.9
         bump = 0.75 * np.exp(-0.5 * d2 / sigma**2) + 0.25 * np.exp(-0.5 * d2 / (2.2 * sigma) ** 2)
         rounded = self.spread**-1.5
-        out: Float64Array = ramp * rounded * (self.lamella + (self.nucleus_height - self.lamella) * bump)
-        return out
+        return np.asarray(ramp * rounded * (self.lamella + (self.nucleus_height - self.lamella) * bump))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +215,7 @@ class GuestPose:
         a, b, _ = self.axes
         dy, dx = y - self.y, x - self.x
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        out: Float64Array = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b)
-        return out
+        return np.asarray(np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b))
 
 
 def half_height(rho: Float64Array, c: float) -> Float64Array:
@@ -237,8 +233,7 @@ def half_height(rho: Float64Array, c: float) -> Float64Array:
     float64 array
         Half the chord, um; 0 outside the outline.
     """
-    out: Float64Array = c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None))
-    return out
+    return np.asarray(c * np.sqrt(np.clip(1.0 - rho * rho, 0.0, None)))
 
 
 def tent(rho: Float64Array, z: float, c: float, radius: float) -> Float64Array:
@@ -261,5 +256,4 @@ def tent(rho: Float64Array, z: float, c: float, radius: float) -> Float64Array:
     fall = np.exp(-beyond * c * TANGENT_SLOPE / start)
     # further out the sheet descends, so that a body on another cell does not lift the whole host
     sink = FAR_SLOPE * np.clip(beyond * radius - FAR_UM, 0.0, None)
-    out: Float64Array = np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink)
-    return out
+    return np.asarray(np.where(rho <= TANGENT_RADIUS, on_body, lower + start * fall - sink))

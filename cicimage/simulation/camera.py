@@ -33,8 +33,7 @@ def vignette(acquisition: Acquisition, nuisances: Nuisances) -> Float32Array:
     y, x = np.mgrid[0:n, 0:n] / max(n - 1, 1)
     # as in real microscopes, the brightest spot is not the centre
     r2 = (y - 0.47) ** 2 + (x - 0.54) ** 2
-    out: Float32Array = (1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32)
-    return out
+    return np.asarray((1.0 - nuisances.vignetting * r2 / r2.max()).astype(np.float32))
 
 
 def bleed_matrix(n_channels: int, nuisances: Nuisances) -> Float64Array:
@@ -129,8 +128,7 @@ def stage_drift(acquisition: Acquisition, nuisances: Nuisances, rng: np.random.G
     angles = rng.uniform(0, 2 * np.pi, frames)
     steps += (jumps * nuisances.drift_jump_um)[:, None] * np.column_stack([np.sin(angles), np.cos(angles)])
     steps[0] = 0
-    out: Float64Array = np.cumsum(steps, axis=0)
-    return out
+    return np.asarray(np.cumsum(steps, axis=0))
 
 
 def focus_drift(

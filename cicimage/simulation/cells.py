@@ -203,6 +203,5 @@ class FieldHistory:
     attempts: tuple[Attempt, ...]
     vacuoles: tuple[Vacuole, ...]
     debris: Float64Array
-    world_um: float
     contact_hours: float
     """Hours in which a living guest could have begun to enter, over the whole world."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from cicimage.arrays import Float64Array
 from cicimage.simulation.bodies import half_height
-from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
+from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet, shared_window
 
 FILM_UM = 0.03
 """Least thickness of cytoplasm that counts as cover, um."""
@@ -86,12 +86,8 @@ def contacts(body: Body, layers: FieldLayers) -> list[Contact]:
     list of Contact
         One per host within reach, lowest host first.
     """
-    found = []
-    for i, sheet in enumerate(layers.sheets):
-        measured = _against(body, sheet, layers, i)
-        if measured is not None:
-            found.append(measured)
-    return found
+    measured = (_against(body, sheet, layers, i) for i, sheet in enumerate(layers.sheets))
+    return [contact for contact in measured if contact is not None]
 
 
 def _against(body: Body, sheet: HostSheet, layers: FieldLayers, index: int) -> Contact | None:
@@ -102,17 +98,13 @@ def _against(body: Body, sheet: HostSheet, layers: FieldLayers, index: int) -> C
     lateral = float(host.depth(guest.y, guest.x))
     if lateral < -(a + 1.5):
         return None
-    rows = slice(max(body.window[0].start, sheet.window[0].start), min(body.window[0].stop, sheet.window[0].stop))
-    cols = slice(max(body.window[1].start, sheet.window[1].start), min(body.window[1].stop, sheet.window[1].stop))
-    if rows.stop <= rows.start or cols.stop <= cols.start:
+    shared = shared_window(body.window, sheet.window)
+    if shared is None:
         return None
-    here = (
-        slice(rows.start - sheet.window[0].start, rows.stop - sheet.window[0].start),
-        slice(cols.start - sheet.window[1].start, cols.stop - sheet.window[1].start),
-    )
+    window, here = shared
     rho = guest.rho(*layers.grid.points(body.window))
     n_all, n_core = int((rho < 1.0).sum()), max(1, int((rho < 0.5).sum()))
-    rho = guest.rho(*layers.grid.points((rows, cols)))
+    rho = guest.rho(*layers.grid.points(window))
     covered = sheet.cover[here] > 0.5
     disk, core = (rho < 1.0) & covered, (rho < 0.5) & covered
     half = half_height(rho, c)
@@ -121,7 +113,6 @@ def _against(body: Body, sheet: HostSheet, layers: FieldLayers, index: int) -> C
     above, below = np.clip(top - np.maximum(high, bottom), 0.0, None), np.clip(np.minimum(low, top) - bottom, 0.0, None)
     if not disk.any():
         return Contact(index, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, max(0.0, -lateral - a) + guest.hover)
-    gap = _least(np.maximum(bottom - high, low - top)[disk])
     return Contact(
         index,
         float((above > FILM_UM)[disk].sum()) / max(1, n_all),
@@ -130,7 +121,7 @@ def _against(body: Body, sheet: HostSheet, layers: FieldLayers, index: int) -> C
         float(below[core].sum()) / n_core,
         _ring(body, sheet, layers),
         float(disk.sum()) / max(1, n_all),
-        gap,
+        max(0.0, float(np.maximum(bottom - high, low - top)[disk].min())),
     )
 
 
@@ -158,10 +149,6 @@ def _sphere(n: int) -> Float64Array:
 
 
 SPHERE = _sphere(128)
-
-
-def _least(gaps: Float64Array) -> float:
-    return max(0.0, float(gaps.min()))
 
 
 def place(body: Body, layers: FieldLayers) -> Place:

@@ -59,15 +59,13 @@ def debye_intensity(
 
     def field_at(defocus: Float64Array) -> npt.NDArray[np.complex128]:
         phase = np.exp(1j * (k * MEDIUM_INDEX * np.outer(defocus, cos_medium) + interface))
-        out: npt.NDArray[np.complex128] = phase * weight
-        return out
+        return np.asarray(phase * weight)
 
     # the interface shifts the focus; z counts from the brightest plane
     search = np.linspace(-2 * depth_um, 2 * depth_um, 801) if immersion_index != MEDIUM_INDEX else np.zeros(1)
     focus = float(search[np.argmax(np.abs(field_at(search).sum(1)))])
     intensity: Float64Array = np.abs(field_at(z + focus) @ radial.T) ** 2
-    out: Float64Array = intensity / intensity.max()
-    return out
+    return np.asarray(intensity / intensity.max())
 
 
 def _pinhole(r: Float64Array, emission: Float64Array, airy_um: float) -> Float64Array:

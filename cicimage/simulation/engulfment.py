@@ -18,7 +18,21 @@ def stay_h(world: World) -> float:
 
 
 def step(world: World, behaviour: Behaviour, i: int, guest: Guest, start_h: float, step_h: float) -> None:
-    """Begin an engulfment where one is due, or carry on with it."""
+    """Begin an engulfment where one is due, or continue it.
+
+    Parameters
+    ----------
+    world : World
+        Changed in place.
+    behaviour : Behaviour
+        When guests enter and how fast.
+    i : int
+        Index of the guest in ``world.guests``.
+    guest : Guest
+        The guest.
+    start_h, step_h : float
+        Beginning and length of the step, h.
+    """
     alive = start_h < guest.dying_h
     if guest.level == "engulfed":
         _take_up_dye(world, guest, step_h)
@@ -91,13 +105,33 @@ def _draw(world: World, behaviour: Behaviour, guest: Guest, start_h: float, step
 
 
 def finish(world: World, guest: Guest, at: float, reason: str) -> None:
-    """Close a guest's running engulfment."""
+    """End a guest's running engulfment.
+
+    Parameters
+    ----------
+    world : World
+        Holds the engulfments.
+    guest : Guest
+        The guest.
+    at : float
+        Hour at which it ends.
+    reason : str
+        Reason in the table of events.
+    """
     world.attempts[guest.event].end_h, world.attempts[guest.event].end_reason = at, reason
     guest.event = -1
 
 
 def let_go(guest: Guest, at: float) -> None:
-    """Put a guest outside again, below or on top of the host it came from."""
+    """Put a guest outside again, below or on top of the host it came from.
+
+    Parameters
+    ----------
+    guest : Guest
+        The guest; changed in place.
+    at : float
+        Hour at which it leaves.
+    """
     beneath = guest.route == "under"
     guest.level, guest.host = ("under", guest.host) if beneath else ("surface", -1)
     guest.engulfed, guest.pace_per_h, guest.contact_h, guest.was_inside = 0.0, 0.0, at, False

@@ -35,12 +35,6 @@ class SimulatedField(FieldGeometry):
         self._flicker = flicker(scenario.acquisition, scenario.nuisances, len(self.channels), self._rng(4))
         self._psf = make_psf(scenario.acquisition)
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Channels, slices, rows and columns of a frame."""
-        a = self.scenario.acquisition
-        return len(self.channels), a.slices, a.size_px, a.size_px
-
     def frame(self, frame: int) -> npt.NDArray[np.uint16]:
         """Render one frame, (C, Z, Y, X) uint16."""
         a, nuisances = self.scenario.acquisition, self.scenario.nuisances

@@ -72,8 +72,7 @@ class FieldGeometry:
     def slices_um(self, frame: int) -> Float64Array:
         """True heights of the focus slices above the glass in a frame."""
         a = self.scenario.acquisition
-        out: Float64Array = a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices)
-        return out
+        return np.asarray(a.first_slice_um + self.focus_um[frame] + a.um_per_z * np.arange(a.slices))
 
     def grid(self, frame: int) -> FieldGrid:
         """Columns of a frame, with PAD more on every side."""

@@ -159,5 +159,5 @@ def simulate_life(
             attempt.end_h, attempt.end_reason = end_h, "movie_end"
     return FieldHistory(
         tuple(moments), tuple(world.hosts), tuple(world.guests), tuple(world.attempts), tuple(vacuoles), debris,
-        world.world_um, world.contact_hours,
+        world.contact_hours,
     )  # fmt: skip

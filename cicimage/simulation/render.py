@@ -15,7 +15,7 @@ from cicimage.simulation.bodies import half_height
 from cicimage.simulation.cells import Vacuole
 from cicimage.simulation.optics import Columns, Psf, add_columns
 from cicimage.simulation.spec import Scenario, Source
-from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet
+from cicimage.simulation.surfaces import Body, FieldLayers, HostSheet, shared_window
 
 FINE: Final = 3
 """Samples of a body per pixel and axis."""
@@ -106,12 +106,8 @@ class Renderer:
         y, x = layers.grid.points(sheet.window)
         # a dead cell has lost most of a dye that does not bind
         leak = 1.0 - 0.6 * pose.dead
-        dye = (
-            leak
-            * pose.brightness
-            * sheet.cover
-            * (1.0 + self.scenario.hosts.mottle * _mottle(pose.texture_seed, y - pose.y, x - pose.x))
-        )
+        uneven = 1.0 + self.scenario.hosts.mottle * _mottle(pose.texture_seed, y - pose.y, x - pose.x)
+        dye = leak * pose.brightness * sheet.cover * uneven
         middle, thick = 0.5 * (sheet.top + sheet.bottom), sheet.top - sheet.bottom
         r2 = ((y - pose.nucleus_y) ** 2 + (x - pose.nucleus_x) ** 2) / pose.nucleus_radius**2
         half = NUCLEUS_SHARE * thick * np.sqrt(np.clip(1 - r2, 0, None))
@@ -140,18 +136,13 @@ class Renderer:
 
     def _void(self, layers: FieldLayers, sheet: HostSheet, body: Body, dye: Float64Array) -> None:
         """Remove the host's dye where a guest lies in it, and line the hole with membrane."""
-        rows, columns = body.window
-        top, left = max(rows.start, sheet.window[0].start), max(columns.start, sheet.window[1].start)
-        bottom, right = min(rows.stop, sheet.window[0].stop), min(columns.stop, sheet.window[1].stop)
-        if bottom <= top or right <= left:
+        shared = shared_window(body.window, sheet.window)
+        if shared is None:
             return
-        here = (
-            slice(top - sheet.window[0].start, bottom - sheet.window[0].start),
-            slice(left - sheet.window[1].start, right - sheet.window[1].start),
-        )
-        low, high, rho = _fine_body(layers, body, (slice(top, bottom), slice(left, right)))
+        window, here = shared
+        low, high, rho = _fine_body(layers, body, window)
         sheet_low, sheet_high, amount = (_repeat(a[here]) for a in (sheet.bottom, sheet.top, dye))
-        at = (top, left)
+        at = (window[0].start, window[1].start)
         self._add("host_cytosol", at, np.maximum(low, sheet_low), np.minimum(high, sheet_high), -amount, FINE)
         if self._sees("host_membrane"):
             lining = np.where(rho < 1, sheet.pose.brightness, 0.0)
@@ -209,8 +200,7 @@ class Renderer:
 def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
     """Gaussian blur; very wide ones on a coarser grid, without loss."""
     if sigma_px <= COARSE_FROM_PX:
-        narrow: Float32Array = cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
-        return narrow
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE))
     height, width = plane.shape
     factor = min(2 ** int(np.log2(sigma_px / COARSE_FROM_PX) + 1), max(1, min(height, width) // 8))
     small = cv2.resize(plane, (-(-width // factor), -(-height // factor)), interpolation=cv2.INTER_AREA)
@@ -218,8 +208,7 @@ def _gaussian(plane: Float32Array, sigma_px: float) -> Float32Array:
     blurred = cv2.GaussianBlur(
         small, (0, 0), min(sigma_px / factor, float(max(small.shape))), borderType=cv2.BORDER_REPLICATE
     )
-    wide: Float32Array = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
-    return wide
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _fine_points(layers: FieldLayers, window: tuple[slice, slice]) -> tuple[Float64Array, Float64Array]:
@@ -239,8 +228,7 @@ def _fine_body(
 
 
 def _repeat(values: Float64Array) -> Float64Array:
-    out: Float64Array = np.repeat(np.repeat(values, FINE, axis=0), FINE, axis=1)
-    return out
+    return np.asarray(np.repeat(np.repeat(values, FINE, axis=0), FINE, axis=1))
 
 
 @cache
@@ -249,8 +237,7 @@ def _pattern() -> Float32Array:
     rng = np.random.default_rng(7)
     layers = [gaussian_filter(rng.normal(size=(512, 512)), scale, mode="wrap") for scale in (1.4, 4.0, 14.0)]
     total = sum(layer / layer.std() for layer in layers)
-    tile: Float32Array = np.clip(total / np.std(total), -3, 3).astype(np.float32)
-    return tile
+    return np.asarray(np.clip(total / np.std(total), -3, 3).astype(np.float32))
 
 
 def _mottle(seed: int, dy: Float64Array, dx: Float64Array) -> Float64Array:
@@ -258,5 +245,4 @@ def _mottle(seed: int, dy: Float64Array, dx: Float64Array) -> Float64Array:
     tile = _pattern()
     rows = (np.rint(dy / 0.5).astype(int) + seed) % tile.shape[0]
     columns = (np.rint(dx / 0.5).astype(int) + seed // 512) % tile.shape[1]
-    out: Float64Array = tile[rows, columns].astype(np.float64)
-    return out
+    return np.asarray(tile[rows, columns].astype(np.float64))

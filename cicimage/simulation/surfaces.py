@@ -60,6 +60,28 @@ class FieldGrid:
         return y[:, None], x[None, :]
 
 
+def shared_window(
+    window: tuple[slice, slice], sheet: tuple[slice, slice]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """Find the columns that two windows share.
+
+    Parameters
+    ----------
+    window, sheet : (slice, slice)
+        Rows and columns of the field.
+
+    Returns
+    -------
+    ((slice, slice), (slice, slice)) or None
+        Shared rows and columns of the field, and the same within ``sheet``; None where there are none.
+    """
+    shared = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(window, sheet, strict=True)]
+    if any(s.stop <= s.start for s in shared):
+        return None
+    local = [slice(s.start - b.start, s.stop - b.start) for s, b in zip(shared, sheet, strict=True)]
+    return (shared[0], shared[1]), (local[0], local[1])
+
+
 @dataclass(frozen=True, eq=False)
 class HostSheet:
     """One host in the stack: ``cover`` 0-1, ``bottom`` and ``top`` over its window."""
@@ -118,7 +140,7 @@ def stack_layers(hosts: Sequence[HostPose], guests: Sequence[GuestPose], grid: F
         window = grid.window(host.y, host.x, host.reach)
         if window is None:
             continue
-        sheet = _lay_host(host, by_host.get(host.host, []), ground, grid, window, bodies)
+        sheet = _place_host(host, by_host.get(host.host, []), ground, grid, window, bodies)
         if sheet is not None:
             sheets.append(sheet)
             by_host.pop(host.host, None)
@@ -141,65 +163,94 @@ def _rest(guest: GuestPose, ground: Float64Array, grid: FieldGrid) -> Body | Non
     return Body(guest, max(float(touching.max()), c + float(ground[window].min())), window)
 
 
-def _lay_host(
+@dataclass(eq=False)
+class _OpenSheet:
+    """A host while its guests are placed: its columns, and its faces so far.
+
+    ``ground`` is the height map of the whole field below it, ``plain`` the host's thickness without guests.
+    """
+
+    grid: FieldGrid
+    window: tuple[slice, slice]
+    ground: Float64Array
+    cover: Float64Array
+    plain: Float64Array
+    bottom: Float64Array
+    top: Float64Array
+    bodies: list[Body]
+
+    def lift(self, guests: Sequence[GuestPose]) -> None:
+        """Place guests beneath the host."""
+        y, x = self.grid.points(self.window)
+        below = self.bottom
+        for guest in guests:
+            body = _rest(guest, self.ground, self.grid)
+            if body is not None:
+                lifted = np.maximum(below, tent(guest.rho(y, x), body.z, guest.axes[2], guest.radius))
+                self._raise(lifted, lifted + self.plain)
+                self.bodies.append(body)
+
+    def enclose(self, guests: Sequence[GuestPose]) -> None:
+        """Place guests within the host."""
+        if not guests:
+            return
+        y, x = self.grid.points(self.window)
+        floor = self.bottom
+        low, high = self._on_ground(floor), self._on_ground(floor + self.plain)
+        for guest in guests:
+            body = _draw_in(guest, _rest(guest, low, self.grid), _rest(guest, high, self.grid))
+            if body is None:
+                continue
+            lower, upper = _cup(guest, body.z, guest.rho(y, x), floor, self.plain)
+            if guest.route == "fold":
+                upper = np.where(_behind(guest, y, x), upper, floor + self.plain)
+            self._raise(lower, upper)
+            self.bodies.append(body)
+
+    def _raise(self, bottom: Float64Array, top: Float64Array) -> None:
+        self.bottom, self.top = np.maximum(self.bottom, bottom), np.maximum(self.top, top)
+
+    def _on_ground(self, surface: Float64Array) -> Float64Array:
+        """Height map of the field with a surface in place of the ground where the host covers it."""
+        raised = self.ground.copy()
+        raised[self.window] = np.where(self.cover > 0.5, surface, self.ground[self.window])
+        return raised
+
+
+def _place_host(
     host: HostPose, guests: Sequence[GuestPose], ground: Float64Array, grid: FieldGrid, window: tuple[slice, slice],
     bodies: list[Body],
 ) -> HostSheet | None:  # fmt: skip
+    """Place a host and the guests under and within it on the ground, which rises by them; None where it covers none."""
     y, x = grid.points(window)
     depth = host.depth(y, x)
     cover = np.clip(depth / grid.um_per_px + 0.5, 0.0, 1.0)
     if not cover.any():
         return None
-    below = _drape(ground[window], grid.um_per_px)
-    plain = host.thickness(y, x, depth)
-    bottom, top = below.copy(), below + plain
-    for guest in guests:
-        body = _rest(guest, ground, grid) if guest.level == "under" else None
-        if body is not None:
-            lifted = np.maximum(below, tent(guest.rho(y, x), body.z, guest.axes[2], guest.radius))
-            bottom, top = np.maximum(bottom, lifted), np.maximum(top, lifted + plain)
-            bodies.append(body)
-    voids: list[int] = []
+    below, plain = _drape(ground[window], grid.um_per_px), host.thickness(y, x, depth)
+    sheet = _OpenSheet(grid, window, ground, cover, plain, below, below + plain, bodies)
+    sheet.lift([g for g in guests if g.level == "under"])
+    first = len(bodies)
+    engulfed = [g for g in guests if g.level == "engulfed"]
     # guests not yet enclosed from below still lift the host's bottom, the others lie above it
-    lifting = [g for g in guests if g.level == "engulfed" and g.route == "under" and g.engulfed < 1.0]
-    for within in (lifting, [g for g in guests if g.level == "engulfed" and g not in lifting]):
-        if not within:
-            continue
-        low, high = _with(ground, window, bottom, cover), _with(ground, window, bottom + plain, cover)
-        floor = bottom
-        for guest in within:
-            laid = _draw_in(guest, _rest(guest, low, grid), _rest(guest, high, grid))
-            if laid is None:
-                continue
-            lower, upper = _cup(guest, laid.z, guest.rho(y, x), floor, plain)
-            if guest.route == "fold":
-                upper = np.where(_behind(guest, y, x), upper, floor + plain)
-            bottom, top = np.maximum(bottom, lower), np.maximum(top, upper)
-            voids.append(len(bodies))
-            bodies.append(laid)
-    ground[window] = np.where(cover > 0.5, np.maximum(ground[window], top), ground[window])
-    return HostSheet(host, window, cover, bottom, top, tuple(voids))
+    lifting = [g for g in engulfed if g.route == "under" and g.engulfed < 1.0]
+    sheet.enclose(lifting)
+    sheet.enclose([g for g in engulfed if g not in lifting])
+    ground[window] = np.where(cover > 0.5, np.maximum(ground[window], sheet.top), ground[window])
+    return HostSheet(host, window, cover, sheet.bottom, sheet.top, tuple(range(first, len(bodies))))
 
 
 def _drape(ground: Float64Array, um_per_px: float) -> Float64Array:
     """Surface that a sheet on a height map rests on: it bridges steps instead of following them."""
     smooth = cv2.GaussianBlur(ground, (0, 0), BRIDGE_UM / um_per_px, borderType=cv2.BORDER_REPLICATE)
-    out: Float64Array = np.maximum(ground, smooth)
-    return out
+    return np.asarray(np.maximum(ground, smooth))
 
 
 def _behind(guest: GuestPose, y: Float64Array, x: Float64Array) -> Float64Array:
     """Columns that the flap of a fold covers: from one side up to ``engulfed`` of the guest's width."""
     side = 2.4 * guest.guest  # an arbitrary direction, constant for the guest
     along = ((y - guest.y) * np.sin(side) + (x - guest.x) * np.cos(side)) / guest.radius
-    out: Float64Array = along < 2.0 * guest.engulfed - 1.0
-    return out
-
-
-def _with(ground: Float64Array, window: tuple[slice, slice], top: Float64Array, cover: Float64Array) -> Float64Array:
-    raised = ground.copy()
-    raised[window] = np.where(cover > 0.5, top, ground[window])
-    return raised
+    return np.asarray(along < 2.0 * guest.engulfed - 1.0)
 
 
 def _draw_in(guest: GuestPose, low: Body | None, high: Body | None) -> Body | None:

@@ -188,30 +188,31 @@ def decoys(field: FieldGeometry, frame: int) -> pd.DataFrame:
     """
     layers, rows = field.layers(frame), []
     z0 = float(field.slices_um(frame)[0])
-    base: dict[str, Any] = {"position": field.position, "frame": frame, "time_h": field.time_h(frame)}
     poses = {s.pose.host: s.pose for s in layers.sheets}
+
+    def add(kind: str, number: int, place_um: tuple[float, float], diameter_um: float, **known: Any) -> None:
+        y, x = field.raw_um(frame, *place_um)
+        if _inset(field, y, x) >= 0:
+            rows.append({
+                "position": field.position, "frame": frame, "time_h": field.time_h(frame), "kind": kind,
+                "decoy_id": number, "y_um": y, "x_um": x, "z_um": float("nan"), "diameter_um": diameter_um,
+                "host_id": 0, "contact": "", **known,
+            })  # fmt: skip
+
     for n, vacuole in enumerate(field.history.vacuoles):
         pose = poses.get(vacuole.host)
         if pose is not None:
-            y, x = field.raw_um(frame, *vacuole.place(pose))
-            rows.append({**base, "kind": vacuole.kind, "decoy_id": n, "y_um": y, "x_um": x, "z_um": float("nan"),
-                         "diameter_um": 2 * vacuole.radius, "host_id": _host_id(field, vacuole.host)})  # fmt: skip
+            host = _host_id(field, vacuole.host)
+            add(vacuole.kind, n, vacuole.place(pose), 2 * vacuole.radius, host_id=host)
     for body in field.debris(frame):
-        y, x = field.raw_um(frame, body.pose.y, body.pose.x)
-        rows.append({**base, "kind": "debris", "decoy_id": -1 - body.pose.guest, "y_um": y, "x_um": x,
-                     "z_um": body.z - z0, "diameter_um": 2 * body.pose.radius, "host_id": 0})  # fmt: skip
-    for body in layers.bodies:
-        if body.pose.kind == "effector":
-            y, x = field.raw_um(frame, body.pose.y, body.pose.x)
-            where = place(body, layers)
-            rows.append({**base, "kind": "effector", "decoy_id": field.history.guests[body.pose.guest].cell_id,
-                         "y_um": y, "x_um": x, "z_um": body.z - z0, "diameter_um": 2 * body.pose.radius,
-                         "host_id": _host_id(field, where.host), "contact": where.contact})  # fmt: skip
-    table = pd.DataFrame(rows)
-    if len(table) and "contact" not in table:
-        table["contact"] = ""
-    inside = [i for i, r in enumerate(rows) if _inset(field, r["y_um"], r["x_um"]) >= 0]
-    return table.iloc[inside].fillna({"contact": ""}).reset_index(drop=True) if len(table) else table
+        add("debris", -1 - body.pose.guest, (body.pose.y, body.pose.x), 2 * body.pose.radius, z_um=body.z - z0)
+    for body in (b for b in layers.bodies if b.pose.kind == "effector"):
+        where, cell = place(body, layers), field.history.guests[body.pose.guest]
+        add(
+            "effector", cell.cell_id, (body.pose.y, body.pose.x), 2 * body.pose.radius, z_um=body.z - z0,
+            host_id=_host_id(field, where.host), contact=where.contact,
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
@@ -246,14 +247,7 @@ def masks(field: FieldGeometry, frame: int) -> dict[str, Masks]:
 
 def _crop(label: int, window: tuple[slice, slice], inside: BoolArray, n: int) -> Mask | None:
     """Cut a padded window's mask to the frame and to its bounding box."""
-    y0, x0 = window[0].start - PAD, window[1].start - PAD
-    cut = inside[max(0, -y0) : max(0, n - y0), max(0, -x0) : max(0, n - x0)]
-    y0, x0 = max(0, y0), max(0, x0)
-    if not cut.any():
-        return None
-    rows, columns = np.flatnonzero(cut.any(1)), np.flatnonzero(cut.any(0))
-    tight = cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Mask(label, y0 + int(rows[0]), x0 + int(columns[0]), tight)
+    return Mask.cut(label, window[0].start - PAD, window[1].start - PAD, inside, (n, n))
 
 
 def events(field: FieldGeometry) -> pd.DataFrame:

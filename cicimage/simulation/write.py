@@ -168,28 +168,23 @@ def write_field(
     movie, folder = out / f"{plan.position}{suffix}", truth / plan.position
     movie.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    guests: list[pd.DataFrame] = []
-    hosts: list[pd.DataFrame] = []
-    decoys: list[pd.DataFrame] = []
+    parts: dict[str, list[pd.DataFrame]] = {"guests": [], "hosts": [], "decoys": []}
     masks: list[dict[str, Any]] = []
 
     def frames() -> Iterator[npt.NDArray[np.uint16]]:
         for t in range(field.n_frames):
             yield field.frame(t)
-            guests.append(field.guests_in(t))
-            hosts.append(field.hosts_in(t))
-            decoys.append(field.decoys_in(t))
+            parts["guests"].append(field.guests_in(t))
+            parts["hosts"].append(field.hosts_in(t))
+            parts["decoys"].append(field.decoys_in(t))
             masks.extend(_mask_rows(field, t))
             if progress is not None:
                 progress(plan.position, t + 1, field.n_frames)
 
     WRITERS[suffix](movie, plan.position, frames(), scenario.acquisition, field.channels)
-    truth_of = joined(guests)
-    _write_parquet(folder / "guests.parquet", truth_of)
-    _write_parquet(folder / "hosts.parquet", joined(hosts))
-    _write_parquet(folder / "decoys.parquet", joined(decoys))
-    _write_parquet(folder / "masks.parquet", pd.DataFrame(masks))
-    _write_parquet(folder / "drift.parquet", _drift_table(field))
+    tables = {name: joined(listed) for name, listed in parts.items()}
+    for name, table in {**tables, "masks": pd.DataFrame(masks), "drift": _drift_table(field)}.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
     fates = host_fates(field)
     if len(fates):
         fates.to_csv(folder / "hosts.csv", index=False, lineterminator="\n", float_format="%.6f")
@@ -198,7 +193,7 @@ def write_field(
                         ("position", plan.position)):  # fmt: skip
         events.insert(0, name, value)
     events.to_csv(folder / "events.csv", index=False, lineterminator="\n", float_format="%.6f")
-    counts = realised_counts(truth_of, events, field)
+    counts = realised_counts(tables["guests"], events, field)
     _write_json(folder / "scenario.json", {"schema_version": SCHEMA_VERSION, "seed": seed, **counts})
     return counts
 
@@ -279,10 +274,6 @@ def _drift_table(field: SimulatedField) -> pd.DataFrame:
         "position": field.position, "frame": np.arange(field.n_frames), "dy_um": field.drift_um[:, 0],
         "dx_um": field.drift_um[:, 1], "quality": 1.0, "dz_um": field.focus_um, "defocused": field.defocused,
     }))  # fmt: skip
-
-
-def _write_parquet(path: Path, table: pd.DataFrame) -> None:
-    table.to_parquet(path, index=False, compression="zstd")
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from cicimage.arrays import Int64Array
 from cicimage.masks import Masks
 from cicimage.methods import GuestTracker
 from cicimage.tracking.divisions import find_divisions
-from cicimage.tracking.motion import link, measure
+from cicimage.tracking.motion import Limits, link, measure
 from cicimage.tracking.segments import close_gaps, number, relink_dimmed
 from cicimage.tracking.sightings import Sightings, arrange, labelled
 
@@ -89,11 +89,11 @@ class AssignmentTracker(GuestTracker):
 
     def _link(self, seen: Sightings) -> Int64Array:
         gap = self.max_gap_min if self.max_gap_min is not None else max(15.0, 3.01 * seen.step_min)
-        speed = self.max_speed_um_per_min
-        motion = measure(seen, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)
-        previous, _ = link(seen, motion, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)
+        limits = Limits(self.looks_weight, self.max_speed_um_per_min, gap)
+        motion = measure(seen, limits)
+        previous, _ = link(seen, motion, limits)
         if gap > 0:
-            previous = close_gaps(seen, previous, motion, weight=self.looks_weight, max_speed=speed, max_gap_min=gap)
+            previous = close_gaps(seen, previous, motion, limits)
         if self.relink_min > 0:
             previous = relink_dimmed(
                 seen, previous, motion, max_gap_min=self.relink_min,

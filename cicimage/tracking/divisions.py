@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from scipy.spatial import cKDTree
 
 from cicimage.arrays import Float64Array, Int64Array
-from cicimage.tracking.segments import number, successors
+from cicimage.tracking.segments import near, number, successors
 from cicimage.tracking.sightings import Sightings
 
 _DAUGHTER_AREA = (0.35, 0.8)
@@ -74,16 +71,13 @@ def _candidates(seen: Sightings, following: Int64Array, starts: Int64Array) -> t
     with np.errstate(invalid="ignore"):
         smaller = area[following] <= _DAUGHTER_AREA[1] * area
     m = np.flatnonzero((following >= 0) & (seen.frame[following] == seen.frame + 1) & smaller)
-    if not (m.size and starts.size):
-        return m[:0], starts[:0]
+    if not m.size:
+        return m, starts[:0]
     reach = 4 * float(np.sqrt(np.nanmax(area[m]) / np.pi))
     apart = 4 * reach  # frames far apart along a third axis, so that one search serves all of them
-    mothers = cKDTree(np.stack([seen.y[m], seen.x[m], (seen.frame[m] + 1) * apart], axis=1))
-    found: Any = mothers.query_ball_point(
-        np.stack([seen.y[starts], seen.x[starts], seen.frame[starts] * apart], axis=1), reach, return_sorted=True
-    )
-    counts = np.array([len(f) for f in found], dtype=np.int64)
-    return m[np.concatenate([np.asarray(f, np.int64) for f in found])], np.repeat(starts, counts)
+    points = np.stack([seen.y, seen.x, seen.frame * apart], axis=1)
+    j, k = near(points[starts], points[m] + [0, 0, apart], reach)
+    return m[k], starts[j]
 
 
 def _misfit(seen: Sightings, m: Int64Array, j: Int64Array, k: Int64Array) -> Float64Array:

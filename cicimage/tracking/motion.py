@@ -7,6 +7,7 @@ pixel size.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -74,9 +75,25 @@ class Motion:
         return weight * np.where(known, np.stack([worth, 0.5 * (pair**-2 - every**-2), least]), 0.0)
 
 
-def link(
-    seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
-) -> tuple[Int64Array, Float64Array]:
+class Limits(NamedTuple):
+    """Limits of links, and the weight of features beside motion.
+
+    Attributes
+    ----------
+    weight : float
+        Factor on the features, 0-1; 0 links by motion alone.
+    max_speed : float
+        Hard limit, um/min; inf for none.
+    max_gap_min : float
+        Longest time unseen between two sightings that are linked, minutes.
+    """
+
+    weight: float = 0.5
+    max_speed: float = np.inf
+    max_gap_min: float = 15.0
+
+
+def link(seen: Sightings, motion: Motion, limits: Limits) -> tuple[Int64Array, Float64Array]:
     """Link sightings by :func:`~cicimage.tracking.linking.link_frames`.
 
     Parameters
@@ -85,12 +102,8 @@ def link(
         All objects.
     motion : Motion
         Motion of the population.
-    weight : float
-        Factor on the features, 0-1; 0 links by motion alone.
-    max_speed : float
-        Hard limit, um/min; inf for none.
-    max_gap_min : float
-        Longest time between two frames that are linked across frames without objects, minutes.
+    limits : Limits
+        Limits of links.
 
     Returns
     -------
@@ -99,38 +112,31 @@ def link(
     residual : (n,) float64 array
         Distance from the expected place over the square root of the expected growth with time, um; NaN without a link.
     """
-    links: tuple[Int64Array, Float64Array] = link_frames(
-        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
-        seen.skipped,
-    )  # fmt: skip
+    links: tuple[Int64Array, Float64Array] = link_frames(*loop_arguments(seen, motion, limits), seen.skipped)
     return links
 
 
-def points_of(seen: Sightings) -> Points:
-    """Convert sightings to the arguments of the compiled loops."""
-    return Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.features)
-
-
-def terms_of(seen: Sightings, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float) -> Terms:
-    """Compute the value of links under a motion.
+def loop_arguments(seen: Sightings, motion: Motion, limits: Limits) -> tuple[Points, Terms]:
+    """Convert sightings, motion and limits to the arguments of the compiled loops.
 
     Parameters
     ----------
-    seen, motion, weight, max_speed, max_gap_min
+    seen, motion, limits
         As :func:`link` takes them.
 
     Returns
     -------
-    Terms
-        Arguments of the compiled loop.
+    Points, Terms
+        All objects, and the value of their links.
     """
-    return Terms(
-        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.feature_weights(weight), max_speed,
-        0.5 * seen.diameter_um, max_gap_min,
+    points = Points(seen.offsets, seen.t_min, seen.y, seen.x, seen.features)
+    return points, Terms(
+        motion.scale_um, motion.step_min, motion.damping, motion.log_chance, motion.feature_weights(limits.weight),
+        limits.max_speed, 0.5 * seen.diameter_um, limits.max_gap_min,
     )  # fmt: skip
 
 
-def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, max_gap_min: float = 15.0) -> Motion:
+def measure(seen: Sightings, limits: Limits) -> Motion:
     """Measure the motion of a movie from a window in its middle.
 
     A first guess comes from mutual nearest neighbours; linking with it gives links, whose displacements, losses
@@ -140,13 +146,13 @@ def measure(seen: Sightings, *, weight: float = 0.5, max_speed: float = np.inf, 
     ----------
     seen : Sightings
         At least one object.
-    weight, max_speed, max_gap_min : float
-        As in :func:`~cicimage.tracking.linking.link_frames`.
+    limits : Limits
+        Limits of links.
     """
     part = _window(seen)
     motion = _first_guess(seen, part)
     for _ in range(_ROUNDS):
-        previous, residual = link(part, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min)
+        previous, residual = link(part, motion, limits)
         linked = np.flatnonzero(previous >= 0)
         if linked.size == 0:
             break

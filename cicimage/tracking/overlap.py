@@ -155,8 +155,7 @@ class OverlapTracker(HostTracker):
             mother, at = new.parting or (new, 0)
             if len(mother.bodies) <= at:  # already cut at an earlier division
                 continue
-            sister = _Track(mother.bodies[at:], mother)
-            before = mother.bodies[:at]
+            before, sister = mother.bodies[:at], _Track(mother.bodies[at:], mother)
             if not all(self._lasts(bodies) for bodies in (before, sister.bodies, new.bodies)):
                 continue
             parted = {id(t.mother) for t in (*tracks, *sisters)} | {id(mother)}  # these ended in a division
@@ -165,11 +164,9 @@ class OverlapTracker(HostTracker):
             mother.bodies = before
             new.mother = mother
             sisters.append(sister)
-            for other in tracks:  # later divisions of the mother are the sister's
-                if other.parting and other.parting[0] is mother and other.parting[1] > at:
-                    other.parting = (sister, other.parting[1] - at)
-                if other.mother is mother and other is not new and other.bodies[0].time_min > before[-1].time_min:
-                    other.mother = sister if other.bodies[0].time_min > sister.bodies[0].time_min else mother
+            for other in tracks:
+                if other is not new:
+                    _pass_on(other, mother, sister, at)
         return sisters
 
     def _lasts(self, bodies: Sequence[_Body]) -> bool:
@@ -232,6 +229,14 @@ def _parting(
         if inside >= _DAUGHTER_INSIDE and fits and (best is None or inside > best[0]):
             best = (inside, track)
     return (best[1], len(best[1].bodies)) if best else None
+
+
+def _pass_on(other: _Track, mother: _Track, sister: _Track, at: int) -> None:
+    """Make the sister the mother in another track's division after her own."""
+    if other.parting and other.parting[0] is mother and other.parting[1] > at:
+        other.parting = (sister, other.parting[1] - at)
+    if other.mother is mother and other.bodies[0].time_min > sister.bodies[0].time_min:
+        other.mother = sister
 
 
 def _merged_into(mother: _Body, ended: _Body, gap_min: float) -> bool:

@@ -13,7 +13,7 @@ from cicimage.arrays import Float64Array, Int64Array
 from cicimage.compiled import compiled
 from cicimage.tracking.linking import TAIL, Points, Terms, likeness
 from cicimage.tracking.matching import assign
-from cicimage.tracking.motion import Motion, points_of, terms_of
+from cicimage.tracking.motion import Limits, Motion, loop_arguments
 from cicimage.tracking.sightings import Sightings
 
 _VELOCITY_STEPS = 3
@@ -22,13 +22,11 @@ _LOG_STILL = math.log(0.6)
 """Log probability that a guest unseen in one frame is unseen in the next."""
 
 
-@compiled(error_model="numpy")
 def successors(previous: Int64Array) -> Int64Array:
     """Index of each object's next sighting, -1 for none, from that of its previous one."""
     following = np.full(previous.size, -1, np.int64)
-    for j in range(previous.size):
-        if previous[j] >= 0:
-            following[previous[j]] = j
+    linked = np.flatnonzero(previous >= 0)
+    following[previous[linked]] = linked
     return following
 
 
@@ -113,9 +111,7 @@ def _gap_links(  # noqa: C901 - nested loops over ends, frames and starts
     return np.array(of_end), np.array(of_start), np.array(of_gain)
 
 
-def close_gaps(
-    seen: Sightings, previous: Int64Array, motion: Motion, *, weight: float, max_speed: float, max_gap_min: float
-) -> Int64Array:
+def close_gaps(seen: Sightings, previous: Int64Array, motion: Motion, limits: Limits) -> Int64Array:
     """Join tracks across frames in which a cell went unseen.
 
     The value of closing a gap is that of a link (:mod:`cicimage.tracking.linking`), with the expected displacement
@@ -130,8 +126,8 @@ def close_gaps(
         Links made so far.
     motion : Motion
         As measured.
-    weight, max_speed, max_gap_min : float
-        Factor on the features (0-1), hard limit in um/min, longest gap in minutes (time, not frames).
+    limits : Limits
+        Limits of links; the longest gap is a time, not a number of frames.
 
     Returns
     -------
@@ -139,10 +135,8 @@ def close_gaps(
         ``previous`` with the gaps' links added.
     """
     missed = float(np.log(np.clip(0.5 * motion.lost, 0.005, 0.2)))
-    ends, starts, gains = _gap_links(
-        points_of(seen), terms_of(seen, motion, weight=weight, max_speed=max_speed, max_gap_min=max_gap_min),
-        seen.frames, previous, successors(previous), missed,
-    )  # fmt: skip
+    points, terms = loop_arguments(seen, motion, limits)
+    ends, starts, gains = _gap_links(points, terms, seen.frames, previous, successors(previous), missed)
     return _join(previous, ends, starts, gains)
 
 
@@ -173,7 +167,9 @@ def relink_dimmed(
     starts = np.flatnonzero((previous < 0) & (seen.frame > seen.frames[0]))
     if not (ends.size and starts.size and np.isfinite(log_intensity).any()):
         return previous
-    i, j = _near(seen, ends, starts, max_um)
+    points = np.stack([seen.y, seen.x], axis=1)
+    i, j = near(points[ends], points[starts], max_um)
+    i, j = ends[i], starts[j]
     fits = (time[j] > time[i]) & (time[j] - time[i] <= max_gap_min) & (cell[i] != cell[j])
     i, j = i[fits], j[fits]
     level = _levels(cell, log_intensity, np.union1d(cell[i], cell[j]))
@@ -190,12 +186,26 @@ def relink_dimmed(
     return _join(previous, i[gain > 0], j[gain > 0], gain[gain > 0])
 
 
-def _near(seen: Sightings, ends: Int64Array, starts: Int64Array, max_um: float) -> tuple[Int64Array, Int64Array]:
-    """Pairs (end, start) of objects at most ``max_um`` apart, ends ascending."""
-    points = np.stack([seen.y, seen.x], axis=1)
-    found: Any = cKDTree(points[starts]).query_ball_point(points[ends], max_um, return_sorted=True)
-    counts = np.array([len(f) for f in found], dtype=np.int64)
-    return np.repeat(ends, counts), starts[np.concatenate([np.asarray(f, np.int64) for f in found])]
+def near(points: Float64Array, others: Float64Array, reach_um: float) -> tuple[Int64Array, Int64Array]:
+    """Find all pairs of a point and another one within reach.
+
+    Parameters
+    ----------
+    points, others : (n, d), (m, d) float64
+        Positions, um.
+    reach_um : float
+        Greatest distance, um.
+
+    Returns
+    -------
+    (k,) int64, (k,) int64
+        Index of the point and of the other one, both ascending.
+    """
+    if not (len(points) and len(others)):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    found: Any = cKDTree(others).query_ball_point(points, reach_um, return_sorted=True)
+    counts = [len(f) for f in found]
+    return np.repeat(np.arange(len(points)), counts), np.concatenate(found).astype(np.int64)
 
 
 def _levels(cell: Int64Array, log_intensity: Float64Array, wanted: Int64Array) -> Float64Array:

@@ -113,12 +113,18 @@ def arrange(cells: pd.DataFrame) -> Sightings:
             f"tracking needs finite y_um, x_um and time_h; frame {frame[i]}, label {label[i]} has "
             f"({y[i]}, {x[i]}, {time_h[i]}); drop that object"
         )
+    repeated = np.flatnonzero(cells.duplicated(["frame", "label"]))
+    if repeated.size:
+        i = int(repeated[0])
+        raise CicimageError(
+            f"tracking needs each label once per frame; frame {frame[i]} has label {label[i]} twice; "
+            "track one population at a time"
+        )
     order = np.argsort(y)
     order = order[np.argsort(frame[order], kind="stable")]
     tied = (np.diff(frame[order]) == 0) & (np.diff(y[order]) == 0)
     if tied.any():  # rare; sorting by everything always would take longer than the linking
         order = np.lexsort((label, intensity, area, z, x, y, frame))
-    _refuse_repeats(frame, label)
     frame = frame[order]
     frames, first = np.unique(frame, return_index=True)
     t_min = time_h[order][first] * 60.0
@@ -146,19 +152,6 @@ def arrange(cells: pd.DataFrame) -> Sightings:
 
 def _column(cells: pd.DataFrame, name: str) -> Float64Array:
     return cells[name].to_numpy(dtype=np.float64) if name in cells else np.full(len(cells), np.nan)
-
-
-def _refuse_repeats(frame: Int64Array, label: Int64Array) -> None:
-    if not frame.size:
-        return
-    key = np.sort((frame - frame.min()) * (np.ptp(label) + 1) + label - label.min())
-    if (np.diff(key) == 0).any():
-        order = np.lexsort((label, frame))
-        i = order[np.flatnonzero((np.diff(frame[order]) == 0) & (np.diff(label[order]) == 0))[0]]
-        raise CicimageError(
-            f"tracking needs each label once per frame; frame {frame[i]} has label {label[i]} twice; "
-            "track one population at a time"
-        )
 
 
 def labelled(cells: pd.DataFrame, cell_id: Int64Array, parent_id: Int64Array) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from cicimage.arrays import Int64Array
 from cicimage.errors import CicimageError
 from cicimage.masks import Masks
 from cicimage.methods import GuestTracker
-from cicimage.tracking.motion import measure
+from cicimage.tracking.motion import Limits, measure
 from cicimage.tracking.sightings import Sightings, arrange, labelled
 
 
@@ -57,12 +57,10 @@ class TrackpyTracker(GuestTracker):
         if cells.empty:
             return labelled(cells, np.zeros(0, np.int64), np.zeros(0, np.int64))
         seen = arrange(cells)
-        search_um = self.search_um or 4.0 * measure(seen, weight=0.0).scale_um
+        search_um = self.search_um or 4.0 * measure(seen, Limits(weight=0.0)).scale_um
         particle = self._link(seen, search_um)
-        _, first = np.unique(particle, return_index=True)
-        order = np.argsort(np.argsort(first))  # 1 and up in the order of first sightings
         cell_id = np.empty(seen.size, np.int64)
-        cell_id[seen.row] = order[np.searchsorted(np.unique(particle), particle)] + 1
+        cell_id[seen.row] = pd.factorize(particle)[0] + 1  # in the order of first sightings
         return labelled(cells, cell_id, np.zeros(seen.size, np.int64))
 
     def _link(self, seen: Sightings, search_um: float) -> Int64Array:
@@ -80,5 +78,4 @@ class TrackpyTracker(GuestTracker):
                 f"within search_um = {search_um:.3g} there are {size.group() if size else 'more'}; "
                 'lower search_um, set adaptive = true, or take method = "assignment", which has no such limit'
             ) from None
-        particle: Int64Array = linked.sort_index()["particle"].to_numpy(dtype=np.int64)
-        return particle
+        return np.asarray(linked.sort_index()["particle"].to_numpy(dtype=np.int64))

@@ -13,7 +13,7 @@ from cicimage.methods import Objects
 PX = 0.5
 
 
-def _balls(fwhm_um: float, um_per_z: float, squash: float = 1.0) -> tuple[np.ndarray, Objects]:
+def _balls(fwhm_um: float, um_per_z: float) -> tuple[np.ndarray, Objects]:
     fine, n, depth = 0.1, 40, 16.0
     rng = np.random.default_rng(0)
     z = np.arange(0, depth, fine)
@@ -23,7 +23,7 @@ def _balls(fwhm_um: float, um_per_z: float, squash: float = 1.0) -> tuple[np.nda
     for k in range(6):
         r, centre = 3.4 + 0.15 * k, 7.5 + 0.2 * k
         rho = np.hypot(*np.meshgrid((np.arange(n) - n / 2) * PX, (np.arange(n) - n / 2) * PX, indexing="ij"))
-        ball = (rho[None] / r) ** 2 + ((z[:, None, None] - centre) / (r * squash)) ** 2 <= 1
+        ball = (rho[None] / r) ** 2 + ((z[:, None, None] - centre) / r) ** 2 <= 1
         image[:, :, k * n : (k + 1) * n] += 100.0 * ball
         labels[:, k * n : (k + 1) * n][rho <= r] = k + 1
         heights.append(centre)
@@ -35,18 +35,11 @@ def _balls(fwhm_um: float, um_per_z: float, squash: float = 1.0) -> tuple[np.nda
 @pytest.mark.parametrize(("fwhm_um", "um_per_z"), [(1.5, 1.0), (2.4, 1.0), (3.5, 1.5), (6.0, 1.5)])
 def test_blur_is_recovered(fwhm_um: float, um_per_z: float) -> None:
     image, guests = _balls(fwhm_um, um_per_z)
-    measured = measure_axial_blur(image, guests, PX, um_per_z)
-    assert measured.n_guests == 6
-    assert measured.fwhm_um == pytest.approx(fwhm_um, rel=0.3)
-
-
-def test_squashed_balls_are_seen() -> None:
-    image, guests = _balls(1.5, 1.0, squash=0.75)
-    assert measure_axial_blur(image, guests, PX, 1.0).height_ratio < 0.85
+    assert measure_axial_blur(image, guests, PX, um_per_z) == pytest.approx(fwhm_um, rel=0.3)
 
 
 def test_too_few_guests_or_slices_tell_nothing() -> None:
     image, guests = _balls(1.5, 1.0)
-    assert np.isnan(measure_axial_blur(image[:3], guests, PX, 1.0).fwhm_um)
+    assert np.isnan(measure_axial_blur(image[:3], guests, PX, 1.0))
     one = Objects(guests.masks[:2], guests.z_um[:2], guests.z_extent_um[:2])
-    assert np.isnan(measure_axial_blur(image, one, PX, 1.0).fwhm_um)
+    assert np.isnan(measure_axial_blur(image, one, PX, 1.0))

@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cicimage.containment.evidence import COLUMNS, measure_frame
+from cicimage.containment.noise import Noise
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects, Optics
+
+NOISE = Noise(NOISE_SD, BACKGROUND)
 
 
 def measure(picture: str, *, axial_fwhm_um: float = 1.5, **kwargs: float) -> pd.DataFrame:
     image, guests, hosts = volume(picture, axial_fwhm_um=axial_fwhm_um, **kwargs)  # type: ignore[arg-type]
-    return measure_frame(
-        image, guests, hosts, optics=OPTICS, noise_sd=NOISE_SD, background=BACKGROUND, axial_fwhm_um=axial_fwhm_um
-    )
+    return measure_frame(image, guests, hosts, optics=OPTICS, noise=NOISE, axial_fwhm_um=axial_fwhm_um)
 
 
 # cap and floor in um of host; walls as share of full signal beside the lower half
@@ -81,9 +82,7 @@ def test_a_host_without_signal_gives_no_evidence() -> None:
 
 def test_a_stack_that_ends_below_the_cap_does_not_deny_it() -> None:
     image, guests, hosts = volume(drawn.INSIDE)
-    row = measure_frame(
-        image[:6], guests, hosts, optics=OPTICS, noise_sd=NOISE_SD, background=BACKGROUND, axial_fwhm_um=1.5
-    ).iloc[0]
+    row = measure_frame(image[:6], guests, hosts, optics=OPTICS, noise=NOISE, axial_fwhm_um=1.5).iloc[0]
     assert row["cap_um_se"] > 1.0
     assert row["floor_um_se"] < 0.3
 
@@ -96,7 +95,7 @@ def _plane(picture: str) -> tuple[np.ndarray, Objects, Objects]:
 
 def test_a_plane_tells_void_and_ring_but_no_heights() -> None:
     image, guests, hosts = _plane(drawn.INSIDE)
-    row = measure_frame(image, guests, hosts, optics=Optics(0.5), noise_sd=NOISE_SD, background=BACKGROUND).iloc[0]
+    row = measure_frame(image, guests, hosts, optics=Optics(0.5), noise=NOISE).iloc[0]
     assert row["void"] > 0.2
     assert row["ring_coverage"] > 0.9
     assert np.isnan(row["cap_um"])
@@ -105,7 +104,7 @@ def test_a_plane_tells_void_and_ring_but_no_heights() -> None:
 
 def test_nothing_near_gives_an_empty_table_with_all_columns() -> None:
     none = Objects(Masks([], (40, 40)), np.zeros(0), np.zeros(0))
-    rows = measure_frame(np.zeros((3, 40, 40), np.float32), none, none, optics=OPTICS, noise_sd=1.0, background=0.0)
+    rows = measure_frame(np.zeros((3, 40, 40), np.float32), none, none, optics=OPTICS, noise=Noise(1.0, 0.0))
     assert list(rows.columns) == list(COLUMNS)
     assert len(rows) == 0
 
@@ -116,9 +115,7 @@ def test_a_cell_is_not_its_own_host() -> None:
         Masks([guests.masks[0], Mask(2, hosts.masks[0].y0, hosts.masks[0].x0, hosts.masks[0].pixels)], (57, 57)),
         np.array([guests.z_um[0], np.nan]), np.full(2, np.nan),
     )  # fmt: skip
-    rows = measure_frame(
-        image, both, both, optics=OPTICS, noise_sd=NOISE_SD, background=BACKGROUND, same_population=True
-    )
+    rows = measure_frame(image, both, both, optics=OPTICS, noise=NOISE, shared_stain="cytosol")
     assert (rows["guest_label"] != rows["host_label"]).all()
 
 
@@ -137,7 +134,7 @@ def test_moving_the_scene_moves_no_evidence(dy: int, dx: int, name: str) -> None
         masks = [Mask(m.label, m.y0 + dy, m.x0 + dx, m.pixels) for m in objects.masks]
         return Objects(Masks(masks, (n, n)), objects.z_um, objects.z_extent_um)
 
-    kwargs = {"optics": OPTICS, "noise_sd": NOISE_SD, "background": BACKGROUND, "axial_fwhm_um": 1.5, "gain": 1.0}
+    kwargs = {"optics": OPTICS, "noise": Noise(NOISE_SD, BACKGROUND, 1.0), "axial_fwhm_um": 1.5}
     here = measure_frame(image, guests, hosts, **kwargs)  # type: ignore[arg-type]
     there = measure_frame(wide, moved(guests), moved(hosts), **kwargs)  # type: ignore[arg-type]
     np.testing.assert_allclose(here[EVIDENCE], there[EVIDENCE], rtol=1e-5, atol=1e-6)
@@ -147,11 +144,9 @@ def test_moving_the_scene_moves_no_evidence(dy: int, dx: int, name: str) -> None
 @given(st.floats(0.3, 3.0), st.sampled_from(["INSIDE", "UNDER", "ON_TOP"]))
 def test_evidence_is_free_of_the_unit_of_brightness(factor: float, name: str) -> None:
     image, guests, hosts = volume(getattr(drawn, name), seed=4)
-    one = measure_frame(
-        image, guests, hosts, optics=OPTICS, noise_sd=NOISE_SD, background=BACKGROUND, axial_fwhm_um=1.5, gain=1.0
-    )
+    one = measure_frame(image, guests, hosts, optics=OPTICS, noise=Noise(NOISE_SD, BACKGROUND, 1.0), axial_fwhm_um=1.5)
     other = measure_frame(
-        (image * factor).astype(np.float32), guests, hosts, optics=OPTICS, noise_sd=NOISE_SD * factor,
-        background=BACKGROUND * factor, axial_fwhm_um=1.5, gain=factor,
+        (image * factor).astype(np.float32), guests, hosts, optics=OPTICS, axial_fwhm_um=1.5,
+        noise=Noise(NOISE_SD * factor, BACKGROUND * factor, factor),
     )  # fmt: skip
     np.testing.assert_allclose(one[EVIDENCE], other[EVIDENCE], rtol=1e-3, atol=1e-4)

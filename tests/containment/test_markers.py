@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cicimage.containment.markers import measure_marker, measure_markers
+from cicimage.containment.markers import measure_markers
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
 
@@ -53,7 +53,8 @@ def test_a_cluster_of_dead_guests_is_dead_each() -> None:
     labels[10:20, 10:20], labels[10:20, 20:30], labels[10:20, 40:50] = 1, 2, 3
     image = np.random.default_rng(1).normal(100, 2, (1, 40, 60)).astype(np.float32)
     image[0][(labels == 1) | (labels == 2)] += 60
-    signal, fill = measure_marker(image, Objects(Masks.from_labels(labels), np.full(3, np.nan), np.full(3, np.nan)))
+    guests = Objects(Masks.from_labels(labels), np.full(3, np.nan), np.full(3, np.nan))
+    signal, fill = measure_markers(image, {"guest": guests})["guest"]
     assert (fill[:2] > 0.8).all()
     assert fill[2] == 0
     assert (signal[:2] > 15).all()
@@ -61,7 +62,7 @@ def test_a_cluster_of_dead_guests_is_dead_each() -> None:
 
 def test_no_cells() -> None:
     none = Objects(Masks([], (20, 20)), np.zeros(0), np.zeros(0))
-    signal, fill = measure_marker(np.zeros((1, 20, 20), np.float32), none)
+    signal, fill = measure_markers(np.zeros((1, 20, 20), np.float32), {"guest": none})["guest"]
     assert signal.shape == fill.shape == (0,)
 
 

@@ -53,23 +53,23 @@ def test_a_shallow_stack_is_said() -> None:
 
 def test_unknown_na_is_measured_or_assumed_and_said() -> None:
     assert judge_optics(Optics(0.3, 1.0)).source == "assumed"
-    measured = judge_optics(Optics(0.3, 1.0), measured_axial_fwhm_um=1.7)
+    measured = judge_optics(Optics(0.3, 1.0), axial_fwhm_um=1.7)
     assert measured.source == "measured"
     assert measured.axial_fwhm_um == 1.7
     assert any("measured" in s for s in measured.sentences)
-    assert judge_optics(Optics(0.3, 1.0), measured_axial_fwhm_um=np.nan).source == "assumed"
+    assert judge_optics(Optics(0.3, 1.0), axial_fwhm_um=np.nan).source == "assumed"
 
 
 def test_guests_that_show_more_blur_than_na_allows_are_believed() -> None:
     optics = Optics(0.3, 1.0, na=0.95, immersion="air", modality="confocal")
-    aberrated = judge_optics(optics, measured_axial_fwhm_um=2.7)
+    aberrated = judge_optics(optics, axial_fwhm_um=2.7)
     assert (aberrated.source, aberrated.axial_fwhm_um) == ("measured", 2.7)
     assert any("would allow 1.6 um" in s for s in aberrated.sentences)
-    assert judge_optics(optics, measured_axial_fwhm_um=1.3).source == "na", "no lens is better than its NA"
+    assert judge_optics(optics, axial_fwhm_um=1.3).source == "na", "no lens is better than its NA"
 
 
 def test_thin_floor_needs_more_signal_when_blurred() -> None:
-    sharp, blurred = (judge_optics(Optics(0.3, 1.0), measured_axial_fwhm_um=f).min_host_signal for f in (1.0, 2.5))
+    sharp, blurred = (judge_optics(Optics(0.3, 1.0), axial_fwhm_um=f).min_host_signal for f in (1.0, 2.5))
     assert sharp is not None
     assert blurred is not None
     assert blurred > sharp

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cicimage.containment.noise import Noise
 from cicimage.containment.own_shell import layers_of_pairs, measure_faces
 from tests.segmentation.drawn_shells import UM_PER_PX, UM_PER_Z, Ball, picture
 
@@ -14,7 +15,7 @@ def faces_of(balls, blur_um=(1.0, 0.3), seed=0):
     at = np.array([(b.y / UM_PER_PX, b.x / UM_PER_PX, b.diameter / 2 / UM_PER_PX) for b in balls])
     return measure_faces(
         membrane, at, np.array([b.z for b in balls]), um_per_px=UM_PER_PX, um_per_z=UM_PER_Z,
-        background=np.full(len(membrane), 100.0), noise_sd=2.0, gain=0.25,
+        noise=Noise(2.0, 100.0, 0.25),
     )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_a_face_that_the_stack_cuts_off_is_not_told():
 def test_no_cells_no_faces():
     empty = measure_faces(
         np.zeros((5, 9, 9), np.float32), np.zeros((0, 3)), np.zeros(0), um_per_px=1.0, um_per_z=1.0,
-        background=np.zeros(5), noise_sd=1.0, gain=1.0,
+        noise=Noise(1.0, 0.0, 1.0),
     )  # fmt: skip
     assert empty.top.shape == (0,)
 

@@ -13,12 +13,12 @@ from source_measures import (
     sources,
 )
 
-MOST_CODE_LINES = 30_300
+MOST_CODE_LINES = 30_200
 MOST_CIRCLES = 0
-MOST_UNDOCUMENTED = 78
-MOST_COMPLEX = 38
+MOST_UNDOCUMENTED = 71
+MOST_COMPLEX = 31
 """Functions over a cyclomatic complexity of 15."""
-MOST_LONG_SIGNATURES = 11
+MOST_LONG_SIGNATURES = 8
 """Functions with more than eight arguments; commands of the command line are exempt."""
 FOLDERS = ("cicimage", "plugins")
 
