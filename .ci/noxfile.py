@@ -31,7 +31,7 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 def pythons(session: nox.Session) -> None:
     """All tests but the slow ones on other Pythons, with the newest versions of everything."""
     session.chdir(ROOT)
-    session.install("-e", ".[test,napari,nd2,lif,czi]")
+    session.install("pip", "-e", ".[test,napari,nd2,lif,czi]")
     pytest(session, "-m", "not slow")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
+from cicimage.estimands import BY_NAME
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.fingerprints import digest
 from cicimage.methods import build
@@ -135,13 +136,8 @@ def check_primary(file: ExperimentFile) -> None:
         There is no such estimand; the message names the nearest one.
     """
     name = file.experiment.primary
-    if name == ExperimentFile().experiment.primary:
-        return  # the estimators take a while to load
-    from cicimage.statistics.tallies import ESTIMANDS
-
-    known = {e.name for e in ESTIMANDS} | {"death_hazard_inside_vs_outside"}
-    if name not in known:
-        raise ConfigurationError(f"experiment.primary: no estimand {name!r}; {nearest(name, known)}")
+    if name not in BY_NAME:
+        raise ConfigurationError(f"experiment.primary: no estimand {name!r}; {nearest(name, BY_NAME)}")
 
 
 def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:

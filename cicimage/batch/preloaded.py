@@ -18,7 +18,8 @@ OWN = "cicimage."
 """Methods of other packages are loaded by the position that needs them: they may start threads or fail to load."""
 
 cv2.setNumThreads(1)
-pd.options.mode.copy_on_write = True  # tables of long movies are large: a changed column must not copy the others
+if int(pd.__version__.split(".")[0]) < 3:  # pandas 3 always does
+    pd.options.mode.copy_on_write = True  # tables of long movies are large: a changed column must not copy the others
 for _step in STEPS:
     for _entry in available(_step).values():
         if _entry.value.startswith(OWN):

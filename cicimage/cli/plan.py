@@ -8,6 +8,7 @@ import click
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, ResultsError
+from cicimage.estimands import ENTRY_RATE
 from cicimage.figures.power import power, power_alt
 from cicimage.statistics.planning import DEFAULT_SD, Variation, estimate_variation, power_table
 from cicimage.store import Results, read_json, read_table, write_text
@@ -28,7 +29,7 @@ def _numbers(text: str, what: str) -> list[float]:
 @click.option("--rates", type=float, default=None, metavar="PER_H", help="Reference rate per guest-hour, without OUT.")
 @click.option("--ratio", type=float, default=0.5, show_default=True, help="Effect to be found, treated over reference.")
 @click.option("--guests", type=float, default=100.0, show_default=True, help="Guests at risk per well, with --rates.")
-@click.option("--estimand", default="entry_rate_per_guest_h", show_default=True, help="Rate of OUT to plan for.")
+@click.option("--estimand", default=ENTRY_RATE, show_default=True, help="Rate of OUT to plan for.")
 @click.option("--reference", default=None, metavar="CONDITION", help="Condition of OUT whose rate is the base.")
 @click.option("--donors", default="3,4,6,8,10", show_default=True, help="Numbers of donors to try.")
 @click.option("--wells", default="1,2,4", show_default=True, help="Wells per donor and condition to try.")

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import click
 import pandas as pd
 
 from cicimage.errors import counted
+from cicimage.estimands import estimand_of, names_of
 from cicimage.experiment.alike import alike_names
-from cicimage.figures.decision import is_wider, simultaneous
+from cicimage.figures.decision import inhibition_in_words, is_wider, simultaneous
 from cicimage.pipeline.collect import Collected
 from cicimage.statistics.design import replication
 from cicimage.store import Results
-
-SHOWN: Final = (
-    ("entry_rate_per_guest_h", "entries per guest-hour"),
-    ("escape_rate_per_h", "escapes per hour inside"),
-    ("death_rate_inside_per_h", "deaths per hour inside"),
-    ("death_rate_outside_per_h", "deaths per hour outside"),
-)
 
 
 def print_summary(collected: Collected, results: Results) -> None:
@@ -41,11 +35,11 @@ def print_summary(collected: Collected, results: Results) -> None:
         f"{len(done)} of {counted(len(collected.run['positions']), 'position')} done, "
         f"{counted(len(collected.tables['guests']), 'guest')}, {counted(len(events), 'cell-in-cell event')}"
     )
-    for estimand, title in SHOWN:
+    for estimand in names_of("summary"):
         part = rates[rates["estimand"] == estimand]
         if not len(part):
             continue
-        click.echo(f"\n{title} (95 % interval; events / hours; donors)")
+        click.echo(f"\n{estimand_of(estimand).label} (95 % interval; events / hours; donors)")
         width = max(len(c) for c in part["condition"])
         for r in part.to_dict("records"):
             click.echo(
@@ -62,8 +56,10 @@ def print_summary(collected: Collected, results: Results) -> None:
         click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
         for c in part.to_dict("records"):
             p = _p_value(c)
-            note = f";  {c['note']}" if c["note"] else ""
-            click.echo(f"  {c['condition']}  {_number(c['ratio'])} ({_limits(c)}), {p}{note}")
+            said = [text for text in (inhibition_in_words(c), c["note"]) if text]
+            click.echo(
+                f"  {c['condition']}  {_number(c['ratio'])} ({_limits(c)}), {p}{';  ' * bool(said)}{'; '.join(said)}"
+            )
     click.echo(f"\nreport: {results.report}")
 
 

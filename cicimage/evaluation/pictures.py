@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from cicimage.estimands import names_of
 from cicimage.evaluation.states import CLASSES
 from cicimage.figures.picture import Picture
 from cicimage.figures.style import GOOD, INK, MUTED, WARN, canvas, condition_colours, plain, style_axes, write_reason
@@ -166,8 +167,7 @@ def rates_picture(rates: pd.DataFrame, reference: str = "") -> Picture:
     Picture
         The figure.
     """
-    wanted = ["entry_rate_per_guest_h", "entry_rate_per_contact_h", "escape_rate_per_h", "death_rate_outside_per_h"]
-    rows = rates[rates["estimand"].isin(wanted) & rates["estimate"].notna()]
+    rows = rates[rates["estimand"].isin(names_of("evaluation")) & rates["estimate"].notna()]
     conditions = list(dict.fromkeys(rows["condition"]))
     colours = condition_colours(conditions, reference or None)
     figure = canvas(7.0, 1.0 + 0.34 * max(len(rows), 1))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict, Union
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cicimage.errors import ConfigurationError, RecordingError, nearest
+from cicimage.estimands import ENTRY_RATE
 from cicimage.methods import STEPS, Choice
 
 SCHEMA_VERSION: Final = 1
@@ -30,7 +31,7 @@ class DesignSection(_Section):
     """Shown in the report's title."""
     reference: str | None = None
     """Condition the others are compared against."""
-    primary: str = "entry_rate_per_guest_h"
+    primary: str = ENTRY_RATE
     """Estimand the verdict is about, named before the data are looked at."""
     time_zero_h: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     """Drug or co-culture start on the movie's clock, hours; the layout's column of this name takes precedence."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.estimands import DEATH_HAZARD_RATIO, DEATH_RATE_INSIDE, DEATH_RATE_OUTSIDE, estimand_of
 from cicimage.figures.decision import limits_in_words
 from cicimage.figures.forest import interval_bar, ratio_axis, ratio_limits
 from cicimage.figures.picture import Picture
@@ -22,9 +23,9 @@ from cicimage.figures.style import (
     y_top,
 )
 from cicimage.figures.superplot import donor_estimates
-from cicimage.figures.words import count, interval, number, printable, wording
+from cicimage.figures.words import count, interval, number, printable
 
-OUTSIDE, INSIDE, HAZARD = "death_rate_outside_per_h", "death_rate_inside_per_h", "death_hazard_inside_vs_outside"
+OUTSIDE, INSIDE, HAZARD = DEATH_RATE_OUTSIDE, DEATH_RATE_INSIDE, DEATH_HAZARD_RATIO
 _SCALE = 100
 
 
@@ -134,8 +135,8 @@ def death_alt(source: Source) -> str:
             if len(row):
                 r = row.iloc[0]
                 parts.append(
-                    f"{wording(place).title.lower()} {number(r['estimate'] * _SCALE)} per {_SCALE} h (95 % interval "
-                    f"{interval(r['ci_low'] * _SCALE, r['ci_high'] * _SCALE)}, {count(r['events'])} deaths)"
+                    f"{estimand_of(place).title.lower()} {number(r['estimate'] * _SCALE)} per {_SCALE} h (95 % "
+                    f"interval {interval(r['ci_low'] * _SCALE, r['ci_high'] * _SCALE)}, {count(r['events'])} deaths)"
                 )
         ratio = comparisons[(comparisons["estimand"] == HAZARD) & (comparisons["condition"] == condition)]
         if len(ratio):

@@ -50,6 +50,27 @@ def is_wider(row: Mapping[Any, Any]) -> bool:
     return strength(row) != "untested" and not np.array_equal(simultaneous(row), alone, equal_nan=True)
 
 
+def inhibition_in_words(row: Mapping[Any, Any]) -> str:
+    """Per cent inhibition, 100 (1 - ratio), with the limits that decide; empty where the ratio is not below 1.
+
+    Parameters
+    ----------
+    row : mapping
+        Row of table ``comparisons`` by column.
+
+    Examples
+    --------
+    >>> inhibition_in_words({"ratio": 0.4, "ci_low_simultaneous": 0.2, "ci_high_simultaneous": 0.9})
+    'inhibition 60 % (10 to 80)'
+    """
+    ratio, (low, high) = float(row["ratio"]), simultaneous(row)
+    if not ratio < 1 or (np.isnan(low) and np.isnan(high)):
+        return ""
+    if not (np.isfinite(low) and high < np.inf):
+        return f"inhibition {100 * (1 - ratio):.0f} %, no bound"
+    return f"inhibition {100 * (1 - ratio):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f})"
+
+
 def limits_in_words(row: Mapping[Any, Any]) -> str:
     """Limits of the comparison alone, and those that decide where they differ.
 

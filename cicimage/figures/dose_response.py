@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cicimage.arrays import Float64Array
+from cicimage.estimands import Estimand, estimand_of
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, records, table_of, table_or_empty
 from cicimage.figures.style import INK, MUTED, canvas, donor_shapes, plain, style_axes, write_reason
-from cicimage.figures.words import Wording, exact, interval, number, plural, printable, wording
+from cicimage.figures.words import exact, interval, number, plural, printable
 
 
 def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-response") -> Picture:
@@ -35,7 +36,7 @@ def dose_response(source: Source, *, width_in: float = 10.0, key: str = "dose-re
         write_reason(axes[0], "No doses in the layout.")
     for ax, ((estimand, drug), of) in zip(axes, panels, strict=False):
         fit = fits[(fits["estimand"] == estimand) & (fits["drug"] == drug)]
-        _panel(ax, of, fit, wording(str(estimand), str(of["unit"].iloc[0])), str(drug))
+        _panel(ax, of, fit, estimand_of(str(estimand), str(of["unit"].iloc[0])), str(drug))
     for ax in axes[max(len(panels), 1) :]:
         ax.set_axis_off()
     return Picture(
@@ -54,13 +55,13 @@ def _axis_doses(doses: pd.Series) -> tuple[Float64Array, float]:
     return positive, (float(positive[0]) / 4 if positive.size else 1.0)
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, fit: pd.DataFrame, words: Wording, drug: str) -> None:
+def _panel(ax: Axes, rows: pd.DataFrame, fit: pd.DataFrame, words: Estimand, drug: str) -> None:
     unit = str(rows["dose_unit"].iloc[0])
     style_axes(
         ax,
         title=f"{words.title}, {plain(drug, 20)}",
         x_label=f"{plain(drug, 20)}, {plain(unit, 12)}",
-        y_label=words.unit,
+        y_label=words.shown_unit,
     )
     doses, zero_at = _axis_doses(rows.loc[rows["kind"] == "measured", "dose"])
     measured = rows[rows["kind"] == "measured"]
@@ -96,7 +97,7 @@ def dose_response_alt(source: Source) -> str:
     rows, fits = table_of(source, "dose_response"), table_or_empty(source, "dose_fits")
     told = []
     for (estimand, drug), of in rows.groupby(["estimand", "drug"], sort=False):
-        words = wording(str(estimand))
+        words = estimand_of(str(estimand))
         points = of[(of["kind"] == "measured") & (of["donor"] == "")].sort_values("dose")
         unit = printable(of["dose_unit"].iloc[0])
         each = ", ".join(
@@ -111,5 +112,5 @@ def dose_response_alt(source: Source) -> str:
                 f". IC50 {number(f['ic50'])} {unit} (95 % interval {interval(f['ci_low'], f['ci_high'])}, "
                 f"{plural(f['n_doses'], 'dose')}, {plural(f['n_donors'], 'donor')})"
             )
-        told.append(f"{words.title} ({words.unit}) under {printable(drug)}: {each}{half}")
+        told.append(f"{words.title} ({words.shown_unit}) under {printable(drug)}: {each}{half}")
     return "; ".join(told) + "." if told else "No doses in the layout."

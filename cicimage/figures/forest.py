@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cicimage.estimands import NO_INTERACTION, estimand_of
 from cicimage.figures.decision import is_wider, limits_in_words, simultaneous
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, records, table_of
 from cicimage.figures.style import INK, MUTED, RULE, SHAPES, canvas, plain, style_axes, write_reason
-from cicimage.figures.words import NO_INTERACTION, against, interval, number, p_value, plural, wording
+from cicimage.figures.words import against, interval, number, p_value, plural
 
 _ROW_IN = 0.3
 
@@ -131,7 +132,8 @@ def _draw(left: Axes, ax: Axes, right: Axes, rows: pd.DataFrame, colours: dict[s
     shapes = {c: SHAPES[i % len(SHAPES)] for i, c in enumerate(colours)}
     y = 0
     for estimand, group in rows.groupby("estimand", sort=False):
-        left.text(0.0, y, plain(wording(str(estimand)).title, 40), transform=left.get_yaxis_transform(), fontsize=9.5,
+        title = plain(estimand_of(str(estimand)).title, 40)
+        left.text(0.0, y, title, transform=left.get_yaxis_transform(), fontsize=9.5,
                   fontweight="bold", color=INK, va="center")  # fmt: skip
         if y:
             for axes in (left, ax, right):
@@ -232,7 +234,7 @@ def forest_alt(source: Source, estimands: Sequence[str] | None = None) -> str:
         unit = row["unit_of_replication"]
         n = plural(row["n_pairs"], unit) if unit != "none" else "no test"
         told.append(
-            f"{wording(row['estimand']).title}, {against(row['condition'], row['reference'])}: "
+            f"{estimand_of(row['estimand']).title}, {against(row['condition'], row['reference'])}: "
             f"{number(row['ratio'])} ({limits_in_words(row)}, {n})"
         )
     return "; ".join(told) + "." if told else "No comparison could be made."

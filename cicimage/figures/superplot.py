@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from cicimage.estimands import ENTRY_RATE, Estimand, estimand_of
 from cicimage.figures.picture import Picture
 from cicimage.figures.source import Source, colours_of, condition_order, records, table_of, table_or_empty
 from cicimage.figures.style import (
@@ -28,14 +29,14 @@ from cicimage.figures.style import (
     write_reason,
     y_top,
 )
-from cicimage.figures.words import Wording, count, interval, listed, number, plural, printable, wording
+from cicimage.figures.words import count, interval, listed, number, plural, printable
 
 _SPREAD = 0.42  # width over which donors stand side by side within one condition
 
 
 def superplot(
     source: Source,
-    estimands: str | Sequence[str] = "entry_rate_per_guest_h",
+    estimands: str | Sequence[str] = ENTRY_RATE,
     *,
     width_in: float | None = None,
     key: str = "superplot",
@@ -81,7 +82,7 @@ def superplot(
     handles = _legend(donors)
     figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 9), frameon=False, fontsize=8.5,
                   handletextpad=0.4, columnspacing=1.4)  # fmt: skip
-    first = wording(names[0]) if names else Wording("Rates", "")
+    first = estimand_of(names[0]) if names else estimand_of("Rates")
     return Picture(
         key,
         figure,
@@ -133,11 +134,11 @@ def _panel(
     *,
     alone: bool,
 ) -> None:
-    words = wording(name, str(rates["unit"].iloc[0]) if len(rates) else "")
+    words = estimand_of(name, str(rates["unit"].iloc[0]) if len(rates) else "")
     if rates.empty:
         write_reason(ax, f"{words.title}: nothing to show")
         return
-    style_axes(ax, y_label=words.unit, title="" if alone else words.title)
+    style_axes(ax, y_label=words.shown_unit, title="" if alone else words.title)
     shapes = donor_shapes(donors)
     by_donor, conditions = donor_estimates(wells), list(colours)
     offsets = _offsets(donors)
@@ -226,15 +227,15 @@ def superplot_alt(source: Source, estimands: Sequence[str]) -> str:
     rates, wells = table_of(source, "rates"), table_or_empty(source, "rates_by_replicate")
     sentences = []
     for name in estimands:
-        words = wording(name)
+        words = estimand_of(name)
         rows = {r["condition"]: r for r in records(rates[rates["estimand"] == name])}
         donors = donor_estimates(wells[wells["estimand"] == name])
         told = [_told(c, rows[c], donors[donors["condition"] == c], words) for c in condition_order(source, list(rows))]
-        sentences.append(f"{words.title}, {words.unit}: " + ("; ".join(told) if told else "no data") + ".")
+        sentences.append(f"{words.title}, {words.shown_unit}: " + ("; ".join(told) if told else "no data") + ".")
     return " ".join(sentences)
 
 
-def _told(condition: str, row: dict[str, Any], donors: pd.DataFrame, words: Wording) -> str:
+def _told(condition: str, row: dict[str, Any], donors: pd.DataFrame, words: Estimand) -> str:
     text = (
         f"{printable(condition)} {number(row['estimate'] * words.scale)} "
         f"(95 % interval {interval(row['ci_low'] * words.scale, row['ci_high'] * words.scale)}, "

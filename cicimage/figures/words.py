@@ -4,135 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Final
 
-
-@dataclass(frozen=True)
-class Wording:
-    """How one estimand is shown.
-
-    Attributes
-    ----------
-    title : str
-        Name on axes and in headings.
-    unit : str
-        Unit of the scaled number.
-    scale : float
-        Table value times this is the number shown.
-    plural : str
-        What is counted, for sentences such as "34 entries".
-    exposure : str
-        What the denominator is, for sentences such as "2,800 guest-hours".
-    meaning : str
-        One sentence for somebody who meets the estimand for the first time.
-    """
-
-    title: str
-    unit: str
-    scale: float = 1.0
-    plural: str = "events"
-    exposure: str = "hours"
-    meaning: str = ""
-
-
-_GUEST_HOURS: Final = "guest-hours outside and alive"
-ESTIMANDS: Final[dict[str, Wording]] = {
-    "entry_rate_per_guest_h": Wording(
-        "Entry rate", "entries per 100 guest-hours", 100, "entries", _GUEST_HOURS,
-        "Completed entries into a host over the time guests spent outside and alive.",
-    ),
-    "first_entry_rate_per_guest_h": Wording(
-        "First-entry rate", "first entries per 100 guest-hours", 100, "first entries", _GUEST_HOURS,
-        "First completed entries over the time guests spent outside before it.",
-    ),
-    "entry_rate_incl_brief_per_guest_h": Wording(
-        "Entry rate, brief stays included", "entries per 100 guest-hours", 100, "entries", _GUEST_HOURS,
-        "The same with stays too short to count as a completed entry.",
-    ),
-    "entry_rate_per_contact_h": Wording(
-        "Entry rate while in contact", "entries per 100 contact-hours", 100, "entries", "hours of contact",
-        "Entries over the time guests touched a host: the step after contact, since contact itself may change.",
-    ),
-    "entry_rate_per_host_h": Wording(
-        "Entries per host", "entries per 100 host-hours", 100, "entries", "host-hours",
-        "Entries over the time hosts were watched: unaffected by how many guests float away.",
-    ),
-    "entry_rate_error_corrected_per_guest_h": Wording(
-        "Entry rate, corrected for error", "entries per 100 guest-hours", 100, "entries",
-        "guest-hours outside and alive",
-        "The entry rate with false calls taken out and missed entries put in, by a reviewed random sample.",
-    ),
-    "entries_per_seeded_cell": Wording(
-        "Entries per seeded guest", "entries per 100 guests seeded", 100, "entries", "guests seeded",
-        "Entries over the number of guests put into the well.",
-    ),
-    "contact_rate_per_guest_h": Wording(
-        "Contact rate", "contacts per 100 guest-hours", 100, "contacts", "guest-hours free and alive",
-        "New contacts with a host over the time guests were free.",
-    ),
-    "escape_rate_per_h": Wording(
-        "Escape rate", "escapes per 100 hours inside", 100, "escapes", "hours inside and alive",
-        "Guests that came out again over the time guests spent inside.",
-    ),
-    "death_rate_inside_per_h": Wording(
-        "Death rate inside", "deaths per 100 hours inside", 100, "deaths", "hours inside and alive",
-        "Deaths inside a host over the time guests spent inside.",
-    ),
-    "death_rate_outside_per_h": Wording(
-        "Death rate outside", "deaths per 100 hours outside", 100, "deaths", "hours outside and alive",
-        "Deaths outside over the time guests spent outside.",
-    ),
-    "loss_rate_inside_per_h": Wording(
-        "Loss rate inside", "losses per 100 hours inside", 100, "losses", "hours inside and alive",
-        "Guests lost from view while inside: a lysed guest may be counted here.",
-    ),
-    "loss_rate_outside_per_h": Wording(
-        "Loss rate outside", "losses per 100 hours outside", 100, "losses", "hours outside and alive",
-        "Guests lost from view while outside: dying guests often detach before they stain.",
-    ),
-    "entry_cumulative_incidence": Wording(
-        "Guests that entered by the end", "% of guests", 100, "first entries", "hours",
-        "Share of guests that entered at least once, death outside competing: mean over donors, each counting once.",
-    ),
-    "inside_occupancy_end": Wording(
-        "Guests inside at the end", "% of guests", 100, "guests inside", "hours",
-        "Share of guests inside a host at the end, mean over donors: a balance of entry, escape and death, not a rate.",
-    ),
-    "hosts_with_guest_fraction": Wording(
-        "Hosts that held a guest", "% of hosts", 100, "hosts with a guest", "host-hours",
-        "Share of hosts that held at least one guest at some time: mean over donors, each counting once.",
-    ),
-    "guests_per_host": Wording(
-        "Guests per host", "guests per host", 1, "guests inside", "hosts",
-        "Most guests inside one host at once, averaged over hosts.",
-    ),
-    "host_death_rate_per_h": Wording(
-        "Host death rate", "host deaths per 100 host-hours", 100, "host deaths", "host-hours",
-        "Hosts that died over the time hosts were watched.",
-    ),
-    "host_death_rate_with_guest_per_h": Wording(
-        "Host death rate, guest inside", "host deaths per 100 host-hours", 100, "host deaths",
-        "host-hours with a guest",
-        "Deaths of hosts over the time they held a guest.",
-    ),
-    "host_death_rate_without_guest_per_h": Wording(
-        "Host death rate, no guest inside", "host deaths per 100 host-hours", 100, "host deaths", "host-hours empty",
-        "Deaths of hosts over the time they held none.",
-    ),
-    "host_death_rate_with_vs_without_guest": Wording(
-        "Host death with against without a guest", "rate ratio", 1, "host deaths", "host-hours",
-        "How often hosts die while they hold a guest against while they hold none.",
-    ),
-    "survival_after_release_fraction": Wording(
-        "Guests alive after their host died", "% of guests released", 100, "guests alive", "guests released",
-        "Share of guests let go by their host's death that were alive when last seen: mean over donors.",
-    ),
-    "death_hazard_inside_vs_outside": Wording(
-        "Death inside against outside", "hazard ratio", 1, "deaths", "hours",
-        "How often guests die while inside against while outside, with time inside counted as it passes.",
-    ),
-}  # fmt: skip
+from cicimage.estimands import NO_INTERACTION
 
 LOCATIONS: Final[dict[str, str]] = {
     "free": "free",
@@ -159,23 +33,6 @@ SCORES: Final[dict[str, str]] = {
     "entering": "entry not completed",
     "": "not scored",
 }
-
-
-def wording(estimand: str, unit: str = "") -> Wording:
-    """How an estimand is shown; an unknown one keeps its own name and unit.
-
-    Examples
-    --------
-    >>> wording("entry_rate_per_guest_h").unit
-    'entries per 100 guest-hours'
-    >>> wording("t_cell_contacts_per_host_h", "1/h").title
-    'T cell contacts per host h'
-    """
-    known = ESTIMANDS.get(estimand)
-    if known is not None:
-        return known
-    plain_name = estimand.replace("_", " ").strip()
-    return Wording(plain_name[:1].upper() + plain_name[1:], unit)
 
 
 def number(value: float) -> str:
@@ -286,10 +143,6 @@ def plural(n: float, one: str, many: str = "") -> str:
     ('1 donor', '3 donors', '2 entries')
     """
     return f"{count(n)} {one if n == 1 else many or one + 's'}"
-
-
-NO_INTERACTION = "no interaction"
-"""What an interaction of two factors is compared with, in column ``reference``."""
 
 
 def against(condition: str, reference: str) -> str:

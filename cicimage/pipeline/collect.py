@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from cicimage.errors import ConfigurationError, nearest
+from cicimage.estimands import ENTRY_RATE, names_of
 from cicimage.experiment import ExperimentFile
 from cicimage.masks import Mask
 from cicimage.receipts import read_receipt
@@ -24,12 +25,6 @@ from cicimage.store import Results, read_table
 from cicimage.tables import TABLES, conform, empty
 
 BASE: Final = ("cells", "pairs", "frames", "events", "guests", "hosts", "drift", "qc")
-ENTRY_RATE: Final = "entry_rate_per_guest_h"
-RATES_OF_DOSE: Final = (
-    "entry_rate_per_contact_h", "entry_rate_per_host_h", "escape_rate_per_h", "death_rate_outside_per_h",
-    "death_rate_inside_per_h", "contact_rate_per_guest_h",
-)  # fmt: skip
-"""Rates that a dose-response curve is fitted to where they are the primary endpoint; entries always are."""
 DESIGNED: Final = ("events", "guests", "hosts")
 CLOCKED: Final = ("qc", "cells", "frames")
 """Tables that know the hours of frames: what was read, and what lies in gaps of it."""
@@ -182,7 +177,7 @@ def answers(
     )
     if known:
         comparisons = with_doubt(comparisons, events, by_replicate, str(reference), layout)
-    dosed = dict.fromkeys((ENTRY_RATE, *((primary,) if primary in RATES_OF_DOSE else ())))
+    dosed = dict.fromkeys((ENTRY_RATE, *((primary,) if primary in names_of("dose") else ())))
     points, fits = dose_tables(by_replicate, layout, estimands=tuple(dosed))
     return {
         "rates": rates, "rates_by_replicate": by_replicate, "comparisons": comparisons,

@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cicimage.estimands import BY_NAME, DEATH_HAZARD_RATIO, DEATH_RATE_INSIDE, DEATH_RATE_OUTSIDE, names_of
 from cicimage.figures import (
     Picture,
     death_inside_outside,
@@ -28,12 +29,12 @@ from cicimage.figures import (
 )
 from cicimage.figures.source import CheckedTables, condition_order, table_of, table_or_empty
 from cicimage.figures.strip_marks import STRIP_CSS
-from cicimage.figures.words import ESTIMANDS, printable, tight
+from cicimage.figures.words import printable, tight
 from cicimage.report.csv_export import csv_text
 from cicimage.report.data import ReportData
 from cicimage.report.gallery import MOST_PER_PAGE, Gallery, make_gallery
 from cicimage.report.methods_text import methods_paragraph
-from cicimage.report.verdict import HAZARD, verdict
+from cicimage.report.verdict import verdict
 from cicimage.report.views import QUALITY_COLUMNS, comparisons_view, quality_rows, rates_views, watched_view
 from cicimage.store import write_text
 
@@ -42,13 +43,7 @@ CARD_BYTES: Final = 1_300  # text around one filmstrip, names of usual length
 ROW_BYTES: Final = 500
 DOWNLOAD_BYTES: Final = 700_000
 EVENT_ROWS: Final = 2000
-_DEATH: Final = ("death_rate_outside_per_h", "death_rate_inside_per_h")
-# The table below the forest plot lists the others: a plot of all of them is unreadable.
-_FOREST: Final = (
-    "entry_rate_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h", "entries_per_seeded_cell",
-    "contact_rate_per_guest_h", "escape_rate_per_h", "death_rate_outside_per_h", "inside_occupancy_end",
-    "host_death_rate_with_vs_without_guest", "survival_after_release_fraction",
-)  # fmt: skip
+_DEATH: Final = (DEATH_RATE_OUTSIDE, DEATH_RATE_INSIDE)
 # Frames, cells and pairs can be large; the page does not use them.
 _USED: Final = (
     "rates", "rates_by_replicate", "comparisons", "events", "guests", "hosts", "curves", "drift", "qc", "counts",
@@ -158,9 +153,9 @@ def _shown(gallery: Gallery, names: dict[int, str], page: int = 1) -> dict[str, 
 def _content(data: ReportData) -> dict[str, Any]:
     """All content but the gallery; figures are drawn here, once."""
     tables = data.tables
-    shown = [name for name in ESTIMANDS if name not in (data.primary, HAZARD, *_DEATH)]
+    shown = [name for name in BY_NAME if name not in (data.primary, DEATH_HAZARD_RATIO, *_DEATH)]
     rates = set(table_of(tables, "rates")["estimand"])
-    others = [n for n in (*shown, *sorted(rates - set(ESTIMANDS))) if n in rates]
+    others = [n for n in (*shown, *sorted(rates - set(BY_NAME))) if n in rates]
     return {
         "data": data,
         "verdict": verdict(
@@ -195,7 +190,7 @@ def _rates_pictures(data: ReportData, others: list[str]) -> list[Picture]:
     pictures = [superplot(tables, data.primary)]
     compared = table_or_empty(tables, "comparisons")["estimand"]
     if len(compared):
-        order = [data.primary, *(e for e in _FOREST if e != data.primary)]
+        order = [data.primary, *(e for e in names_of("forest") if e != data.primary)]
         if not set(order) & set(compared):
             order = list(dict.fromkeys(compared))
         pictures.append(forest(tables, order))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cicimage.crops import EventCrops
+from cicimage.estimands import ENTRY_RATE
 
 Answer = Literal["yes", "partly", "no", "unknown"]
 CropsOf = Callable[[str], EventCrops | Mapping[str, npt.NDArray[Any]] | None]
@@ -141,7 +142,7 @@ class ReportData:
     tables: Mapping[str, pd.DataFrame]
     name: str = ""
     reference: str | None = None
-    primary: str = "entry_rate_per_guest_h"
+    primary: str = ENTRY_RATE
     n_recordings: int = 0
     optics: tuple[OpticsStatement, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()

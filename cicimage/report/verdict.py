@@ -13,21 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from cicimage.estimands import DEATH_HAZARD_RATIO, NO_INTERACTION, estimand_of
 from cicimage.figures.decision import limits_in_words, simultaneous, strength
 from cicimage.figures.source import Source, records, table_or_empty
-from cicimage.figures.words import NO_INTERACTION, interval, listed, number, p_value, plural, printable, wording
-
-HAZARD = "death_hazard_inside_vs_outside"
-_DENOMINATORS = (
-    "entry_rate_per_guest_h",
-    "entry_rate_per_contact_h",
-    "entry_rate_per_host_h",
-    "entries_per_seeded_cell",
-)
-_SHORT = {
-    "entry_rate_per_guest_h": "per guest-hour", "entry_rate_per_contact_h": "per hour of contact",
-    "entry_rate_per_host_h": "per host-hour", "entries_per_seeded_cell": "per guest seeded",
-}  # fmt: skip
+from cicimage.figures.words import interval, listed, number, p_value, plural, printable
+from cicimage.statistics.comparisons import disagreeing_denominators
 
 
 @dataclass(frozen=True)
@@ -104,7 +94,7 @@ def verdict(
 
 def _interaction(row: dict[str, Any]) -> Finding:
     """One sentence on whether two factors together do what their separate effects multiplied would do."""
-    title = wording(row["estimand"]).title.lower()
+    title = estimand_of(row["estimand"]).title.lower()
     pair = printable(row["condition"]).replace(" x ", " and ")
     ratio, low, high = row["ratio"], row["ci_low"], row["ci_high"]
     if np.isnan(low) and np.isnan(high):
@@ -132,7 +122,7 @@ def _p_said(row: dict[str, Any]) -> str:
 
 def _dose(row: dict[str, Any]) -> Finding:
     """One sentence on the dose of half the effect."""
-    title, drug = wording(row["estimand"]).title.lower(), printable(row["drug"])
+    title, drug = estimand_of(row["estimand"]).title.lower(), printable(row["drug"])
     low, high = row["ci_low"], row["ci_high"]
     if np.isnan(row["ic50"]):
         why = printable(row["note"]) or "it lies outside the doses tried"
@@ -147,7 +137,7 @@ def _dose(row: dict[str, Any]) -> Finding:
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    words = wording(row["estimand"])
+    words = estimand_of(row["estimand"])
     condition, reference = printable(row["condition"]), printable(row["reference"])
     ratio, firm = row["ratio"], strength(row)
     low, high = simultaneous(row)
@@ -185,7 +175,7 @@ def _still_possible(low: float, high: float) -> str:
 
 
 def _nothing(rates: pd.DataFrame, primary: str, reference: str | None) -> Finding:
-    title = wording(primary).title.lower()
+    title = estimand_of(primary).title.lower()
     if rates["estimate"].notna().sum() == 0:
         events = rates["events"].sum() if len(rates) else 0
         why = "nobody was at risk" if len(rates) and not rates["exposure_h"].sum() else "it could not be estimated"
@@ -201,13 +191,13 @@ def _nothing(rates: pd.DataFrame, primary: str, reference: str | None) -> Findin
 
 
 def _rate(row: dict[str, Any]) -> str:
-    words = wording(row["estimand"], row["unit"])
+    words = estimand_of(row["estimand"], row["unit"])
     low, high = row["ci_low"] * words.scale, row["ci_high"] * words.scale
-    return f"{number(row['estimate'] * words.scale)} {words.unit} (95 % interval {interval(low, high)})"
+    return f"{number(row['estimate'] * words.scale)} {words.shown_unit} (95 % interval {interval(low, high)})"
 
 
 def _headline(findings: tuple[Finding, ...], of: pd.DataFrame, primary: str) -> str:
-    title = wording(primary).title
+    title = estimand_of(primary).title
     rows = records(of)
     differing = [r for r, f in zip(rows, findings, strict=False) if f.strength == "differs"]
     if differing:
@@ -237,19 +227,13 @@ def _units(of: pd.DataFrame) -> list[str]:
 
 
 def _disagreement(comparisons: pd.DataFrame) -> list[str]:
-    """Ratios over different denominators that point in different directions."""
-    told = []
-    mine = comparisons[comparisons["estimand"].isin(_DENOMINATORS) & (comparisons["reference"] != NO_INTERACTION)]
-    for condition, rows in mine.groupby("condition", sort=False):
-        known = rows.dropna(subset=["ratio"])
-        known = known[known["ratio"] > 0]
-        if len(known) > 1 and known["ratio"].max() / known["ratio"].min() > 1.5:
-            each = [f"{number(r['ratio'])} {_SHORT[r['estimand']]}" for r in records(known)]
-            told.append(
-                f"For {printable(condition)} the ratio depends on what entries are counted over: {listed(each)}. A "
-                "drug can change how many guests stay in view or touch a host; say which rate is meant."
-            )
-    return told
+    """Ratios over different denominators that do not agree."""
+    return [
+        f"For {printable(condition)} the ratio depends on what entries are counted over: "
+        f"{listed([f'{number(ratio)} per {unit}' for unit, ratio in ratios.items()])}. A drug can change how many "
+        "guests stay in view or touch a host; say which rate is meant."
+        for condition, ratios in disagreeing_denominators(comparisons).items()
+    ]
 
 
 def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
@@ -257,33 +241,26 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
     wide = rates[(rates["bound_high"] > 1.2 * rates["estimate"]) | (rates["bound_low"] < 0.8 * rates["estimate"])]
     if wide.empty:
         return []
-    words = wording(str(wide["estimand"].iloc[0]), str(wide["unit"].iloc[0]))
+    words = estimand_of(str(wide["estimand"].iloc[0]), str(wide["unit"].iloc[0]))
     each = [
         f"{printable(r['condition'])} {interval(r['bound_low'] * words.scale, r['bound_high'] * words.scale)}"
         for r in records(wide)
     ]
     return [
         f"The optics left part open. With open time and doubtful events taken all one way or all the other, the "
-        f"{words.title.lower()} would lie within ({words.unit}): {listed(each)}."
+        f"{words.title.lower()} would lie within ({words.shown_unit}): {listed(each)}."
     ]
 
 
 def _notes(of: pd.DataFrame) -> list[str]:
     """Notes of the comparisons; one that not all share is said with its condition."""
-    # That no test was made is said by the units' own sentence.
-    rows = [r | {"note": _not_yet_said(r["note"])} for r in records(of)]
-    rows = [r for r in rows if r["note"] and not r["note"].lower().startswith("no test")]
+    # Where no test was made the units' own sentence says why.
+    rows = [r for r in records(of) if r["note"] and not np.isnan(r["p_value"])]
     shared = len(rows) == len(of) and len({r["note"] for r in rows}) == 1
     if shared:
         note = printable(rows[0]["note"])
         return [f"{note[:1].upper()}{note[1:]}".removesuffix(".") + "."]
     return [f"{printable(r['condition'])}: {printable(r['note'])}".removesuffix(".") + "." for r in rows]
-
-
-def _not_yet_said(note: str) -> str:
-    """A note without what the finding (per cent lower) and the caution on denominators say in better words."""
-    parts = [p for p in note.split("; ") if not p.startswith(("inhibition ", "denominators disagree"))]
-    return "; ".join(parts)
 
 
 def _doubt(of: pd.DataFrame) -> list[str]:
@@ -314,7 +291,7 @@ def _optics(answers: Iterable[str]) -> list[str]:
 
 
 def _deaths(comparisons: pd.DataFrame) -> list[str]:
-    rows = comparisons[comparisons["estimand"] == HAZARD]
+    rows = comparisons[comparisons["estimand"] == DEATH_HAZARD_RATIO]
     told = []
     for row in records(rows):
         if strength(row) == "differs":

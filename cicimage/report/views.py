@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from cicimage.estimands import DEATH_HAZARD_RATIO, estimand_of
 from cicimage.figures.decision import is_wider, simultaneous
 from cicimage.figures.quality import LIMITS, focus_share, quality_summary
 from cicimage.figures.source import Source, condition_order, records, table_or_empty
-from cicimage.figures.words import count, interval, number, p_value, plural, wording
-from cicimage.report.verdict import HAZARD
+from cicimage.figures.words import count, interval, number, p_value, plural
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def rates_views(source: Source, estimands: list[str]) -> list[View]:
         if rows.empty:
             continue
         rows = rows.sort_values("condition", key=lambda s: s.map(order), kind="stable")
-        words = wording(name, str(rows["unit"].iloc[0]))
+        words = estimand_of(name, str(rows["unit"].iloc[0]))
         view = View(
-            f"{words.title}: {words.unit}",
+            f"{words.title}: {words.shown_unit}",
             ("Condition", "Estimate", "95 % interval", "With doubt about events", "Bounds", "Donors pooled",
              words.plural.capitalize(), f"Over ({words.exposure})", "Guests", "Wells", "Donors", "Remark"),
             (False, True, True, True, True, True, True, True, True, True, True, False),
@@ -105,7 +105,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
     View
     """
     rows = table_or_empty(source, "comparisons")
-    rows = rows[(rows["estimand"] == HAZARD) == hazards]
+    rows = rows[(rows["estimand"] == DEATH_HAZARD_RATIO) == hazards]
     view = View(
         "Hazard ratio, inside against outside" if hazards else "Comparisons",
         (
@@ -131,7 +131,7 @@ def comparisons_view(source: Source, *, hazards: bool = False) -> View:
 def _comparison_row(row: dict[str, Any]) -> tuple[str, ...]:
     unit = row["unit_of_replication"]
     return (
-        wording(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
+        estimand_of(row["estimand"]).title, row["condition"], row["reference"], number(row["ratio"]),
         interval(row["ci_low"], row["ci_high"]), interval(*simultaneous(row)) if is_wider(row) else "", _doubt(row),
         _p(row["p_value"]),
         _p(row["p_adjusted"]),

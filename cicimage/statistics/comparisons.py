@@ -9,6 +9,13 @@ import numpy as np
 import pandas as pd
 
 from cicimage.errors import CicimageError, nearest
+from cicimage.estimands import (
+    DEATH_HAZARD_RATIO,
+    DEATH_RATE_INSIDE,
+    DEATH_RATE_OUTSIDE,
+    NO_INTERACTION,
+    per_denominator,
+)
 from cicimage.statistics.adjustment import adjust_family
 from cicimage.statistics.design import Unit, complete_layout, join_notes, shared_host_note, unit_of_replication
 from cicimage.statistics.inside_hazard import HazardRatio, inside_hazard, units_by_position
@@ -20,10 +27,6 @@ from cicimage.tables import COMPARISONS, conform
 Row = dict[str, Any]
 DISAGREE: Final = 1.5
 """Entry ratios that differ by more than this factor between denominators are said."""
-_DENOMINATORS: Final = {
-    "entry_rate_per_guest_h": "guest-hour", "entry_rate_per_host_h": "host-hour",
-    "entries_per_seeded_cell": "seeded cell",
-}  # fmt: skip
 
 
 def compare(
@@ -92,7 +95,6 @@ def compare(
         rows += adjust_family(lambda at: list(_hazards(cut, layout, conditions, unit, at)), level)
     else:
         rows += adjust_family(lambda at: list(_rate_hazards(rates_by_replicate, conditions, unit, at)), level)
-    _say_where_denominators_disagree(rows)
     rows += adjust_family(lambda at: list(_host_deaths(rates_by_replicate, conditions, unit, at)), level)
     shared = shared_host_note(layout)
     for row in rows:
@@ -133,15 +135,29 @@ def unit_counts(rows: pd.DataFrame, condition: str, unit: Unit) -> pd.DataFrame:
     return table.groupby(by.astype(object)).sum()
 
 
-def _say_where_denominators_disagree(rows: list[Row]) -> None:
-    """The drug moves denominators too: entry ratios per guest-hour, host-hour and seeded cell are held together."""
-    for condition in dict.fromkeys(row["condition"] for row in rows):
-        mine = [r for r in rows if r["condition"] == condition and r["estimand"] in _DENOMINATORS]
-        ratios = {_DENOMINATORS[r["estimand"]]: float(r["ratio"]) for r in mine if 0 < r["ratio"] < np.inf}
-        if len(ratios) > 1 and max(ratios.values()) / min(ratios.values()) > DISAGREE:
-            said = "denominators disagree: " + ", ".join(f"{v:.2g} per {k}" for k, v in ratios.items())
-            for row in mine:
-                row["note"] = join_notes(row["note"], said)
+def disagreeing_denominators(comparisons: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Entry ratios over different denominators, by condition, where they differ by more than :data:`DISAGREE`.
+
+    A drug can change how many guests stay in view or touch a host, so each denominator answers its own question.
+
+    Parameters
+    ----------
+    comparisons : pandas.DataFrame
+        Table ``comparisons``; interactions of factors are left out.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        Ratio by unit of the denominator, such as ``guest-hour``, by condition.
+    """
+    per = per_denominator()
+    entries = comparisons[comparisons["estimand"].isin(per) & (comparisons["reference"] != NO_INTERACTION)]
+    entries = entries[(entries["ratio"] > 0) & np.isfinite(entries["ratio"])]
+    ratios = {
+        str(condition): dict(zip(rows["estimand"].map(per), rows["ratio"].astype(float), strict=True))
+        for condition, rows in entries.groupby("condition", sort=False)
+    }
+    return {c: r for c, r in ratios.items() if max(r.values()) > DISAGREE * min(r.values())}
 
 
 def _against_reference(name: str, arms: dict[str, pd.DataFrame], reference: str, unit: Unit, level: float) -> list[Row]:
@@ -153,10 +169,7 @@ def _against_reference(name: str, arms: dict[str, pd.DataFrame], reference: str,
             if c != reference
         ]
 
-    rows = adjust_family(rows_at, level)
-    for row in rows:
-        row["note"] = join_notes(row["note"], _inhibition(row, level))
-    return rows
+    return adjust_family(rows_at, level)
 
 
 def _interactions(
@@ -166,17 +179,6 @@ def _interactions(
     reference, pairs = of
     rows = adjust_family(lambda at: interactions(arms, layout, reference, unit, at, pairs), level)
     return [{"estimand": name} | row for row in rows]
-
-
-def _inhibition(row: Row, level: float) -> str:
-    """Percent inhibition, 100 (1 - ratio), in words with simultaneous limits; empty where the ratio is not below 1."""
-    ratio, low, high = (float(row[c]) for c in ("ratio", "ci_low_simultaneous", "ci_high_simultaneous"))
-    if not ratio < 1 or (np.isnan(low) and np.isnan(high)):
-        return ""
-    if not (np.isfinite(low) and high < np.inf):
-        return f"inhibition {100 * (1 - ratio):.0f} %, no bound"
-    together = "" if high == row["ci_high"] else f", simultaneous {100 * level:.0f} % limits"
-    return f"inhibition {100 * (1 - ratio):.0f} % ({100 * (1 - high):.0f} to {100 * (1 - low):.0f}{together})"
 
 
 def _hazards(
@@ -191,20 +193,20 @@ def _hazards(
 
 def _hazard_row(condition: str, h: HazardRatio, unit: Unit) -> Row:
     c = Comparison(h.ratio, h.low, h.high, h.p_value, unit, h.n_units, h.method, h.note)
-    row = {"estimand": "death_hazard_inside_vs_outside", "condition": condition, "reference": "outside"} | as_row(c)
+    row = {"estimand": DEATH_HAZARD_RATIO, "condition": condition, "reference": "outside"} | as_row(c)
     return _association(row) | {
         "bound_low": h.bound_low, "bound_high": h.bound_high, "lost_low": h.lost_low, "lost_high": h.lost_high,
     }  # fmt: skip
 
 
 def _rate_hazards(rates: pd.DataFrame, conditions: Sequence[str], unit: Unit, level: float) -> Iterator[Row]:
-    inside = rates[rates["estimand"] == "death_rate_inside_per_h"]
-    outside = rates[rates["estimand"] == "death_rate_outside_per_h"]
+    inside = rates[rates["estimand"] == DEATH_RATE_INSIDE]
+    outside = rates[rates["estimand"] == DEATH_RATE_OUTSIDE]
     if inside.empty or outside.empty:
         return
     for condition in conditions:
         c = compare_counts(unit_counts(inside, condition, unit), unit_counts(outside, condition, unit), unit, level)
-        row = {"estimand": "death_hazard_inside_vs_outside", "condition": condition, "reference": "outside"} | as_row(c)
+        row = {"estimand": DEATH_HAZARD_RATIO, "condition": condition, "reference": "outside"} | as_row(c)
         row["method"] = f"rate ratio per state-hour, {row['method']}"
         yield _association(row)
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
+from cicimage.estimands import ENTRY_RATE
 from cicimage.statistics.design import Unit, complete_layout, join_notes, unit_of_replication
 from cicimage.statistics.intervals import log_t_interval, poisson_interval
 from cicimage.statistics.quantiles import t_quantile
@@ -225,7 +226,7 @@ def dose_tables(
     rates_by_replicate: pd.DataFrame,
     layout: pd.DataFrame,
     *,
-    estimands: tuple[str, ...] = ("entry_rate_per_guest_h",),
+    estimands: tuple[str, ...] = (ENTRY_RATE,),
     level: float = 0.95,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measured points, fitted curves and IC50s of every drug with doses in the layout.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cicimage.estimands import NO_INTERACTION
 from cicimage.statistics.design import Unit, factor_columns
 from cicimage.statistics.intervals import t_interval, too_alike
 
@@ -81,7 +82,7 @@ def _four_cells(levels: pd.DataFrame, a: str, b: str, reference: str) -> list[st
 
 def _row(name: str, cells: list[pd.DataFrame], unit: Unit, level: float) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "condition": name, "reference": "no interaction", "ratio": np.nan, "ci_low": np.nan, "ci_high": np.nan,
+        "condition": name, "reference": NO_INTERACTION, "ratio": np.nan, "ci_low": np.nan, "ci_high": np.nan,
         "p_value": np.nan, "unit_of_replication": unit, "n_pairs": 0, "method": "none",
     }  # fmt: skip
     named = [c[(c.index != "") & (c["denominator"] > 0)] for c in cells]

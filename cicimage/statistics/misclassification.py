@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cicimage.errors import CicimageError
+from cicimage.estimands import ENTRY_RATE
 from cicimage.statistics.design import join_notes
 from cicimage.statistics.intervals import Interval, binomial_interval, poisson_interval
 
@@ -237,7 +238,7 @@ def corrected_rates(
     reviewed: pd.DataFrame,
     reference: str,
     *,
-    estimand: str = "entry_rate_per_guest_h",
+    estimand: str = ENTRY_RATE,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Rates of every reviewed condition with error taken out, and whether error differs from the reference's.
@@ -306,7 +307,7 @@ def error_corrected(rates: pd.DataFrame, reviewed: pd.DataFrame, reference: str 
         Estimand ``entry_rate_error_corrected_per_guest_h``; the note has the counts behind it and says where error
         differs from the reference's, which could fake an effect.
     """
-    base = rates[rates["estimand"] == "entry_rate_per_guest_h"].set_index("condition", drop=False)
+    base = rates[rates["estimand"] == ENTRY_RATE].set_index("condition", drop=False)
     rows = []
     for row in corrected_rates(rates, reviewed, reference or "").to_dict("records"):
         if not np.isfinite(row["corrected"]):

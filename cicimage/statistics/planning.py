@@ -11,6 +11,7 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
+from cicimage.estimands import ENTRY_RATE
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.count_model import profile_ratio
 from cicimage.statistics.design import complete_layout, join_notes, unit_of_replication
@@ -68,7 +69,7 @@ def estimate_variation(
     layout: pd.DataFrame,
     reference: str,
     movie_h: float,
-    estimand: str = "entry_rate_per_guest_h",
+    estimand: str = ENTRY_RATE,
 ) -> Variation:
     """Spread between donors and wells by the method of moments, counting error taken off, drawn towards the defaults.
 

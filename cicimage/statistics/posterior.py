@@ -11,38 +11,16 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import CicimageError
+from cicimage.estimands import ENTRY_RATE, estimand_of
 from cicimage.statistics.comparisons import unit_counts
 from cicimage.statistics.design import Unit, complete_layout, unit_of_replication
 from cicimage.statistics.intervals import mixed_limit
 from cicimage.statistics.quantiles import t_quantile, t_two_sided
+from cicimage.statistics.rate_doubt import drawn_counts
 from cicimage.statistics.ratios import Comparison, compare_counts
-from cicimage.statistics.tallies import counted_events
 
-DRAWN: Final = ("entry_rate_per_guest_h",)
+DRAWN: Final = (ENTRY_RATE,)
 """Estimands whose ratios get limits over draws in the tables: 50 draws of each take a tenth of a second."""
-_WITH_BRIEF: Final = "entry_rate_incl_brief_per_guest_h"
-
-
-def draw_events(events: pd.DataFrame, n: int, seed: int = 0) -> Iterator[pd.DataFrame]:
-    """Yield event tables in which each event is certain or left out, drawn by its ``p``.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        Table ``events``; those below p = 0.5 take part.
-    n : int
-        Tables to draw.
-    seed : int
-        Of the random generator.
-
-    Notes
-    -----
-    Person-time is left as it is: an event moves minutes of it, a call moves a count.
-    """
-    rng = np.random.default_rng(seed)
-    p = events["p"].to_numpy(np.float64)
-    for _ in range(n):
-        yield events[rng.random(len(p)) < p].assign(p=1.0)
 
 
 @dataclass(frozen=True)
@@ -98,7 +76,7 @@ def pool_draws(comparisons: Sequence[Comparison], level: float = 0.95) -> Pooled
     ratio = np.array([c.ratio for c in comparisons])
     low, high = np.array([c.low for c in comparisons]), np.array([c.high for c in comparisons])
     n, m = comparisons[0].n_pairs, len(comparisons)
-    by_t = all(c.method.startswith("t on") and c.n_pairs == n for c in comparisons)
+    by_t = all(c.by_t and c.n_pairs == n for c in comparisons)
     if not (by_t and n > 1 and np.isfinite(np.log(ratio)).all()):
         alpha = (1 - level) / 2
         limits = mixed_limit(ratio, low, alpha, -1.0), mixed_limit(ratio, high, alpha, 1.0)
@@ -126,7 +104,7 @@ def compare_over_draws(
     reference: str,
     layout: pd.DataFrame,
     *,
-    estimand: str = "entry_rate_per_guest_h",
+    estimand: str = ENTRY_RATE,
     n: int = 100,
     seed: int = 0,
     level: float = 0.95,
@@ -161,7 +139,9 @@ def compare_over_draws(
     arms = {c: unit_counts(mine, c, unit) for c in dict.fromkeys(layout["condition"])}
     found: dict[str, list[Comparison]] = {c: [] for c in arms if c != reference}
     known: dict[tuple[str, bytes], Comparison] = {}
-    for counts in _drawn_counts(events, layout, arms, unit, brief=estimand == _WITH_BRIEF, n=n, seed=seed):
+    for counts in _drawn_counts(
+        events, layout, arms, unit, brief=estimand_of(estimand).with_brief_stays, n=n, seed=seed
+    ):
         for c, results in found.items():
             # many draws count the same: each is analysed once
             key = (c, counts[c].tobytes() + counts[reference].tobytes())
@@ -191,18 +171,14 @@ def _drawn_counts(
     seed: int,
 ) -> Iterator[dict[str, Float64Array]]:
     """Entries per unit of each condition in ``n`` draws, in the order of the arms' rows."""
-    design = layout.set_index("position")
-    kept = counted_events(events.assign(p=1.0), brief=brief)
-    kept = kept[kept["position"].isin(design.index)]
-    p = events.loc[kept.index, "p"].to_numpy(np.float64)
-    condition = kept["position"].map(design["condition"])
-    who = kept["position"].map(design[unit]) if unit != "none" else pd.Series("", index=kept.index)
-    place = {c: arm.index.get_indexer(pd.Index(who[condition == c])) for c, arm in arms.items()}
-    of = {c: (condition == c).to_numpy() for c in arms}
-    rng = np.random.default_rng(seed)
-    for _ in range(n):
-        drawn = rng.random(len(p)) < p
-        yield {c: np.bincount(place[c][drawn[of[c]]], minlength=len(arm)).astype(np.float64) for c, arm in arms.items()}
+    unit_of = layout[unit].astype(object) if unit != "none" else pd.Series("", index=layout.index)
+    rows_of = {c: (layout["condition"] == c).to_numpy() for c in arms}
+    place = {c: arm.index.get_indexer(pd.Index(unit_of[rows_of[c]])) for c, arm in arms.items()}
+    for drawn in drawn_counts(events, pd.Index(layout["position"].astype(object)), brief=brief, n=n, seed=seed):
+        yield {
+            c: np.bincount(place[c], weights=drawn[rows_of[c]], minlength=len(arm)).astype(np.float64)
+            for c, arm in arms.items()
+        }
 
 
 def with_doubt(

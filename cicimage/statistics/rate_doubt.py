@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -14,11 +14,6 @@ from cicimage.statistics.count_model import profile_rate
 from cicimage.statistics.intervals import Interval, log_t_interval, mixed_limit, poisson_interval
 from cicimage.statistics.tallies import counted_events
 
-DRAWN: Final[Mapping[str, bool]] = {
-    "entry_rate_per_guest_h": False, "entry_rate_incl_brief_per_guest_h": True, "entry_rate_per_contact_h": False,
-    "entry_rate_per_host_h": False,
-}  # fmt: skip
-"""Estimands that get limits over draws, and whether brief stays count in them."""
 N_DRAWS: Final = 50
 CERTAIN: Final = 0.01
 

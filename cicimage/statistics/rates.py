@@ -11,6 +11,7 @@ import pandas as pd
 
 from cicimage.arrays import Float64Array
 from cicimage.errors import counted
+from cicimage.estimands import BY_NAME, DEATH_RATE_INSIDE, ESTIMANDS, Estimand, names_of
 from cicimage.states import OUTSIDE
 from cicimage.statistics.design import (
     Unit,
@@ -24,13 +25,13 @@ from cicimage.statistics.intervals import (
     binomial_interval,
     poisson_interval,
 )
-from cicimage.statistics.rate_doubt import DRAWN, doubt_limits, drawn_counts, in_doubt, rate_over_units
+from cicimage.statistics.rate_doubt import doubt_limits, drawn_counts, in_doubt, rate_over_units
 from cicimage.statistics.share_model import mean_share
-from cicimage.statistics.tallies import BY_NAME, COLUMNS, ESTIMANDS, Estimand, common_end_h, counted_events, tally
+from cicimage.statistics.tallies import COLUMNS, common_end_h, counted_events, tally
 from cicimage.statistics.time_zero import since_time_zero
 from cicimage.tables import RATES, RATES_BY_REPLICATE, conform
 
-UNSEEN = "death_rate_inside_per_h"
+UNSEEN = DEATH_RATE_INSIDE
 _REPLICATE_KEY = ["condition", "donor", "experiment", "replicate"]
 
 
@@ -44,7 +45,7 @@ def compute_rates(
     *,
     clock: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate every estimand of :data:`~cicimage.statistics.tallies.ESTIMANDS`.
+    """Estimate every estimand of :data:`~cicimage.estimands.ESTIMANDS`.
 
     Parameters
     ----------
@@ -227,15 +228,17 @@ class _Study:
         out = rates.assign(doubt_low=np.nan, doubt_high=np.nan)
         positions, doubtful = pd.Index(self.layout["position"].astype(object)), in_doubt(events)
         drawn = {b: list(drawn_counts(events, positions, brief=b)) for b in (False, True)} if doubtful else {}
+        drawn_names = names_of("drawn")
         for i, row in out.iterrows():
             name = str(row["estimand"])
-            if name not in DRAWN or name not in self.counts or not np.isfinite(row["ci_low"]):
+            if name not in drawn_names or name not in self.counts or not np.isfinite(row["ci_low"]):
                 continue
             low, high = float(row["ci_low"]), float(row["ci_high"])
             if doubtful:
                 at = self.layout.index[self.layout["condition"] == row["condition"]].to_numpy(np.int64)
                 size = self.counts[name][at, COLUMNS.index("denominator")]
-                found = doubt_limits([d[at] for d in drawn[DRAWN[name]]], size, self.unit_of[at], self.level)
+                counts = [d[at] for d in drawn[BY_NAME[name].with_brief_stays]]
+                found = doubt_limits(counts, size, self.unit_of[at], self.level)
                 low, high = float(np.fmin(low, found.low)), float(np.fmax(high, found.high))
             out.loc[i, ["doubt_low", "doubt_high"]] = low, high
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,8 @@ class Comparison:
         Units that carried the comparison.
     method, note : str
         How, and what a reader must know.
+    by_t : bool
+        Whether the limits are Student's t on one log ratio per unit, with ``n_pairs - 1`` degrees of freedom.
     """
 
     ratio: float
@@ -41,6 +43,7 @@ class Comparison:
     n_pairs: int
     method: str
     note: str
+    by_t: bool = False
 
 
 def paired_ratio(
@@ -78,7 +81,7 @@ def paired_ratio(
         ratio, limits = float(np.exp(mean)), np.exp([low, high])
         return Comparison(
             ratio, float(limits[0]), float(limits[1]), p, unit, len(logs), f"t on {len(logs)} paired log ratios",
-            join_notes(few if fewest < FEW_EVENTS else "", _unequal(denominator, reference_denominator)),
+            join_notes(few if fewest < FEW_EVENTS else "", _unequal(denominator, reference_denominator)), by_t=True,
         )  # fmt: skip
     if events.sum() + reference_events.sum() == 0:
         return Comparison(np.nan, np.nan, np.nan, np.nan, unit, 0, "none", "no events in either condition")
@@ -125,7 +128,7 @@ def compare_counts(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, lev
 
 
 def _noted(c: Comparison, note: str) -> Comparison:
-    return Comparison(c.ratio, c.low, c.high, c.p_value, c.unit, c.n_pairs, c.method, join_notes(note, c.note))
+    return replace(c, note=join_notes(note, c.note))
 
 
 def _unpaired(treated: pd.DataFrame, control: pd.DataFrame, unit: Unit, note: str, level: float) -> Comparison:

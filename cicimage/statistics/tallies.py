@@ -6,8 +6,8 @@ counts and denominators: as scored, with all unresolved person-time outside, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,54 +17,10 @@ from cicimage.statistics.host_time import host_time
 from cicimage.statistics.spells import contact_onsets, last_states, possible_entries
 from cicimage.statistics.unseen_deaths import hours_in_doubt, unknown_fates
 
-Kind = Literal["rate", "share", "mean", "incidence"]
 MIN_P: Final = 0.5
 DOUBT: Final = 0.1
 """Events are in doubt that are more than this from certain, either way: one bound leaves them out, the other takes
 them in."""
-
-
-@dataclass(frozen=True)
-class Estimand:
-    """One quantity: its unit, kind and what it counts over what."""
-
-    name: str
-    unit: str
-    kind: Kind
-    doc: str
-
-
-ESTIMANDS: Final[tuple[Estimand, ...]] = (
-    Estimand("entry_rate_per_guest_h", "1/h", "rate", "completed entries per hour of a living guest outside"),
-    Estimand("entry_rate_incl_brief_per_guest_h", "1/h", "rate", "the same with brief stays"),
-    Estimand("first_entry_rate_per_guest_h", "1/h", "rate", "first completed entries per hour outside before them"),
-    Estimand("entry_rate_per_contact_h", "1/h", "rate", "completed entries per hour of contact with a host"),
-    Estimand("entry_rate_per_host_h", "1/h", "rate", "completed entries per hour of a living host"),
-    Estimand("entries_per_seeded_cell", "1", "rate", "completed entries per guest seeded, where the layout knows it"),
-    Estimand("contact_rate_per_guest_h", "1/h", "rate", "contacts begun per hour of a living free guest"),
-    Estimand("escape_rate_per_h", "1/h", "rate", "escapes per hour inside alive, brief stays counted with their hours"),
-    Estimand("death_rate_inside_per_h", "1/h", "rate", "deaths per hour inside alive"),
-    Estimand("death_rate_outside_per_h", "1/h", "rate", "deaths per hour outside alive"),
-    Estimand("loss_rate_inside_per_h", "1/h", "rate", "tracks lost per hour inside alive"),
-    Estimand("loss_rate_outside_per_h", "1/h", "rate", "tracks lost per hour outside alive"),
-    Estimand("host_death_rate_per_h", "1/h", "rate", "host deaths per hour of a living host"),
-    Estimand(
-        "host_death_rate_with_guest_per_h", "1/h", "rate", "host deaths per hour of a living host holding a guest"
-    ),
-    Estimand("host_death_rate_without_guest_per_h", "1/h", "rate", "host deaths per hour of a living empty host"),
-    Estimand(
-        "survival_after_release_fraction", "1", "share", "guests let go by their host's death, alive when last seen"
-    ),
-    Estimand(
-        "entry_cumulative_incidence", "1", "incidence", "share entered by the end, death competing; mean over donors"
-    ),
-    Estimand(
-        "inside_occupancy_end", "1", "share", "living guests inside at the end over all living then; mean over donors"
-    ),
-    Estimand("hosts_with_guest_fraction", "1", "share", "hosts that ever held a guest; mean over donors"),
-    Estimand("guests_per_host", "1", "mean", "most guests held at once, mean over hosts"),
-)
-BY_NAME: Final = {e.name: e for e in ESTIMANDS}
 
 COLUMNS: Final = (
     "events", "events_p", "denominator", "events_outside", "denominator_outside", "events_inside",
@@ -104,17 +60,32 @@ def tally(
         ``*_outside`` and ``*_inside`` of the two bounds, ``events_sq`` (sum of squares, for the mean per host),
         ``n_guests``, ``n_hosts``.
     """
-    count = _Counter(layout)
-    _entries(count, events, guests, hosts, frames)
-    _stays(count, events, guests)
-    _deaths_and_losses(count, events, guests, frames)
-    _hosts(count, hosts, frames)
-    _releases(count, events, guests)
-    _occupancy(count, frames, layout)
+    count, tables = Counter(layout), Tables(events, guests, hosts, frames, layout)
+    for add in _COUNTING:
+        add(count, tables)
     return count.table()
 
 
-class _Counter:
+class Tables(NamedTuple):
+    """Tables that estimands are counted from; the layout is complete."""
+
+    events: pd.DataFrame
+    guests: pd.DataFrame
+    hosts: pd.DataFrame
+    frames: pd.DataFrame
+    layout: pd.DataFrame
+
+
+_COUNTING: Final[list[Callable[[Counter, Tables], None]]] = []
+
+
+def counts(function: Callable[[Counter, Tables], None]) -> Callable[[Counter, Tables], None]:
+    """Register a function that adds the counts of one or more estimands to a :class:`Counter` (decorator)."""
+    _COUNTING.append(function)
+    return function
+
+
+class Counter:
     """Collects one row per estimand and position, zeros where a position has nothing."""
 
     def __init__(self, layout: pd.DataFrame) -> None:
@@ -140,6 +111,23 @@ class _Counter:
         n_guests: pd.Series | None = None,
         n_hosts: pd.Series | None = None,
     ) -> None:
+        """Add an estimand.
+
+        Parameters
+        ----------
+        name : str
+            Of the registry, :data:`cicimage.estimands.ESTIMANDS`.
+        events, denominator : pandas.Series
+            Numerator and denominator by position.
+        events_p : pandas.Series, optional
+            Sum of the events' probabilities.
+        outside, inside : tuple of pandas.Series, optional
+            Numerator and denominator with all unresolved time outside, and inside; the same where not given.
+        events_sq : pandas.Series, optional
+            Sum of squares, for a mean.
+        n_guests, n_hosts : pandas.Series, optional
+            Cells behind it.
+        """
         low, high = outside or (events, denominator), inside or (events, denominator)
         nothing = pd.Series(0.0, index=self.index)
         columns = {
@@ -155,12 +143,13 @@ class _Counter:
         self.rows.append(block)
 
     def table(self) -> pd.DataFrame:
+        """All rows, one per estimand and position."""
         return pd.concat(self.rows, ignore_index=True)
 
 
-def _entries(
-    count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, hosts: pd.DataFrame, frames: pd.DataFrame
-) -> None:
+@counts
+def _entries(count: Counter, tables: Tables) -> None:
+    events, guests, hosts, frames, _ = tables
     # a dying guest no longer enters: the events step tells these hours apart from all living hours outside
     at_risk = "hours_at_risk_entry" if "hours_at_risk_entry" in guests else "hours_outside_alive"
     outside = count.number(guests, at_risk)
@@ -193,7 +182,7 @@ def _entries(
 
 
 def _entry_counts(
-    count: _Counter, events: pd.DataFrame, frames: pd.DataFrame, *, brief: bool
+    count: Counter, events: pd.DataFrame, frames: pd.DataFrame, *, brief: bool
 ) -> tuple[pd.Series, pd.Series, pd.Series, pd.Series]:
     """Entries per position: counted, at least, at most, and the sum of their p.
 
@@ -206,7 +195,9 @@ def _entry_counts(
     return count.number(counted), least, most, count.number(counted, "p")
 
 
-def _stays(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
+@counts
+def _stays(count: Counter, tables: Tables) -> None:
+    events, guests = tables.events, tables.guests
     stays = counted_events(events, brief=True, prevalent=True)
     escapes = stays[stays["end_reason"] == "escape"]
     hours, unresolved = count.number(guests, "hours_inside_alive"), count.number(guests, "hours_unresolved")
@@ -218,7 +209,9 @@ def _stays(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame, frames: pd.DataFrame) -> None:
+@counts
+def _deaths_and_losses(count: Counter, tables: Tables) -> None:
+    guests, frames = tables.guests, tables.frames
     hours_in, hours_out = count.number(guests, "hours_inside_alive"), count.number(guests, "hours_outside_alive")
     unresolved = count.number(guests, "hours_unresolved")
     dead = guests[_seen_to_die(guests)]
@@ -244,7 +237,7 @@ def _deaths_and_losses(count: _Counter, events: pd.DataFrame, guests: pd.DataFra
 
 
 def _most_deaths_inside(
-    count: _Counter,
+    count: Counter,
     counted: pd.DataFrame,
     frames: pd.DataFrame,
     most: tuple[pd.Series, pd.Series],
@@ -295,7 +288,9 @@ def death_left_out(cells: pd.DataFrame, begins: pd.Series | None = None) -> pd.S
     return why
 
 
-def _hosts(count: _Counter, hosts: pd.DataFrame, frames: pd.DataFrame) -> None:
+@counts
+def _hosts(count: Counter, tables: Tables) -> None:
+    hosts, frames = tables.hosts, tables.frames
     n = count.number(hosts)
     died = count.number(hosts[_seen_to_die(hosts)])
     count.add("host_death_rate_per_h", died, count.number(hosts, "hours"), n_hosts=n)
@@ -311,8 +306,10 @@ def _hosts(count: _Counter, hosts: pd.DataFrame, frames: pd.DataFrame) -> None:
     )
 
 
-def _releases(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> None:
+@counts
+def _releases(count: Counter, tables: Tables) -> None:
     """Guests inside when their host died, and those of them alive when last seen."""
+    events, guests = tables.events, tables.guests
     stays = counted_events(events, brief=True, prevalent=True)
     freed = stays[stays["end_reason"] == "host_death"].drop_duplicates(["position", "guest_id"])
     fate = freed.merge(guests[["position", "guest_id", "death_frame"]], on=["position", "guest_id"], how="left")
@@ -320,8 +317,10 @@ def _releases(count: _Counter, events: pd.DataFrame, guests: pd.DataFrame) -> No
     count.add("survival_after_release_fraction", count.number(fate[fate["death_frame"].isna()]), n, n_guests=n)
 
 
-def _occupancy(count: _Counter, frames: pd.DataFrame, layout: pd.DataFrame) -> None:
+@counts
+def _occupancy(count: Counter, tables: Tables) -> None:
     """Locations of living guests in the last frame that every position still has."""
+    frames, layout = tables.frames, tables.layout
     mine = frames[frames["position"].isin(layout["position"])]
     horizon = common_end_h(mine)
     early = mine[mine["time_h"] <= horizon + 1e-9]

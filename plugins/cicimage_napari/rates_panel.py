@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from cicimage.errors import CicimageError
+from cicimage.estimands import estimand_of, names_of
 from cicimage.pipeline.collect import Corrections, collect
 from cicimage.review.accuracy import accuracy_of
 from cicimage.review.log import ADJUDICATED
@@ -32,19 +33,18 @@ from cicimage_napari.review_panel import open_panels
 WAIT_MS: Final = 1200
 """Time after the last verdict until the rates are computed again, ms."""
 COLOURS: Final = ("#5ab0ff", "#ffb04c", "#4fe07a", "#e05fd0", "#ffd24c", "#9a9a9a", "#59c8f0", "#ff7a7a")
-SHOWN: Final = {
-    "entry_rate_per_guest_h": "Entries per guest-hour outside", "entry_rate_per_contact_h": "Entries per contact-hour",
-    "entry_rate_per_host_h": "Entries per host-hour", "escape_rate_per_h": "Escapes per hour inside",
-    "death_rate_inside_per_h": "Deaths per hour inside", "death_rate_outside_per_h": "Deaths per hour outside",
-    "inside_occupancy_end": "Share of guests inside at the end",
-    "hosts_with_guest_fraction": "Share of hosts with a guest",
-}  # fmt: skip
 BEYOND: Final = 3.0
 """Upper end of the axis at most, in multiples of the highest estimate or well; the table has the full interval."""
 BLIND: Final = (
     "You review blind to the condition: rates are shown once you have finished, or chosen to see the conditions "
     "(Finish... in the Review panel). It is logged, and later verdicts are marked."
 )
+
+
+def _title(name: str) -> str:
+    """Label of an estimand, with a capital."""
+    label = estimand_of(name).label
+    return label[:1].upper() + label[1:]
 
 
 class RatesPanel(QWidget):
@@ -74,8 +74,8 @@ class RatesPanel(QWidget):
         column = QVBoxLayout(self)
         row = QHBoxLayout()
         self._estimand = QComboBox()
-        for name, title in SHOWN.items():
-            self._estimand.addItem(title, name)
+        for name in names_of("panel"):
+            self._estimand.addItem(_title(name), name)
         self._estimand.currentTextChanged.connect(lambda _: self.draw())
         row.addWidget(self._estimand, 1)
         row.addWidget(plain_button("Open...", "Results folder", self._choose))
@@ -178,7 +178,7 @@ class RatesPanel(QWidget):
         self._wells(wells[wells["estimand"] == name], part["condition"].tolist())
         self._plot.getAxis("bottom").setTicks([list(enumerate(part["condition"]))])
         unit = part["unit"].iloc[0] if len(part) else ""
-        self._plot.setLabel("left", f"{SHOWN[name]}  [{unit}]")
+        self._plot.setLabel("left", f"{_title(name)}  [{unit}]")
         self._plot.setYRange(0.0, _top(part, wells[wells["estimand"] == name]), padding=0.03)
         self._plot.setXRange(-0.6, max(1, len(part)) - 0.4)
         self._fill(part)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -90,3 +91,26 @@ def test_the_first_reader_is_found_and_runs(tmp_path_factory, tmp_path):
     assert set(seen["position"]) == {"vehicle/A1_f1"}
     assert seen.groupby("frame").size().tolist() == [2, 2, 2]
     assert np.allclose(sorted(seen.loc[seen["frame"] == 0, "y_um"]), [18, 30], atol=1.0)
+
+
+def test_the_first_estimand_is_counted_compared_and_reported(tmp_path):
+    shutil.copytree(ROOT / "cicimage", tmp_path / "cicimage", ignore=shutil.ignore_patterns("__pycache__"))
+    entry, function = fenced("python")[2:4]
+    registry, tallies = tmp_path / "cicimage" / "estimands.py", tmp_path / "cicimage" / "statistics" / "tallies.py"
+    opening = "ESTIMANDS: Final[tuple[Estimand, ...]] = (\n"
+    added = textwrap.indent(f"{entry.rstrip()},\n", "    ")
+    registry.write_text(registry.read_text().replace(opening, opening + added))
+    tallies.write_text(tallies.read_text() + "\n\n" + function)
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cicimage.cli import main; main(sys.argv[1:])"
+    recordings, out = ROOT / "sample_data" / "btki_2d", tmp_path / "out"
+    done = call(sys.executable, "-c", code, str(tmp_path), "run", str(recordings), "-o", str(out), "--workers", "1",
+                PYTHONPATH=str(tmp_path))  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rates, events = read_table(out / "rates.parquet"), read_table(out / "events.parquet")
+    mine = rates[rates["estimand"] == "brief_stay_rate_per_guest_h"].set_index("condition")
+    brief = events[events["brief"] & (events["p"] >= 0.5) & (events["excluded_reason"] == "") & ~events["prevalent"]]
+    counted = brief[brief["entry_frame"].notna()].groupby("condition").size()
+    assert mine["events"].to_dict() == {c: counted.get(c, 0) for c in mine.index}
+    assert (mine["exposure_h"] > 10).all()
+    assert "brief_stay_rate_per_guest_h" in set(read_table(out / "comparisons.parquet")["estimand"])
+    assert "Brief stays: brief stays per 100 guest-hours" in (out / "report.html").read_text()

@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from experiments_drawn import events_of, frames_of, guests_of, hosts_of, layout_of
 
 from cicimage.errors import CicimageError
 from cicimage.statistics.comparisons import compare
-from cicimage.statistics.posterior import compare_over_draws, draw_events, pool_draws, with_doubt
+from cicimage.statistics.posterior import compare_over_draws, pool_draws, with_doubt
+from cicimage.statistics.rate_doubt import drawn_counts
 from cicimage.statistics.rates import compute_rates
 from cicimage.statistics.ratios import Comparison, paired_ratio
 
@@ -15,14 +17,14 @@ def _ratio(y1, y0=(20.0, 40, 30)):
 
 def test_events_are_drawn_by_their_probability():
     events = events_of(frames_of({"p": ["..aIIII"] * 40})).assign(p=[0.25] * 20 + [1.0] * 20)
-    drawn = [len(d) for d in draw_events(events, 300, seed=1)]
+    drawn = [d.sum() for d in drawn_counts(events, pd.Index(["p"]), brief=False, n=300, seed=1)]
     assert np.mean(drawn) == pytest.approx(25, abs=0.5)
     assert min(drawn) >= 20
 
 
 def test_the_same_seed_gives_the_same_draws():
     events = events_of(frames_of({"p": ["..aIIII"] * 9})).assign(p=0.5)
-    a, b = ([list(d["event_id"]) for d in draw_events(events, 5, seed=3)] for _ in range(2))
+    a, b = ([list(d) for d in drawn_counts(events, pd.Index(["p"]), brief=False, n=5, seed=3)] for _ in range(2))
     assert a == b
 
 
@@ -45,7 +47,7 @@ def test_rubins_rules_by_hand():
     # three donors: within variance from the t interval, between variance of the log ratios, total = W + (1 + 1/m) B
     draws = [
         Comparison(r, r / np.exp(4.302652729911275 * 0.2), r * np.exp(4.302652729911275 * 0.2), 0.5, "donor", 3,
-                   "t on 3 paired log ratios", "")
+                   "t on 3 paired log ratios", "", by_t=True)
         for r in (1.0, np.exp(0.1), np.exp(-0.1))
     ]  # fmt: skip
     pooled = pool_draws(draws)

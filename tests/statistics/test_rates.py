@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from cicimage import tables
 from cicimage.errors import CicimageError
+from cicimage.estimands import ESTIMANDS
 from cicimage.statistics.intervals import log_t_interval, poisson_interval
 from cicimage.statistics.rates import compute_rates
-from cicimage.statistics.tallies import ESTIMANDS
 
 CONTRACT = {
     "entry_rate_per_guest_h", "entry_rate_incl_brief_per_guest_h", "entry_rate_per_contact_h", "entry_rate_per_host_h",
