@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from cicimage.experiment.discovery import WELL_FIELD, Found, endings_said, find_
 from cicimage.experiment.layout import LAYOUT_COLUMNS
 from cicimage.experiment.schema import FilesSection
 from cicimage.recording import Recording, open_recording
-from cicimage.recording.name_pattern import find_fields
+from cicimage.recording.name_pattern import PatternedField, find_fields, image_files
 from cicimage.recording.reader_registry import name_templates
 from cicimage.store import write_text
 
@@ -35,6 +35,10 @@ PLATES: Final = ("{plate}/{well}_f{field}", "{condition}/{plate}/{well}_f{field}
 """Tried first where a path holds several recordings that are fields of wells."""
 SCENES: Final = ("{condition}/{well}/{field}", "{well}/{field}")
 """Tried first where a path holds several other recordings: scenes, stage positions, images."""
+NUMBERED: Final = ("{well}_t{t}", "{well}_{t}", "{well}{t}")
+"""Frames numbered at the end of their names; tried last, and where each file is one plane."""
+FRAMES: Final = 3
+"""Fewest files of numbered frames that are taken for a movie."""
 TRIED: Final = 5
 """Recordings opened until one can be read."""
 
@@ -106,14 +110,39 @@ def _survey(folder: Path) -> _Seen:
 
 def _by_names(folder: Path, found: list[Found]) -> _Seen | None:
     """Files of one plane each, where most files are such ones."""
-    for name in name_templates():
+    listed = image_files(folder)
+    for name in (*name_templates(), *NUMBERED):
         for pattern in ("{condition}/" + name, name):
-            fields = find_fields(folder, pattern)
+            fields = find_fields(folder, pattern, listed)
             planes = sum(len(f.files) for f in fields)
-            if planes > max(len(fields), len(found) / 2):
-                files = FilesSection(pattern=pattern)
-                return _Seen(files, *survey(folder, ExperimentFile(files=files)))
+            if planes <= max(len(fields), len(found) / 2) or not _fits(name, fields):
+                continue
+            files = FilesSection(pattern=pattern)
+            return _Seen(files, *survey(folder, ExperimentFile(files=files)))
     return None
+
+
+def _fits(template: str, fields: Sequence[PatternedField]) -> bool:
+    """Whether files that fit a template's text also are what it says.
+
+    Folders are channels where they hold the same names; numbers are time points where each file is one plane.
+    """
+    if template.startswith("{channel}/"):
+        folders: dict[str, set[str]] = {}
+        for file in (file for field in fields for file in field.files):
+            folders.setdefault(file.parent.name, set()).add(file.name)
+        return len(folders) > 1 and all(names == next(iter(folders.values())) for names in folders.values())
+    if template in NUMBERED:
+        return all(len(f.files) >= FRAMES for f in fields) and _is_one_plane(fields[0].files[0])
+    return True
+
+
+def _is_one_plane(path: Path) -> bool:
+    try:
+        with open_recording(path) as recording:
+            return all(recording.sizes[axis] == 1 for axis in "TCZ")
+    except CicimageError:
+        return False
 
 
 def _nothing(folder: Path, found: list[Found]) -> _Seen:

@@ -283,7 +283,8 @@ def _patterned(root: Path, file: ExperimentFile) -> list[Position]:
         v = one.values
         first = one.path.relative_to(root).parts[0]
         condition = v.get("condition") or ("all" if one.path.parent == root else first)
-        names = [v[k] for k in ("plate", "donor", "well") if k in v] + [f"f{v['field']}"] * ("field" in v)
+        names = [v[k] for k in ("plate", "donor", "well") if k in v]
+        names += [f"f{v['field']}"] if "field" in v else []
         positions.append(Position(
             position=f"{condition}/{'_'.join(names) or one.path.parent.name}", path=one.path, condition=condition,
             replicate=v.get("well") or v.get("field") or one.path.parent.name, donor=v.get("donor", ""),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from cicimage.errors import RecordingError
 from cicimage.recording.foreign import choose_series
@@ -64,8 +67,9 @@ class ImageXpressReader(Reader):
         planes = _planes(path, chosen, fields[chosen])
         files = TiffFiles()
         try:
-            metadata = _metadata(planes, files, MetadataValidator(path.name, options.given))
-            arrangement = planes.arrange(PlaneFile, files, metadata)
+            heights = _heights_um(planes, files)
+            metadata = _metadata(planes, files, heights, MetadataValidator(path.name, options.given))
+            arrangement = planes.arrange(PlaneFile, files, metadata, heights_um=heights)
             return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
         except BaseException:
             files.close()
@@ -121,25 +125,33 @@ def _files(path: Path) -> Iterator[tuple[int, int, Path]]:
                 yield int(time[1]), 0, Path(entry.path)
 
 
-def _metadata(planes: PlaneIndex[Path], files: TiffFiles, validator: MetadataValidator) -> Metadata:
-    def properties_of(file: Path | None) -> Mapping[str, str]:
-        return {} if file is None else plane_properties(files.layout(file), file.name)
+def _properties(files: TiffFiles, file: Path | None) -> Mapping[str, str]:
+    return {} if file is None else plane_properties(files.layout(file), file.name)
 
-    def properties(t: int, c: int, z: int) -> Mapping[str, str]:
-        return properties_of(planes.planes.get((t, c, z)))
 
+def _heights_um(planes: PlaneIndex[Path], files: TiffFiles) -> list[float]:
+    """Height of each slice in the first frame, um; NaN where it is not written."""
     _, n_c, n_z = planes.lengths
-    channels = [properties(0, c, 0) for c in range(n_c)]
+    files_of = ([planes.planes.get((0, c, z)) for c in range(n_c)] for z in range(n_z))
+    first = [next((f for f in held if f is not None), None) for held in files_of]
+    heights = [number(_properties(files, f), "z-position") for f in first]
+    return [math.nan if h is None else h for h in heights]
+
+
+def _metadata(
+    planes: PlaneIndex[Path], files: TiffFiles, heights_um: Sequence[float], validator: MetadataValidator
+) -> Metadata:
+    _, n_c, _ = planes.lengths
+    channels = [_properties(files, planes.planes.get((0, c, 0))) for c in range(n_c)]
     names = tuple(p.get("_IllumSetting_") or p.get("image-name") or f"w{c + 1}" for c, p in enumerate(channels))
     first = channels[0]
-    time_s = planes.clock(validator, lambda file: acquired_s(properties_of(file)))
-    heights = [number(properties(0, c, z), "z-position") for c in range(n_c) for z in (0, 1)] if n_z > 1 else []
-    steps = [abs(b - a) for a, b in zip(heights[::2], heights[1::2], strict=True) if a is not None and b is not None]
+    time_s = planes.clock(validator, lambda file: acquired_s(_properties(files, file)))
+    steps = [s for s in np.abs(np.diff(heights_um)).tolist() if s > 0]
     disk = first.get("IXConfocal Module Disk", "").upper()
     emission = tuple(None if v is None else v / 1000 for v in (number(p, "wavelength") for p in channels))
     return Metadata(
         um_per_px=pixel_size_um(first, validator),
-        um_per_z=steps[0] if steps and steps[0] > 0 else None,
+        um_per_z=float(np.median(steps)) if steps else None,
         frame_interval_s=median_interval(time_s),
         time_s=time_s,
         channel_names=names,

@@ -66,7 +66,7 @@ class OperettaReader(Reader):
         files = TiffFiles()
         try:
             metadata = _metadata(planes, MetadataValidator(index.name, options.given))
-            arrangement = planes.arrange(lambda entry: _file(index, entry), files, metadata)
+            arrangement = planes.arrange(lambda e: _file(index, e), files, metadata, heights_um=_heights_um(planes))
             recording = TiffRecording(path, files, arrangement, options.memory_budget_bytes)
             _compare(index, planes.planes[0, 0, 0], recording)
             return recording
@@ -148,6 +148,19 @@ def _compare(index: Path, entry: Element, recording: TiffRecording) -> None:
         )
 
 
+def _heights_um(planes: PlaneIndex[Element]) -> list[float]:
+    """Height of each slice in the first frame, um; NaN where it is not written."""
+    _, n_c, n_z = planes.lengths
+
+    def height_um(z: int) -> float:
+        entry = next((planes.planes[0, c, z] for c in range(n_c) if (0, c, z) in planes.planes), None)
+        found = None if entry is None else entry.find("PositionZ")
+        factor = UM.get((found.get("Unit") or "m").lower()) if found is not None else None
+        return _float(found) * (factor or float("nan"))
+
+    return [height_um(z) for z in range(n_z)]
+
+
 def _metadata(planes: PlaneIndex[Element], validator: MetadataValidator) -> Metadata:
     _, n_c, n_z = planes.lengths
     described = planes.planes
@@ -166,14 +179,9 @@ def _metadata(planes: PlaneIndex[Element], validator: MetadataValidator) -> Meta
         factor = SECONDS.get((found.get("Unit") or "s").lower()) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
-    def height_um(z: int) -> float:
-        entry = next((described[0, c, z] for c in range(n_c) if (0, c, z) in described), None)
-        found = None if entry is None else entry.find("PositionZ")
-        factor = UM.get((found.get("Unit") or "m").lower()) if found is not None else None
-        return _float(found) * (factor or float("nan"))
-
     time_s = planes.clock(validator, seconds)
-    step = abs(height_um(n_z - 1) - height_um(0)) / (n_z - 1) if n_z > 1 else None
+    heights = _heights_um(planes)
+    step = abs(heights[-1] - heights[0]) / (n_z - 1) if n_z > 1 else None
     kinds = {
         _MODALITIES.get((e.findtext("AcquisitionType") or "").lower())
         for e in described.values()

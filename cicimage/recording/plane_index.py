@@ -7,10 +7,10 @@ are missing as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,10 @@ Place = tuple[int, int, int]
 Label = int | float | str | None
 """What a file carries of a time, channel or slice: a number, a word, or nothing."""
 Entry = TypeVar("Entry")
+EVEN: Final = 0.1
+"""Largest difference between steps of a stage in z that counts as even, of the largest step."""
+NAMED: Final = 6
+"""Most missing time points that a note names."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,12 @@ class PlaneIndex(Generic[Entry]):
         files: TiffFiles,
         metadata: Metadata,
         pages_of: Mapping[Path, tuple[Ifd, ...]] | None = None,
+        heights_um: Sequence[float] | None = None,
     ) -> Arrangement:
         """Read the layouts of the files and refuse what is missing.
 
-        A channel of one slice beside channels of many is allowed; reading its other slices raises.
+        A channel of one slice beside channels of many is allowed; reading its other slices raises. Where no clock times
+        are known, the numbers of time points are values: one that is left out is a frame whose planes raise PlaneError.
 
         Parameters
         ----------
@@ -130,11 +136,14 @@ class PlaneIndex(Generic[Entry]):
             Units, and the names of the channels for messages.
         pages_of : mapping, optional
             Pages of files whose layout was read before.
+        heights_um : sequence of float, optional
+            Heights of the slices as the files state them, NaN where they state none: where they are known they decide
+            whether slices are missing, else the slices' numbers.
 
         Raises
         ------
         RecordingError
-            A plane or a whole frame is missing, or a file is not sound.
+            A plane or a slice is missing, time points are not numbered in equal steps, or a file is not sound.
         """
         n_t, n_c, n_z = self.lengths
         if n_t * n_c * n_z > 4 * len(self.planes) * n_z:
@@ -157,8 +166,9 @@ class PlaneIndex(Generic[Entry]):
                 )
             where[place] = start + plane.page
         self._refuse_gaps(where, metadata.channel_names)
+        self._refuse_missing_slices(heights_um)
         if metadata.time_s is None:
-            self._refuse_missing_frames()
+            where, metadata = self._with_missing_frames(where, metadata)
         return Arrangement(tuple(pages), where, np.zeros(n_c, np.int64), metadata)
 
     def _refuse_gaps(self, where: npt.NDArray[np.int64], names: tuple[str, ...] | None) -> None:
@@ -175,18 +185,54 @@ class PlaneIndex(Generic[Entry]):
             if len(gaps):
                 raise RecordingError(self._too_few(n_t * sum(deep), (int(gaps[0][0]), channel, int(gaps[0][1]))))
 
-    def _refuse_missing_frames(self) -> None:
-        """Without clock times, frames must be numbered in equal steps: a gap would shift all that follow in time."""
-        numbers = [_rank(label)[0] for label in self.times]
-        steps = np.diff(numbers)
-        uneven = np.flatnonzero(steps != steps.min()) if len(steps) else steps
-        if len(uneven):
-            k = int(uneven[0])
+    def _refuse_missing_slices(self, heights_um: Sequence[float] | None) -> None:
+        """Slices must lie in equal steps by the heights that files state, by their numbers where they state none."""
+        spacing = np.diff(heights_um if heights_um is not None else [])
+        if len(spacing) and np.isfinite(spacing).all():
+            k = int(np.argmax(abs(spacing)))
+            if np.ptp(spacing) <= EVEN * abs(spacing[k]):
+                return
+            raise RecordingError(
+                f"{self.name}: slices must lie in equal steps, those numbered {self.slices[k]} and "
+                f"{self.slices[k + 1]} lie {abs(spacing[k]):.3g} um apart, others {abs(spacing).min():.3g} um; copy "
+                "the slices that are missing, or export the stack again"
+            )
+        gap = _first_gap(self.slices)
+        if gap is None:
+            return
+        before, behind = self.slices[gap], self.slices[gap + 1]
+        raise RecordingError(
+            f"{self.name}: slices must be numbered in equal steps, {before} is followed by {behind}, so slices in "
+            "between are missing; copy them, or export the stack again"
+        )
+
+    def _with_missing_frames(
+        self, where: npt.NDArray[np.int64], metadata: Metadata
+    ) -> tuple[npt.NDArray[np.int64], Metadata]:
+        """Frames for the numbers of time points that have no files, with no planes in them, and a note on them.
+
+        Without clock times the number of a time point is its time: were a gap closed, all frames behind it would move.
+        """
+        gap = _first_gap(self.times)
+        if gap is None:
+            return where, metadata
+        numbers = np.array([_rank(label)[0] for label in self.times])
+        step = np.diff(numbers).min()
+        at = (numbers - numbers[0]) / step
+        if (at % 1).any() or at[-1] + 1 > 2 * len(at):
             raise RecordingError(
                 f"{self.name}: has no clock times, and its time points must be numbered in equal steps, "
-                f"{self.times[k]} is followed by {self.times[k + 1]}; copy the missing files, or take the time points "
-                "behind the gap away"
+                f"{self.times[gap]} is followed by {self.times[gap + 1]}; copy the missing files, or take the time "
+                "points behind the gap away"
             )
+        whole = np.full((int(at[-1]) + 1, *where.shape[1:]), -1, np.int64)
+        whole[at.astype(int)] = where
+        absent = numbers[0] + step * np.setdiff1d(np.arange(len(whole)), at.astype(int))
+        shown = ", ".join(f"{n:g}" for n in absent[:NAMED]) + (
+            f" and {len(absent) - NAMED} more" * (len(absent) > NAMED)
+        )
+        note = f"{self.name}: no files for time points {shown}; these frames are missing, and the clock runs on"
+        return whole, replace(metadata, notes=(*metadata.notes, note))
 
     def _too_few(self, declared: int, first: Place) -> str:
         t, c, z = first
@@ -194,6 +240,13 @@ class PlaneIndex(Generic[Entry]):
             f"{self.name}: declares {counted(declared, 'plane')}, found {len(self.planes)} (first missing t={t}, "
             f"c={c}, z={z}); not zero-filled: copy the missing files, or take the unfinished last time point away"
         )
+
+
+def _first_gap(labels: tuple[Label, ...]) -> int | None:
+    """Index before the first step between numbers that is larger than the smallest one; None where there is none."""
+    steps = np.diff([_rank(label)[0] for label in labels])
+    uneven = np.flatnonzero(steps > steps.min()) if len(steps) else steps
+    return int(uneven[0]) if len(uneven) else None
 
 
 def _rank(label: Label) -> tuple[float, str]:

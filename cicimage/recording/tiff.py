@@ -77,6 +77,8 @@ class TiffRecording(Recording):
         """Decode one (Y, X) plane."""
         self._check_index(t, c, z)
         number = int(self._where[t, c, z])
+        if number < 0 and (self._where[t] < 0).all():
+            raise PlaneError(self.path, t, c, z, "no file for this time point")
         if number < 0:
             raise RecordingError(
                 f"{self.path.name}: channel {c} has one slice, slice {z} was asked for; use a channel that has all "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import tifffile
 from tiff_maker import numbered
 
 from cicimage.errors import RecordingError
-from cicimage.recording import open_recording, preflight, series_names
+from cicimage.recording import PlaneError, open_recording, preflight, series_names
 from cicimage.recording.metamorph import read_nd
 from cicimage.recording.name_pattern import find_fields
 
@@ -409,15 +410,94 @@ def test_real_frames_by_pattern(real_data):
         assert np.array_equal(recording.plane(2, 0, 0), tifffile.imread(path.parent / "20180101ef002xy01t03.tif"))
 
 
-@pytest.mark.parametrize("left_out", [1, 2, 3])
-def test_a_frame_that_is_missing_as_a_whole_is_no_earlier_frame(tmp_path, left_out):
-    """Numbered frames without clock times: the frames behind a gap would move forward in time."""
-    for t in range(5):
-        if t != left_out:
-            save(tmp_path / f"a_t{t}.tif", np.full((4, 4), t, np.uint16))
-    sentence = f"numbered in equal steps, {left_out - 1} is followed by {left_out + 1}; copy the missing files"
-    with pytest.raises(RecordingError, match=sentence):
+@pytest.mark.parametrize("left_out", [(1,), (2,), (2, 3), (4,), (1, 4)])
+@pytest.mark.parametrize("step", [1, 10])
+def test_numbers_of_time_points_are_values_and_a_gap_is_missing_frames(tmp_path, left_out, step):
+    """Were a gap closed, all frames behind it would move forward in time."""
+    for t in range(6):
+        if t not in left_out:
+            save(tmp_path / f"a_t{step * t}.tif", np.full((4, 4), t, np.uint16))
+    with open_recording(tmp_path / "a_t{t}.tif") as recording:
+        assert recording.sizes["T"] == 6
+        for t in range(6):
+            if t in left_out:
+                with pytest.raises(PlaneError, match="no file for this time point"):
+                    recording.plane(t, 0, 0)
+            else:
+                assert recording.plane(t, 0, 0)[0, 0] == t
+        missing = ", ".join(str(step * t) for t in left_out)
+        assert recording.metadata.notes == (
+            f"a_t{{t}}.tif: no files for time points {missing}; these frames are missing, and the clock runs on",
+        )
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 2, 50), (0, 2, 5, 7), (0, 3, 7, 11), (0, 1, 7, 8)])
+def test_numbers_of_time_points_that_are_no_steps_are_refused(tmp_path, numbers):
+    for t in numbers:
+        save(tmp_path / f"a_t{t}.tif", np.full((4, 4), t, np.uint16))
+    with pytest.raises(RecordingError, match="time points must be numbered in equal steps, .* copy the missing files"):
         preflight(tmp_path / "a_t{t}.tif")
+
+
+def test_a_slice_that_is_missing_is_named(tmp_path):
+    for t, z in np.ndindex(2, 6):
+        if z != 3:
+            save(tmp_path / f"a_t{t}_z{z}.tif", np.full((4, 4), z, np.uint16))
+        save(tmp_path / f"b_t{t}_z{2 * z}.tif", np.full((4, 4), z, np.uint16))
+    with pytest.raises(RecordingError, match="slices must be numbered in equal steps, 2 is followed by 4, so slices"):
+        preflight(tmp_path / "a_t{t}_z{z}.tif")
+    with open_recording(tmp_path / "b_t{t}_z{z}.tif") as recording:
+        assert recording.sizes["Z"] == 6
+
+
+def clocked(folder, times, name="A1_{:02d}h{:02d}m.tif"):
+    for k, (hour, minute) in enumerate(times):
+        save(folder / name.format(hour, minute), np.full((4, 4), k, np.uint16))
+
+
+def test_a_clock_without_a_day_goes_on_over_midnight(tmp_path):
+    clocked(tmp_path, [(23, 0), (23, 20), (23, 40), (0, 0), (0, 20), (0, 40)])
+    with open_recording(tmp_path / "A1_{hour}h{minute}m.tif") as recording:
+        assert whole(recording)[:, 0, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+        assert recording.metadata.time_s.tolist() == [0, 1200, 2400, 3600, 4800, 6000]
+
+
+def test_a_clock_that_does_not_show_where_the_recording_begins_is_refused(tmp_path):
+    clocked(tmp_path, [(hour, 30) for hour in (*range(15, 24), *range(15))])
+    with pytest.raises(RecordingError, match=r"must show by a pause; .* add {day} to the names"):
+        preflight(tmp_path / "A1_{hour}h{minute}m.tif")
+
+
+@pytest.mark.parametrize("hours", [range(20), range(20, 50), range(8, 16)])
+def test_hours_of_the_recordings_own_clock_stay_as_they_are(tmp_path, hours):
+    clocked(tmp_path, [(hour, 0) for hour in hours])
+    times = preflight(tmp_path / "A1_{hour}h{minute}m.tif").metadata.time_s
+    assert times.tolist() == [3600 * (hour - hours[0]) for hour in hours]
+
+
+def test_placeholders_in_folders_are_opened_as_they_are_found(tmp_path):
+    movie = numbered(t=3, z=1)
+    for t, c in np.ndindex(3, 2):
+        save(tmp_path / "any" / "BTKi" / f"Pos{c}" / f"img_c{c}_t{t}.tif", movie[t, c, 0])
+        save(tmp_path / "by_channel" / ("red", "green")[c] / f"VID1_B2_1_00d{t:02d}h00m.tif", movie[t, c, 0])
+    (field,) = find_fields(tmp_path / "any", "{condition}/Pos{any}/img_c{c}_t{t}")
+    with open_recording(field.path) as recording:
+        assert np.array_equal(whole(recording), movie)
+    (field,) = find_fields(tmp_path / "by_channel", "{channel}/{any}_{well}_{field}_{day}d{hour}h{minute}m")
+    assert len(field.files) == 6
+    with open_recording(field.path) as recording:
+        assert recording.metadata.channel_names == ("green", "red")
+        assert np.array_equal(whole(recording), movie[:, ::-1])
+
+
+def test_a_template_that_could_take_for_ever_is_refused(tmp_path):
+    save(tmp_path / ("a" * 180 + ".tif"), np.zeros((4, 4), np.uint16))
+    for template in ("{any}{any}_t{t}", "{any}a{any}a{any}a{any}a{any}_t{t}"):
+        with pytest.raises(RecordingError, match="must have at most 4 {any} and no two in a row; write out the text"):
+            find_fields(tmp_path, template)
+    begun = time.perf_counter()
+    assert find_fields(tmp_path, "{any}a{any}a{any}a{any}a_t{t}") == ()
+    assert time.perf_counter() - begun < 20
 
 
 def test_every_second_frame_and_clock_times_with_a_gap_are_read(tmp_path):
