@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cicimage.errors import CicimageError
+
 Kind = Literal["rate", "share", "mean", "incidence", "ratio"]
 """``ratio``: compares two groups within a condition and stands in ``comparisons`` alone."""
 Use = Literal["forest", "panel", "summary", "evaluation", "dose", "drawn"]
@@ -57,6 +59,8 @@ class Estimand:
         Unit of the denominator, of entry rates that are held against each other; else empty.
     with_brief_stays : bool
         Whether stays too short to be completed entries count.
+    primary : bool
+        Whether an experiment may name it as its primary endpoint.
     uses : frozenset of str
         Where it is shown or taken, see :data:`Use`.
     """
@@ -74,6 +78,7 @@ class Estimand:
     label: str = ""
     per: str = ""
     with_brief_stays: bool = False
+    primary: bool = True
     uses: frozenset[Use] = frozenset()
 
 
@@ -88,13 +93,6 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
         uses=frozenset({"forest", "panel", "summary", "evaluation", "dose", "drawn"}),
     ),
     Estimand(
-        "first_entry_rate_per_guest_h", "1/h", "rate",
-        counted="first completed entries per hour outside before them",
-        title="First-entry rate", shown_unit="first entries per 100 guest-hours", scale=100,
-        plural="first entries", exposure="guest-hours outside and alive",
-        meaning="First completed entries over the time guests spent outside before it.",
-    ),
-    Estimand(
         "entry_rate_incl_brief_per_guest_h", "1/h", "rate",
         counted="the same with brief stays",
         title="Entry rate, brief stays included", shown_unit="entries per 100 guest-hours", scale=100,
@@ -102,6 +100,13 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
         meaning="The same with stays too short to count as a completed entry.",
         with_brief_stays=True,
         uses=frozenset({"drawn"}),
+    ),
+    Estimand(
+        "first_entry_rate_per_guest_h", "1/h", "rate",
+        counted="first completed entries per hour outside before them",
+        title="First-entry rate", shown_unit="first entries per 100 guest-hours", scale=100,
+        plural="first entries", exposure="guest-hours outside and alive",
+        meaning="First completed entries over the time guests spent outside before it.",
     ),
     Estimand(
         "entry_rate_per_contact_h", "1/h", "rate",
@@ -124,7 +129,7 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
     ),
     Estimand(
         "entry_rate_error_corrected_per_guest_h", "1/h", "rate",
-        counted="the entry rate without the program's error, by a reviewed random sample",
+        primary=False, counted="the entry rate without the program's error, by a reviewed random sample",
         title="Entry rate, corrected for error", shown_unit="entries per 100 guest-hours", scale=100,
         plural="entries", exposure="guest-hours outside and alive",
         meaning="The entry rate with false calls taken out and missed entries put in, by a reviewed random sample.",
@@ -188,6 +193,43 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
         meaning="Guests lost from view while outside: dying guests often detach before they stain.",
     ),
     Estimand(
+        "host_death_rate_per_h", "1/h", "rate",
+        counted="host deaths per hour of a living host",
+        title="Host death rate", shown_unit="host deaths per 100 host-hours", scale=100,
+        plural="host deaths", exposure="host-hours",
+        meaning="Hosts that died over the time hosts were watched.",
+    ),
+    Estimand(
+        "host_death_rate_with_guest_per_h", "1/h", "rate",
+        counted="host deaths per hour of a living host holding a guest",
+        title="Host death rate, guest inside", shown_unit="host deaths per 100 host-hours", scale=100,
+        plural="host deaths", exposure="host-hours with a guest",
+        meaning="Deaths of hosts over the time they held a guest.",
+    ),
+    Estimand(
+        "host_death_rate_without_guest_per_h", "1/h", "rate",
+        counted="host deaths per hour of a living empty host",
+        title="Host death rate, no guest inside", shown_unit="host deaths per 100 host-hours", scale=100,
+        plural="host deaths", exposure="host-hours empty",
+        meaning="Deaths of hosts over the time they held none.",
+    ),
+    Estimand(
+        "host_death_rate_with_vs_without_guest", "1", "ratio",
+        primary=False, counted="host death rate with over without a guest",
+        title="Host death with against without a guest", shown_unit="rate ratio", scale=1,
+        plural="host deaths", exposure="host-hours",
+        meaning="How often hosts die while they hold a guest against while they hold none.",
+        uses=frozenset({"forest"}),
+    ),
+    Estimand(
+        "survival_after_release_fraction", "1", "share",
+        counted="guests let go by their host's death, alive when last seen",
+        title="Guests alive after their host died", shown_unit="% of guests released", scale=100,
+        plural="guests alive", exposure="guests released",
+        meaning="Share of guests let go by their host's death that were alive when last seen: mean over donors.",
+        uses=frozenset({"forest"}),
+    ),
+    Estimand(
         "entry_cumulative_incidence", "1", "incidence",
         counted="share entered by the end, death competing; mean over donors",
         title="Guests that entered by the end", shown_unit="% of guests", scale=100,
@@ -222,43 +264,6 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
         meaning="Most guests inside one host at once, averaged over hosts.",
     ),
     Estimand(
-        "host_death_rate_per_h", "1/h", "rate",
-        counted="host deaths per hour of a living host",
-        title="Host death rate", shown_unit="host deaths per 100 host-hours", scale=100,
-        plural="host deaths", exposure="host-hours",
-        meaning="Hosts that died over the time hosts were watched.",
-    ),
-    Estimand(
-        "host_death_rate_with_guest_per_h", "1/h", "rate",
-        counted="host deaths per hour of a living host holding a guest",
-        title="Host death rate, guest inside", shown_unit="host deaths per 100 host-hours", scale=100,
-        plural="host deaths", exposure="host-hours with a guest",
-        meaning="Deaths of hosts over the time they held a guest.",
-    ),
-    Estimand(
-        "host_death_rate_without_guest_per_h", "1/h", "rate",
-        counted="host deaths per hour of a living empty host",
-        title="Host death rate, no guest inside", shown_unit="host deaths per 100 host-hours", scale=100,
-        plural="host deaths", exposure="host-hours empty",
-        meaning="Deaths of hosts over the time they held none.",
-    ),
-    Estimand(
-        "host_death_rate_with_vs_without_guest", "1", "ratio",
-        counted="host death rate with over without a guest",
-        title="Host death with against without a guest", shown_unit="rate ratio", scale=1,
-        plural="host deaths", exposure="host-hours",
-        meaning="How often hosts die while they hold a guest against while they hold none.",
-        uses=frozenset({"forest"}),
-    ),
-    Estimand(
-        "survival_after_release_fraction", "1", "share",
-        counted="guests let go by their host's death, alive when last seen",
-        title="Guests alive after their host died", shown_unit="% of guests released", scale=100,
-        plural="guests alive", exposure="guests released",
-        meaning="Share of guests let go by their host's death that were alive when last seen: mean over donors.",
-        uses=frozenset({"forest"}),
-    ),
-    Estimand(
         "death_hazard_inside_vs_outside", "1", "ratio",
         counted="hazard of death inside over outside, time-dependent",
         title="Death inside against outside", shown_unit="hazard ratio", scale=1,
@@ -269,6 +274,27 @@ ESTIMANDS: Final[tuple[Estimand, ...]] = (
 )  # fmt: skip
 """In the order of the report."""
 BY_NAME: Final = {estimand.name: estimand for estimand in ESTIMANDS}
+
+
+def check_estimands(estimands: tuple[Estimand, ...]) -> None:
+    """Refuse entries that would be drawn blank or stand for each other.
+
+    Raises
+    ------
+    CicimageError
+        An entry shown by its label has none, or two have one denominator.
+    """
+    per = [e.per for e in estimands if e.per]
+    for e in estimands:
+        if e.uses & {"panel", "summary"} and not e.label:
+            raise CicimageError(
+                f"estimand {e.name}: must have a label, it is shown by {', '.join(sorted(e.uses))}; add it"
+            )
+        if e.per and per.count(e.per) > 1:
+            raise CicimageError(f"estimand {e.name}: per must differ from the others', is {e.per!r} again; change it")
+
+
+check_estimands(ESTIMANDS)
 
 
 def names_of(use: Use) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from cicimage import __version__
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
-from cicimage.estimands import BY_NAME
+from cicimage.estimands import ESTIMANDS
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.fingerprints import digest
 from cicimage.methods import build
@@ -136,8 +136,9 @@ def check_primary(file: ExperimentFile) -> None:
         There is no such estimand; the message names the nearest one.
     """
     name = file.experiment.primary
-    if name not in BY_NAME:
-        raise ConfigurationError(f"experiment.primary: no estimand {name!r}; {nearest(name, BY_NAME)}")
+    known = [estimand.name for estimand in ESTIMANDS if estimand.primary]
+    if name not in known:
+        raise ConfigurationError(f"experiment.primary: no estimand {name!r}; {nearest(name, known)}")
 
 
 def _known_positions(results: Results, names: Sequence[str], *, force: bool) -> dict[str, str]:

@@ -218,7 +218,8 @@ def _units(of: pd.DataFrame) -> list[str]:
             "No test was made: tests need two or more donors (or independent experiments), named in layout.csv. Wells, "
             "fields and cells of one donor are not independent of each other."
         ]
-    few = of[(of["unit_of_replication"] != "none") & (of["n_pairs"] < 3)]
+    bounded = of[["ci_low", "ci_high"]].notna().any(axis=1)
+    few = of[(of["unit_of_replication"] != "none") & (of["n_pairs"] < 3) & bounded]
     if len(few):
         row = records(few)[0]
         n = plural(row["n_pairs"], row["unit_of_replication"])
@@ -254,8 +255,8 @@ def _bounds(rates: pd.DataFrame, of: pd.DataFrame) -> list[str]:
 
 def _notes(of: pd.DataFrame) -> list[str]:
     """Notes of the comparisons; one that not all share is said with its condition."""
-    # Where no test was made the units' own sentence says why.
-    rows = [r for r in records(of) if r["note"] and not np.isnan(r["p_value"])]
+    # Where no unit is named the units' own sentence says why no test was made.
+    rows = [r for r in records(of) if r["note"] and r["unit_of_replication"] != "none"]
     shared = len(rows) == len(of) and len({r["note"] for r in rows}) == 1
     if shared:
         note = printable(rows[0]["note"])

@@ -155,7 +155,7 @@ def disagreeing_denominators(comparisons: pd.DataFrame) -> dict[str, dict[str, f
     entries = entries[(entries["ratio"] > 0) & np.isfinite(entries["ratio"])]
     ratios = {
         str(condition): dict(zip(rows["estimand"].map(per), rows["ratio"].astype(float), strict=True))
-        for condition, rows in entries.groupby("condition", sort=False)
+        for condition, rows in entries.groupby("condition", sort=False, observed=True)
     }
     return {c: r for c, r in ratios.items() if max(r.values()) > DISAGREE * min(r.values())}
 

@@ -87,8 +87,8 @@ def a_layout_that_is_a_folder(root):
     (root / "layout.csv").mkdir()
 
 
-def a_layout_in_utf16(root):
-    (root / "layout.csv").write_bytes("position,condition\nv/A1_f1,a".encode("utf-16"))
+def a_layout_in_damaged_utf16(root):
+    (root / "layout.csv").write_bytes("position,condition\nv/A1_f1,a".encode("utf-16")[:-1])
 
 
 def huge_metadata(root):
@@ -105,6 +105,14 @@ def a_root_with_a_nul(root):
 
 def a_primary_that_is_none(root):
     (root / "experiment.toml").write_text('[experiment]\nprimary = "entry_rate_per_guest"\n' + TOML)
+
+
+def a_primary_that_reviewers_make(root):
+    (root / "experiment.toml").write_text('[experiment]\nprimary = "entry_rate_error_corrected_per_guest_h"\n' + TOML)
+
+
+def a_primary_that_compares_within_a_condition(root):
+    (root / "experiment.toml").write_text('[experiment]\nprimary = "host_death_rate_with_vs_without_guest"\n' + TOML)
 
 
 def an_experiment_file_that_is_a_folder(root):
@@ -126,10 +134,16 @@ CASES = [
     (a_name_that_is_no_text, 2, r"'v/A\\udcff_f1': names of folders and files must be plain text"),
     (a_layout_with_a_huge_cell, 2, r"layout\.csv: cannot be read as a table .*save it as CSV"),
     (a_layout_that_is_a_folder, 2, r"layout\.csv: cannot be read .Is a directory."),
-    (a_layout_in_utf16, 2, r"layout\.csv: must be UTF-8 text, byte 0 is not; save it as UTF-8"),
+    (a_layout_in_damaged_utf16, 2, r"layout\.csv: must be text, its UTF-16 is damaged; save it as UTF-8"),
     (huge_metadata, 3, r"v/A2_f1: .*its OME-XML holds no image"),
     (a_root_with_a_nul, 2, "must not hold a NUL character"),
     (a_primary_that_is_none, 2, "no estimand 'entry_rate_per_guest'; did you mean 'entry_rate_per_guest_h'"),
+    (a_primary_that_reviewers_make, 2, "no estimand 'entry_rate_error_corrected_per_guest_h'; did you mean"),
+    (
+        a_primary_that_compares_within_a_condition,
+        2,
+        "no estimand 'host_death_rate_with_vs_without_guest'; did",
+    ),
     (an_experiment_file_that_is_a_folder, 2, r"experiment\.toml: cannot be read .Is a directory."),
 ]
 

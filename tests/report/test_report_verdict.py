@@ -148,6 +148,14 @@ def test_up_and_down_share_a_headline():
     assert said.headline == "Entry rate higher under btki and lower under btki + plerixafor than in vehicle"
 
 
+def test_a_donor_in_one_arm_only_is_told_where_no_test_could_be_made():
+    note = "donors in one arm only: D2; no test: n of paired donors is 1"
+    said = write(({"n_pairs": 1, "p_value": np.nan, "p_adjusted": np.nan, "ci_low": np.nan, "ci_high": np.nan,
+                   "ci_low_simultaneous": np.nan, "ci_high_simultaneous": np.nan, "note": note},))  # fmt: skip
+    assert any("Donors in one arm only: D2" in c for c in said.cautions)
+    assert not any("its interval is wide" in c for c in said.cautions)
+
+
 def test_denominators_that_disagree_are_told():
     said = write(({}, {"estimand": "entry_rate_per_contact_h", "ratio": 1.0, "ci_low": 0.6, "ci_high": 1.7}))
     assert any("2.4 per guest-hour and 1.00 per hour of contact" in c for c in said.cautions)
