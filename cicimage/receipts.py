@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cicimage.errors import ResultsError
-from cicimage.store import read_json
+from cicimage.store import PositionFolder, Results, read_json
 from cicimage.tables import SCHEMA_VERSION
 
 _RECEIPT: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
@@ -38,3 +38,30 @@ def read_receipt(path: Path) -> dict[str, Any]:
             f"{path}: must be a receipt of schema_version {SCHEMA_VERSION}, {what[:200]}; delete it and run again"
         )
     return dict(receipt)
+
+
+def succeeded(receipt: Mapping[str, Any]) -> bool:
+    """Whether a receipt says that its position was run to the end."""
+    return bool(receipt.get("outcome") == "done")
+
+
+def is_done(folder: PositionFolder) -> bool:
+    """Whether a position was run to the end.
+
+    Raises
+    ------
+    ResultsError
+        Its receipt is damaged.
+    """
+    return folder.receipt.exists() and succeeded(read_receipt(folder.receipt))
+
+
+def done_positions(results: Results) -> dict[str, str]:
+    """Opaque key of each position that was run to the end, in the order of the experiment.
+
+    Raises
+    ------
+    ResultsError
+        A receipt is damaged.
+    """
+    return {name: key for name, key in results.index().items() if is_done(results.position(key))}

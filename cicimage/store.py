@@ -388,6 +388,26 @@ class PositionFolder:
         return self.root / "estimates.npz"
 
     @property
+    def setting(self) -> Path:
+        """Scale, times and channels that the position was run with."""
+        return self.root / "setting.json"
+
+    @property
+    def optics(self) -> Path:
+        """What the optics can tell."""
+        return self.root / "optics.json"
+
+    @property
+    def missing(self) -> Path:
+        """Reason of each missing frame."""
+        return self.root / "missing.json"
+
+    @property
+    def findings(self) -> Path:
+        """Findings of the first stage."""
+        return self.root / "findings.json"
+
+    @property
     def log(self) -> Path:
         """JSON log."""
         return self.root / "log.jsonl"

@@ -16,7 +16,7 @@ from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.fingerprints import digest
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
-from cicimage.receipts import read_receipt
+from cicimage.receipts import is_done, read_receipt, succeeded
 from cicimage.store import PositionFolder, Results, assign_keys, write_json
 from cicimage.tables import SCHEMA_VERSION
 
@@ -215,11 +215,11 @@ def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]
 
 def state_of(job: Job) -> State:
     """State of a position by its receipt; without one it is waiting."""
-    receipt = Results(job.folder.parent.parent).position(job.key).receipt
-    if not receipt.exists():
+    folder = Results(job.folder.parent.parent).position(job.key)
+    if not folder.receipt.exists():
         return "waiting"
     try:
-        return "done" if read_receipt(receipt)["outcome"] == "done" else "failed"
+        return "done" if is_done(folder) else "failed"
     except ResultsError:
         return "waiting"  # a receipt that cannot be read is replaced
 
@@ -295,7 +295,7 @@ def reason_to_run(job: Job) -> str:
     except ResultsError:
         return "its receipt cannot be read"
     keys = stage_keys(job)
-    if receipt["outcome"] != "done":
+    if not succeeded(receipt):
         return FAILED_BEFORE if receipt.get("key") == keys["judge"] else "failed, and its recording or settings changed"
     made = receipt.get("stages", {})
     stage = next((s for s in STAGES if made.get(s) != keys[s]), None)

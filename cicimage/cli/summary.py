@@ -29,10 +29,9 @@ def print_summary(collected: Collected, results: Results) -> None:
         The folder.
     """
     rates, comparisons = collected.tables["rates"], collected.tables["comparisons"]
-    done = [p for p, r in collected.receipts.items() if r["outcome"] == "done"]
     events = collected.tables["events"]
     click.echo(
-        f"{len(done)} of {counted(len(collected.run['positions']), 'position')} done, "
+        f"{len(collected.done)} of {counted(len(collected.run['positions']), 'position')} done, "
         f"{counted(len(collected.tables['guests']), 'guest')}, {counted(len(events), 'cell-in-cell event')}"
     )
     for estimand in names_of("summary"):

@@ -15,8 +15,8 @@ from cicimage.errors import ResultsError
 from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask
 from cicimage.pipeline.collect import Corrections
-from cicimage.pipeline.setting import Setting
-from cicimage.receipts import read_receipt
+from cicimage.pipeline.setting import Setting, read_setting
+from cicimage.receipts import done_positions, is_done
 from cicimage.store import Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
@@ -94,10 +94,10 @@ def load_tracked(results: Results, position: str, corrections: Corrections) -> T
     run = results.read_run()
     key = run["positions"][position]
     folder = results.position(key)
-    if not folder.receipt.exists() or read_receipt(folder.receipt)["outcome"] != "done":
+    if not is_done(folder):
         raise ResultsError(f"{position}: must be finished to be exported; run `cicimage run` again")
     corrected = corrections.tables.get(position, {})
-    setting = Setting.from_dict(read_json(folder.root / "setting.json"))
+    setting = read_setting(folder)
     cells, frames = (
         corrected[name] if name in corrected else read_table(folder.table(name)) for name in ("cells", "frames")
     )
@@ -148,12 +148,7 @@ def finished_positions(results: Results, corrections: Corrections) -> list[str]:
     list of str
         In the experiment's order.
     """
-    found = []
-    for position, key in results.index().items():
-        receipt = results.position(key).receipt
-        if receipt.exists() and read_receipt(receipt)["outcome"] == "done" and position not in corrections.excluded:
-            found.append(position)
-    return found
+    return [position for position in done_positions(results) if position not in corrections.excluded]
 
 
 def file_names(keys: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from cicimage.errors import ConfigurationError, nearest
 from cicimage.estimands import ENTRY_RATE, names_of
 from cicimage.experiment import ExperimentFile
 from cicimage.masks import Mask
-from cicimage.receipts import read_receipt
+from cicimage.receipts import read_receipt, succeeded
 from cicimage.statistics.comparisons import compare
 from cicimage.statistics.curves import compute_curves
 from cicimage.statistics.dose_response import dose_tables
@@ -89,9 +89,14 @@ class Collected:
     corrections: Corrections = NO_CORRECTIONS
 
     @property
+    def done(self) -> dict[str, Mapping[str, Any]]:
+        """Receipt by position that was run to the end."""
+        return {p: r for p, r in self.receipts.items() if succeeded(r)}
+
+    @property
     def failed(self) -> dict[str, str]:
         """Reason by failed position."""
-        return {p: str(r["error"]) for p, r in self.receipts.items() if r["outcome"] != "done"}
+        return {p: str(r["error"]) for p, r in self.receipts.items() if not succeeded(r)}
 
 
 def collect(results: Results, *, reference: str | None = None, corrections: Corrections = NO_CORRECTIONS) -> Collected:
@@ -113,7 +118,7 @@ def collect(results: Results, *, reference: str | None = None, corrections: Corr
     """
     run = results.read_run()
     receipts = _receipts(results, run)
-    finished = [p for p, r in receipts.items() if r["outcome"] == "done" and p not in corrections.excluded]
+    finished = [p for p, r in receipts.items() if succeeded(r) and p not in corrections.excluded]
     layout = layout_of(run, finished)
     _require_condition(reference, run)
     base = {name: _joined(results, run, finished, layout, name, corrections) for name in BASE}

@@ -29,7 +29,7 @@ from cicimage.pipeline.judge import Judgement, judge
 from cicimage.pipeline.link import link
 from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.setting import Setting, resolve
-from cicimage.receipts import read_receipt
+from cicimage.receipts import read_receipt, succeeded
 from cicimage.recording import Recording, is_there, preflight
 from cicimage.store import (
     DiskFullError,
@@ -88,7 +88,7 @@ def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any
             keys = stage_keys(job)
             done = _finished_stages(folder, keys)
             receipt = _receipt_before(folder)
-            if done == list(STAGES) and receipt.get("outcome") == "done":
+            if done == list(STAGES) and succeeded(receipt):
                 return receipt
             folder.receipt.unlink(missing_ok=True)
             facts = _run_stages(job, folder, keys, done, log, progress, look_ahead)
@@ -171,7 +171,7 @@ def _run_stages(
     preflight(path, **job.reading())
     with job.open() as recording:
         setting = resolve(recording, job.file, path)
-        write_json(folder.root / "setting.json", setting.as_dict())
+        write_json(folder.setting, setting.as_dict())
         if "detect" not in done:
             since = time.perf_counter()
             _save_detections(folder, recording, setting, choices, progress, look_ahead=look_ahead)
@@ -217,14 +217,14 @@ def _save_detections(
     write_table(folder.table("drift"), found.drift.assign(position=key))
     write_table(folder.table("quality"), found.quality)
     write_arrays(folder.estimates, found.arrays)
-    write_json(folder.root / "missing.json", {str(t): reason for t, reason in found.missing.items()})
-    write_json(folder.root / "findings.json", [finding.as_dict() for finding in found.findings])
+    write_json(folder.missing, {str(t): reason for t, reason in found.missing.items()})
+    write_json(folder.findings, [finding.as_dict() for finding in found.findings])
 
 
 def _quality(folder: PositionFolder, setting: Setting) -> InputQuality:
     """Faults of frames and channels, and the host signal of guests outside, as the first stage found them."""
     outside = read_arrays(folder.estimates)["outside_signal"]
-    found = findings_of(read_json(folder.root / "findings.json"))
+    found = findings_of(read_json(folder.findings))
     return InputQuality(found, tuple(outside.tolist()))
 
 
@@ -239,7 +239,7 @@ def _save_links(
 def _save_judgement(folder: PositionFolder, result: Judgement) -> None:
     for name in ("cells", "pairs", "frames", "events", "guests", "hosts"):
         write_table(folder.table(name), getattr(result, name))
-    write_json(folder.root / "optics.json", result.optics.as_dict())
+    write_json(folder.optics, result.optics.as_dict())
 
 
 def _save_quality(folder: PositionFolder, setting: Setting, bleaching: Choice, job: Job) -> None:
@@ -264,7 +264,7 @@ def _facts(
     optics = setting.optics
     return {
         "stage_seconds": dict(seconds),
-        "missing_frames": read_json(folder.root / "missing.json"),
+        "missing_frames": read_json(folder.missing),
         "findings": _findings(folder, recording, setting),
         "notes": list(recording.metadata.notes),
         "recording": {
@@ -280,8 +280,8 @@ def _facts(
 def _findings(folder: PositionFolder, recording: Recording, setting: Setting) -> list[dict[str, str]]:
     """What is wrong with the recording, each fault once: what leaves nothing to be told, then what was seen besides."""
     found = (
-        *findings_of(read_json(folder.root / "optics.json")["findings"]),
-        *findings_of(read_json(folder.root / "findings.json")),
+        *findings_of(read_json(folder.optics)["findings"]),
+        *findings_of(read_json(folder.findings)),
         *doubts(setting, recording.sizes),
     )
     return [finding.as_dict() for finding in dict.fromkeys(found)]

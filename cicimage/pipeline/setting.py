@@ -15,6 +15,7 @@ from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import Channel, MarkerSection, PopulationSection
 from cicimage.methods import Optics
 from cicimage.recording import Recording
+from cicimage.store import PositionFolder, read_json
 
 SAME_WITHIN = 0.02
 """Relative difference up to which two statements of one scale count as the same (files round them)."""
@@ -106,6 +107,17 @@ class Setting:
             dict(kept["channel_of"]), tuple(kept["channels"]), tuple(kept["channel_names"]), dict(kept["origins"]),
             int(kept.get("n_slices", 0)),
         )  # fmt: skip
+
+
+def read_setting(folder: PositionFolder) -> Setting:
+    """Setting that a position was run with.
+
+    Raises
+    ------
+    ResultsError
+        The file is missing or damaged.
+    """
+    return Setting.from_dict(read_json(folder.setting))
 
 
 def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:

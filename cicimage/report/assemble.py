@@ -71,7 +71,7 @@ def report_data(results: Results, collected: Collected, reference: str | None = 
     """Everything the report shows, gathered from tables, receipts and run.json."""
     run = collected.run
     settings = ExperimentFile.model_validate(run["configuration"])
-    done = {p: r for p, r in collected.receipts.items() if r["outcome"] == "done"}
+    done = collected.done
     populations = settings.resolved_populations()
     guest, host = (next((n for n, p in populations.items() if r in p.roles), r) for r in ("guest", "host"))
     keys = run["positions"]
@@ -128,7 +128,7 @@ def _interval_h(done: Mapping[str, Mapping[str, Any]]) -> float | None:
 def _optics(
     results: Results, keys: Mapping[str, str], done: Mapping[str, Mapping[str, Any]]
 ) -> tuple[OpticsStatement, ...]:
-    verdicts = [read_json(results.position(keys[p]).root / "optics.json") for p in done]
+    verdicts = [read_json(results.position(keys[p]).optics) for p in done]
     statements = []
     for state, question in QUESTIONS.items():
         told = [bool(v["separable"][state]) for v in verdicts]
@@ -150,12 +150,11 @@ def _optics(
 
 def _exclusions(collected: Collected) -> list[Exclusion]:
     found = []
-    for position, receipt in collected.receipts.items():
-        if receipt["outcome"] != "done":
-            peak = receipt.get("peak_memory_bytes") or 0
-            why = f"{receipt['error']} (peak memory {peak / 2**20:.0f} MiB)"
-            remedy = "Mend the file or its settings and run `cicimage run` again with --retry-failed."
-            found.append(Exclusion(position, "failed", why, remedy))
+    for position, error in collected.failed.items():
+        peak = collected.receipts[position].get("peak_memory_bytes") or 0
+        why = f"{error} (peak memory {peak / 2**20:.0f} MiB)"
+        remedy = "Mend the file or its settings and run `cicimage run` again with --retry-failed."
+        found.append(Exclusion(position, "failed", why, remedy))
     found += [
         Exclusion(position, "excluded", "has not been run yet", "Run the same command again.")
         for position in collected.run["positions"]

@@ -18,7 +18,8 @@ from cicimage.experiment import ExperimentFile
 from cicimage.mask_store import MaskFile
 from cicimage.masks import Mask, Masks
 from cicimage.methods import Choice
-from cicimage.pipeline.setting import Setting
+from cicimage.pipeline.setting import Setting, read_setting
+from cicimage.receipts import is_done
 from cicimage.review.keys import Key
 from cicimage.review.row_index import RowIndex
 from cicimage.store import Results, read_json, read_table
@@ -263,21 +264,20 @@ def load_base(results: Results, position: str) -> Base:
     run = read_json(results.run)
     position_id = run["positions"][position]
     folder = results.position(position_id)
-    if not folder.receipt.exists() or read_json(folder.receipt)["outcome"] != "done":
+    if not is_done(folder):
         raise ResultsError(f"{folder.root}: must be finished before it is reviewed; run `cicimage run` again")
-    kept = folder.root / "setting.json"
-    if not kept.exists():
+    if not folder.setting.exists():
         raise ResultsError(
-            f"{kept}: is missing, the results were made by a version before reviews; run `cicimage run` again"
+            f"{folder.setting}: is missing, the results were made by a version before reviews; run `cicimage run` again"
         )
-    setting = Setting.from_dict(read_json(kept))
+    setting = read_setting(folder)
     names = ("cells", "pairs", "frames", "events", "guests", "hosts")
     tables = {name: _with_mark(read_table(folder.table(name))) for name in names}
     return Base(
         position_id=position_id, position=position, drift=read_table(folder.table("drift")), setting=setting,
         choices=ExperimentFile.model_validate(run["configuration"]).choices(),
         time_h=setting.time_s / 3600.0 - float(run["design"][position]["time_zero_h"]),
-        separable=dict(read_json(folder.root / "optics.json")["separable"]),
+        separable=dict(read_json(folder.optics)["separable"]),
         detected=str(read_json(folder.stages)["detect"]), masks_file=MaskFile(folder.masks), **tables,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from cicimage.events.timeline import timelines
 from cicimage.methods import Observations
 from cicimage.pipeline.collect import Corrections
 from cicimage.pipeline.judge import observe
-from cicimage.pipeline.setting import Setting
+from cicimage.pipeline.setting import read_setting
 from cicimage.store import Results, read_json, read_table
 
 DECIDED: Final = ("free", "attached", "entering", "inside")
@@ -108,7 +108,7 @@ def reviewed_frames(results: Results, corrections: Corrections, parameters: Scor
         decided = _decided(tables["frames"])
         if len(decided):
             folder = results.position(keys[position])
-            setting = Setting.from_dict(read_json(folder.root / "setting.json"))
+            setting = read_setting(folder)
             seen = observe(
                 tables["cells"], tables["pairs"], read_table(folder.table("drift")), setting, setting.time_s / 3600.0
             )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cicimage.errors import ConfigurationError, ResultsError
+from cicimage.receipts import done_positions
 from cicimage.review.base import load_base
 from cicimage.review.corrected import Corrected
 from cicimage.review.edits import Edit, parse_edit
 from cicimage.review.log import History, Record, ReviewLog, history, log_path
-from cicimage.store import Results, existing_results, read_json
+from cicimage.store import Results, existing_results
 
 
 @dataclass(frozen=True)
@@ -220,11 +221,7 @@ def position_names(results: Results) -> dict[str, str]:
         No results folder, or nothing in it finished.
     """
     existing_results(results.root)
-    found = {}
-    for position, position_id in results.index().items():
-        receipt = results.position(position_id).receipt
-        if receipt.exists() and read_json(receipt)["outcome"] == "done":
-            found[position_id] = position
+    found = {position_id: position for position, position_id in done_positions(results).items()}
     if not found:
         raise ResultsError(
             f"{results.root}: no position has finished, nothing can be reviewed; run `cicimage run` again"

@@ -24,7 +24,7 @@ def _printed(capsys, **changes):
     tables = {n: empty(t) for n, t in (("rates", RATES), ("guests", GUESTS), ("events", EVENTS))}
     tables["comparisons"] = conform(COMPARISONS, pd.DataFrame([row]))
     run = {"positions": {}, "configuration": {"experiment": {"primary": PRIMARY, "reference": "vehicle"}}}
-    print_summary(SimpleNamespace(tables=tables, layout=layout, receipts={}, run=run), SimpleNamespace(report="r.html"))
+    print_summary(SimpleNamespace(tables=tables, layout=layout, done={}, run=run), SimpleNamespace(report="r.html"))
     return capsys.readouterr().out, layout
 
 
