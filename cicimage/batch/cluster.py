@@ -15,11 +15,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cicimage import __version__
+from cicimage.batch.failures import record_failure
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
 from cicimage.errors import CicimageError, ConfigurationError, ResultsError
 from cicimage.locks import lock
-from cicimage.pipeline.job import Job, write_failure
+from cicimage.pipeline.job import Job
 from cicimage.store import DiskFullError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _record_crash(job: Job, reason: str, held: dict[str, str]) -> None:
     try:
         with lock(job.folder / ".lock", "the position"):
             if state_of(job) != "done":
-                write_failure(job, reason, "killed", 0)
+                record_failure(job, reason, "killed", 0)
     except ResultsError:
         held[job.position.position] = HELD
 

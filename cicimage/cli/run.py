@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cicimage.cli.limits import limit_options, limits_of
 from cicimage.cli.progress import Progress
 from cicimage.errors import ConfigurationError, counted
 from cicimage.forks import has_fork_server, process_context
+from cicimage.guard import guarded
 
 if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
@@ -44,6 +46,7 @@ SHOWN: Final = 3
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Longest time for one position, s."
 )
+@limit_options
 @click.option("--strict", is_flag=True, help="Refuse names of donors or conditions that are almost the same.")
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
@@ -73,8 +76,14 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
         The folder is held by another run, or belongs to other recordings.
     """  # noqa: D301 - the form feed ends the text of --help
     _check_engine(options)
-    if not options["dry_run"] and options["dask"] is None:
-        process_context()  # loads the image libraries in the background
+    limits = limits_of(options)
+    process_context()  # loads the image libraries in the background
+    with guarded(limits):
+        return _run_experiment(experiment, out, options)
+
+
+def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> int:
+    """Plan and run, and rebuild the report."""
     from cicimage.batch import open_batch
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock

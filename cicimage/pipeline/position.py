@@ -95,6 +95,8 @@ def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any
         except DiskFullError:
             raise
         except RecordingError as error:
+            if error.__cause__ is not None:  # what a library or reader raised
+                log.write("traceback", traceback.format_exc())
             return _failed(job, log, str(error), "input", started)
         except CicimageError as error:
             return _failed(job, log, str(error), "configuration", started)

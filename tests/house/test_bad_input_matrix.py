@@ -18,6 +18,7 @@ TIFF, ZARR, MAKERS, FILES = (
 TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discovery.py", "cli/test_init_formats.py"
 RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
 ABSENT, FAULTS = "pipeline/test_frames_without_measurement.py", "preprocessing/test_frame_faults.py"
+HOSTILE = "cli/test_hostile_recordings.py"
 CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
 STORE, CSV, PAGE = "core/test_store.py", "report/test_report_csv.py", "report/test_report_page.py"
 
@@ -143,6 +144,17 @@ MATRIX = (
         f"{MISHAP}::test_a_position_that_takes_too_long_is_ended_and_named",
         f"{MISHAP}::test_a_killed_process_is_told_with_its_peak_memory",
         f"{CLUSTER}::test_a_dead_worker_is_told_with_the_likely_cause",
+    )),
+    ("a recording whose reader hangs, takes all memory or ends its process", "named; the others are done", (
+        f"{HOSTILE}::test_check_names_each_bad_recording_and_describes_the_sound_one",
+        f"{HOSTILE}::test_run_does_the_sound_one_and_status_opens_nothing",
+        "core/test_guard.py::test_what_takes_too_long_is_ended_and_refused_from_then_on",
+        "core/test_guard.py::test_what_takes_too_much_memory_is_ended",
+        "core/test_guard.py::test_whatever_happens_in_the_child_is_a_sentence_about_the_file",
+    )),
+    ("a pipe, a device or a huge file where a file is expected", "refused before it is opened", (
+        f"{HOSTILE}::test_pipes_and_devices_named_as_recordings_are_not_taken_up",
+        f"{HOSTILE}::test_files_of_the_experiment_are_regular_and_small",
     )),
     ("a full disk", "finished positions kept, exit 6, the same command goes on", (
         f"{MISHAP}::test_a_full_disk_leaves_no_receipt_and_the_same_command_goes_on",
