@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cicimage.errors import CicimageError
+from cicimage.errors import CicimageError, ResultsError
 
 _KINDS: Final = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -82,3 +84,57 @@ def leads_outside(path: Path, folder: Path) -> bool:
         return not path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a circle of links
         return True
+
+
+def refuse_foreign_folders(run: Path, keys: Mapping[str, str]) -> None:
+    """Refuse results whose positions share a folder, or have one elsewhere: a folder from others may say so.
+
+    Parameters
+    ----------
+    run : Path
+        run.json of the results folder.
+    keys : mapping of str to str
+        Name of the folder by position.
+
+    Raises
+    ------
+    ResultsError
+        Names the two positions, or the folder.
+    """
+    root, first = run.parent, dict[str, str]()
+    for position, key in keys.items():
+        if key in first:
+            raise ResultsError(
+                f"{run}: each position must have a folder of its own, {position!r} and {first[key]!r} share {key}; "
+                "re-run into a new folder"
+            )
+        first[key] = position
+        _refuse_link(root / "positions" / key, root)
+    _refuse_link(root / "positions", root)
+
+
+def refuse_links_outside(folder: Path) -> None:
+    """Refuse a position's folder in which something is a pipe or device, or leads out of it: it would be written to.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; it need not exist.
+
+    Raises
+    ------
+    ResultsError
+        Names the file or folder.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
+                require_regular(Path(entry.path), ResultsError)
+                _refuse_link(Path(entry.path), folder)
+
+
+def _refuse_link(path: Path, folder: Path) -> None:
+    if path.is_symlink() and leads_outside(path, folder):
+        raise ResultsError(f"{path}: must lie within {folder}, is a link out of it; delete the link")

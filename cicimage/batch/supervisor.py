@@ -40,6 +40,7 @@ from cicimage.guard import (
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need
 from cicimage.receipts import read_receipt
+from cicimage.regular import refuse_links_outside
 from cicimage.store import DiskFullError
 
 if TYPE_CHECKING:  # CPython defines it only where there is fork
@@ -153,10 +154,15 @@ def _admit(job: Job, needs: dict[str, int], held: set[str], report: Report) -> i
         return needs[job.key]
     name = job.position.position
     try:
+        refuse_links_outside(job.folder)
         needs[job.key] = ask(job.position.path, memory_need, job)
         return needs[job.key]
     except LimitError as error:
         reason = str(error)
+    except ResultsError as error:  # its lock may be such a link; the receipt replaces whatever is there
+        record_failure(job, str(error), "configuration", 0)
+        report(name, state_of(job), 1, 1)
+        return None
     try:
         with lock(job.folder / ".lock", f"position {name!r}"):
             record_failure(job, reason, "input", 0)

@@ -14,7 +14,7 @@ import psutil
 
 from cicimage.batch.plan import check_methods, check_primary
 from cicimage.batch.supervisor import usable_cores
-from cicimage.errors import CicimageError, RecordingError, counted, nearest
+from cicimage.errors import CicimageError, RecordingError, counted, nearest, printable
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.experiment.alike import alike_names
 from cicimage.experiment.layout import FACTORS_KNOWN, LAYOUT_COLUMNS
@@ -109,11 +109,11 @@ def check_experiment(experiment: Path, as_json: bool, options: Mapping[str, Any]
     else:
         _say_design(loaded)
         for line in total.lines:
-            click.echo(line)
+            click.echo(printable(line))
         if total.memory:
             _say_need(total)
     for fault in total.faults:
-        click.echo(f"cicimage: {fault}", err=True)
+        click.echo(printable(f"cicimage: {fault}"), err=True)
     if not total.faults:
         return 0
     return 4 if len(total.faults) == len(loaded.positions) else 3

@@ -13,7 +13,7 @@ import click
 
 from cicimage.cli.limits import limit_options, limits_of
 from cicimage.cli.progress import Progress
-from cicimage.errors import ConfigurationError, counted
+from cicimage.errors import ConfigurationError, counted, printable
 from cicimage.forks import has_fork_server, process_context
 from cicimage.guard import guarded
 
@@ -128,7 +128,10 @@ def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progr
 
         workers = options["workers"] or usable_cores()
         return run_batch(batch, workers=workers, chosen=chosen, timeout_s=options["timeout"], report=progress)
-    from cicimage.batch.cluster import run_on_dask
+    from cicimage.batch.cluster import exposure, run_on_dask
+
+    if warning := exposure(options["dask"]):
+        click.echo(f"cicimage: warning: {warning}", err=True)
 
     return run_on_dask(batch, options["dask"], chosen=chosen, report=progress)
 
@@ -176,7 +179,7 @@ def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
         collected = rebuild(batch.results, corrections=laid)
         print_summary(collected, batch.results)
     for position, reason in outcome.reasons.items():
-        click.echo(f"cicimage: {position} failed: {reason}", err=True)
+        click.echo(printable(f"cicimage: {position} failed: {reason}"), err=True)
     return outcome.exit_code
 
 

@@ -19,6 +19,7 @@ TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discov
 RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
 ABSENT, FAULTS = "pipeline/test_frames_without_measurement.py", "preprocessing/test_frame_faults.py"
 HOSTILE = "cli/test_hostile_recordings.py"
+OTHERS = "cli/test_results_from_others.py"
 CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
 STORE, CSV, PAGE = "core/test_store.py", "report/test_report_csv.py", "report/test_report_page.py"
 
@@ -156,6 +157,16 @@ MATRIX = (
         f"{HOSTILE}::test_pipes_and_devices_named_as_recordings_are_not_taken_up",
         f"{HOSTILE}::test_files_of_the_experiment_are_regular_and_small",
     )),
+    ("a results folder from somebody else: pipes, links out of it, shared folders, escapes", "refused or escaped", (
+        f"{OTHERS}::test_a_pipe_or_device_is_refused_and_not_waited_for",
+        f"{OTHERS}::test_a_link_out_of_a_position_fails_it_and_nothing_else",
+        f"{OTHERS}::test_a_folder_of_positions_that_lies_elsewhere_is_refused",
+        f"{OTHERS}::test_two_positions_of_one_folder_are_refused",
+        f"{OTHERS}::test_names_and_reasons_move_no_terminal",
+        f"{CSV}::test_no_part_of_a_cell_is_run_where_semicolons_or_tabs_part_cells",
+    )),
+    ("the end of a session, a request to end", "as Ctrl-C, exit 130", (
+        f"{OTHERS}::test_the_end_of_a_session_is_an_interrupt",)),
     ("a full disk", "finished positions kept, exit 6, the same command goes on", (
         f"{MISHAP}::test_a_full_disk_leaves_no_receipt_and_the_same_command_goes_on",
         f"{STORE}::test_a_full_disk_is_said_and_nothing_half_written_stays",
