@@ -153,7 +153,12 @@ class _Child:
         self._process = context.Process(target=_serve, args=(theirs,), name="reader", daemon=True)
         self._process.start()
         theirs.close()
-        self._pipe.recv()
+        try:
+            self._pipe.recv()
+        except EOFError:
+            raise ConfigurationError(
+                "the process that opens recordings could not be started, see above for why; install cicimage again"
+            ) from None
         self._base = private_bytes(self._process.pid)
 
     def grown(self) -> int:

@@ -129,3 +129,9 @@ def test_a_position_may_take_half_as_much_again():
     assert Limits().position_bytes(4 << 30) == 6 << 30
     assert Limits().position_bytes(1 << 20) == 2 << 30
     assert Limits(opening_bytes=0).position_bytes(4 << 30) == 0
+
+
+def test_a_child_that_does_not_start_is_said_and_is_no_interrupt(monkeypatch):
+    monkeypatch.setattr("cicimage.guard._serve", print)  # ends at once
+    with guarded(), pytest.raises(ConfigurationError, match="could not be started"):
+        ask(HERE, os.getpid)
