@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -26,6 +27,31 @@ class ResultsError(CicimageError):
     """A results folder is locked, belongs to another experiment, has another schema version, or is incomplete."""
 
     exit_code = 5
+
+
+def printable(text: str) -> str:
+    """A text that a terminal shows as it is: control characters and marks of direction are escaped.
+
+    Parameters
+    ----------
+    text : str
+        Perhaps from a file that somebody else made.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> printable("80 µm"), printable("red" + chr(27)) == "red" + chr(92) + "x1b"
+    ('80 µm', True)
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c in "\n\t " or unicodedata.category(c) not in ("Cc", "Cf") else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def counted(n: int, one: str, many: str = "") -> str:

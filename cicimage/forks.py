@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,8 @@ ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
 )
 """Environment of a position's process."""
+PRELOADED: Final = ("cicimage.batch.preloaded", "cicimage.batch.supervisor")
+"""Modules that a position's process needs."""
 MOST_WAITED_FOR: Final = 61 if os.name == "nt" else None
 """Number of processes or pipes that one process can wait for at once: 61 on Windows (limit of the standard library's
 process pool), None where there is no limit."""
@@ -28,12 +30,17 @@ def has_fork_server() -> bool:
     return "forkserver" in multiprocessing.get_all_start_methods()
 
 
-def process_context() -> ForkServerContext | SpawnContext:
+def process_context(preload: Sequence[str] = PRELOADED) -> ForkServerContext | SpawnContext:
     """Return how processes start: as forks of a server with all libraries loaded, or fresh where there is no fork.
 
     The first call starts the server and does not wait for it. BLAS and its like read their number of threads when
     they are loaded, so it is set in the environment that the server inherits: one each, since the positions run in
     parallel.
+
+    Parameters
+    ----------
+    preload : sequence of str
+        Modules that the server loads; the first call decides.
     """
     if not has_fork_server():
         os.environ |= ONE_THREAD
@@ -41,7 +48,7 @@ def process_context() -> ForkServerContext | SpawnContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cicimage.batch.preloaded", "cicimage.batch.supervisor"])
+    context.set_forkserver_preload(list(preload))
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ |= ONE_THREAD
     try:

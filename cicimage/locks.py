@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cicimage.errors import ResultsError
+from cicimage.regular import leads_outside, require_regular
 from cicimage.store import disk_full_as_error
 
 try:
@@ -65,6 +66,9 @@ def lock(path: Path, what: str, *, patience_s: float = 0.0) -> Iterator[None]:
     ResultsError
         Another live process holds it.
     """
+    require_regular(path, ResultsError)
+    if leads_outside(path, path.parent):
+        raise ResultsError(f"{path}: must be a file of its own folder, is a link out of it; delete the link")
     with disk_full_as_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cicimage.errors import CicimageError, ResultsError
+from cicimage.regular import refuse_foreign_folders, require_regular
 from cicimage.tables import SCHEMA_VERSION, TABLES, conform
 
 FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -39,6 +40,10 @@ DAMAGE: Final = (
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """Errors that the libraries of tables and arrays raise on damaged files."""
+
+
+MOST_JSON_BYTES: Final = 1 << 30
+"""Largest JSON file that is read: run.json of some million positions."""
 
 
 class DiskFullError(CicimageError):
@@ -153,6 +158,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read JSON; raise ResultsError where the file is damaged or foreign."""
+    require_regular(path, ResultsError, most_bytes=MOST_JSON_BYTES)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -231,6 +237,7 @@ def read_table(path: Path, name: str | None = None) -> pd.DataFrame:
     ResultsError
         Damaged, or of another schema version.
     """
+    require_regular(path, ResultsError)
     with damage_as_error(path):
         # not `pq.read_table`, which takes twice as long for a small file: a report reads hundreds of them
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -286,6 +293,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read arrays written by :func:`write_arrays`; raise ResultsError on damaged or pickled ones."""
+    require_regular(path, ResultsError)
     with damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 
@@ -342,6 +350,7 @@ class Results:
                 f"{self.run}: schema_version must be {SCHEMA_VERSION} and its positions be listed, "
                 f"schema_version is {found}; re-run into a new folder with this program"
             )
+        refuse_foreign_folders(self.run, run["positions"])
         return dict(run)
 
 

@@ -6,6 +6,7 @@ run. The outcome is the receipt on disk: a lost result of a task costs nothing.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from cicimage import __version__
+from cicimage.batch.failures import record_failure
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
 from cicimage.errors import CicimageError, ConfigurationError, ResultsError
 from cicimage.locks import lock
-from cicimage.pipeline.job import Job, write_failure
-from cicimage.store import DiskFullError
+from cicimage.pipeline.job import Job
+from cicimage.store import DiskFullError, read_json
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -75,6 +77,37 @@ def run_on_dask(batch: Batch, address: str, *, chosen: Plan | None = None, repor
             if disk_full:
                 break
     return outcome_of(chosen, held, disk_full)
+
+
+def exposure(address: str) -> str:
+    """Warning about a scheduler that lets anybody who reaches its port run code; empty for TLS and for this machine.
+
+    Parameters
+    ----------
+    address : str
+        The scheduler's address, or its scheduler file.
+
+    Examples
+    --------
+    >>> exposure("tls://node17:8786"), exposure("tcp://127.0.0.1:8786")
+    ('', '')
+    """
+    if Path(address).is_file():
+        found = read_json(Path(address))
+        address = str(found.get("address", "")) if isinstance(found, dict) else ""
+    scheme, _, rest = address.rpartition("://")
+    host = rest.rpartition(":")[0].strip("[]") or rest
+    if scheme not in ("", "tcp", "ws") or host == "localhost":
+        return ""
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return ""
+    except ValueError:  # a name
+        pass
+    return (
+        f"the scheduler {address} has no TLS: whoever reaches its port can run code as you; use tls:// with "
+        "certificates (docs/cluster.md), or a network that nobody else reaches"
+    )
 
 
 def connect(address: str) -> Client:
@@ -147,7 +180,7 @@ def _record_crash(job: Job, reason: str, held: dict[str, str]) -> None:
     try:
         with lock(job.folder / ".lock", "the position"):
             if state_of(job) != "done":
-                write_failure(job, reason, "killed", 0)
+                record_failure(job, reason, "killed", 0)
     except ResultsError:
         held[job.position.position] = HELD
 

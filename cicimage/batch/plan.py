@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from cicimage import __version__
+from cicimage.batch.failures import broke_a_limit_before
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.estimands import ESTIMANDS
 from cicimage.experiment import Experiment, ExperimentFile
+from cicimage.experiment.spreadsheet import MOST_TEXT_BYTES
 from cicimage.fingerprints import digest
+from cicimage.guard import LimitError, ask
 from cicimage.methods import build
 from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
 from cicimage.receipts import is_done, read_receipt, succeeded
+from cicimage.recording import is_there
+from cicimage.regular import require_regular
 from cicimage.store import PositionFolder, Results, assign_keys, write_json
 from cicimage.tables import SCHEMA_VERSION
 
@@ -119,11 +124,14 @@ def check_methods(file: ExperimentFile) -> None:
     Raises
     ------
     ConfigurationError
-        A method is not installed, or has no such option.
+        A method is not installed, has no such option, or an option names a pipe, a device or a huge file.
     """
     chosen = file.choices()
     for step in file.methods:
         if chosen[step].method != "none":
+            for option in chosen[step].options.values():
+                if isinstance(option, str):  # perhaps the name of a file, which is then read as a whole
+                    require_regular(Path(option), ConfigurationError, most_bytes=MOST_TEXT_BYTES)
             build(step, chosen[step].method, chosen[step].options)
 
 
@@ -178,10 +186,12 @@ def _refuse_other_recordings(results: Results, experiment: Experiment, known: Ma
             continue  # a receipt that cannot be read is replaced
         if not content:
             continue
-        here = input_fingerprint(position.path, experiment.file.files.reading(position.series)["series"])
-        if here is None:
+        if not is_there(position.path):
             continue
-        if Path(before) == position.path or content == here:
+        if Path(before) == position.path:
+            return
+        series = experiment.file.files.reading(position.series)["series"]
+        if content == _input_of(position.path, series):
             return
         made.append((before, position.path))
     if made:
@@ -189,6 +199,13 @@ def _refuse_other_recordings(results: Results, experiment: Experiment, known: Ma
             f"{results.root}: belongs to other recordings (such as {str(made[0][0])!r}, not {str(made[0][1])!r}); "
             "choose another folder or --force"
         )
+
+
+def _input_of(path: Path, series: int | None) -> dict[str, Any] | None:
+    try:
+        return ask(path, input_fingerprint, path, series)
+    except LimitError:
+        return None
 
 
 def _run_json(experiment: Experiment, keys: Mapping[str, str]) -> dict[str, Any]:
@@ -270,7 +287,7 @@ def plan(
                 f"--task-index must lie in 0..{len(jobs) - 1} for {counted(len(jobs), 'position')}, is {task_index}"
             )
         jobs = [jobs[task_index]]
-    why = {j.key: reason_to_run(j) for j in jobs}
+    why = {j.key: _reason(j) for j in jobs}
     failed = {j.key for j in jobs if why[j.key] == FAILED_BEFORE}
     left = failed if not retry_failed else set()
     return Plan(
@@ -279,6 +296,16 @@ def plan(
         done=tuple(j for j in jobs if not why[j.key]),
         why={j.position.position: why[j.key] for j in jobs if why[j.key] and j.key not in left},
     )
+
+
+def _reason(job: Job) -> str:
+    """Reason to run a position; one whose recording breaks a limit is run, which fails it, and is then left alone."""
+    if broke_a_limit_before(job):
+        return FAILED_BEFORE
+    try:
+        return ask(job.position.path, reason_to_run, job)
+    except LimitError:
+        return FAILED_BEFORE if state_of(job) == "failed" else NEW
 
 
 def reason_to_run(job: Job) -> str:

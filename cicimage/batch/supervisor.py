@@ -19,17 +19,28 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from cicimage.batch.failures import record_failure
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.errors import ResultsError
 from cicimage.forks import MOST_WAITED_FOR, ignore_interrupts, process_context
+from cicimage.guard import (
+    MOST_COUNTED_S,
+    LimitError,
+    Limits,
+    ask,
+    current_limits,
+    end_with_parent,
+    guarded,
+    private_bytes,
+)
 from cicimage.locks import lock
-from cicimage.pipeline.job import Job, memory_need, write_failure
+from cicimage.pipeline.job import Job, memory_need
 from cicimage.receipts import read_receipt
+from cicimage.regular import refuse_links_outside
 from cicimage.store import DiskFullError
 
 if TYPE_CHECKING:  # CPython defines it only where there is fork
@@ -71,8 +82,9 @@ class _Running:
     job: Job
     process: BaseProcess
     messages: Connection
-    started: float
     need: int
+    spent_s: float = 0.0
+    quiet_s: float = 0.0
     peak: int = 0
     disk_full: bool = False
 
@@ -109,13 +121,24 @@ def run_batch(
     waiting, running, held = deque(chosen.todo), list[_Running](), set[str]()
     context = process_context()
     disk_full = False
+    needs: dict[str, int] = {}
     try:
-        while (waiting and not disk_full) or running:
-            while waiting and not disk_full and len(running) < workers and _fits(waiting[0], running):
-                at_a_time = min(workers, len(running) + len(waiting))
-                # reading ahead needs a second core
-                running.append(_start(context, waiting.popleft(), look_ahead=usable_cores() >= 2 * at_a_time))
-            disk_full |= _wait(running, held, report, timeout_s)
+        with guarded():
+            limits = current_limits()
+            while (waiting and not disk_full) or running:
+                while waiting and not disk_full and len(running) < workers:
+                    need = _admit(waiting[0], needs, held, report)
+                    if need is None:
+                        waiting.popleft()
+                        continue
+                    if not _fits(need, running):
+                        break
+                    at_a_time = min(workers, len(running) + len(waiting))
+                    # reading ahead needs a second core
+                    ahead = usable_cores() >= 2 * at_a_time
+                    running.append(_start(context, waiting.popleft(), need, look_ahead=ahead))
+                if running:
+                    disk_full |= _wait(running, held, report, timeout_s, limits)
     except BaseException:
         for r in running:
             r.process.terminate()
@@ -125,20 +148,44 @@ def run_batch(
     return outcome_of(chosen, dict.fromkeys(held, HELD), disk_full)
 
 
-def _fits(job: Job, running: list[_Running]) -> bool:
+def _admit(job: Job, needs: dict[str, int], held: set[str], report: Report) -> int | None:
+    """Memory that a position needs, bytes; None where its recording breaks a limit, which fails it."""
+    if job.key in needs:
+        return needs[job.key]
+    name = job.position.position
+    try:
+        refuse_links_outside(job.folder)
+        needs[job.key] = ask(job.position.path, memory_need, job)
+        return needs[job.key]
+    except LimitError as error:
+        reason = str(error)
+    except ResultsError as error:  # its lock may be such a link; the receipt replaces whatever is there
+        record_failure(job, str(error), "configuration", 0)
+        report(name, state_of(job), 1, 1)
+        return None
+    try:
+        with lock(job.folder / ".lock", f"position {name!r}"):
+            record_failure(job, reason, "input", 0)
+    except ResultsError:
+        held.add(name)
+    report(name, state_of(job), 1, 1)
+    return None
+
+
+def _fits(need: int, running: list[_Running]) -> bool:
     """Whether memory suffices for one more; the first one always runs."""
     if not running:
         return True
     promised = sum(max(r.need - r.peak, 0) for r in running)
-    return bool(memory_need(job) + promised < 0.9 * psutil.virtual_memory().available)
+    return bool(need + promised < 0.9 * psutil.virtual_memory().available)
 
 
-def _start(context: ForkServerContext | SpawnContext, job: Job, *, look_ahead: bool) -> _Running:
+def _start(context: ForkServerContext | SpawnContext, job: Job, need: int, *, look_ahead: bool) -> _Running:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(job, theirs, look_ahead), name=job.key, daemon=True)
     process.start()
     theirs.close()
-    return _Running(job, process, ours, time.monotonic(), memory_need(job))
+    return _Running(job, process, ours, need)
 
 
 def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
@@ -147,7 +194,7 @@ def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
     import cicimage.batch.preloaded  # noqa: F401 - a fork of the server has it; a fresh process loads it here
     from cicimage.pipeline.position import run_position
 
-    Thread(target=_end_with_the_supervisor, daemon=True).start()
+    end_with_parent()  # as after any kill, complete files are left, and no receipt
 
     def send_progress(stage: str, done: int, total: int) -> None:
         messages.send((stage, done, total))
@@ -168,28 +215,20 @@ def _work(job: Job, messages: Connection, look_ahead: bool) -> None:
     messages.close()
 
 
-def _end_with_the_supervisor() -> None:
-    """End this process when the supervisor is gone: nothing reads its outcome, and a new run may need the position.
-
-    As after any kill, complete files are left, and no receipt.
-    """
-    supervisor = multiprocessing.parent_process()
-    if supervisor is not None:
-        supervisor.join()
-        os._exit(1)
-
-
-def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: float | None) -> bool:
+def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: float | None, limits: Limits) -> bool:
     """Wait for messages and remove finished processes from the list; return whether a disk is full."""
-    disk_full = False
+    disk_full, before = False, time.monotonic()
     sources: list[Any] = [r.messages for r in running] + [r.process.sentinel for r in running]
     multiprocessing.connection.wait(sources[:MOST_WAITED_FOR], timeout=1.0)  # all are looked at below in any case
+    waited = min(time.monotonic() - before, 2 * MOST_COUNTED_S)  # a machine that slept used up no time
     for r in list(running):
+        r.spent_s, r.quiet_s = r.spent_s + waited, r.quiet_s + waited
         _drain(r, report)
-        if timeout_s is not None and time.monotonic() - r.started > timeout_s and r.process.is_alive():
+        broken = _broken_limit(r, timeout_s, limits) if r.process.is_alive() else None
+        if broken is not None:
             r.process.kill()
             r.process.join()
-            write_failure(r.job, f"took longer than the {timeout_s:g} s allowed; raise --timeout", "timeout", r.peak)
+            record_failure(r.job, broken[1], broken[0], r.peak)
         if not r.process.is_alive():
             r.process.join()
             _drain(r, report)
@@ -205,10 +244,29 @@ def _wait(running: list[_Running], held: set[str], report: Report, timeout_s: fl
     return disk_full
 
 
+def _broken_limit(r: _Running, timeout_s: float | None, limits: Limits) -> tuple[str, str] | None:
+    """Kind of failure and sentence of a position that took too long or too much; None for one that may go on."""
+    if timeout_s is not None and r.spent_s > timeout_s:
+        return "timeout", f"took longer than the {timeout_s:g} s allowed; raise --timeout"
+    if limits.stall_s and r.quiet_s > limits.stall_s:
+        return "timeout", (
+            f"made no progress for {limits.stall_s:g} s; check the recording and the disk it lies on, or allow more "
+            "by --stall-timeout"
+        )
+    most = limits.position_bytes(r.need)
+    if most and private_bytes(r.process.pid) > most:
+        return "memory", (
+            f"took more than {most / 2**20:.0f} MiB of memory, where {r.need / 2**20:.0f} MiB were expected; check the "
+            "recording, or allow more by --opening-memory"
+        )
+    return None
+
+
 def _drain(r: _Running, report: Report) -> None:
     try:
         while r.messages.poll():
             stage, done, total = r.messages.recv()
+            r.quiet_s = 0.0
             if stage == "end":
                 r.disk_full = total == "disk_full"
             else:
@@ -234,9 +292,9 @@ def _write_why(r: _Running, code: int | None) -> None:
             f"its process was killed by signal {-code} at a peak memory of {r.peak / 2**20:.0f} MiB; "
             "if memory ran out, use fewer --workers"
         )
-        write_failure(r.job, reason, "killed", r.peak)
+        record_failure(r.job, reason, "killed", r.peak)
     else:
-        write_failure(
+        record_failure(
             r.job, f"its process ended with exit code {code}; see {r.job.folder / 'log.jsonl'}", "crash", r.peak
         )
 

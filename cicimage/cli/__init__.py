@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import importlib
 import io
+import signal
 import sys
+import threading
 from typing import Any, Final
 
 import click
 
 from cicimage import __version__
-from cicimage.errors import CicimageError, nearest
+from cicimage.errors import CicimageError, nearest, printable
 
 COMMANDS: Final = {
     "demo": "the main job on the sample data",
@@ -102,6 +104,7 @@ def main(args: list[str] | None = None) -> Any:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a condition named in Greek must not end a run whose output goes to a file in the code page of Windows
         sys.stdout.reconfigure(errors="backslashreplace")
+    _end_as_after_ctrl_c()
     try:
         code = cicimage.main(args=args, prog_name="cicimage", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -122,5 +125,15 @@ def main(args: list[str] | None = None) -> Any:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _end_as_after_ctrl_c() -> None:
+    """Make the end of a session, and a request to end, an interrupt: work in progress is left in order."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, signal.default_int_handler)
+
+
 def _say(sentence: str) -> None:
-    click.echo(f"cicimage: {sentence}", err=True)
+    click.echo(printable(f"cicimage: {sentence}"), err=True)

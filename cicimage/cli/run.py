@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cicimage.cli.limits import limit_options, limits_of
 from cicimage.cli.progress import Progress
-from cicimage.errors import ConfigurationError, counted
+from cicimage.errors import ConfigurationError, counted, printable
 from cicimage.forks import has_fork_server, process_context
+from cicimage.guard import guarded
 
 if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
@@ -44,6 +46,7 @@ SHOWN: Final = 3
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Longest time for one position, s."
 )
+@limit_options
 @click.option("--strict", is_flag=True, help="Refuse names of donors or conditions that are almost the same.")
 @click.option("--no-report", is_flag=True, help="Leave tables, rates and report to a later `cicimage report`.")
 def run(experiment: Path, out: Path, **options: Any) -> int:
@@ -73,8 +76,14 @@ def run(experiment: Path, out: Path, **options: Any) -> int:
         The folder is held by another run, or belongs to other recordings.
     """  # noqa: D301 - the form feed ends the text of --help
     _check_engine(options)
-    if not options["dry_run"] and options["dask"] is None:
-        process_context()  # loads the image libraries in the background
+    limits = limits_of(options)
+    process_context()  # loads the image libraries in the background
+    with guarded(limits):
+        return _run_experiment(experiment, out, options)
+
+
+def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> int:
+    """Plan and run, and rebuild the report."""
     from cicimage.batch import open_batch
     from cicimage.batch.plan import plan, write_run
     from cicimage.batch.supervisor import folder_lock
@@ -119,7 +128,10 @@ def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progr
 
         workers = options["workers"] or usable_cores()
         return run_batch(batch, workers=workers, chosen=chosen, timeout_s=options["timeout"], report=progress)
-    from cicimage.batch.cluster import run_on_dask
+    from cicimage.batch.cluster import exposure, run_on_dask
+
+    if warning := exposure(options["dask"]):
+        click.echo(f"cicimage: warning: {warning}", err=True)
 
     return run_on_dask(batch, options["dask"], chosen=chosen, report=progress)
 
@@ -167,7 +179,7 @@ def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
         collected = rebuild(batch.results, corrections=laid)
         print_summary(collected, batch.results)
     for position, reason in outcome.reasons.items():
-        click.echo(f"cicimage: {position} failed: {reason}", err=True)
+        click.echo(printable(f"cicimage: {position} failed: {reason}"), err=True)
     return outcome.exit_code
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cicimage.errors import printable
 from cicimage.receipts import read_receipt
 from cicimage.store import existing_results
 
@@ -47,4 +48,5 @@ def status(out: Path, as_json: bool) -> None:
     click.echo(f"{counts['done']} done, {counts['failed']} failed, {counts['waiting']} waiting")
     for position, entry in states.items():
         if entry["state"] != "done":
-            click.echo(f"  {position}: {entry['state']}{': ' + str(entry['error']) if entry['error'] else ''}")
+            reason = f": {entry['error']}" if entry["error"] else ""
+            click.echo(printable(f"  {position}: {entry['state']}{reason}"))

@@ -16,8 +16,10 @@ from cicimage.arrays import Float64Array
 from cicimage.errors import ConfigurationError, nearest
 from cicimage.events.chain import Chain
 from cicimage.events.emissions import CLASSES, DEPTHS, EmissionModel, EvidenceTable
+from cicimage.regular import require_regular
 
 SCHEMA_VERSION: Final = 2
+MOST_BYTES: Final = 64 << 20
 BUILT_IN: Final = "parameters.toml"
 ONE_STAIN: Final = "one_stain.toml"
 """Regimes of populations that are guest and host in one stain: fitted apart, since little of them is known yet."""
@@ -123,6 +125,7 @@ def load_parameters(path: str = "") -> ScorerParameters:
         return replace(
             found, regimes=(*found.regimes, *further.regimes), provenance={**found.provenance, **further.provenance}
         )
+    require_regular(Path(path), ConfigurationError, most_bytes=MOST_BYTES)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:

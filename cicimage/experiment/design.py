@@ -18,8 +18,10 @@ from cicimage.experiment.layout import LAYOUT_COLUMNS, apply_layout
 from cicimage.experiment.plate_map import apply_plate_map
 from cicimage.experiment.position import Position
 from cicimage.experiment.schema import ChannelsSection, ExperimentFile, parse, validated
+from cicimage.experiment.spreadsheet import MOST_TEXT_BYTES
 from cicimage.methods import STEPS, available
 from cicimage.recording.name_pattern import find_fields, is_template
+from cicimage.regular import require_regular
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _with_paths(file: ExperimentFile, base: Path) -> ExperimentFile:
 
 
 def _read_text(path: Path) -> str:
+    require_regular(path, ConfigurationError, most_bytes=MOST_TEXT_BYTES)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

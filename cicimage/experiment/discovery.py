@@ -11,6 +11,7 @@ from typing import Final
 
 from cicimage.errors import RecordingError, counted
 from cicimage.experiment.schema import FilesSection
+from cicimage.guard import ask
 from cicimage.recording import series_names
 from cicimage.recording.reader import Listing
 from cicimage.recording.reader_registry import (
@@ -112,7 +113,7 @@ def _row(number: int) -> str:
 def _fields(path: Path) -> list[str]:
     """Name of each recording of a path, each once."""
     try:
-        names = [field_name(s) for s in series_names(path)]
+        names = [field_name(s) for s in ask(path, series_names, path)]
     except RecordingError:
         return [""]
     return [n if names.count(n) == 1 else f"{n}-{i}" for i, n in enumerate(names)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from cicimage.errors import ConfigurationError
 from cicimage.experiment.position import Position
 from cicimage.experiment.spreadsheet import read_cells
+from cicimage.regular import require_regular
 
 
 def apply_plate_map(positions: Sequence[Position], path: Path) -> list[Position]:
@@ -52,6 +53,7 @@ def read_plate_map(path: Path) -> dict[str, str]:
     ConfigurationError
         The file cannot be read, or is not a grid of rows A, B, ... and columns 1, 2, ...
     """
+    require_regular(path, ConfigurationError)
     if not path.is_file():
         raise ConfigurationError(f"{path}: cannot be read (no such file); mend files.plate_map")
     rows = read_cells(path)

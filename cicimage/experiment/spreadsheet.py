@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from cicimage.errors import ConfigurationError
+from cicimage.regular import require_regular
 
+MOST_TEXT_BYTES: Final = 64 << 20
+"""Largest experiment file, layout or plate map; larger ones are something else."""
 SEPARATORS: Final = "\t;,"
 """Characters that part cells; where two part the heading into equally many cells the first one is taken."""
 _GROUPS: Final = re.compile(r"[+-]?\d{1,3}(?:([., ' ])\d{3})(?:\1\d{3})*")
@@ -75,6 +78,7 @@ def decoded(path: Path) -> str:
     ConfigurationError
         The file cannot be read, or its bytes fit several encodings that give different text.
     """
+    require_regular(path, ConfigurationError, most_bytes=MOST_TEXT_BYTES)
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -14,6 +14,7 @@ from cicimage.experiment import ExperimentFile, Position
 from cicimage.fingerprints import digest, fingerprint
 from cicimage.methods import Choice, available
 from cicimage.recording import Recording, is_there, open_recording, recording_files
+from cicimage.regular import special_kind
 from cicimage.store import PositionFolder, write_json
 from cicimage.tables import SCHEMA_VERSION
 
@@ -70,10 +71,11 @@ def stage_keys(job: Job) -> dict[str, str]:
 
 def input_fingerprint(path: Path, series: int | None) -> dict[str, Any] | None:
     """Fingerprint of what a recording is read from, of a plate one field only; None where it is gone."""
-    if not is_there(path):
+    if not is_there(path) or special_kind(path):
         return None
     try:
-        return fingerprint(path, recording_files(path, series))
+        files = recording_files(path, series)
+        return fingerprint(path, () if any(map(special_kind, files)) else files)
     except RecordingError:  # it will fail at the gate, with its sentence; until it is mended it is the same
         return fingerprint(path)
 
@@ -103,10 +105,32 @@ def memory_need(job: Job) -> int:
         return base
 
 
-def write_failure(job: Job, reason: str, kind: str, peak: int, seconds: float = 0.0) -> dict[str, Any]:
-    """Write the receipt of a failed position."""
+def write_failure(
+    job: Job, reason: str, kind: str, peak: int, seconds: float = 0.0, key: str | None = None
+) -> dict[str, Any]:
+    """Write the receipt of a failed position.
+
+    Parameters
+    ----------
+    job : Job
+        The position.
+    reason, kind : str
+        Why it failed, in one sentence, and the kind of failure.
+    peak : int
+        Most memory that it held, bytes.
+    seconds : float
+        How long it ran, s.
+    key : str, optional
+        Key of its settings and input; worked out where not given, which opens the recording.
+
+    Raises
+    ------
+    DiskFullError
+        The disk is full.
+    """
     receipt = {
-        "schema_version": SCHEMA_VERSION, "outcome": "failed", "kind": kind, "error": reason, "key": settings_key(job),
+        "schema_version": SCHEMA_VERSION, "outcome": "failed", "kind": kind, "error": reason,
+        "key": settings_key(job) if key is None else key,
         "seconds": round(seconds, 3), "peak_memory_bytes": peak, "cicimage": __version__,
     }  # fmt: skip
     write_json(PositionFolder(job.folder).receipt, receipt)

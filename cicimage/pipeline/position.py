@@ -31,6 +31,7 @@ from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt, succeeded
 from cicimage.recording import Recording, is_there, preflight
+from cicimage.regular import refuse_links_outside
 from cicimage.store import (
     DiskFullError,
     PositionFolder,
@@ -74,9 +75,14 @@ def run_position(job: Job, progress: Progress, *, look_ahead: bool = True) -> di
         The receipt: outcome ``done`` or ``failed``, error, timings, peak memory, stage keys.
     """
     try:
+        refuse_links_outside(job.folder)
         return _run_logged(job, progress, look_ahead)
     except DiskFullError as error:  # nothing more can be written, not even that
         return {"outcome": "failed", "kind": "disk_full", "error": str(error)}
+    except (
+        ResultsError
+    ) as error:  # the folder is not to be written to but for the receipt, which replaces what is there
+        return write_failure(job, str(error), "configuration", 0)
 
 
 def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any]:
@@ -95,6 +101,8 @@ def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any
         except DiskFullError:
             raise
         except RecordingError as error:
+            if error.__cause__ is not None:  # what a library or reader raised
+                log.write("traceback", traceback.format_exc())
             return _failed(job, log, str(error), "input", started)
         except CicimageError as error:
             return _failed(job, log, str(error), "configuration", started)

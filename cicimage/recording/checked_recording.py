@@ -25,8 +25,8 @@ _WORDS: Final = {
 
 
 @contextmanager
-def named_faults(path: Path, source: str, doing: str) -> Iterator[None]:
-    """Turn whatever the code of another package raises into a RecordingError that names it.
+def named_faults(path: Path, source: str, doing: str, *, own: bool = False) -> Iterator[None]:
+    """Turn whatever a reader raises into a RecordingError that names it.
 
     Parameters
     ----------
@@ -36,6 +36,8 @@ def named_faults(path: Path, source: str, doing: str) -> Iterator[None]:
         Reader and package, e.g. ``"reader 'Foo' of package foo-reader"``.
     doing : str
         What it was asked for, e.g. ``"open"``.
+    own : bool
+        Whether it is a built-in one, whose own sentences about a file need no name of a reader.
 
     Raises
     ------
@@ -47,9 +49,18 @@ def named_faults(path: Path, source: str, doing: str) -> Iterator[None]:
     except (PlaneError, MemoryError):
         raise
     except RecordingError as error:
+        if own:
+            raise
         said = str(error)
         raise RecordingError(said if source in said else f"{said} ({source})") from error
     except (Exception, SystemExit) as error:
+        if own and doing == "files" and isinstance(error, IndexError):
+            raise  # there is no such series, as the contract has it
+        if own:
+            raise RecordingError(
+                f"{path.name}: {source} failed at {doing} ({brief(error)}); check that the file was copied whole, and "
+                "report it to the authors of cicimage if it was"
+            ) from error
         raise RecordingError(
             f"{path.name}: {source} failed at {doing} ({brief(error)}); report it to the authors of the package, or "
             "uninstall it"

@@ -19,7 +19,9 @@ from cicimage.recording.recording import Metadata
 from cicimage.recording.scale import UM, MetadataValidator, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
+from cicimage.regular import require_regular
 
+_MOST_ND_BYTES: Final = 16 << 20
 _STK_PLANES: Final = 33629  # its count is the number of planes
 _ENDINGS: Final = r"\.(?:stk|tiff?)"
 
@@ -60,6 +62,7 @@ def read_nd(path: Path) -> Series:
     RecordingError
         A count is no positive whole number, or the file stops before its end.
     """
+    require_regular(path, RecordingError, most_bytes=_MOST_ND_BYTES)
     text = path.read_bytes().decode("utf-8-sig", "replace")
     rows = csv.reader(text.splitlines(), skipinitialspace=True)
     fields = {r[0].strip(): r[1].strip() if len(r) > 1 else "" for r in rows if r}

@@ -19,7 +19,9 @@ from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_ome import beside
 from cicimage.recording.xml_tree import parse_xml
+from cicimage.regular import require_regular
 
+_MOST_INDEX_BYTES: Final = 1 << 30
 _INDICES: Final = ("index.idx.xml", "index.xml", "index.ref.xml", "index.flex.xml")
 _MODALITIES: Final[Mapping[str, str]] = {
     "confocal": "spinning_disk", "nonconfocal": "widefield", "twopeakconfocal": "spinning_disk",
@@ -110,6 +112,7 @@ def _fields(index: Path) -> dict[str, list[Element]]:
 
 @lru_cache(maxsize=2)  # a plate's index names up to a million planes, and every field of it asks
 def _fields_of(index: Path, _time: int, _size: int) -> dict[str, list[Element]]:
+    require_regular(index, RecordingError, most_bytes=_MOST_INDEX_BYTES)
     root = parse_xml(index.read_bytes(), index.name)
     found: dict[tuple[int, int, int], list[Element]] = {}
     for entry in root.findall("Images/Image"):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from cicimage.errors import ConfigurationError, RecordingError
 from cicimage.recording.checked_recording import CheckedRecording, named_faults
 from cicimage.recording.foreign import brief
 from cicimage.recording.reader import ENTRY_POINT_GROUP, HEAD_BYTES, Listing, Reader, ReadOptions
 from cicimage.recording.recording import Recording
+from cicimage.regular import require_regular
 
 OWN_PACKAGE: Final = "cicimage"
 Answer = TypeVar("Answer")
@@ -41,7 +42,7 @@ class InstalledReader:
 
     @property
     def own(self) -> bool:
-        """Whether it is a built-in one: its faults are faults of the program and are not renamed."""
+        """Whether it is a built-in one: whatever it raises is a fault of the file, or of the program."""
         return self.package == OWN_PACKAGE
 
     def recognises(self, listing: Listing, head: bytes) -> bool:
@@ -122,17 +123,15 @@ class InstalledReader:
         RecordingError
             The file is not sound, or a reader of another package failed or returned a wrong recording.
         """
-        if self.own:
-            return self.reader.open(path, options)
-        with named_faults(path, self.source, "open"):
+        with named_faults(path, self.source, "open", own=self.own):
             opened: Any = self.reader.open(path, options)
+        if self.own:
+            return cast(Recording, opened)
         return CheckedRecording(path, opened, self.source, options.memory_budget_bytes)
 
     def _ask(self, kind: Callable[[Any], Answer], path: Path, verb: str, *arguments: object) -> Answer:
         """Call the reader and convert what it returns, which may run more of its code."""
-        if self.own:
-            return kind(getattr(self.reader, verb)(*arguments))
-        with named_faults(path, self.source, verb):
+        with named_faults(path, self.source, verb, own=self.own):
             return kind(getattr(self.reader, verb)(*arguments))
 
 
@@ -250,8 +249,9 @@ def read_head(path: Path) -> bytes:
     Raises
     ------
     RecordingError
-        The file cannot be opened, or is empty.
+        The file is not a regular one, cannot be opened, or is empty.
     """
+    require_regular(path, RecordingError)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

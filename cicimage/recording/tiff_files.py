@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cicimage.errors import RecordingError
 from cicimage.recording.ifd import Ifd, TiffLayout, read_layout
 from cicimage.recording.tiff_page import decode_page, page_dtype, unreadable_packing
+from cicimage.regular import require_regular
 
 _MOST_OPEN: Final = 16
 
@@ -146,6 +147,7 @@ class TiffFiles:
     def _handle(self, path: Path) -> BinaryIO:
         file = self._open.pop(path, None)
         if file is None:
+            require_regular(path, RecordingError)
             try:
                 file = path.open("rb", buffering=0)
             except OSError as error:

@@ -20,6 +20,7 @@ from cicimage.recording.scale import MetadataValidator
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_page import page_dtype
 from cicimage.recording.xml_tree import parse_xml
+from cicimage.regular import require_regular
 
 _MOST_XML_BYTES: Final = 256 * 1024**2
 _TYPES: Final = {
@@ -103,6 +104,7 @@ def _document(path: Path, layout: TiffLayout) -> Element:
     pointer = root.find("BinaryOnly")
     if pointer is not None:
         companion = beside(path, pointer.get("MetadataFile", ""))
+        require_regular(companion, RecordingError)
         if not companion.is_file():
             raise RecordingError(
                 f"{path.name}: its metadata are in {companion.name}, which is not in the folder; copy that file too"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cicimage.errors import RecordingError
+from cicimage.regular import leads_outside, require_regular
 
 _MOST_JSON_BYTES: Final = 64 * 1024**2
 # Codecs that only turn bytes into numbers; one of Zarr 2 unpickles.
@@ -26,6 +27,9 @@ def read_json(path: Path) -> Any:
     RecordingError
         Missing, too long or not JSON.
     """
+    require_regular(path, RecordingError)
+    if path.is_symlink():
+        refuse_outside(path, path.parent)
     try:
         if path.stat().st_size > _MOST_JSON_BYTES:
             raise RecordingError(f"{path}: metadata of {path.stat().st_size} bytes, at most {_MOST_JSON_BYTES}")
@@ -34,6 +38,20 @@ def read_json(path: Path) -> Any:
         raise RecordingError(f"{path}: cannot be read ({error.strerror}); copy the whole folder again") from None
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{path}: is not JSON ({error}); copy the folder again") from None
+
+
+def refuse_outside(path: Path, folder: Path) -> None:
+    """Refuse a link within a recording's folder that leads out of it.
+
+    Raises
+    ------
+    RecordingError
+        It leads elsewhere.
+    """
+    if leads_outside(path, folder):
+        raise RecordingError(
+            f"{path}: must lie within its recording's folder, is a link out of it; put the file itself there"
+        )
 
 
 def attributes(group: Path) -> Mapping[str, Any]:
@@ -92,7 +110,9 @@ def images(root: Path) -> dict[str, Path]:
         return dict(_well(root, root, root.name, found["well"]))
     numbered: dict[str, Path] = {}
     while (root / str(len(numbered))).is_dir() and "multiscales" in attributes(root / str(len(numbered))):
-        numbered[str(len(numbered))] = root / str(len(numbered))
+        group = root / str(len(numbered))
+        refuse_outside(group, root)
+        numbered[group.name] = group
     if not numbered:
         raise RecordingError(f"{root.name}: holds no OME-Zarr image (no multiscales); give the folder of the image")
     return numbered

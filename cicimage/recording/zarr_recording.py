@@ -18,7 +18,8 @@ from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
-from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale
+from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale, refuse_outside
+from cicimage.regular import require_regular
 
 _MOST_MISSING: Final = 0.05  # share of chunks; more is a copy that stopped, not a damaged plane
 _DOCUMENTS: Final = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
@@ -66,7 +67,7 @@ class ZarrRecording(Recording):
 
     def _missing_chunks(self, array: Path, validator: MetadataValidator) -> frozenset[tuple[int, ...]]:
         counts = [-(-n // s) for n, s in zip(self._array.shape, self._stored, strict=True)]
-        there = set(_files_below(array))
+        there = set(_files_below(self.path, array))
         if math.prod(counts) > max(2 * len(there), 1_000_000):
             raise RecordingError(
                 f"{self.path.name}: declares {math.prod(counts)} chunks, found {len(there)}; not zero-filled: "
@@ -150,11 +151,20 @@ class ZarrReader(Reader):
             return ZarrRecording(path, multiscale(path, groups[chosen]), options.memory_budget_bytes, options.given)
 
 
-def _files_below(array: Path) -> list[str]:
+def _files_below(root: Path, array: Path, prefix: str = "") -> list[str]:
+    """Names of the chunks of an array; none may be a pipe or device, or lie outside of the recording."""
     found = []
-    for folder, _, files in os.walk(array):
-        prefix = os.path.relpath(folder, array).replace(os.sep, "/")
-        found += [f if prefix == "." else f"{prefix}/{f}" for f in files if f not in _DOCUMENTS]
+    with os.scandir(array / prefix) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                refuse_outside(Path(entry.path), root)
+            if entry.is_dir():
+                found += _files_below(root, array, f"{prefix}{entry.name}/")
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                require_regular(Path(entry.path), RecordingError)
+            if entry.name not in _DOCUMENTS:
+                found.append(prefix + entry.name)
     return found
 
 

@@ -21,8 +21,10 @@ from cicimage.tables import Column, Table, conform
 
 # The full-width twins of = + - @ are run by some spreadsheets too.
 _DANGEROUS = "=+\\-@\t\r\n＝＋－＠"
-_GUARD = re.compile(f"^(?='*[{_DANGEROUS}])")
-_UNGUARD = re.compile(f"^'(?='*[{_DANGEROUS}])")
+# Where a list is parted by semicolons, a spreadsheet begins a new cell, or line, within one of ours.
+_BEGINS = r"(?:^|(?<=[;\t\r\n]))"
+_GUARD = re.compile(f"{_BEGINS}(?='*[{_DANGEROUS}])")
+_UNGUARD = re.compile(f"{_BEGINS}'(?='*[{_DANGEROUS}])")
 
 
 def guard(text: str) -> str:
@@ -30,8 +32,8 @@ def guard(text: str) -> str:
 
     Examples
     --------
-    >>> guard("+AMD3100"), guard("vehicle"), guard("'=x")
-    ("'+AMD3100", 'vehicle', "''=x")
+    >>> guard("+AMD3100"), guard("vehicle"), guard("'=x"), guard("x;=1")
+    ("'+AMD3100", 'vehicle', "''=x", "x;'=1")
     """
     return _GUARD.sub("'", text)
 

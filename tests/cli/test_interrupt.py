@@ -83,7 +83,7 @@ def test_a_simulation_that_is_interrupted_does_not_wait_for_its_fields(tmp_path)
 @pytest.mark.parametrize(
     ("command", "where", "said"),
     [
-        (["check", "{}"], "cicimage.cli.check.load_experiment", "cicimage: interrupted\n"),
+        (["check", "{}"], "cicimage.cli.findings.load_experiment", "cicimage: interrupted\n"),
         (["init", "{}", "--force"], "cicimage.cli.init.find_recordings", "cicimage: interrupted\n"),
         (["review", "{}"], "cicimage.cli.review.position_names", "interrupted; every decision taken is in the log"),
         (["run", "{}", "-o", "{}/out"], "cicimage.experiment.load_experiment", "run the same command again to go on"),

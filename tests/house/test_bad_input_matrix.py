@@ -18,6 +18,8 @@ TIFF, ZARR, MAKERS, FILES = (
 TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discovery.py", "cli/test_init_formats.py"
 RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
 ABSENT, FAULTS = "pipeline/test_frames_without_measurement.py", "preprocessing/test_frame_faults.py"
+HOSTILE = "cli/test_hostile_recordings.py"
+OTHERS = "cli/test_results_from_others.py"
 CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
 STORE, CSV, PAGE = "core/test_store.py", "report/test_report_csv.py", "report/test_report_page.py"
 
@@ -144,6 +146,27 @@ MATRIX = (
         f"{MISHAP}::test_a_killed_process_is_told_with_its_peak_memory",
         f"{CLUSTER}::test_a_dead_worker_is_told_with_the_likely_cause",
     )),
+    ("a recording whose reader hangs, takes all memory or ends its process", "named; the others are done", (
+        f"{HOSTILE}::test_check_names_each_bad_recording_and_describes_the_sound_one",
+        f"{HOSTILE}::test_run_does_the_sound_one_and_status_opens_nothing",
+        "core/test_guard.py::test_what_takes_too_long_is_ended_and_refused_from_then_on",
+        "core/test_guard.py::test_what_takes_too_much_memory_is_ended",
+        "core/test_guard.py::test_whatever_happens_in_the_child_is_a_sentence_about_the_file",
+    )),
+    ("a pipe, a device or a huge file where a file is expected", "refused before it is opened", (
+        f"{HOSTILE}::test_pipes_and_devices_named_as_recordings_are_not_taken_up",
+        f"{HOSTILE}::test_files_of_the_experiment_are_regular_and_small",
+    )),
+    ("a results folder from somebody else: pipes, links out of it, shared folders, escapes", "refused or escaped", (
+        f"{OTHERS}::test_a_pipe_or_device_is_refused_and_not_waited_for",
+        f"{OTHERS}::test_a_link_out_of_a_position_fails_it_and_nothing_else",
+        f"{OTHERS}::test_a_folder_of_positions_that_lies_elsewhere_is_refused",
+        f"{OTHERS}::test_two_positions_of_one_folder_are_refused",
+        f"{OTHERS}::test_names_and_reasons_move_no_terminal",
+        f"{CSV}::test_no_part_of_a_cell_is_run_where_semicolons_or_tabs_part_cells",
+    )),
+    ("the end of a session, a request to end", "as Ctrl-C, exit 130", (
+        f"{OTHERS}::test_the_end_of_a_session_is_an_interrupt",)),
     ("a full disk", "finished positions kept, exit 6, the same command goes on", (
         f"{MISHAP}::test_a_full_disk_leaves_no_receipt_and_the_same_command_goes_on",
         f"{STORE}::test_a_full_disk_is_said_and_nothing_half_written_stays",

@@ -14,6 +14,7 @@ import pytest
 from cicimage.batch import supervisor
 from cicimage.cli import COMMANDS
 from cicimage.cli.review import login_name
+from cicimage.guard import Limits
 from tests.conftest import draw_movie, write_movie
 from tests.house.windows_emulation import emulation_folder
 
@@ -135,13 +136,14 @@ def test_as_many_processes_are_waited_for_as_windows_allows(monkeypatch):
 
     class Running:
         messages = object()
-        peak = 0
+        peak = need = 0
+        spent_s = quiet_s = 0.0
 
         class process:
             sentinel, pid = 7, 1
             is_alive = staticmethod(lambda: True)
 
-    supervisor._wait([Running() for _ in range(40)], set(), lambda *_: None, None)
+    supervisor._wait([Running() for _ in range(40)], set(), lambda *_: None, None, Limits())
     assert asked == [61]
 
 

@@ -14,7 +14,7 @@ import pytest
 distributed = pytest.importorskip("distributed")
 
 from cicimage.batch import open_batch, run_batch  # noqa: E402
-from cicimage.batch.cluster import run_on_dask, run_task  # noqa: E402
+from cicimage.batch.cluster import exposure, run_on_dask, run_task  # noqa: E402
 from cicimage.batch.plan import plan  # noqa: E402
 from cicimage.cli import main  # noqa: E402
 from cicimage.experiment import load_experiment  # noqa: E402
@@ -258,3 +258,19 @@ def test_snakemake_runs_the_positions_and_the_report(few, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 2 positions done" in done.stdout + done.stderr
     assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("tcp://node17:8786", True), ("node17:8786", True), ("tcp://10.0.0.4:8786", True),
+        ("tcp://[fe80::1]:8786", True), ("tcp://0.0.0.0:8786", True),
+        ("tls://node17:8786", False), ("tcp://127.0.0.1:8786", False),
+        ("tcp://[::1]:8786", False), ("localhost:8786", False), ("inproc://10.0.0.4/1/1", False),
+    ],
+)  # fmt: skip
+def test_a_scheduler_that_others_may_reach_without_tls_is_warned_about(tmp_path, address, warned):
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": address}))
+    for given in (address, str(file)):
+        assert ("can run code as you" in exposure(given)) == warned

@@ -15,6 +15,7 @@ from cicimage.report.csv_export import csv_text, guard, read_csv, unguard, write
 from cicimage.tables import RATES, conform
 
 DANGEROUS = ("=1+1", "+AMD3100", "-5 nM", "@SUM(A1)", "\tx", "＝1", "'=1", "''+1")
+AFTER_A_SEPARATOR = ("x;=1+1", ";@SUM(A1)", "a;'=1", "x\t=1", "x;;-1")
 HARMLESS = ("vehicle", "'quoted'", "1E5", "NO", "a=b", "", 'x, "y"; z', "対照", "it's")
 
 
@@ -23,6 +24,13 @@ def test_dangerous_cells_are_written_with_an_apostrophe(text):
     cell = next(csv.reader(io.StringIO(csv_text(pd.DataFrame({"condition": [text]})).split("\r\n", 1)[1])))[0]
     assert cell == "'" + text
     assert unguard(cell) == text
+
+
+@pytest.mark.parametrize("text", AFTER_A_SEPARATOR)
+def test_no_part_of_a_cell_is_run_where_semicolons_or_tabs_part_cells(text):
+    written = guard(text)
+    assert not any(part.startswith(tuple("=+-@")) for part in written.replace("\t", ";").split(";"))
+    assert unguard(written) == text
 
 
 @pytest.mark.parametrize("text", HARMLESS)

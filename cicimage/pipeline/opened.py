@@ -1,0 +1,59 @@
+"""What opening a recording shows, without any plane decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cicimage.pipeline.channel_check import look_at_channels
+from cicimage.pipeline.job import Job, memory_need
+from cicimage.pipeline.setting import Setting, resolve
+from cicimage.pipeline.spacing import guest_spacing
+from cicimage.recording import Metadata, open_recording, preflight
+
+__all__ = ["Opened", "guest_spacing", "look_at_channels", "open_job"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recording as it was found.
+
+    Attributes
+    ----------
+    sizes : mapping of str to int
+        Lengths of T, C, Z, Y, X.
+    itemsize : int
+        Bytes of a pixel.
+    metadata : Metadata
+        Units and names as the file says them.
+    setting : Setting
+        Scale, time and channels.
+    need : int
+        Memory that a position of it needs, bytes.
+    """
+
+    sizes: Mapping[str, int]
+    itemsize: int
+    metadata: Metadata
+    setting: Setting
+    need: int
+
+
+def open_job(job: Job) -> Opened:
+    """Open a position's recording and close it again.
+
+    Parameters
+    ----------
+    job : Job
+        The position.
+
+    Raises
+    ------
+    CicimageError
+        The recording is not sound, or does not fit the experiment file.
+    """
+    path = job.position.path
+    preflight(path, **job.reading())
+    with open_recording(path, **job.reading()) as recording:
+        setting = resolve(recording, job.file, path)
+        return Opened(dict(recording.sizes), recording.dtype.itemsize, recording.metadata, setting, memory_need(job))
