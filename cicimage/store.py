@@ -7,7 +7,6 @@ and carry ``schema_version``; a position's receipt is written last, so a positio
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -429,28 +428,3 @@ class PositionFolder:
     def table(self, name: str) -> Path:
         """A base table."""
         return self.root / f"{name}.parquet"
-
-
-def assign_keys(known: Mapping[str, str], positions: Iterable[str]) -> dict[str, str]:
-    """Give each position an opaque key; known ones keep theirs.
-
-    New positions are numbered in the order of their hash: neither a key nor its place may reveal the condition.
-
-    Parameters
-    ----------
-    known : mapping of str to str
-        Keys given before, by position.
-    positions : iterable of str
-        All positions of the experiment.
-
-    Returns
-    -------
-    dict
-        Key by position, such as p0001; known positions first.
-    """
-    keys = dict(known)
-    free = max((int(k[1:]) for k in keys.values()), default=0) + 1
-    new = sorted((p for p in positions if p not in keys), key=lambda p: hashlib.sha256(p.encode()).hexdigest())
-    for n, position in enumerate(new, start=free):
-        keys[position] = f"p{n:04d}"
-    return keys

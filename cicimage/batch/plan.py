@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from cicimage import __version__
 from cicimage.batch.failures import broke_a_limit_before
+from cicimage.batch.position_keys import assign_keys
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.estimands import ESTIMANDS
 from cicimage.experiment import Experiment, ExperimentFile
@@ -22,7 +23,7 @@ from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
 from cicimage.receipts import is_done, read_receipt, succeeded
 from cicimage.recording import is_there
 from cicimage.regular import require_regular
-from cicimage.store import PositionFolder, Results, assign_keys, write_json
+from cicimage.store import PositionFolder, Results, write_json
 from cicimage.tables import SCHEMA_VERSION
 
 State = Literal["done", "failed", "waiting"]

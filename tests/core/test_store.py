@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cicimage import store
+from cicimage.batch.position_keys import assign_keys
 from cicimage.errors import ResultsError
 from cicimage.fingerprints import fingerprint
 from cicimage.locks import lock
@@ -15,7 +16,6 @@ from cicimage.mask_store import MaskFile, mask_writer, masks_to_rows
 from cicimage.masks import Masks
 from cicimage.store import (
     DiskFullError,
-    assign_keys,
     atomic,
     read_arrays,
     read_json,
