@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +40,19 @@ def masks_to_rows(frame: int, population: str, masks: Masks) -> list[dict[str, A
         }
         for m in masks
     ]  # fmt: skip
+
+
+def masks_from_rows(rows: Iterable[Mapping[Any, Any]], shape: tuple[int, int]) -> Masks:
+    """Undo :func:`masks_to_rows`.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Rows of one population in one frame.
+    shape : (int, int)
+        Height and width of the frame, pixels.
+    """
+    return Masks([Mask(r["label"], r["y0"], r["x0"], decode_runs(r["runs"], (r["h"], r["w"]))) for r in rows], shape)
 
 
 _MASK_SCHEMA: Final = pa.schema(
@@ -150,8 +163,4 @@ class MaskFile:
             y0, y1, x0, x1 = window
             rows = rows[(rows["y0"] < y1) & (rows["y0"] + rows["h"] > y0)]
             rows = rows[(rows["x0"] < x1) & (rows["x0"] + rows["w"] > x0)]
-        columns = (rows[n].tolist() for n in ("label", "y0", "x0", "h", "w", "runs"))
-        found = [
-            Mask(label, y0, x0, decode_runs(runs, (h, w))) for label, y0, x0, h, w, runs in zip(*columns, strict=True)
-        ]
-        return Masks(found, self.shape)
+        return masks_from_rows(rows.to_dict("records"), self.shape)

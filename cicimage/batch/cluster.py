@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from cicimage import __version__
 from cicimage.batch.failures import record_failure
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
@@ -23,6 +22,7 @@ from cicimage.errors import CicimageError, ConfigurationError, ResultsError
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job
 from cicimage.store import DiskFullError, read_json
+from cicimage.version import __version__
 
 if TYPE_CHECKING:
     from distributed import Client

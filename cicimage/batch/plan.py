@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from cicimage import __version__
 from cicimage.batch.failures import broke_a_limit_before
 from cicimage.batch.position_keys import assign_keys
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
@@ -25,6 +24,7 @@ from cicimage.recording import is_there
 from cicimage.regular import require_regular
 from cicimage.store import PositionFolder, Results, write_json
 from cicimage.tables import SCHEMA_VERSION
+from cicimage.version import __version__
 
 State = Literal["done", "failed", "waiting"]
 NEW: Final = "new"

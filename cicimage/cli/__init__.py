@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import click
 
-from cicimage import __version__
 from cicimage.errors import CicimageError, nearest, printable
+from cicimage.version import __version__
 
 COMMANDS: Final = {
     "demo": "the main job on the sample data",

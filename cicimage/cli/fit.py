@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from cicimage import __version__
 from cicimage.errors import ConfigurationError, counted
+from cicimage.version import __version__
 
 
 @click.command()

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cicimage import __version__
 from cicimage.arrays import Int64Array
 from cicimage.evaluation.calibration import brier, expected_calibration_error, reliability
 from cicimage.evaluation.estimates import compare_rates, compare_ratios, person_time, truth_tables
@@ -31,6 +30,7 @@ from cicimage.evaluation.states import (
     unresolved,
 )
 from cicimage.evaluation.tracks import Tracks, chota, count_links, identity_switches, tra, tracks_of
+from cicimage.version import __version__
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
-from cicimage import __version__
 from cicimage.arrays import BoolArray
 from cicimage.export.graph import lineages, links, tracklets
 from cicimage.export.tracked import Tracked
+from cicimage.version import __version__
 
 SPECIFICATION: Final = "1.0"
 UNITS: Final = {

@@ -278,14 +278,31 @@ def _joined(
             rows = read_table(results.position(run["positions"][position]).table(name))
         if not len(rows):
             continue
-        rows = rows.assign(position=position)
-        if name in DESIGNED:
-            entry = design.loc[position]
-            rows = rows.assign(condition=entry["condition"], replicate=entry["replicate"], donor=entry["donor"])
-        if name in ("guests", "hosts"):
-            rows = rows.assign(death_left_out=death_left_out(rows))
-        if name == "events":
-            numbers = rows.pop("number") if "number" in rows else range(1, len(rows) + 1)
-            rows = rows.assign(event_id=[f"{position}#{n}" for n in numbers])
-        parts.append(rows)
+        parts.append(with_design(name, position, rows, design))
     return conform(TABLES[name], pd.concat(parts, ignore_index=True)) if parts else empty(TABLES[name])
+
+
+def with_design(name: str, position: str, rows: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
+    """Add to a base table of one position what the design says of it, and the ids of events.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    position : str
+        Name of the position.
+    rows : pandas.DataFrame
+        The table.
+    design : pandas.DataFrame
+        condition, replicate and donor by position.
+    """
+    rows = rows.assign(position=position)
+    if name in DESIGNED:
+        entry = design.loc[position]
+        rows = rows.assign(condition=entry["condition"], replicate=entry["replicate"], donor=entry["donor"])
+    if name in ("guests", "hosts"):
+        rows = rows.assign(death_left_out=death_left_out(rows))
+    if name == "events":
+        numbers = rows.pop("number") if "number" in rows else range(1, len(rows) + 1)
+        rows = rows.assign(event_id=[f"{position}#{n}" for n in numbers])
+    return rows

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cicimage import __version__
 from cicimage.errors import CicimageError, RecordingError
 from cicimage.experiment import ExperimentFile, Position
 from cicimage.fingerprints import digest, fingerprint
@@ -17,6 +16,7 @@ from cicimage.recording import Recording, is_there, open_recording, recording_fi
 from cicimage.regular import special_kind
 from cicimage.store import PositionFolder, write_json
 from cicimage.tables import SCHEMA_VERSION
+from cicimage.version import __version__
 
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "detect": ("illumination", "bleed_through", "drift", "segment_guest", "segment_host"),

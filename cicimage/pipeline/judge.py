@@ -41,7 +41,7 @@ def judge(
     evidence: pd.DataFrame,
     drift: pd.DataFrame,
     setting: Setting,
-    choices: Mapping[str, Choice],
+    scorer: Scorer,
     time_zero_h: float,
     key: str,
     quality: InputQuality = InputQuality(),  # noqa: B008 - frozen
@@ -56,8 +56,10 @@ def judge(
         Evidence per pair of labels and frame.
     drift : pandas.DataFrame
         frame, dy_um, dx_um.
-    setting, choices
-        Scale and methods.
+    setting : Setting
+        Scale, times and roles.
+    scorer : Scorer
+        The method that scores.
     time_zero_h : float
         Drug or co-culture start on the movie's clock, hours.
     key : str
@@ -73,7 +75,6 @@ def judge(
     verdict = _verdict(observations, evidence, setting, quality)
     del evidence  # a long movie's fills a good part of the memory
     observations = replace(observations, separable=verdict.separable)
-    scorer = cast(Scorer, build("score", choices["score"].method, choices["score"].options))
     frames = conform(FRAMES, scorer.score(observations)) if len(observations.frames) else empty(FRAMES)
     if guest == host and len(frames):
         frames = _dead_as_hosts(frames, observations, setting.spread_from_um2.get(host, np.inf))
@@ -87,6 +88,17 @@ def judge(
         hosts=host_histories(frames, observations, events),
         optics=verdict,
     )
+
+
+def scorer_of(choices: Mapping[str, Choice]) -> Scorer:
+    """Build the scorer that an experiment file chooses.
+
+    Raises
+    ------
+    ConfigurationError
+        No such method or option.
+    """
+    return cast(Scorer, build("score", choices["score"].method, choices["score"].options))
 
 
 def _verdict(seen: Observations, evidence: pd.DataFrame, setting: Setting, quality: InputQuality) -> OpticsVerdict:

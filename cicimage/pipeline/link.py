@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cicimage.masks import Masks
@@ -47,8 +48,6 @@ def link(
     pandas.DataFrame
         Table ``cells``; ids are unique across populations.
     """
-    um = setting.optics.um_per_px
-    shift = drift.sort_values("frame")[["dy_um", "dx_um"]].to_numpy(np.float64) / um
     time_h = setting.time_s / 3600.0
     linked: list[pd.DataFrame] = []
     offset = 0
@@ -57,27 +56,61 @@ def link(
         if not len(own):
             continue
         own = own.assign(time_h=time_h[own["frame"].to_numpy()]).reset_index(drop=True)
-        still = _without_drift(own, drift)
         step = "track_host" if "host" in population.roles else "track_guest"
         tracker = cast(Tracker, build(step, choices[step].method, choices[step].options))
 
         def masks_here(frame: int, name: str = name) -> Masks:
             return masks_of(frame, name)
 
-        def shift_here(frame: int) -> tuple[float, float]:
-            return float(shift[frame, 0]), float(shift[frame, 1])
-
-        ids = tracker.track(still, masks_here, shift_here)
-        own = own.merge(ids, on=["frame", "label"], validate="one_to_one")
+        own = link_population(own, drift, time_h, tracker, masks_here, setting.optics.um_per_px)
         own["cell_id"] += offset
         own.loc[own["parent_id"] > 0, "parent_id"] += offset
         offset = int(own["cell_id"].max())
-        linked.append(_filled(own, drift, time_h))
+        linked.append(own)
     if not linked:
         return conform(CELLS, pd.DataFrame({c.name: [] for c in CELLS.columns}))
     cells = pd.concat(linked, ignore_index=True)
     cells["position"] = key
     return conform(CELLS, cells.sort_values(["frame", "cell_id"], kind="stable"))
+
+
+def link_population(
+    cells: pd.DataFrame,
+    drift: pd.DataFrame,
+    time_h: npt.NDArray[np.float64],
+    tracker: Tracker,
+    masks_of: Callable[[int], Masks],
+    um_per_px: float,
+) -> pd.DataFrame:
+    """Track one population and fill its gaps.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Its objects in the raw frame, with ``time_h``.
+    drift : pandas.DataFrame
+        frame, dy_um, dx_um.
+    time_h : (T,) float64 array
+        Times of all frames, h.
+    tracker : Tracker
+        The method.
+    masks_of : callable
+        Masks of a frame.
+    um_per_px : float
+        Pixel size, um.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cells`` with cell_id, parent_id and observed, and a row per frame of a filled gap; in the raw frame.
+    """
+    shift = drift.sort_values("frame")[["dy_um", "dx_um"]].to_numpy(np.float64) / um_per_px
+
+    def shift_of(frame: int) -> tuple[float, float]:
+        return float(shift[frame, 0]), float(shift[frame, 1])
+
+    ids = tracker.track(_without_drift(cells, drift), masks_of, shift_of)
+    return _filled(cells.merge(ids, on=["frame", "label"], validate="one_to_one"), drift, time_h)
 
 
 def _without_drift(cells: pd.DataFrame, drift: pd.DataFrame, sign: float = -1.0) -> pd.DataFrame:

@@ -16,7 +16,6 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 
-from cicimage import __version__
 from cicimage.containment.input_faults import InputQuality
 from cicimage.errors import CicimageError, RecordingError, ResultsError
 from cicimage.findings import findings_of
@@ -25,7 +24,7 @@ from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
 from cicimage.pipeline.job import STAGES, Job, stage_keys, write_failure
-from cicimage.pipeline.judge import Judgement, judge
+from cicimage.pipeline.judge import Judgement, judge, scorer_of
 from cicimage.pipeline.link import link
 from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.setting import Setting, resolve
@@ -45,6 +44,7 @@ from cicimage.store import (
     write_table,
 )
 from cicimage.tables import SCHEMA_VERSION
+from cicimage.version import __version__
 
 try:
     import resource
@@ -195,7 +195,7 @@ def _run_stages(
             progress("judge", 0, 1)
             result = judge(
                 read_table(folder.table("links"), "cells"), read_table(folder.table("evidence")), drift, setting,
-                choices, job.position.time_zero_h, job.key, _quality(folder, setting),
+                scorer_of(choices), job.position.time_zero_h, job.key, _quality(folder, setting),
             )  # fmt: skip
             _save_judgement(folder, result)
             _save_quality(folder, setting, choices["bleaching"], job)

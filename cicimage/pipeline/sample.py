@@ -119,8 +119,7 @@ def _see(t: int, raw: npt.NDArray[Any]) -> _Seen:
         planes.append(np.mean(small, axis=0, dtype=np.float32))
         # A slice of one value was not taken: it tells neither background nor noise.
         taken = [z for z, flat in enumerate(look.constant) if not flat] or list(range(len(small)))
-        # The darkest slice has least of the cells: its low percentile is the nearest there is to no light at all.
-        backgrounds.append(min(float(np.percentile(small[z], 2)) for z in taken))
+        backgrounds.append(_background([small[z] for z in taken]))
         noises.append(_noise(whole[taken] if len(taken) < len(small) else whole))
     return _Seen(t, tuple(looks), tuple(signals), np.stack(planes), tuple(backgrounds), tuple(noises), tuple(values))
 
@@ -239,6 +238,30 @@ def shrink(plane: npt.NDArray[Any], side_px: int) -> Float32Array:
         return small
     size = (max(1, round(plane.shape[1] * scale)), max(1, round(plane.shape[0] * scale)))
     return cast(Float32Array, cv2.resize(small, size, interpolation=cv2.INTER_AREA))
+
+
+def background_and_noise(stack: npt.NDArray[Any]) -> tuple[float, float]:
+    """Level without light and noise SD per pixel of one channel of one frame.
+
+    Parameters
+    ----------
+    stack : (Z, Y, X) array
+        Image, counts.
+
+    Returns
+    -------
+    background, noise_sd : float
+        Of the darkest and of the quietest slice, counts.
+    """
+    return _background([shrink(plane, SAMPLE_SIDE_PX) for plane in stack]), _noise(stack)
+
+
+def _background(small: Sequence[Float32Array]) -> float:
+    """Level without light of averaged-down slices.
+
+    The darkest slice has least of the cells: its low percentile is the nearest there is to no light at all.
+    """
+    return min(float(np.percentile(plane, 2)) for plane in small)
 
 
 def _noise(stack: npt.NDArray[Any]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 
 from cicimage.arrays import BoolArray, Float32Array, Float64Array
@@ -141,6 +142,57 @@ def _crossing(profile: Float64Array, k: int, step: int, level: float) -> float:
         if profile[a] < profile[least]:
             least = a
     return float("nan")
+
+
+class RoundCells(NamedTuple):
+    """Round cells of one image, (n,) each: centres and radii in pixels, and the slice of each to start from."""
+
+    y: Float64Array
+    x: Float64Array
+    radius: Float64Array
+    z: Float64Array
+
+
+def measure_heights(
+    volume: Float32Array, cells: RoundCells, um_per_px: float, um_per_z: float
+) -> tuple[Float64Array, Float64Array]:
+    """Measure centroid and thickness along z of every cell.
+
+    A cell cut off by the stack's end has its centre half a thickness from the visible end; the ratio of thickness to
+    width is taken from the field's complete cells.
+
+    Parameters
+    ----------
+    volume : (Z, Y, X) float32 array
+        Image.
+    cells : RoundCells
+        Where they are.
+    um_per_px, um_per_z : float
+        Scale of the image, um.
+
+    Returns
+    -------
+    z_um, z_extent_um : (n,) float64 arrays
+        Centroid above the first slice and full axial width, um.
+    """
+    radius = cells.radius
+    taken = np.zeros(volume.shape[1:], dtype=np.uint8)
+    for y, x, r in zip(cells.y, cells.x, radius, strict=True):
+        cv2.circle(taken, (round(x), round(y)), round(r), 1, -1)
+    profiles = axial_profiles(volume, cells.y, cells.x, radius, taken.astype(np.bool_))
+    reach = np.maximum(0.7 * radius * um_per_px / um_per_z, 1.0)
+    humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, cells.z, reach, strict=True)]).reshape(-1, 3)
+    centre, low, high = humps.T * um_per_z
+    # A profile is a mean over the cell's middle, where a ball is lower than at its centre.
+    low, high = centre - (centre - low) / CHORD, centre + (high - centre) / CHORD
+    width = 2.0 * radius * um_per_px
+    whole = np.isfinite(low) & np.isfinite(high)
+    flatness = float(np.median(((high - low) / width)[whole])) if np.count_nonzero(whole) >= 5 else 0.9
+    thickness = np.where(whole, high - low, flatness * width)
+    above, below = low + 0.5 * thickness, high - 0.5 * thickness
+    centre = np.where(np.isnan(high) & np.isfinite(low), np.maximum(centre, above), centre)
+    centre = np.where(np.isnan(low) & np.isfinite(high), np.minimum(centre, below), centre)
+    return centre, thickness
 
 
 def axial_kernels(depth: int, sigma_slices: float) -> tuple[Float32Array, Float32Array]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from cicimage.arrays import BoolArray, Float32Array, Float64Array
 from cicimage.masks import Masks
 from cicimage.methods import GuestSegmenter, Objects, Scene
-from cicimage.segmentation.axial import CHORD, along_z, axial_kernels, axial_profiles, locate
+from cicimage.segmentation.axial import RoundCells, along_z, axial_kernels, measure_heights
 from cicimage.segmentation.contours import Contours, Starts, trace
 from cicimage.segmentation.grid import Grid, dark_level, finite, noise_of, shrink, without_pits
 from cicimage.segmentation.outlines import draw
@@ -171,7 +171,9 @@ class LogGuestSegmenter(GuestSegmenter):
         masks, kept = draw(found, layer, fine, shape)
         z_um, extent = np.full(len(found), np.nan), np.full(len(found), np.nan)
         if scene.um_per_z is not None and scene.image.shape[0] > 1:
-            z_um, extent = _heights(found, fine, scene.um_per_z)
+            radius = np.sqrt(found.area_px / np.pi)
+            cells = RoundCells(found.y, found.x, radius, found.z)
+            z_um, extent = measure_heights(fine.volume, cells, fine.um_per_px, scene.um_per_z)
         return Objects(masks, z_um[kept], extent[kept])
 
 
@@ -223,32 +225,6 @@ def _smooth(fine: Grid, noise: float, scene: Scene, blur_um: float) -> _Smooth:
     # White noise of SD 1 per pixel keeps 1 / (2 sqrt(pi) sigma) after the blur.
     noise /= max(2.0 * np.sqrt(np.pi) * sigma, 1.0)
     return _Smooth(blurred, noise, grain, dark_level(blurred, noise), fine.um_per_px, z_step_px)
-
-
-def _heights(found: Contours, fine: Grid, um_per_z: float) -> tuple[Float64Array, Float64Array]:
-    """Centroid and thickness along z of every guest, um.
-
-    A guest cut off by the stack's end has its centre half a thickness from the visible end; the ratio of thickness to
-    width is taken from the field's complete guests.
-    """
-    radius = np.sqrt(found.area_px / np.pi)
-    taken = np.zeros(fine.volume.shape[1:], dtype=np.uint8)
-    for y, x, r in zip(found.y, found.x, radius, strict=True):
-        cv2.circle(taken, (round(x), round(y)), round(r), 1, -1)
-    profiles = axial_profiles(fine.volume, found.y, found.x, radius, taken.astype(np.bool_))
-    reach = np.maximum(0.7 * radius * fine.um_per_px / um_per_z, 1.0)
-    humps = np.array([locate(p, k, r) for p, k, r in zip(profiles, found.z, reach, strict=True)]).reshape(-1, 3)
-    centre, low, high = humps.T * um_per_z
-    # A profile is a mean over the guest's middle, where a ball is lower than at its centre.
-    low, high = centre - (centre - low) / CHORD, centre + (high - centre) / CHORD
-    width = 2.0 * radius * fine.um_per_px
-    whole = np.isfinite(low) & np.isfinite(high)
-    flatness = float(np.median(((high - low) / width)[whole])) if np.count_nonzero(whole) >= 5 else 0.9
-    thickness = np.where(whole, high - low, flatness * width)
-    above, below = low + 0.5 * thickness, high - 0.5 * thickness
-    centre = np.where(np.isnan(high) & np.isfinite(low), np.maximum(centre, above), centre)
-    centre = np.where(np.isnan(low) & np.isfinite(high), np.minimum(centre, below), centre)
-    return centre, thickness
 
 
 def _none(image: Float32Array) -> Objects:

@@ -115,6 +115,11 @@ def inherited_docstrings(owner: ast.ClassDef, method: str, known: dict[str, list
             yield from inherited_docstrings(parent, method, known)
 
 
+def is_overload(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function states one of several signatures of the function below it, which has the documentation."""
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in function.decorator_list)
+
+
 def parameters_undocumented() -> list[str]:
     """Public functions with two or more parameters (self not counted) and no Parameters section.
 
@@ -127,7 +132,7 @@ def parameters_undocumented() -> list[str]:
         for function, public in functions(tree):
             arguments = function.args
             named = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-            if not public or len([a for a in named if a not in {"self", "cls"}]) < 2:
+            if not public or len([a for a in named if a not in {"self", "cls"}]) < 2 or is_overload(function):
                 continue
             texts = [ast.get_docstring(function) or ""]
             if id(function) in owners:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from cicimage.events.hmm import MarkovScorer
 from cicimage.experiment import ExperimentFile
 from cicimage.experiment.schema import MarkerSection, PopulationSection
 from cicimage.fingerprints import fingerprint
@@ -141,7 +142,7 @@ def write_position(results: Results, key: str, w: World, detected: str = "d1") -
     drift = pd.DataFrame(
         {"frame": range(w.n_frames), "dy_um": 0.1 * np.arange(w.n_frames), "dx_um": 0.0, "quality": 1.0}
     )
-    result = judge(cells.assign(position=key), evidence, drift, setting, ExperimentFile().choices(), 0.0, key)
+    result = judge(cells.assign(position=key), evidence, drift, setting, MarkovScorer(), 0.0, key)
     for name in ("cells", "pairs", "frames", "events", "guests", "hosts"):
         write_table(folder.table(name), getattr(result, name))
     write_table(folder.table("drift"), drift.assign(position=key))
