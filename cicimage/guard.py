@@ -31,6 +31,8 @@ POLL_S: Final = 0.05
 """Interval between two looks at the child's memory, s: at the speed of memory, some 100 MiB."""
 MOST_COUNTED_S: Final = 1.0
 """Longest time that one look counts as, s: a machine that slept, or a stopped process, used up no time."""
+SLOWEST_BYTES_PER_S: Final = float(1 << 20)
+"""Speed below which a disk counts as not answering while whole files are read, bytes/s."""
 FACTOR_OF_NEED: Final = 1.5
 """Memory that a position may take, relative to what it was admitted with."""
 
@@ -335,3 +337,29 @@ def ask_for_pixels(path: Path, need: int, function: Callable[..., Answer], *argu
     guard = _ACTIVE[0]
     most = guard.limits.position_bytes(need)
     return cast(Answer, guard.ask(path, function, arguments, guard.limits.stall_s, most))
+
+
+def ask_for_bytes(path: Path, n_bytes: int, function: Callable[..., Answer], *arguments: object) -> Answer:
+    """Call a function that reads files of a recording to their end, in the child.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    n_bytes : int
+        Bytes that it reads: it is given a second for each 1 MiB besides the limit on progress.
+    function : callable
+        A function of a module.
+    *arguments
+        Its arguments.
+
+    Raises
+    ------
+    LimitError
+        It took too long or too much memory, or ended the process.
+    """
+    if not _ACTIVE:
+        return function(*arguments)
+    limits = _ACTIVE[0].limits
+    seconds = limits.stall_s + n_bytes / SLOWEST_BYTES_PER_S if limits.stall_s else 0.0
+    return cast(Answer, _ACTIVE[0].ask(path, function, arguments, seconds, limits.opening_bytes))

@@ -386,6 +386,11 @@ class PositionFolder:
         return self.root / "stages.json"
 
     @property
+    def input(self) -> Path:
+        """Files of the recording with size, time and hash."""
+        return self.root / "input.json"
+
+    @property
     def masks(self) -> Path:
         """Masks of all frames and populations."""
         return self.root / "masks.parquet"

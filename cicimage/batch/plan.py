@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from cicimage.batch.failures import broke_a_limit_before
 from cicimage.batch.position_keys import assign_keys
-from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
+from cicimage.errors import CicimageError, ConfigurationError, RecordingError, ResultsError, counted, nearest
 from cicimage.estimands import ESTIMANDS
 from cicimage.experiment import Experiment, ExperimentFile
 from cicimage.experiment.spreadsheet import MOST_TEXT_BYTES
 from cicimage.fingerprints import digest
-from cicimage.guard import LimitError, ask
+from cicimage.guard import LimitError, ask, ask_for_bytes
 from cicimage.methods import build
-from cicimage.pipeline.job import STAGES, Job, input_fingerprint, stage_keys
+from cicimage.pipeline.input_record import (
+    InputRecord,
+    looks_unchanged,
+    observe,
+    read_record,
+    with_hashes,
+    write_record,
+)
+from cicimage.pipeline.job import STAGES, Job, input_fingerprint, members_of, stage_keys
+from cicimage.pipeline.same_input import same_input
 from cicimage.receipts import is_done, read_receipt, succeeded
 from cicimage.recording import is_there
 from cicimage.regular import require_regular
@@ -248,6 +258,8 @@ def plan(
     only: Sequence[str] = (),
     retry_failed: bool = False,
     task_index: int | None = None,
+    verify: bool = False,
+    look: Callable[[Sequence[Job]], Iterable[Job]] = iter,
 ) -> Plan:
     """Choose the jobs to run.
 
@@ -264,6 +276,10 @@ def plan(
         Whether to run failed positions again.
     task_index : int, optional
         Consider only the position at this index, from 0, for array jobs of a scheduler.
+    verify : bool
+        Compare the content of all recordings with what was analysed, also where size and time are the same.
+    look : callable
+        Given the jobs, iterates over them; shows progress.
 
     Returns
     -------
@@ -275,20 +291,24 @@ def plan(
     ConfigurationError
         ``only`` names no position, or ``task_index`` is out of range.
     """
-    jobs = list(batch.jobs)
+    chosen = list(batch.jobs)
     if only:
-        names = {j.position.position for j in jobs}
+        names = {j.position.position for j in chosen}
         for name in only:
             if name not in names:
                 raise ConfigurationError(f"--only: no position {name!r}; {nearest(name, names)}")
-        jobs = [j for j in jobs if j.position.position in set(only)]
+        chosen = [j for j in chosen if j.position.position in set(only)]
     if task_index is not None:
-        if not 0 <= task_index < len(jobs):
+        if not 0 <= task_index < len(chosen):
             raise ConfigurationError(
-                f"--task-index must lie in 0..{len(jobs) - 1} for {counted(len(jobs), 'position')}, is {task_index}"
+                f"--task-index must lie in 0..{len(chosen) - 1} for {counted(len(chosen), 'position')}, is {task_index}"
             )
-        jobs = [jobs[task_index]]
-    why = {j.key: _reason(j) for j in jobs}
+        chosen = [chosen[task_index]]
+    jobs, why = list[Job](), dict[str, str]()
+    for job in look(chosen):
+        reason, changed = _reason(job, verify)
+        jobs.append(replace(job, input_changed=changed))
+        why[job.key] = reason
     failed = {j.key for j in jobs if why[j.key] == FAILED_BEFORE}
     left = failed if not retry_failed else set()
     return Plan(
@@ -299,21 +319,90 @@ def plan(
     )
 
 
-def _reason(job: Job) -> str:
-    """Reason to run a position; one whose recording breaks a limit is run, which fails it, and is then left alone."""
+def _reason(job: Job, verify: bool) -> tuple[str, bool]:
+    """Reason to run a position, and whether its recording is another one than before.
+
+    A recording of which all files look the same is not opened. One that breaks a limit is run, which fails it, and is
+    then left alone.
+    """
     if broke_a_limit_before(job):
-        return FAILED_BEFORE
+        return FAILED_BEFORE, False
+    folder = PositionFolder(job.folder)
+    if not folder.receipt.exists() and not folder.stages.exists():
+        return NEW, False
+    path, record = job.position.path, read_record(folder)
+    if not is_there(path):
+        return reason_to_run(job), False
+    if record is not None and not verify and looks_unchanged(record, path):
+        return reason_to_run(job, record), False
     try:
-        return ask(job.position.path, reason_to_run, job)
+        if record is None or not record.hashed:
+            if not verify:
+                return ask(path, reason_to_run, job), False
+            return ask_for_bytes(path, _size_before(folder), reason_and_hash, job), False
+        return ask_for_bytes(path, record.size, reason_after_look, job, record, verify)
     except LimitError:
-        return FAILED_BEFORE if state_of(job) == "failed" else NEW
+        return FAILED_BEFORE if state_of(job) == "failed" else NEW, False
 
 
-def reason_to_run(job: Job) -> str:
+def reason_after_look(job: Job, record: InputRecord, verify: bool) -> tuple[str, bool]:
+    """Compare a recording with its record, note new sizes and times, and say why to run it.
+
+    Parameters
+    ----------
+    job : Job
+        The position.
+    record : InputRecord
+        As its results keep it, with the hash of every file.
+    verify : bool
+        Compare the content of files, too, of which size and time are the same.
+
+    Returns
+    -------
+    reason : str
+        As :func:`reason_to_run` gives it.
+    changed : bool
+        Whether the recording is another one.
+    """
+    try:
+        known = same_input(job, record, verify=verify)
+    except RecordingError:  # it fails when it is run
+        return "the recording changed", True
+    if known is None:
+        return "the recording changed", True
+    if known != record:
+        with suppress(OSError, CicimageError):  # results that cannot be written to are looked at again next time
+            write_record(PositionFolder(job.folder), known)
+    return reason_to_run(job, known), False
+
+
+def reason_and_hash(job: Job) -> str:
+    """Say why to run a position whose results keep no hashes, and store them where they are up to date."""
+    reason = reason_to_run(job)
+    if not reason:
+        with job.open() as recording:
+            listed = observe(job.position.path, members_of(job, recording), job.input())
+        write_record(PositionFolder(job.folder), with_hashes(listed, job.position.path))
+    return reason
+
+
+def _size_before(folder: PositionFolder) -> int:
+    """Bytes of the recording as the receipt says, 0 where it does not."""
+    try:
+        return int((read_receipt(folder.receipt).get("input") or {}).get("size", 0))
+    except (ResultsError, OSError):
+        return 0
+
+
+def reason_to_run(job: Job, record: InputRecord | None = None) -> str:
     """Reason to run a position (again), as half a sentence; empty where its results are up to date.
 
-    A receipt remembers the recording and the keys of all stages, so that no process need be started to see that
-    nothing changed.
+    Parameters
+    ----------
+    job : Job
+        The position.
+    record : InputRecord, optional
+        Record of its recording where that is known to be the same; it is opened otherwise.
     """
     folder = PositionFolder(job.folder)
     if not folder.receipt.exists():
@@ -322,13 +411,13 @@ def reason_to_run(job: Job) -> str:
         receipt = read_receipt(folder.receipt)
     except ResultsError:
         return "its receipt cannot be read"
-    keys = stage_keys(job)
+    keys = stage_keys(job, record.identity if record else None)
     if not succeeded(receipt):
         return FAILED_BEFORE if receipt.get("key") == keys["judge"] else "failed, and its recording or settings changed"
     made = receipt.get("stages", {})
     stage = next((s for s in STAGES if made.get(s) != keys[s]), None)
     if stage is None:
         return ""
-    if receipt.get("input") != job.input():
+    if record is None and receipt.get("input") != job.input():
         return "the recording changed"
     return f"settings or version of {stage} ({', '.join(STAGES[stage])}) changed"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from tqdm import tqdm
 
 from cicimage.cli.limits import limit_options, limits_of
 from cicimage.cli.progress import Progress
@@ -19,6 +21,7 @@ from cicimage.guard import guarded
 
 if TYPE_CHECKING:
     from cicimage.batch import Batch, Outcome, Plan
+    from cicimage.pipeline.job import Job
 
 SHOWN: Final = 3
 """Most positions named in the message about those that are run again for one reason."""
@@ -42,6 +45,11 @@ SHOWN: Final = 3
 @click.option("--reference", metavar="CONDITION", default=None, help="Condition the others are compared against.")
 @click.option("--dry-run", is_flag=True, help="Say what would be run and stop.")
 @click.option("--retry-failed", is_flag=True, help="Take up positions again that failed before.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Compare the hash of every file with that of the analysed recording, also where size and time are the same.",
+)
 @click.option("--force", is_flag=True, help="Use the folder though it holds something else.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=None, help="Longest time for one position, s."
@@ -102,7 +110,10 @@ def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> 
     if options["strict"]:
         refuse_alike_names(loaded.layout(), loaded.file.experiment.distinct)
     batch = open_batch(loaded, out, force=options["force"], write=False)
-    chosen = plan(batch, only=options["only"], retry_failed=options["retry_failed"], task_index=options["task_index"])
+    chosen = plan(
+        batch, only=options["only"], retry_failed=options["retry_failed"], task_index=options["task_index"],
+        verify=options["verify"], look=_shown if options["verify"] else iter,
+    )  # fmt: skip
     if options["dry_run"]:
         _say_plan(batch, chosen)
         return 0
@@ -119,6 +130,12 @@ def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> 
             Thread(target=_load_report, daemon=True).start()
         outcome = _run(batch, chosen, options, progress)
     return finish(batch, outcome, report=reported)
+
+
+def _shown(jobs: Sequence[Job]) -> Iterable[Job]:
+    """Go over jobs with a bar in a terminal and a sentence at the end: whole recordings are read."""
+    yield from tqdm(jobs, desc="comparing hashes", unit="pos", leave=False, disable=None, file=sys.stderr)
+    click.echo(f"cicimage: the hashes of {counted(len(jobs), 'position')} were compared", err=True)
 
 
 def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progress) -> Outcome:

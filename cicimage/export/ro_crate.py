@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from cicimage.errors import ResultsError
+from cicimage.pipeline.input_record import read_record
 from cicimage.store import Results, read_json, write_json
 
 METADATA: Final = "ro-crate-metadata.json"
@@ -99,11 +100,12 @@ def _root(results: Results, run: Mapping[str, Any], files: Iterable[Mapping[str,
 def _recordings(results: Results, run: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Describe the input by name and hash: it is not copied, and its location is private."""
     for position, key in run["positions"].items():
-        receipt = results.position(key).receipt
+        receipt, record = results.position(key).receipt, read_record(results.position(key))
         seen = read_json(receipt).get("input", {}) if receipt.exists() else {}
         yield {
             "@id": f"#recording-{key}", "@type": "CreativeWork", "name": position,
-            "identifier": seen.get("sha256", ""), "size": str(seen.get("size", "")),
+            "identifier": (record.content if record else "") or seen.get("sha256", ""),
+            "size": str(seen.get("size", "")),
             "keywords": [str(run["design"][position]["condition"])],
         }  # fmt: skip
 

@@ -31,12 +31,27 @@ STAGE_VERSION: Final = {"detect": 4, "link": 1, "judge": 3}
 
 @dataclass(frozen=True)
 class Job:
-    """One position to be run into its folder."""
+    """One position to be run into its folder.
+
+    Attributes
+    ----------
+    key : str
+        Opaque name of the position.
+    position : Position
+        Recording and design.
+    file : ExperimentFile
+        Settings.
+    folder : Path
+        Where its results lie.
+    input_changed : bool
+        The recording is another one than that of the results: nothing of them is kept.
+    """
 
     key: str
     position: Position
     file: ExperimentFile
     folder: Path
+    input_changed: bool = False
 
     def reading(self) -> dict[str, Any]:
         """What of its path is read, as keywords of :func:`cicimage.recording.open_recording`."""
@@ -56,17 +71,39 @@ def settings_key(job: Job) -> str:
     return stage_keys(job)["judge"]
 
 
-def stage_keys(job: Job) -> dict[str, str]:
-    """Hash of everything each stage depends on, the stage before it included."""
+def stage_keys(job: Job, identity: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Hash of everything each stage depends on, the stage before it included.
+
+    Parameters
+    ----------
+    job : Job
+        The position.
+    identity : mapping, optional
+        Fingerprint of its input where that is known; the recording is opened otherwise.
+    """
     settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
     settings |= job.reading()
-    upstream = digest([SCHEMA_VERSION, settings, job.input() or "missing"])
+    upstream = digest([SCHEMA_VERSION, settings, identity or job.input() or "missing"])
     keys = {}
     for stage, steps in STAGES.items():
         methods = [_method_key(step, job.file.choices()[step]) for step in steps]
         own = job.position.time_zero_h if stage == "judge" else None
         upstream = keys[stage] = digest([upstream, stage, STAGE_VERSION[stage], methods, own])
     return keys
+
+
+def members_of(job: Job, recording: Recording) -> tuple[Path, ...]:
+    """Files and folders that a position's recording is read from, those that name others included.
+
+    Parameters
+    ----------
+    job : Job
+        The position.
+    recording : Recording
+        Its recording, opened.
+    """
+    named = recording_files(job.position.path, job.reading()["series"])
+    return tuple(dict.fromkeys((*named, *(f for f in recording.files if not f.is_dir()))))
 
 
 def input_fingerprint(path: Path, series: int | None) -> dict[str, Any] | None:

@@ -23,10 +23,12 @@ from cicimage.mask_store import MaskFile, mask_writer
 from cicimage.methods import BleachingMethod, Choice, build
 from cicimage.pipeline.crops import save_crops
 from cicimage.pipeline.detect import Detections, detect
-from cicimage.pipeline.job import STAGES, Job, stage_keys, write_failure
+from cicimage.pipeline.input_record import Hashing, InputRecord, observe, read_record, write_record
+from cicimage.pipeline.job import STAGES, Job, members_of, stage_keys, write_failure
 from cicimage.pipeline.judge import Judgement, judge, scorer_of
 from cicimage.pipeline.link import link
 from cicimage.pipeline.plausible import doubts
+from cicimage.pipeline.same_input import same_input
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt, succeeded
 from cicimage.recording import Recording, is_there, preflight
@@ -91,13 +93,14 @@ def _run_logged(job: Job, progress: Progress, look_ahead: bool) -> dict[str, Any
     remove_partial_files(folder.root)
     with _Log(folder.log) as log:
         try:
-            keys = stage_keys(job)
+            known = _known_input(job, folder)
+            keys = stage_keys(job, known.identity if known else None)
             done = _finished_stages(folder, keys)
             receipt = _receipt_before(folder)
             if done == list(STAGES) and succeeded(receipt):
                 return receipt
             folder.receipt.unlink(missing_ok=True)
-            facts = _run_stages(job, folder, keys, done, log, progress, look_ahead)
+            facts = _run_stages(job, folder, keys, done, known, log, progress, look_ahead)
         except DiskFullError:
             raise
         except RecordingError as error:
@@ -128,6 +131,17 @@ def _failed(job: Job, log: _Log, reason: str, kind: str, started: float) -> dict
     return write_failure(job, reason, kind, _peak(), time.perf_counter() - started)
 
 
+def _known_input(job: Job, folder: PositionFolder) -> InputRecord | None:
+    """Record of the input where it is the same as before; results of another input are taken away first."""
+    if not is_there(job.position.path):  # it fails, and is what it was once it is back
+        return None
+    known = None if job.input_changed else same_input(job, read_record(folder))
+    if known is None and (job.input_changed or folder.input.exists()):
+        for outdated in (folder.receipt, folder.stages, folder.input):
+            outdated.unlink(missing_ok=True)
+    return known
+
+
 def _receipt_before(folder: PositionFolder) -> dict[str, Any]:
     """What a run before wrote; nothing where that cannot be read: the position is then made anew."""
     try:
@@ -156,6 +170,7 @@ def _run_stages(
     folder: PositionFolder,
     keys: Mapping[str, str],
     done: list[str],
+    known: InputRecord | None,
     log: _Log,
     progress: Progress,
     look_ahead: bool,
@@ -178,6 +193,9 @@ def _run_stages(
         raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
     preflight(path, **job.reading())
     with job.open() as recording:
+        listed = known or observe(path, members_of(job, recording), job.input())
+        write_record(folder, listed)
+        hashing = Hashing(listed, path)
         setting = resolve(recording, job.file, path)
         write_json(folder.setting, setting.as_dict())
         if "detect" not in done:
@@ -204,6 +222,7 @@ def _run_stages(
             save_crops(folder, recording, setting, result, progress)
             seconds["crops"] = round(time.perf_counter() - cut, 3)
             finish("judge", since)
+        write_record(folder, hashing.finish(progress))
         return _facts(folder, recording, setting, seconds)
 
 
