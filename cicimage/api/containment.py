@@ -95,7 +95,7 @@ def measure_death(
     -------
     guests, hosts : pandas.DataFrame
         label, ``death_signal`` (noise SD) and ``death_fill`` (share of the body stained, 0-1), to be merged into what
-        :func:`track` returns by frame and label.
+        :func:`~cicimage.api.tracking.track` returns by frame and label.
 
     Raises
     ------

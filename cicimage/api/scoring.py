@@ -27,7 +27,7 @@ _TRACKED: Final = ("frame", "time_h", "label", "cell_id", "parent_id", "observed
 
 
 class Scored(Protocol):
-    """What rates are computed from: the base tables of one position, as :func:`score` and :func:`run` return them."""
+    """Base tables of one position, as :func:`score` and :func:`~cicimage.api.whole.run` return them."""
 
     @property
     def events(self) -> pd.DataFrame:
@@ -66,12 +66,12 @@ def score(
     Parameters
     ----------
     evidence : DataFrame with column ``frame``, or a sequence of DataFrames, one per frame
-        As from :func:`measure_containment`.
+        As from :func:`~cicimage.api.containment.measure_containment`.
     guests, hosts : pandas.DataFrame
-        Cells over time, as from :func:`track`: frame, label, cell_id, y_um, x_um, area_um2 at least. Ids of guests and
-        hosts may be the same numbers.
+        Cells over time, as from :func:`~cicimage.api.tracking.track`: frame, label, cell_id, y_um, x_um, area_um2 at
+        least. Ids of guests and hosts may be the same numbers.
     optics : Optics or float
-        As in :func:`measure_containment`.
+        As in :func:`~cicimage.api.containment.measure_containment`.
     interval_s : float or (T,) sequence of float
         Seconds between frames, or the time of each; with one number the movie ends with the last frame that holds a
         cell.

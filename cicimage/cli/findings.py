@@ -24,7 +24,7 @@ from cicimage.guard import ask, ask_for_pixels
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
 from cicimage.pipeline.job import Job
 from cicimage.pipeline.opened import open_job
-from cicimage.pipeline.plausible import differences, doubts
+from cicimage.pipeline.plausible import differences, doubts, one_frame_each
 from cicimage.pipeline.sample import SAMPLED_FRAMES
 from cicimage.pipeline.setting import Setting
 from cicimage.pipeline.spacing import guest_spacing
@@ -134,7 +134,10 @@ def _say_of_all(loaded: Experiment, total: _Sum) -> None:
     for sentence in loaded.unread:
         _say(total, "", Finding("files_not_read", "warning", "", sentence, ""))
     total.lines += lines
-    _say(total, "", *differences(total.settings), *_copies(loaded))
+    # Where none can be read, each may be one plane of one channel.
+    frames = {p: len(s.time_s) for p, s in total.settings.items()} or {p.position: 1 for p in loaded.positions}
+    numbered = one_frame_each(frames, several_planes=bool(total.settings))
+    _say(total, "", *numbered, *differences(total.settings), *_copies(loaded))
     for position, finding in _spacing(loaded):
         _say(total, position, finding)
 

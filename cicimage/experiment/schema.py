@@ -203,6 +203,23 @@ class ExperimentFile(_Section):
                     )
         return self
 
+    def reading(self, series: int | None = None) -> dict[str, Any]:
+        """Options of the reader, as keywords of :func:`cicimage.recording.open_recording`.
+
+        Parameters
+        ----------
+        series : int, optional
+            The position's own series, which overrides that of the file.
+
+        Returns
+        -------
+        dict
+            What of a path is read, and ``given``: metadata that the experiment file supplies, of which a bad value in a
+            recording is noted instead of refused.
+        """
+        given = tuple(sorted(n for n in self.optics.model_fields_set if getattr(self.optics, n) is not None))
+        return {**self.files.reading(series), "given": given}
+
     def resolved_populations(self) -> dict[str, PopulationSection]:
         """Populations of the short or the long form, with default diameters filled in."""
         short = self.channels or ChannelsSection()

@@ -55,7 +55,7 @@ class Job:
 
     def reading(self) -> dict[str, Any]:
         """What of its path is read, as keywords of :func:`cicimage.recording.open_recording`."""
-        return dict(self.file.files.reading(self.position.series))
+        return self.file.reading(self.position.series)
 
     def input(self) -> dict[str, Any] | None:
         """Fingerprint of the files it is read from; None where they are gone."""
@@ -82,7 +82,7 @@ def stage_keys(job: Job, identity: Mapping[str, Any] | None = None) -> dict[str,
         Fingerprint of its input where that is known; the recording is opened otherwise.
     """
     settings = job.file.model_dump(mode="json", include={"channels", "populations", "markers", "optics"})
-    settings |= job.reading()
+    settings |= job.file.files.reading(job.position.series)
     upstream = digest([SCHEMA_VERSION, settings, identity or job.input() or "missing"])
     keys = {}
     for stage, steps in STAGES.items():

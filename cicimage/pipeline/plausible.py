@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -11,8 +12,21 @@ from cicimage.errors import counted
 from cicimage.findings import Finding
 from cicimage.pipeline.setting import Setting
 
+_NUMBERED: Final = re.compile(r"(.*?)(\d+)(\D*)")
+FRAMES_OF_A_MOVIE: Final = 3
+"""Fewest recordings of one frame, alike but for a number, that are taken for one movie."""
+MOST_CHANNELS: Final = 6
+"""More channels than this are rather frames."""
 FEWEST_PX: Final = 3.0
 """Pixels across the smallest guest, from which on it can be told from noise."""
+SMALLEST_UM: Final = 0.02
+"""Pixel size below the finest sampling in use (a third of the resolution of a 1.49 NA lens is 0.06 um), um."""
+LONGEST_H: Final = 6.0
+"""Hours between frames from which no cell is followed: a guest crawls across a field, and enters and leaves unseen."""
+SLICES_A_GUEST: Final = 1.5
+"""Slices through a guest below which most of its height lies between slices."""
+SLICES_OF_A_MOVIE: Final = 25
+"""Slices of a recording of one frame from which it is rather a movie: adherent cells are 10 to 20 um high."""
 SHORTEST_S: Final = 1.0
 """Seconds between frames below which an interval is rather one in other units: cells take minutes."""
 ALIKE: Final = 0.02
@@ -38,11 +52,77 @@ def doubts(setting: Setting, sizes: Mapping[str, int]) -> tuple[Finding, ...]:
     elif low > field_um:
         value = f"the whole field is {field_um:.3g} um wide at {um:g} um per pixel, less than one guest of {low:g} um"
         said.append(_doubt("field_smaller_than_guest", value, "check the unit of the pixel size", "optics.um_per_px"))
+    elif um < SMALLEST_UM:
+        value = f"pixels of {um:.3g} um are smaller than any microscope resolves"
+        said.append(_doubt("pixel_size_small", value, "check the unit of the pixel size", "optics.um_per_px"))
+    um_per_z = setting.optics.um_per_z
+    if um_per_z is not None and um_per_z * SLICES_A_GUEST > high:
+        value = f"slices lie {um_per_z:g} um apart, more than guests of {low:g} to {high:g} um can be seen in"
+        said.append(_doubt("slices_far_apart", value, "check the unit of the focus step", "optics.um_per_z"))
+    said += _one_frame(sizes)
     steps = np.diff(setting.time_s)
     if len(steps) and float(np.median(steps)) < SHORTEST_S:
         value = f"{float(np.median(steps)):.3g} s lie between frames"
         said.append(_doubt("interval_short", value, "check the unit of the interval", "optics.frame_interval_s"))
+    elif len(steps) and float(np.median(steps)) > 3600.0 * LONGEST_H:
+        value = f"{float(np.median(steps)) / 3600.0:.3g} h lie between frames, in which cells cannot be followed"
+        said.append(_doubt("interval_long", value, "check the unit of the interval", "optics.frame_interval_s"))
     return tuple(said)
+
+
+def _one_frame(sizes: Mapping[str, int]) -> list[Finding]:
+    """What a recording of one frame looks like, with the line that reads it as a movie."""
+    if sizes["T"] > 1:
+        return []
+    channels = "C" if sizes["C"] > 1 else ""
+    if sizes["Z"] >= SLICES_OF_A_MOVIE:
+        value = f"1 frame of {sizes['Z']} slices looks like a movie of which time was saved as slices"
+        remedy = f'if so, write axes = "T{channels}YX!" in [files]'
+    elif sizes["Z"] == 1 and sizes["C"] > MOST_CHANNELS:
+        value = f"1 frame of {sizes['C']} channels looks like a movie of which time was saved as channels"
+        remedy = 'if so, write axes = "TYX!" in [files], or "TC2YX!" where 2 channels alternate'
+    else:
+        value = "1 frame cannot show that a cell enters, survives or dies"
+        remedy = "give the whole movie; numbered files are one movie by a pattern with {t} in [files]"
+        return [_doubt("one_frame", value, remedy, "files.pattern")]
+    return [_doubt("one_frame", value, remedy, "files.axes")]
+
+
+def one_frame_each(frames: Mapping[str, int], *, several_planes: bool) -> tuple[Finding, ...]:
+    """A warning where recordings of one frame each are named like the frames of one movie.
+
+    Parameters
+    ----------
+    frames : mapping of str to int
+        Number of frames by position.
+    several_planes : bool
+        Whether each file holds more than one plane, so that no pattern of names reads them.
+    """
+    movies: dict[str, list[str]] = {}
+    for position, n in frames.items():
+        if n == 1 and (found := _NUMBERED.fullmatch(position)):
+            movies.setdefault(found[1] + found[3], []).append(position)
+    movies = {stem: members for stem, members in movies.items() if len(members) >= FRAMES_OF_A_MOVIE}
+    if not movies:
+        return ()
+    members = next(iter(movies.values()))
+    n_members = sum(map(len, movies.values()))
+    value = (
+        f"{n_members} recordings have 1 frame each and differ by a number ({members[0]} to {members[-1]}), like the "
+        f"frames of {counted(len(movies), 'movie')}"
+    )
+    remedy = f'if so, write pattern = "{_pattern(members[0])}" in [files]'
+    if several_planes:
+        remedy = "if so, save each movie as one file, in Fiji by File > Import > Image Sequence"
+    return (_doubt("one_frame_each", value, remedy, "files.pattern"),)
+
+
+def _pattern(position: str) -> str:
+    """Pattern of numbered frames named like this position: folder, well, number of the time point."""
+    folder, _, name = position.rpartition("/")
+    before, _, after = cast(re.Match[str], _NUMBERED.fullmatch(name)).groups()
+    separator = before[len(before.rstrip("_-. ")) :]
+    return ("{condition}/" if folder else "") + ("{well}" if before.strip("_-. ") else "") + separator + "{t}" + after
 
 
 def _doubt(code: str, value: str, remedy: str, field: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from cicimage.methods import Optics
 from cicimage.recording import Recording
 from cicimage.store import PositionFolder, read_json
 
+POSSIBLE: Final[Mapping[str, tuple[float, float]]] = {
+    "um_per_px": (1e-5, 1e4), "um_per_z": (1e-5, 1e4), "frame_interval_s": (1e-5, 1e7),
+}  # fmt: skip
+"""Scales beyond which a number is an error of its unit, far from those of any microscope."""
 SAME_WITHIN = 0.02
 """Relative difference up to which two statements of one scale count as the same (files round them)."""
 
@@ -184,6 +188,13 @@ def _settle(
             f"{path}: {name} must be one value, the experiment file says {stated:g} {unit} and the recording "
             f"{found:g} {unit}; drop optics.{name}, or set optics.override_metadata = true to use the experiment file's"
         )
+    low, high = POSSIBLE.get(name, (0.0, np.inf))
+    for said, given in (("the experiment file", stated), ("the recording", None if override and stated else found)):
+        if given is not None and not low <= given <= high:
+            raise RecordingError(
+                f"{path}: {name} must lie between {low:g} and {high:g} {unit}, {said} says {given:g} {unit}; set "
+                f"optics.{name}, with optics.override_metadata = true where the recording is wrong"
+            )
     origins[name] = "file" if stated is not None else "metadata" if found is not None else "unknown"
     value = stated if stated is not None else found
     if value is None and needed:
@@ -201,8 +212,11 @@ def _times(recording: Recording, stated: float | None, settle: _Settle) -> npt.N
     if measured is not None and len(measured) == n:
         times = np.asarray(measured, dtype=np.float64)
         if np.isfinite(times).all() and (np.diff(times) > 0).all():
-            settle("frame_interval_s", stated, float(np.median(np.diff(times))), "s")
-            return np.asarray(times - times[0], dtype=np.float64)
+            median = float(np.median(np.diff(times)))
+            settle("frame_interval_s", stated, median, "s")
+            if stated is None or abs(stated - median) <= SAME_WITHIN * median:
+                return np.asarray(times - times[0], dtype=np.float64)
+            return np.arange(n, dtype=np.float64) * stated  # overridden
     interval = settle("frame_interval_s", stated, recording.metadata.frame_interval_s, "s")
     return np.arange(n, dtype=np.float64) * float(interval or 0.0)
 

@@ -6,6 +6,7 @@ short, looped or made up fails here with its sentence and not as zeros in a tabl
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 from collections.abc import Mapping
@@ -47,6 +48,11 @@ class Ifd:
     offsets: tuple[int, ...]
     byte_counts: tuple[int, ...]
     thumbnail: bool
+    photometric: int = 1
+    fill_order: int = 1
+    orientation: int = 1
+    palette_rises: bool = True
+    """Whether the brightness of a colour map rises with the pixel's value; true without colour map."""
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -179,7 +185,10 @@ def read_layout(file: BinaryIO, path: Path) -> TiffLayout:
 
 
 _TABLES: Final = frozenset((273, 279, 324, 325))
-_NEEDED: Final = frozenset((254, 256, 257, 258, 259, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 339))
+_NEEDED: Final = frozenset(
+    (254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 339)
+)
+_PALETTE: Final = 3
 _Entry = tuple[int, int, bytes]
 
 
@@ -244,9 +253,20 @@ def _page(reader: _Reader, order: str, entries: Mapping[int, _Entry], number: in
         offsets=offsets,
         byte_counts=counts,
         thumbnail=bool(one(254) & 0b101),
+        photometric=one(262, 1),
+        fill_order=one(266, 1),
+        orientation=one(274, 1),
+        palette_rises=one(262, 1) != _PALETTE or _rises(values.get(320, ())),
     )
     _check_segments(page, number, reader.size, name)
     return page
+
+
+def _rises(colour_map: tuple[int, ...]) -> bool:
+    """Whether red + green + blue never falls from one entry of a colour map to the next."""
+    third = len(colour_map) // 3
+    total = [sum(colour_map[i::third]) for i in range(third)] if third else []
+    return bool(total) and all(a <= b for a, b in itertools.pairwise(total)) and total[-1] > total[0]
 
 
 def _check_segments(page: Ifd, number: int, size: int, name: str) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, factor_of, median_interval
 from cicimage.recording.xml_tree import children
 
 _MODALITIES: Final[Mapping[str, str]] = {
@@ -129,6 +129,7 @@ def _metadata(
             pixels.get("TimeIncrementUnit", "s"),
             SECONDS,
         )
+    validator.compare_interval("TimeIncrement", interval, "DeltaT", time_s)
     na, immersion, index, objective = _objective(root, image, validator)
     names = [c.get("Name", "") for c in channels]
     named = len(names) == sizes["C"] and all(names)
@@ -154,7 +155,7 @@ def _plane_times(pixels: Element, n_frames: int, validator: MetadataValidator) -
     earliest: dict[int, float] = {}  # no array yet: the frames declared may be two billion
     for plane in children(pixels, "Plane"):
         t, text = plane.get("TheT", ""), plane.get("DeltaT")
-        factor = SECONDS.get(plane.get("DeltaTUnit", "s").lower())
+        factor = factor_of(plane.get("DeltaTUnit", "s"), SECONDS)
         if text is None or factor is None or not (t.isascii() and t.isdigit() and len(t) < 10):
             continue
         try:
@@ -202,7 +203,7 @@ def _emission(channels: list[Element], n: int, validator: MetadataValidator) -> 
     for c in channels:
         text, unit = c.get("EmissionWavelength"), c.get("EmissionWavelengthUnit", "nm")
         try:
-            value = float(text) * UM.get(unit.lower(), nm) if text else None
+            value = float(text) * (factor_of(unit, UM) or nm) if text else None
         except ValueError:
             validator.note(f"{validator.name}: EmissionWavelength = {text} is no number; not used")
             value = None

@@ -14,7 +14,7 @@ from cicimage.recording.foreign import choose_series
 from cicimage.recording.plane_index import Place, PlaneFile, PlaneIndex
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator, median_interval
+from cicimage.recording.scale import SECONDS, UM, MetadataValidator, factor_of, median_interval
 from cicimage.recording.tiff import TiffRecording
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_ome import beside
@@ -158,7 +158,7 @@ def _heights_um(planes: PlaneIndex[Element]) -> list[float]:
     def height_um(z: int) -> float:
         entry = next((planes.planes[0, c, z] for c in range(n_c) if (0, c, z) in planes.planes), None)
         found = None if entry is None else entry.find("PositionZ")
-        factor = UM.get((found.get("Unit") or "m").lower()) if found is not None else None
+        factor = factor_of(found.get("Unit") or "m", UM) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
     return [height_um(z) for z in range(n_z)]
@@ -179,7 +179,7 @@ def _metadata(planes: PlaneIndex[Element], validator: MetadataValidator) -> Meta
 
     def seconds(entry: Element) -> float:
         found = entry.find("MeasurementTimeOffset")
-        factor = SECONDS.get((found.get("Unit") or "s").lower()) if found is not None else None
+        factor = factor_of(found.get("Unit") or "s", SECONDS) if found is not None else None
         return _float(found) * (factor or float("nan"))
 
     time_s = planes.clock(validator, seconds)

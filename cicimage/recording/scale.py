@@ -12,15 +12,41 @@ import numpy.typing as npt
 from cicimage.errors import RecordingError
 
 UM: Final[Mapping[str, float]] = {
-    "m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0,
-    "micrometer": 1.0, "micrometre": 1.0, "\\u00b5m": 1.0, "nm": 1e-3, "nanometer": 1e-3, "å": 1e-4, "angstrom": 1e-4,
-    "inch": 25400.0, "in": 25400.0, "millimeter": 1e3, "meter": 1e6, "centimeter": 1e4,
+    "m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "mkm": 1.0, "micrometer": 1.0,
+    "micrometre": 1.0, "\\u00b5m": 1.0, "âµm": 1.0, "âμm": 1.0, "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3,
+    "pm": 1e-6, "å": 1e-4, "angstrom": 1e-4, "inch": 25400.0, "inche": 25400.0, "in": 25400.0, "millimeter": 1e3,
+    "millimetre": 1e3, "meter": 1e6, "metre": 1e6, "centimeter": 1e4, "centimetre": 1e4,
 }  # fmt: skip
+"""Micrometres by unit: lower case and singular; "âµm" is UTF-8 read as Latin-1."""
 SECONDS: Final[Mapping[str, float]] = {
-    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3,
-    "µs": 1e-6, "μs": 1e-6, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "d": 86400.0,
-    "day": 86400.0,
+    "s": 1.0, "sec": 1.0, "second": 1.0, "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3, "us": 1e-6, "µs": 1e-6,
+    "μs": 1e-6, "min": 60.0, "minute": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "d": 86400.0, "day": 86400.0,
 }  # fmt: skip
+"""Seconds by unit, lower case and singular."""
+CONTRADICTS: Final = 0.2
+"""Relative difference from which a nominal and a measured value are two statements rather than one and its jitter."""
+NO_LENGTH: Final = frozenset(("", "pixel", "pixels", "px"))
+"""Units of uncalibrated images."""
+
+
+def factor_of(unit: str, units: Mapping[str, float]) -> float | None:
+    """Factor of a unit as people and programs write it: any case, plural, full stop; None where it is not known.
+
+    Parameters
+    ----------
+    unit : str
+        As written.
+    units : mapping of str to float
+        Factor by name, lower case and singular.
+
+    Examples
+    --------
+    >>> factor_of("Micrometers", UM), factor_of(" hrs. ", SECONDS), factor_of("Minuten", SECONDS)
+    (1.0, 3600.0, None)
+    """
+    text = unit.strip().lower().rstrip(".")
+    found = units.get(text)
+    return units.get(text.removesuffix("s")) if found is None and len(text) > 2 else found
 
 
 class MetadataValidator:
@@ -70,7 +96,7 @@ class MetadataValidator:
         """
         if value is None or value == "":
             return None
-        factor = 1.0 if unit is None else units.get(unit.strip().lower())
+        factor = 1.0 if unit is None else factor_of(unit, units)
         if factor is None:
             self.note(f"{self.name}: {label} = {value} {unit} is in a unit that is not a length or time; not used")
             return None
@@ -110,6 +136,39 @@ class MetadataValidator:
             raise RecordingError(f"{sentence}: export without stretching, or give um_per_px in [optics]")
         self.note(f"{sentence}; the experiment file's um_per_px is used")
         return None
+
+    def compare_interval(
+        self, name: str, interval_s: float | None, clock: str, time_s: npt.NDArray[np.float64] | None
+    ) -> None:
+        """Refuse a nominal interval that no step of the frames' own times agrees with.
+
+        Parameters
+        ----------
+        name, clock : str
+            What the file calls the interval and the times.
+        interval_s : float or None
+            The interval, s.
+        time_s : (T,) float64 array or None
+            The times, s.
+
+        Raises
+        ------
+        RecordingError
+            All steps differ from the interval by more than :data:`CONTRADICTS`, and the experiment file does not
+            give it.
+        """
+        if interval_s is None or time_s is None:
+            return
+        steps = np.diff(time_s)
+        if (np.abs(steps - interval_s) <= CONTRADICTS * np.maximum(steps, interval_s)).any():
+            return
+        sentence = (
+            f"{self.name}: {name} says {interval_s:g} s between frames, {clock} says {np.median(steps):g} s; they must "
+            "agree"
+        )
+        if "frame_interval_s" not in self.given:
+            raise RecordingError(f"{sentence}: give frame_interval_s in [optics], with override_metadata = true")
+        self.note(f"{sentence}; the experiment file's frame_interval_s is used")
 
     def times(self, seconds: npt.ArrayLike, n_frames: int) -> npt.NDArray[np.float64] | None:
         """Times of the frames from the first on, or None with a note where they cannot be clock times.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import DEFAULT_BUDGET_BYTES, PlaneError, Recording
 from cicimage.recording.tiff_files import TiffFiles, check_page
 from cicimage.recording.tiff_ome import arrange_ome, is_ome, ome_series
-from cicimage.recording.tiff_page import UndecodableError
+from cicimage.recording.tiff_page import WHITE_IS_ZERO, UndecodableError
 from cicimage.recording.tiff_stack import arrange_stack
 
 
@@ -67,6 +68,9 @@ class TiffRecording(Recording):
             check_page(page, number, page_path.name, memory_budget_bytes)
         t, c, z = self._where.shape
         self.sizes = {"T": t, "C": c, "Z": z, "Y": first.height, "X": first.width}
+        if any(self._pages[n][1].photometric == WHITE_IS_ZERO for n in used):
+            note = f"{path.name}: is stored with white as 0; read inverted, with black as 0"
+            self.metadata = replace(self.metadata, notes=(*self.metadata.notes, note))
 
     @property
     def files(self) -> tuple[Path, ...]:

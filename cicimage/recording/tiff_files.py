@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.ifd import Ifd, TiffLayout, read_layout
-from cicimage.recording.tiff_page import decode_page, page_dtype, unreadable_packing
+from cicimage.recording.tiff_page import decode_page, page_dtype, unreadable_meaning, unreadable_packing
 from cicimage.regular import require_regular
 
 _MOST_OPEN: Final = 16
@@ -60,6 +60,9 @@ def check_page(page: Ifd, number: int, name: str, budget_bytes: int) -> np.dtype
             f"{name}: plane {number} is packed by {packing}; uncompressed, zlib, LZW, zstd, LZMA and PackBits can be "
             "read: save it with one of these"
         )
+    meaning = unreadable_meaning(page)
+    if meaning is not None:
+        raise RecordingError(f"{name}: plane {number} {meaning}: save it as grey values with black as 0")
     check_budget(max(page.height * page.width * page.samples * page.bits // 8, page.segment_bytes), name, budget_bytes)
     return dtype
 

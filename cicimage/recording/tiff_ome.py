@@ -225,9 +225,23 @@ def _place(
         if count and (ifd + count > held or first + count > declared):
             raise RecordingError(_too_few(path.name, max(declared, ifd + count), held))
         place = dict(zip(reversed(axes), np.unravel_index(np.arange(first, first + count), lengths), strict=True))
-        where[place["T"], place["C"], place["Z"]] = start + ifd + np.arange(count)
+        here, placed = (place["T"], place["C"], place["Z"]), start + ifd + np.arange(count)
+        again = np.flatnonzero((where[here] >= 0) & (where[here] != placed))
+        if again.size:
+            t, c, z = (int(index[again[0]]) for index in here)
+            raise RecordingError(
+                f"{path.name}: places two planes at t={t}, c={c}, z={z}; each place must have one: export it again"
+            )
+        where[here] = placed
     if (where < 0).any():
         raise RecordingError(_too_few(path.name, declared, int((where >= 0).sum())))
+    used, times = np.unique(where, return_counts=True)
+    if (times > 1).any():
+        t, c, z = np.argwhere(where == used[times.argmax()])[1].tolist()
+        raise RecordingError(
+            f"{path.name}: places one plane of the file at {times.max()} places (again at t={t}, c={c}, z={z}); each "
+            "place must have its own: export the file again"
+        )
     samples = np.concatenate([np.arange(n, dtype=np.int64) for n in colours])
     return np.repeat(where, colours, axis=1), samples
 

@@ -21,6 +21,17 @@ _NAMES: Final[Mapping[int, str]] = {
     2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "JPEG", 7: "JPEG", 33003: "JPEG 2000", 34712: "JPEG 2000", 50001: "WebP",
 }  # fmt: skip
 _KINDS: Final[Mapping[int, str]] = {1: "u", 2: "i", 3: "f"}
+WHITE_IS_ZERO: Final = 0
+BLACK_IS_ZERO: Final = 1
+"""PhotometricInterpretation of pages that are stored inverted and of those that are not (TIFF 6.0, section 4)."""
+_COLOUR_SPACES: Final[Mapping[int, str]] = {
+    4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab", 32803: "a colour filter array",
+}  # fmt: skip
+_FLIPS: Final[Mapping[int, tuple[slice, slice]]] = {
+    1: (slice(None), slice(None)), 2: (slice(None), slice(None, None, -1)),
+    3: (slice(None, None, -1), slice(None, None, -1)), 4: (slice(None, None, -1), slice(None)),
+}  # fmt: skip
+"""How rows and columns of each Orientation are read to begin at the top left; 5 to 8 turn the page."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -47,6 +58,21 @@ def unreadable_packing(page: Ifd) -> str | None:
     return None
 
 
+def unreadable_meaning(page: Ifd) -> str | None:
+    """Say what keeps the values of a page from being counts of its pixels in order, None where they are."""
+    if page.fill_order != 1:
+        return f"has bits in the order FillOrder = {page.fill_order}, must be 1"
+    if page.orientation not in _FLIPS:
+        return f"is turned (Orientation = {page.orientation}), must be 1 to 4"
+    if page.photometric in _COLOUR_SPACES:
+        return f"has values of {_COLOUR_SPACES[page.photometric]}, must be grey or RGB"
+    if not page.palette_rises:
+        return "has numbers of colours (a palette whose brightness does not rise), must have grey values"
+    if page.photometric == WHITE_IS_ZERO and page.sample_format != 1:
+        return "has white as 0 in signed or floating values, must have black as 0"
+    return None
+
+
 def decode_page(file: BinaryIO, page: Ifd, byte_order: str) -> npt.NDArray[Any]:
     """Decode a page.
 
@@ -62,13 +88,23 @@ def decode_page(file: BinaryIO, page: Ifd, byte_order: str) -> npt.NDArray[Any]:
     Returns
     -------
     (S, Y, X) array
-        Native byte order.
+        Native byte order, from the top left, black as 0.
 
     Raises
     ------
     UndecodableError
         A strip is cut, damaged, or not as long as its pixels need.
     """
+    pixels = _stored_pixels(file, page, byte_order)
+    if page.orientation != 1:
+        pixels = pixels[:, *_FLIPS[page.orientation]]
+    if page.photometric == WHITE_IS_ZERO:
+        pixels = np.subtract(np.iinfo(pixels.dtype).max, pixels, dtype=pixels.dtype)
+    return pixels
+
+
+def _stored_pixels(file: BinaryIO, page: Ifd, byte_order: str) -> npt.NDArray[Any]:
+    """Decode to (S, Y, X) in native byte order, as stored."""
     dtype = page_dtype(page)
     if dtype is None:
         raise UndecodableError(f"{page.bits} bits of sample format {page.sample_format}")

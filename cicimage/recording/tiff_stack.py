@@ -17,7 +17,8 @@ from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes, share_out, where_planes_lie
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.recording import Metadata
-from cicimage.recording.scale import SECONDS, UM, MetadataValidator
+from cicimage.recording.scale import NO_LENGTH, SECONDS, UM, MetadataValidator, factor_of
+from cicimage.recording.tiff_page import BLACK_IS_ZERO, WHITE_IS_ZERO
 
 _IMAGEJ_COUNTS: Final = {"T": "frames", "Z": "slices", "C": "channels"}  # slowest first
 _RESOLUTION_X, _RESOLUTION_Y, _IJ_COUNTS, _IJ_DATA = 282, 283, 50838, 50839
@@ -61,7 +62,12 @@ def arrange_stack(
     validator = MetadataValidator(path.name, given)
     imagej = _imagej_fields(layout.description)
     declared = _imagej_shape(imagej, path.name) if imagej else _shaped(layout.description, layout.images[0])
+    layout, declared = _with_planes_apart(layout, declared, axes)
     pages = _pages(path, layout, declared)
+    if imagej and any(p.photometric == WHITE_IS_ZERO for p in pages):
+        # ImageJ marks a stack shown with an inverted table of colours so, and stores its values as they are.
+        validator.note(f"{path.name}: ImageJ shows it inverted; its values are read as stored")
+        pages = tuple(replace(p, photometric=BLACK_IS_ZERO) for p in pages)
     colour = pages[0].samples if pages[0].samples > 1 else 0
     order = _order(path.name, pages, declared, axes, validator)
     if colour and order.get("C", 1) > 1:
@@ -79,6 +85,36 @@ def arrange_stack(
         _imagej_metadata(imagej, layout, sizes, where, validator) if imagej else Metadata(notes=tuple(validator.notes))
     )
     return Arrangement(tuple((path, p) for p in pages), where, samples, metadata)
+
+
+def _with_planes_apart(layout: TiffLayout, declared: _Declared, axes: Axes | None) -> tuple[TiffLayout, _Declared]:
+    """Take samples that lie one after the other for planes, where the file or the experiment has an axis of them.
+
+    A stack of 3 or 4 planes looks like colour to many writers, which store the planes as samples of one page.
+    """
+    images = layout.images
+    samples = images[0].samples
+    apart = declared.lengths is not None or (axes is not None and "C" in axes.letters)
+    if samples == 1 or not apart or any(p.planar != 2 or p.samples != samples for p in images):
+        return layout, declared
+    n = declared.n_planes
+    if n is not None and declared.lengths is None:  # a shape without axes counts pages
+        n *= samples
+        declared = replace(declared, n_planes=n, known=(*declared.known, samples))
+    if n is not None and n % samples == 0 and n > samples and len(images) == 1 and images[0].compression == 1:
+        pages: tuple[Ifd, ...] = (_sample_alone(images[0], 0),)  # one directory for a contiguous run of pages
+    elif n is None or n == len(images) * samples:
+        pages = tuple(_sample_alone(page, s) for page in images for s in range(samples))
+    else:
+        return layout, declared
+    return replace(layout, pages=pages), declared
+
+
+def _sample_alone(page: Ifd, sample: int) -> Ifd:
+    """One sample of a page that stores its samples one after the other."""
+    k = len(page.offsets) // page.samples
+    own = slice(sample * k, (sample + 1) * k)
+    return replace(page, samples=1, planar=1, offsets=page.offsets[own], byte_counts=page.byte_counts[own])
 
 
 def _pages(path: Path, layout: TiffLayout, declared: _Declared) -> tuple[Ifd, ...]:
@@ -197,14 +233,19 @@ def _imagej_metadata(
     where: npt.NDArray[np.int64],
     validator: MetadataValidator,
 ) -> Metadata:
-    unit = fields.get("unit", "pixel").lower()
-    is_length = unit in UM
+    # ImageJ writes the units of y and z only where they differ from that of x.
+    unit = fields.get("unit", "pixel")
+    units = {"X": unit, "Y": fields.get("yunit", unit), "Z": fields.get("zunit", unit)}
+    factors = {axis: factor_of(text, UM) for axis, text in units.items()}
     um = {
-        axis: _per_pixel(layout, tag, UM[unit] if is_length else 1.0)
+        axis: None if factors[axis] is None else _per_pixel(layout, tag, float(factors[axis] or 0.0))
         for axis, tag in (("X", _RESOLUTION_X), ("Y", _RESOLUTION_Y))
     }
-    um_per_px = validator.square(um["X"], um["Y"]) if is_length else None
-    spacing = fields.get("spacing") if sizes["Z"] > 1 and is_length else None
+    for text in dict.fromkeys(units.values()):
+        if factor_of(text, UM) is None and text.strip().lower() not in NO_LENGTH:
+            validator.note(f"{validator.name}: ImageJ unit {text!r} is not a length that is known; not used")
+    um_per_px = validator.square(um["X"], um["Y"]) if None not in (factors["X"], factors["Y"]) else None
+    spacing = fields.get("spacing") if sizes["Z"] > 1 and factors["Z"] is not None else None
     interval = fields.get("finterval") if sizes["T"] > 1 else None
     if interval is None and sizes["T"] > 1 and "fps" in fields:
         validator.note(
@@ -212,7 +253,7 @@ def _imagej_metadata(
         )
     return Metadata(
         um_per_px=um_per_px,
-        um_per_z=validator.positive("um_per_z", "spacing", spacing, unit, UM),
+        um_per_z=validator.positive("um_per_z", "spacing", spacing, units["Z"], UM),
         frame_interval_s=validator.positive(
             "frame_interval_s", "finterval", interval, fields.get("tunit", "s"), SECONDS
         ),

@@ -90,8 +90,7 @@ def open_footage(results: Results, base: Base, place: Path | None = None) -> Foo
     run = read_json(results.run)
     path = place or recording_path(results, base)
     series = run["design"][base.position].get("series")
-    files = ExperimentFile.model_validate(run["configuration"]).files
-    read = files.reading(series)
+    read = ExperimentFile.model_validate(run["configuration"]).reading(series)
     found = input_fingerprint(path, read["series"])
     if found is None:
         raise MovedError(f"{path}: the recording is not there any more; say where it is now")

@@ -65,7 +65,7 @@ def preview(
 
     settings = experiment.file.model_dump(exclude_unset=True)
     file = ExperimentFile.model_validate({**settings, "methods": dict(methods)})
-    with open_recording(position.path, **file.files.reading(position.series)) as recording:
+    with open_recording(position.path, **file.reading(position.series)) as recording:
         setting = resolve(recording, file, position.path)
         frame = min(frame, recording.sizes["T"] - 1)
         tools = Tools.of(recording, setting, file.choices())
