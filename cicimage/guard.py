@@ -96,6 +96,30 @@ def _number(variable: str, default: float) -> float:
     return value
 
 
+def require_memory(path: Path, need: int) -> None:
+    """Refuse a recording that this machine cannot hold, before it is begun.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    need : int
+        Memory that a position of it needs, bytes.
+
+    Raises
+    ------
+    LimitError
+        The machine has less; not raised where opening has no limit on memory.
+    """
+    total = psutil.virtual_memory().total
+    if need > total and current_limits().opening_bytes:
+        raise LimitError(
+            f"{path.name}: a position of it needs about {need / 2**30:.3g} GiB of memory, this machine has "
+            f"{total / 2**30:.3g} GiB; crop it or cut it into fields, run it on a larger machine, or take the limits "
+            "on memory away by --opening-memory 0"
+        )
+
+
 class LimitError(RecordingError):
     """Reading a recording broke a limit or ended the process that read it."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,13 @@ from cicimage.store import PositionFolder, read_json
 
 SAME_WITHIN = 0.02
 """Relative difference up to which two statements of one scale count as the same (files round them)."""
+
+SCALES: Final[Mapping[str, tuple[float, float]]] = {
+    "um_per_px": (1e-3, 1e3), "um_per_z": (1e-3, 1e4), "frame_interval_s": (1e-6, 1e8),
+}  # fmt: skip
+"""Smallest and largest that a microscope can have, and some more; beyond them numbers of pixels and frames overflow."""
+SMALLEST_SIDE_PX: Final = 8
+"""Fewest pixels along a side of a plane: fewer show no cell, and filters have no room."""
 
 
 class _Settle(Protocol):
@@ -129,6 +137,7 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
         A value is missing from both, or the two differ; a channel is not in the recording.
     """
     meta, said = recording.metadata, file.optics
+    _refuse_slivers(recording, path)
     origins: dict[str, str] = {}
 
     def settle(name: str, stated: float | None, found: float | None, unit: str, needed: bool = True) -> float | None:
@@ -175,6 +184,16 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
     )
 
 
+def _refuse_slivers(recording: Recording, path: Path) -> None:
+    """Refuse planes too small to show a cell."""
+    down, across = recording.sizes["Y"], recording.sizes["X"]
+    if min(down, across) < SMALLEST_SIDE_PX:
+        raise RecordingError(
+            f"{path}: planes must have at least {SMALLEST_SIDE_PX} pixels along each side, they are {down} x {across}; "
+            "check the order of axes, or export the recording again"
+        )
+
+
 def _settle(
     path: Path, name: str, stated: float | None, found: float | None, unit: str, origins: dict[str, str],
     *, needed: bool, override: bool,
@@ -184,6 +203,13 @@ def _settle(
             f"{path}: {name} must be one value, the experiment file says {stated:g} {unit} and the recording "
             f"{found:g} {unit}; drop optics.{name}, or set optics.override_metadata = true to use the experiment file's"
         )
+    for value, where in ((stated, "the experiment file"), (found, "the recording")):
+        low, high = SCALES.get(name, (0.0, math.inf))
+        if value is not None and not low <= value <= high and not (where == "the recording" and override):
+            raise RecordingError(
+                f"{path}: {name} must lie between {low:g} and {high:g} {unit}, {where} says {value:g} {unit}; "
+                f"check its unit, or set optics.{name} and optics.override_metadata = true"
+            )
     origins[name] = "file" if stated is not None else "metadata" if found is not None else "unknown"
     value = stated if stated is not None else found
     if value is None and needed:
