@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Final, TypeVar, cast
 
 import psutil
@@ -131,8 +131,16 @@ class _Guard:
         self.limits = limits
         self._child: _Child | None = None
         self._refused: dict[Path, str] = {}
+        self._one_at_a_time = Lock()
+        """Two threads of a window may ask at once; the pipe has one conversation."""
 
     def ask(
+        self, path: Path, function: Callable[..., Any], arguments: tuple[object, ...], seconds: float, most: int
+    ) -> Any:
+        with self._one_at_a_time:
+            return self._ask(path, function, arguments, seconds, most)
+
+    def _ask(
         self, path: Path, function: Callable[..., Any], arguments: tuple[object, ...], seconds: float, most: int
     ) -> Any:
         if path in self._refused:
@@ -164,6 +172,18 @@ class _Guard:
         self._child = None
 
 
+@contextmanager
+def _may_have_children() -> Iterator[None]:
+    """Let a daemonic process start one, as workers of dask are: this child ends with its parent by itself."""
+    config: dict[str, Any] = getattr(multiprocessing.current_process(), "_config")  # noqa: B009 - no public way
+    daemon = config.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if daemon is not None:
+            config["daemon"] = daemon
+
+
 class _BrokenLimitError(Exception):
     """A call broke a limit; the message is the rest of a sentence."""
 
@@ -175,7 +195,8 @@ class _Child:
         context = process_context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), name="reader", daemon=True)
-        self._process.start()
+        with _may_have_children():
+            self._process.start()
         theirs.close()
         try:
             self._pipe.recv()
@@ -286,15 +307,17 @@ _ACTIVE: list[_Guard] = []
 
 
 @contextmanager
-def guarded(limits: Limits | None = None) -> Iterator[None]:
+def guarded(limits: Limits | None = None, *, in_child: bool = False) -> Iterator[None]:
     """Open recordings in a child process within the block; blocks within it share the child and the outer limits.
 
     Parameters
     ----------
     limits : Limits, optional
         Those of the environment where not given.
+    in_child : bool
+        Start one in a process that is itself a child, too: a worker of dask, which no supervisor watches.
     """
-    if _ACTIVE or multiprocessing.parent_process() is not None:
+    if _ACTIVE or (multiprocessing.parent_process() is not None and not in_child):
         yield
         return
     guard = _Guard(limits or Limits.of_environment())

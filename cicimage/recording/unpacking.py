@@ -17,7 +17,8 @@ from cicimage.errors import counted
 LZMA_MEMORY: Final = 256 << 20
 """Most memory for the dictionary of an LZMA stream, bytes; the largest preset of xz needs 65 MiB."""
 _PIECE: Final = 1 << 20
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+"""First bytes of a zstd frame."""
 
 
 class OverlongError(Exception):
@@ -171,7 +172,7 @@ def zstd_length(data: bytes) -> int | None:
     data : bytes
         The packed stream (RFC 8878, section 3.1.1.1).
     """
-    if data[:4] != _ZSTD or len(data) < 5:
+    if data[:4] != ZSTD or len(data) < 5:
         return None
     flags = data[4]
     single = bool(flags & 0x20)

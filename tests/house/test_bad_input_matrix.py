@@ -59,6 +59,9 @@ MATRIX = (
         f"{ZARR}::test_huge_shapes_and_chunks", f"{ZARR}::test_a_chunk_unpacks_into_no_more_than_it_declares",
         f"{ZARR}::test_a_chunk_of_a_shard_unpacks_into_no_more_than_it_declares",
         f"{ZARR}::test_a_chunk_whose_file_is_too_long_is_not_read",
+        f"{MAKERS}::test_czi_plane_whose_packed_pixels_are_too_many",
+        f"{MAKERS}::test_nd2_frame_whose_packed_pixels_are_too_many",
+        f"{MAKERS}::test_headers_without_end_are_refused_before_they_are_read",
         f"{EXTREMES}::test_a_recording_that_memory_cannot_hold_is_refused_before_it_is_begun",
     )),
     ("document types and entities in metadata, paths outside the folder", "refused", (
