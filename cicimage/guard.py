@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Final, TypeVar, cast
 
 import psutil
@@ -98,6 +98,30 @@ def _number(variable: str, default: float) -> float:
     return value
 
 
+def require_memory(path: Path, need: int) -> None:
+    """Refuse a recording that this machine cannot hold, before it is begun.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    need : int
+        Memory that a position of it needs, bytes.
+
+    Raises
+    ------
+    LimitError
+        The machine has less; not raised where opening has no limit on memory.
+    """
+    total = psutil.virtual_memory().total
+    if need > total and current_limits().opening_bytes:
+        raise LimitError(
+            f"{path.name}: a position of it needs about {need / 2**30:.3g} GiB of memory, this machine has "
+            f"{total / 2**30:.3g} GiB; crop it or cut it into fields, run it on a larger machine, or take the limits "
+            "on memory away by --opening-memory 0"
+        )
+
+
 class LimitError(RecordingError):
     """Reading a recording broke a limit or ended the process that read it."""
 
@@ -109,8 +133,16 @@ class _Guard:
         self.limits = limits
         self._child: _Child | None = None
         self._refused: dict[Path, str] = {}
+        self._one_at_a_time = Lock()
+        """Two threads of a window may ask at once; the pipe has one conversation."""
 
     def ask(
+        self, path: Path, function: Callable[..., Any], arguments: tuple[object, ...], seconds: float, most: int
+    ) -> Any:
+        with self._one_at_a_time:
+            return self._ask(path, function, arguments, seconds, most)
+
+    def _ask(
         self, path: Path, function: Callable[..., Any], arguments: tuple[object, ...], seconds: float, most: int
     ) -> Any:
         if path in self._refused:
@@ -142,6 +174,18 @@ class _Guard:
         self._child = None
 
 
+@contextmanager
+def _may_have_children() -> Iterator[None]:
+    """Let a daemonic process start one, as workers of dask are: this child ends with its parent by itself."""
+    config: dict[str, Any] = getattr(multiprocessing.current_process(), "_config")  # noqa: B009 - no public way
+    daemon = config.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if daemon is not None:
+            config["daemon"] = daemon
+
+
 class _BrokenLimitError(Exception):
     """A call broke a limit; the message is the rest of a sentence."""
 
@@ -153,7 +197,8 @@ class _Child:
         context = process_context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), name="reader", daemon=True)
-        self._process.start()
+        with _may_have_children():
+            self._process.start()
         theirs.close()
         try:
             self._pipe.recv()
@@ -264,15 +309,17 @@ _ACTIVE: list[_Guard] = []
 
 
 @contextmanager
-def guarded(limits: Limits | None = None) -> Iterator[None]:
+def guarded(limits: Limits | None = None, *, in_child: bool = False) -> Iterator[None]:
     """Open recordings in a child process within the block; blocks within it share the child and the outer limits.
 
     Parameters
     ----------
     limits : Limits, optional
         Those of the environment where not given.
+    in_child : bool
+        Start one in a process that is itself a child, too: a worker of dask, which no supervisor watches.
     """
-    if _ACTIVE or multiprocessing.parent_process() is not None:
+    if _ACTIVE or (multiprocessing.parent_process() is not None and not in_child):
         yield
         return
     guard = _Guard(limits or Limits.of_environment())

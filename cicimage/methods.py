@@ -393,6 +393,11 @@ def _first_complaint(step: str, method: str, cls: type[Method], error: Validatio
 
 
 def noise_sd(image: npt.NDArray[Any]) -> float:
-    """Noise SD per pixel of a (..., Y, X) image from differences of diagonal neighbours, robust to structure."""
+    """Noise SD per pixel of a (..., Y, X) image from differences of diagonal neighbours, robust to structure.
+
+    0 where there are no such neighbours.
+    """
+    if min(image.shape[-2:]) < 2:
+        return 0.0
     d = image[..., 1:, 1:].astype(np.float32) - image[..., :-1, 1:] - image[..., 1:, :-1] + image[..., :-1, :-1]
     return float(np.median(np.abs(d)) / 0.6745 / 2.0)

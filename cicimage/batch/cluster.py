@@ -19,8 +19,10 @@ from cicimage.batch.failures import record_failure
 from cicimage.batch.plan import Batch, Plan, plan, state_of
 from cicimage.batch.supervisor import HELD, Outcome, Report, outcome_of
 from cicimage.errors import CicimageError, ConfigurationError, ResultsError
+from cicimage.guard import LimitError, Limits, ask, current_limits, guarded, require_memory
 from cicimage.locks import lock
-from cicimage.pipeline.job import Job
+from cicimage.pipeline.job import Job, memory_need
+from cicimage.regular import refuse_links_outside
 from cicimage.store import DiskFullError, read_json
 from cicimage.version import __version__
 
@@ -119,11 +121,13 @@ def connect(address: str) -> Client:
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
         return Client(**where, timeout=SCHEDULER_TIMEOUT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:  # the last two: settings of TLS
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "start one with `dask scheduler`, or name its address such as tcp://host:8786"
+        if "tls://" in address or isinstance(error, TypeError | RuntimeError):
+            remedy = "check that it runs, and the certificates in distributed.comm.tls of dask (docs/cluster.md)"
         raise ConfigurationError(
-            f"--dask {address!r}: must be the address of a running scheduler, none answered ({said}); "
-            "start one with `dask scheduler`, or name its address such as tcp://host:8786"
+            f"--dask {address!r}: must be the address of a running scheduler, none answered ({said}); {remedy}"
         ) from None
 
 
@@ -136,7 +140,9 @@ def _task_results(client: Client, jobs: tuple[Job, ...]) -> Iterator[tuple[Job, 
 
     run = secrets.token_hex(4)
     of = {
-        client.submit(run_task, _absolute(j), __version__, key=f"cicimage-{run}-{j.key}", retries=0, pure=False): j
+        client.submit(
+            run_task, _absolute(j), __version__, current_limits(), key=f"cicimage-{run}-{j.key}", retries=0, pure=False
+        ): j
         for j in jobs
     }
     try:
@@ -185,7 +191,7 @@ def _record_crash(job: Job, reason: str, held: dict[str, str]) -> None:
         held[job.position.position] = HELD
 
 
-def run_task(job: Job, version: str) -> dict[str, Any]:
+def run_task(job: Job, version: str, limits: Limits | None = None) -> dict[str, Any]:
     """Run one position on a worker and return what its receipt does not say.
 
     Parameters
@@ -194,6 +200,8 @@ def run_task(job: Job, version: str) -> dict[str, Any]:
         The position to run.
     version : str
         Version of the program that submitted the task.
+    limits : Limits, optional
+        Limits of that run on opening; those of the worker's environment where not given.
 
     Returns
     -------
@@ -217,12 +225,32 @@ def run_task(job: Job, version: str) -> dict[str, Any]:
     with _ONE_AT_A_TIME:
         try:
             with lock(job.folder / ".lock", f"position {job.position.position!r}", patience_s=PATIENCE_S):
+                if kind := _fails_at_opening(job, limits):
+                    return {"outcome": "failed", "kind": kind}
                 receipt = run_position(job, lambda *_: None, look_ahead=False)  # a task has one core
         except ResultsError:
             if state_of(job) == "done":
                 return {"outcome": "done"}
             return _refused(HELD)
     return {"outcome": receipt["outcome"], "kind": receipt.get("kind", "")}
+
+
+def _fails_at_opening(job: Job, limits: Limits | None) -> str:
+    """Kind of failure of a position whose recording breaks a limit on opening, recorded here; empty for others.
+
+    The recording is opened in a child process first: one that hangs or ends its process leaves the worker alone.
+    """
+    with guarded(limits, in_child=True):
+        try:
+            refuse_links_outside(job.folder)
+            require_memory(job.position.path, ask(job.position.path, memory_need, job))
+        except LimitError as error:
+            record_failure(job, str(error), "input", 0)
+            return "input"
+        except ResultsError as error:
+            record_failure(job, str(error), "configuration", 0)
+            return "configuration"
+    return ""
 
 
 def _refused(why: str) -> dict[str, Any]:

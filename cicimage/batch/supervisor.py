@@ -36,6 +36,7 @@ from cicimage.guard import (
     end_with_parent,
     guarded,
     private_bytes,
+    require_memory,
 )
 from cicimage.locks import lock
 from cicimage.pipeline.job import Job, memory_need
@@ -156,6 +157,7 @@ def _admit(job: Job, needs: dict[str, int], held: set[str], report: Report) -> i
     try:
         refuse_links_outside(job.folder)
         needs[job.key] = ask(job.position.path, memory_need, job)
+        require_memory(job.position.path, needs[job.key])
         return needs[job.key]
     except LimitError as error:
         reason = str(error)

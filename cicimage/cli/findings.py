@@ -20,7 +20,7 @@ from cicimage.experiment.alike import alike_names
 from cicimage.experiment.layout import FACTORS_KNOWN, LAYOUT_COLUMNS
 from cicimage.findings import Finding
 from cicimage.fingerprints import fingerprint
-from cicimage.guard import ask, ask_for_pixels
+from cicimage.guard import ask, ask_for_pixels, require_memory
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
 from cicimage.pipeline.job import Job
 from cicimage.pipeline.opened import open_job
@@ -154,6 +154,7 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
     job = Job("p0000", position, experiment.file, Path())
     try:
         opened = ask(position.path, open_job, job)
+        require_memory(position.path, opened.need)
     except CicimageError as error:
         total.faults.append(f"{position.position}: {error}")
         failed = Finding("recording_refused", "unresolved", "", str(error), "mend the recording or its settings")

@@ -9,17 +9,20 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from cicimage.cli.limits import limit_options, limits_of
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
 from cicimage.experiment.design import refuse_twins, refuse_unprintable, survey
 from cicimage.experiment.discovery import WELL_FIELD, Found, endings_said, find_recordings
 from cicimage.experiment.layout import LAYOUT_COLUMNS
 from cicimage.experiment.schema import FilesSection
-from cicimage.recording import Recording, open_recording
+from cicimage.forks import process_context
+from cicimage.guard import ask, guarded
+from cicimage.recording import Preflight, preflight
 from cicimage.recording.name_pattern import PatternedField, find_fields, image_files
 from cicimage.recording.reader_registry import name_templates
 from cicimage.store import write_text
@@ -39,6 +42,8 @@ NUMBERED: Final = ("{well}_t{t}", "{well}_{t}", "{well}{t}")
 """Frames numbered at the end of their names; tried last, and where each file is one plane."""
 FRAMES: Final = 3
 """Fewest files of numbered frames that are taken for a movie."""
+OPENS: Final = ("cicimage.recording.opening",)
+"""Modules of the process that opens the recordings, loaded while this one loads its own."""
 TRIED: Final = 5
 """Recordings opened until one can be read."""
 
@@ -53,8 +58,16 @@ TRIED: Final = 5
     help="Where to write [default: FOLDER/experiment.toml].",
 )
 @click.option("--force", is_flag=True, help="Write over an experiment file that is there.")
-def init(folder: Path, out: Path | None, force: bool) -> None:
+@limit_options
+def init(folder: Path, out: Path | None, force: bool, **options: Any) -> None:
     """Propose an experiment file and a layout for the recordings in FOLDER; every guess is marked in it."""
+    limits = limits_of(options)
+    process_context(OPENS)
+    with guarded(limits):
+        _propose(folder, out, force=force)
+
+
+def _propose(folder: Path, out: Path | None, *, force: bool) -> None:
     out = out or folder / "experiment.toml"
     layout = out.with_name("layout.csv")
     for path in (out, layout):
@@ -139,8 +152,7 @@ def _fits(template: str, fields: Sequence[PatternedField]) -> bool:
 
 def _is_one_plane(path: Path) -> bool:
     try:
-        with open_recording(path) as recording:
-            return all(recording.sizes[axis] == 1 for axis in "TCZ")
+        return all(ask(path, preflight, path).sizes[axis] == 1 for axis in "TCZ")
     except CicimageError:
         return False
 
@@ -160,24 +172,42 @@ def _twins(positions: list[Position]) -> Iterator[str]:
         yield str(error)
 
 
-def _look(positions: list[Position]) -> tuple[Recording | None, list[str]]:
+def _look(positions: list[Position]) -> tuple[Preflight | None, list[str]]:
     """The first recording that can be read, and what was seen."""
     facts = list[str]()
     for position in positions[:TRIED]:
         try:
-            with open_recording(position.path, series=position.series) as recording:
-                return recording, [*facts, *_facts(recording, position)]
+            found = ask(position.path, open_series, position.path, position.series)
+            return found, [*facts, *_facts(found, position)]
         except CicimageError as error:
             facts.append(f"# could not be opened: {' '.join(str(error).split())}")
     return None, facts
 
 
-def _facts(recording: Recording, position: Position) -> list[str]:
+def open_series(path: Path, series: int | None) -> Preflight:
+    """Put one recording of a path through the gate; a function of a module, so that a child process can be asked.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+    series : int or None
+        Which of its recordings, 0-based.
+
+    Raises
+    ------
+    RecordingError
+        It is not sound.
+    """
+    return preflight(path, series=series)
+
+
+def _facts(recording: Preflight, position: Position) -> list[str]:
     sizes = ", ".join(f"{k} {v}" for k, v in recording.sizes.items())
     return [f"# seen in {position.position}: {sizes}, {recording.dtype}"]
 
 
-def _toml(name: str, root: str, found: _Seen, seen: Recording | None, facts: Iterable[str]) -> str:
+def _toml(name: str, root: str, found: _Seen, seen: Preflight | None, facts: Iterable[str]) -> str:
     conditions = [""] if found.plates else list(dict.fromkeys(p.condition for p in found.positions))
     reference = next((c for c in conditions if re.search(r"vehicle|control|dmso|ctrl|untreated|^NO$", c, re.I)), None)
     lines = ["schema_version = 1", *facts, "", "[experiment]", f"name = {_quote(name)}"]
@@ -201,7 +231,7 @@ def _quote(text: str) -> str:
     return json.dumps(text.encode("utf-8", "replace").decode(), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _channels(seen: Recording | None) -> list[str]:
+def _channels(seen: Preflight | None) -> list[str]:
     names = list(seen.metadata.channel_names or []) if seen is not None else []
     count = seen.sizes["C"] if seen is not None else 0
     lines = [f"# channels: {', '.join(f'{i}: {n}' for i, n in enumerate(names))}"] if names else []
@@ -223,7 +253,7 @@ def _channels(seen: Recording | None) -> list[str]:
     return lines
 
 
-def _optics(seen: Recording | None) -> list[str]:
+def _optics(seen: Preflight | None) -> list[str]:
     lines = []
     for key, unit in (
         ("um_per_px", "um"), ("um_per_z", "um, stage step"), ("frame_interval_s", "s"), ("na", "numerical aperture"),

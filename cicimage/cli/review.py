@@ -11,6 +11,7 @@ import click
 import pandas as pd
 
 from cicimage.errors import CicimageError, ConfigurationError, counted
+from cicimage.guard import guarded
 from cicimage.review.accuracy import accuracy_of
 from cicimage.review.agreement import Agreement, compare, constancy
 from cicimage.review.log import history, log_path, read_log, reviewers, salvage
@@ -93,7 +94,9 @@ def review(
     elif pair is not None:
         _say_agreement(compare(results, *pair, tolerance_frames=tolerance))
     else:
-        _viewer()(results, reviewer=reviewer or login_name(), adjudicate=adjudicate, tolerance_frames=tolerance)
+        viewer = _viewer()
+        with guarded():  # one process opens the recordings of the whole session
+            viewer(results, reviewer=reviewer or login_name(), adjudicate=adjudicate, tolerance_frames=tolerance)
 
 
 def _viewer() -> Any:

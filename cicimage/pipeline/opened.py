@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from cicimage.guard import ask, guarded
 from cicimage.pipeline.channel_check import look_at_channels
 from cicimage.pipeline.job import Job, memory_need
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import Metadata, open_recording, preflight
 
-__all__ = ["Opened", "guest_spacing", "look_at_channels", "open_job"]
+__all__ = ["Opened", "guest_spacing", "look_at_channels", "open_job", "try_opening"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,29 @@ class Opened:
     metadata: Metadata
     setting: Setting
     need: int
+
+
+def try_opening(path: Path, reading: Mapping[str, Any]) -> None:
+    """Open a recording in a child process, within the limits, before a window opens it in its own.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    reading : mapping
+        What of it is read, as keywords of :func:`cicimage.recording.open_recording`.
+
+    Raises
+    ------
+    RecordingError
+        It is not sound, takes too long or too much memory, or ends the process.
+    """
+    with guarded():
+        ask(path, _pass_gate, path, dict(reading))
+
+
+def _pass_gate(path: Path, reading: Mapping[str, Any]) -> None:
+    preflight(path, **reading)
 
 
 def open_job(job: Job) -> Opened:

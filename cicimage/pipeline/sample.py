@@ -195,9 +195,18 @@ def _fault(seen: _Seen, usual: Sequence[Usual], c: int) -> Fault | None:
     return fault_of(seen.looks[c].at_scale(usual[c].full_scale), usual[c], seen.t, seen.signals[c])
 
 
+def _why(recording: Recording, setting: Setting) -> str:
+    """Why the first frame cannot be decoded, as part of a sentence."""
+    try:
+        recording.frame(0, setting.channels)
+    except PlaneError as error:
+        return f" (such as plane t={error.t}, c={error.c}, z={error.z}: {error.reason})"
+    return ""
+
+
 def _nothing_usable(recording: Recording, setting: Setting, seen: Sequence[_Seen]) -> str:
     if not seen:
-        return f"{recording.path}: none of its sampled frames can be decoded; copy the file again"
+        return f"{recording.path}: none of its sampled frames can be decoded{_why(recording, setting)}; copy it again"
     usual = [_usual(recording, setting, seen, c) for c in range(len(setting.channels))]
     for c in range(len(setting.channels)):
         faults = [_fault(s, usual, c) for s in seen]
@@ -269,6 +278,4 @@ def _noise(stack: npt.NDArray[Any]) -> float:
     h, w = stack.shape[1:]
     y0, x0 = max(0, (h - NOISE_WINDOW_PX) // 2), max(0, (w - NOISE_WINDOW_PX) // 2)
     window = stack[:, y0 : y0 + NOISE_WINDOW_PX, x0 : x0 + NOISE_WINDOW_PX]
-    if min(window.shape[1:]) < 2:
-        return 0.0
     return min(noise_sd(plane) for plane in window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ from cicimage.methods import Optics
 from cicimage.recording import Recording
 from cicimage.store import PositionFolder, read_json
 
-POSSIBLE: Final[Mapping[str, tuple[float, float]]] = {
-    "um_per_px": (1e-5, 1e4), "um_per_z": (1e-5, 1e4), "frame_interval_s": (1e-5, 1e7),
-}  # fmt: skip
-"""Scales beyond which a number is an error of its unit, far from those of any microscope."""
 SAME_WITHIN = 0.02
 """Relative difference up to which two statements of one scale count as the same (files round them)."""
+
+SCALES: Final[Mapping[str, tuple[float, float]]] = {
+    "um_per_px": (1e-5, 1e4), "um_per_z": (1e-5, 1e4), "frame_interval_s": (1e-5, 1e7),
+}  # fmt: skip
+"""Smallest and largest that a microscope can have, and some more; beyond them numbers of pixels and frames overflow."""
+SMALLEST_SIDE_PX: Final = 8
+"""Fewest pixels along a side of a plane: fewer show no cell, and filters have no room."""
 
 
 class _Settle(Protocol):
@@ -133,6 +137,7 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
         A value is missing from both, or the two differ; a channel is not in the recording.
     """
     meta, said = recording.metadata, file.optics
+    _refuse_slivers(recording, path)
     origins: dict[str, str] = {}
 
     def settle(name: str, stated: float | None, found: float | None, unit: str, needed: bool = True) -> float | None:
@@ -179,6 +184,16 @@ def resolve(recording: Recording, file: ExperimentFile, path: Path) -> Setting:
     )
 
 
+def _refuse_slivers(recording: Recording, path: Path) -> None:
+    """Refuse planes too small to show a cell."""
+    down, across = recording.sizes["Y"], recording.sizes["X"]
+    if min(down, across) < SMALLEST_SIDE_PX:
+        raise RecordingError(
+            f"{path}: planes must have at least {SMALLEST_SIDE_PX} pixels along each side, they are {down} x {across}; "
+            "check the order of axes, or export the recording again"
+        )
+
+
 def _settle(
     path: Path, name: str, stated: float | None, found: float | None, unit: str, origins: dict[str, str],
     *, needed: bool, override: bool,
@@ -188,12 +203,12 @@ def _settle(
             f"{path}: {name} must be one value, the experiment file says {stated:g} {unit} and the recording "
             f"{found:g} {unit}; drop optics.{name}, or set optics.override_metadata = true to use the experiment file's"
         )
-    low, high = POSSIBLE.get(name, (0.0, np.inf))
-    for said, given in (("the experiment file", stated), ("the recording", None if override and stated else found)):
-        if given is not None and not low <= given <= high:
+    for value, where in ((stated, "the experiment file"), (found, "the recording")):
+        low, high = SCALES.get(name, (0.0, math.inf))
+        if value is not None and not low <= value <= high and not (where == "the recording" and override):
             raise RecordingError(
-                f"{path}: {name} must lie between {low:g} and {high:g} {unit}, {said} says {given:g} {unit}; set "
-                f"optics.{name}, with optics.override_metadata = true where the recording is wrong"
+                f"{path}: {name} must lie between {low:g} and {high:g} {unit}, {where} says {value:g} {unit}; "
+                f"check its unit, or set optics.{name} and optics.override_metadata = true"
             )
     origins[name] = "file" if stated is not None else "metadata" if found is not None else "unknown"
     value = stated if stated is not None else found

@@ -24,6 +24,8 @@ _ROUNDS: Final = {4: 20, 2: 8, 1: 4}
 _TOLERANCE: Final = {4: 1.0, 2: 0.5, 1: 0.5}
 _SEARCH_LEVEL: Final = 2
 _MOST_PEAKS: Final = 8
+_FEWEST_PX: Final = 4
+"""Pixels along a side that the coarsest level needs."""
 
 
 class Pyramid:
@@ -92,6 +94,8 @@ def prepare(
     small = cv2.sqrt(np.clip(small, low, high) + (middle - 2 * low + 1e-6))
     small = cv2.GaussianBlur(small, (0, 0), 1.0) - _coarse(small, structure_px)
     small = _inner(small, round(structure_px))
+    if min(small.shape) < _FEWEST_PX:  # a strip that narrow shows no drift
+        return Pyramid(np.zeros((_FEWEST_PX, _FEWEST_PX), np.float32)), factors
     sd = float(np.sqrt(np.mean(np.square(small))))
     return Pyramid(small / sd if sd > 1e-6 * (abs(middle) + 1) else np.zeros_like(small)), factors
 

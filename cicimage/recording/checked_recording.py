@@ -16,6 +16,8 @@ from cicimage.recording.foreign import brief
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.tiff_files import check_budget
 
+SHOWN: Final = 60
+"""Most characters of a file's name in a message."""
 _SIZES: Final = ("um_per_px", "um_per_z", "frame_interval_s", "na", "medium_index")
 
 _WORDS: Final = {
@@ -56,6 +58,12 @@ def named_faults(path: Path, source: str, doing: str, *, own: bool = False) -> I
     except (Exception, SystemExit) as error:
         if own and doing == "files" and isinstance(error, IndexError):
             raise  # there is no such series, as the contract has it
+        if own and isinstance(error, OSError) and error.strerror:
+            named = Path(str(error.filename or path)).name
+            raise RecordingError(
+                f"{path.name}: cannot be read, {named if len(named) <= SHOWN else named[:SHOWN] + '...'}: "
+                f"{error.strerror}; check the file, its name and the disk it lies on"
+            ) from error
         if own:
             raise RecordingError(
                 f"{path.name}: {source} failed at {doing} ({brief(error)}); check that the file was copied whole, and "

@@ -11,8 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
+from cicimage.recording.foreign import require_short
+from cicimage.recording.unpacking import ZSTD, OverlongError, zstd_length
 
 _HEADER_BYTES: Final = 32
+_ZSTD_KINDS: Final = (5, 6)
+_PIXEL_BYTES: Final = {0: 1, 1: 2, 2: 4, 3: 3, 4: 6, 8: 12, 9: 4, 12: 4, 13: 8}
+_MOST_PIXEL_BYTES: Final = 24  # three colours of complex numbers
 _MOST_ENTRIES: Final = 50_000_000
 
 
@@ -69,6 +74,7 @@ def _segment(file: BinaryIO, path: Path, at: int, name: bytes, size: int) -> byt
     end = at + _HEADER_BYTES + length
     if end > size:
         raise RecordingError(f"{path.name}: a block ends at byte {end}, file has {size}: cut short; copy it again")
+    require_short(path.name, f"the {name.decode()} at byte {at}", length)
     return file.read(length)
 
 
@@ -84,14 +90,18 @@ def _planes(file: BinaryIO, path: Path, body: bytes, size: int) -> dict[int, set
         if not 0 <= n_dimensions <= 64:
             raise RecordingError(f"{path.name}: block {number} has {n_dimensions} dimensions; copy the file again")
         index = {"T": 0, "C": 0, "Z": 0, "S": 0}
-        full = True
+        full, pixels = True, 1
         for d in range(n_dimensions):
             name, start, extent, _, stored = struct.unpack("<4siifi", body[at + 32 + 20 * d : at + 52 + 20 * d])
             letter = name[:1].decode("ascii", "replace")
             index[letter] = start
             full &= letter not in "XY" or stored in (0, extent)
+            pixels *= max(stored, extent) if letter in "XY" else 1
+        kind, compression = (struct.unpack("<i", body[at + k : at + k + 4])[0] for k in (2, 18))
         at += 32 + 20 * n_dimensions
         _check_block(file, path, position, number, size)
+        if compression in _ZSTD_KINDS:
+            _check_packed(file, path, position, number, pixels * _PIXEL_BYTES.get(kind, _MOST_PIXEL_BYTES))
         if full:
             planes.setdefault(index["S"], set()).add((index["T"], index["C"], index["Z"]))
     return planes
@@ -108,6 +118,21 @@ def _check_block(file: BinaryIO, path: Path, at: int, number: int, size: int) ->
     if at < 0 or end > size:
         raise RecordingError(
             f"{path.name}: plane {number} ends at byte {end}, file has {size}: cut short; copy the file again"
+        )
+
+
+def _check_packed(file: BinaryIO, path: Path, at: int, number: int, declared: int) -> None:
+    """Refuse a plane whose zstd frame holds more than its pixels: the library makes room for what the frame says."""
+    file.seek(at + _HEADER_BYTES)
+    n_metadata, _, _ = struct.unpack("<iiq", file.read(16))
+    (n_dimensions,) = struct.unpack("<i", file.read(32)[28:])
+    file.seek(at + _HEADER_BYTES + max(256, 48 + 20 * n_dimensions) + n_metadata)
+    head = file.read(32)
+    # the newer of the two kinds begins with a header of one or three bytes, the first of which is its length
+    length = zstd_length(head[max(head.find(ZSTD), 0) :])
+    if length is not None and length > declared:
+        raise RecordingError(
+            f"{path.name}: plane {number} {OverlongError(declared, length, exact=True)}; copy the file again"
         )
 
 

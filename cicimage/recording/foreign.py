@@ -13,6 +13,8 @@ from typing import Final
 
 from cicimage.errors import RecordingError
 
+MOST_HEADER_BYTES: Final = 256 << 20
+"""Longest part of a file beside its pixels; the XML of a day's recording takes some tens of MiB."""
 # What such libraries were seen to raise on damaged files; anything else is a fault of ours and shall be seen.
 FAULTS: Final = (
     OSError, ValueError, LookupError, RuntimeError, ArithmeticError, AttributeError, TypeError, AssertionError,
@@ -70,6 +72,30 @@ def faults_of(path: Path, kind: str) -> Iterator[None]:
         raise RecordingError(
             f"{path.name}: cannot be read as {kind} ({brief(error)}); copy the file again from the microscope"
         ) from error
+
+
+def require_short(name: str, what: str, length: int) -> None:
+    """Refuse a part of a file that is read as a whole and says that it is longer than any such part is.
+
+    Parameters
+    ----------
+    name : str
+        File name for the message.
+    what : str
+        The part, such as ``"its header"``.
+    length : int
+        Bytes that it declares.
+
+    Raises
+    ------
+    RecordingError
+        It is too long.
+    """
+    if length > MOST_HEADER_BYTES:
+        raise RecordingError(
+            f"{name}: {what} declares {length} bytes; at most {MOST_HEADER_BYTES} are read: copy the file again from "
+            "the microscope"
+        )
 
 
 def brief(error: BaseException) -> str:

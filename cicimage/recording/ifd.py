@@ -21,6 +21,12 @@ _TYPE_CODES: Final[Mapping[int, str]] = {
     13: "I", 16: "Q", 17: "q", 18: "Q",
 }  # fmt: skip
 _TYPE_BYTES: Final[Mapping[int, int]] = {k: 1 if v == "s" else struct.calcsize("=" + v) for k, v in _TYPE_CODES.items()}
+MOST_ENTRIES: Final = 65535
+"""Tags have numbers of 16 bits, and each stands once in a directory; BigTIFF counts them in 64 bits."""
+MOST_TEXT_BYTES: Final = 256 << 20
+"""Most bytes of a text: OME-XML of a long movie takes some of them."""
+MOST_NUMBERS: Final = 4 << 20
+"""Most numbers in one tag: a plane has one a strip or tile."""
 _BLOCK: Final = 8192  # read ahead: a directory and its strip tables mostly lie together
 
 Value = int | float | bytes
@@ -111,7 +117,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
-        self._name = name
+        self.name = name
         self.size = os.fstat(file.fileno()).st_size
         self._start = 0
         self._block = b""
@@ -119,7 +125,7 @@ class _Reader:
     def at(self, offset: int, n: int, what: str) -> bytes:
         if offset + n > self.size:
             raise RecordingError(
-                f"{self._name}: {what} ends at byte {offset + n}, file has {self.size}: cut short or damaged; "
+                f"{self.name}: {what} ends at byte {offset + n}, file has {self.size}: cut short or damaged; "
                 "copy the file again from the microscope"
             )
         inside = offset - self._start
@@ -197,6 +203,10 @@ def _entries(reader: _Reader, order: str, big: bool, offset: int, number: int) -
     head, width, pointer = (8, 20, 8) if big else (2, 12, 4)
     what = f"directory of page {number}"
     n = struct.unpack(order + ("Q" if big else "H"), reader.at(offset, head, what))[0]
+    if n > MOST_ENTRIES:
+        raise RecordingError(
+            f"{reader.name}: {what} declares {n} entries; at most {MOST_ENTRIES} can be there: copy the file again"
+        )
     body = reader.at(offset + head, n * width + pointer, what)
     unpack = struct.Struct(order + ("HHQ8s" if big else "HHI4s")).iter_unpack
     entries = {tag: (kind, count, field) for tag, kind, count, field in unpack(body[: n * width])}
@@ -210,6 +220,11 @@ def _value(reader: _Reader, order: str, entry: _Entry, what: str) -> Tag:
     if code is None:
         return ()
     n_bytes = _TYPE_BYTES[kind] * count
+    most, unit = (MOST_TEXT_BYTES, "bytes of text") if code == "s" else (MOST_NUMBERS, "numbers")
+    if count > most:
+        raise RecordingError(
+            f"{reader.name}: {what} declares {count} {unit}; at most {most} are read: export the file again"
+        )
     if n_bytes > len(field):
         (offset,) = struct.unpack(order + ("Q" if len(field) == 8 else "I"), field)
         field = reader.at(offset, n_bytes, what)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require, require_short
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
@@ -123,6 +123,7 @@ def _refuse_document_type(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(13)
         length = 2 * int.from_bytes(head[9:13], "little")
+        require_short(path.name, "its header", min(length, path.stat().st_size))
         text = file.read(min(length, path.stat().st_size))
     if len(text) < length:
         raise RecordingError(

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError, counted
 from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
-from cicimage.recording.nd2_chunks import frame_ends, is_nd2
+from cicimage.recording.nd2_chunks import frame_spans, is_nd2, packed_frame
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
+from cicimage.recording.unpacking import OverlongError, refuse_overlong
 
 _MODALITIES: Final[Mapping[str, str]] = {
     "laserScanConfocal": "confocal", "spinningDiskConfocal": "spinning_disk", "sweptFieldConfocalSlit": "confocal",
@@ -27,8 +28,9 @@ _IMMERSIONS: Final = ((1.0, "air"), (1.33, "water"), (1.47, "glycerol"), (1.515,
 class Nd2Recording(Recording):
     """One field of an ND2 file; the channels of a frame lie together and are read at once."""
 
-    def __init__(self, path: Path, file: Any, options: ReadOptions) -> None:
+    def __init__(self, path: Path, file: Any, spans: Mapping[int, tuple[int, int]], options: ReadOptions) -> None:
         self.path = path
+        self._spans = spans
         self._file = file
         self._size = path.stat().st_size
         self._held: tuple[int, npt.NDArray[Any]] | None = None
@@ -53,7 +55,7 @@ class Nd2Recording(Recording):
         self.metadata = _metadata(file, self.sizes, self._number, MetadataValidator(path.name, options.given))
 
     def _check_frames(self) -> None:
-        there = frame_ends(self.path)
+        there = self._spans
         declared = self.sizes["T"] * self.sizes["Z"]
         found = sum(1 for n in self._number.values() if n in there)
         if found < declared:
@@ -69,6 +71,7 @@ class Nd2Recording(Recording):
         if self._held is None or self._held[0] != number:
             if self.path.stat().st_size != self._size:
                 raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
+            self._refuse_overlong(t, c, z)
             try:
                 pixels = np.array(self._file.read_frame(number))
             except FAULTS as error:
@@ -81,6 +84,19 @@ class Nd2Recording(Recording):
             self._held = number, shaped.astype(self.dtype, copy=False)
         plane: npt.NDArray[Any] = self._held[1][c]
         return plane
+
+    def _refuse_overlong(self, t: int, c: int, z: int) -> None:
+        """Refuse a packed frame that holds more than its pixels, which the library unpacks as a whole."""
+        attributes = self._file.attributes
+        if getattr(attributes, "compressionType", None) != "lossless":
+            return
+        pixels = self.plane_bytes * self.sizes["C"]
+        # rows may be padded, and never to twice their length
+        most = min(max(pixels, self.sizes["Y"] * int(attributes.widthBytes or 0)), 2 * pixels)
+        try:
+            refuse_overlong("zlib", packed_frame(self.path, self._spans[self._number[t, z]]), most)
+        except OverlongError as error:
+            raise PlaneError(self.path, t, c, z, f"its frame {error}") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -114,11 +130,11 @@ class Nd2Reader(Reader):
             The file is not sound, or holds several recordings and none was chosen.
         """
         with faults_of(path, "ND2"):
-            frame_ends(path)
+            spans = frame_spans(path)
             nd2 = require("nd2", "nd2", path)
             file = nd2.ND2File(path)
             try:
-                return Nd2Recording(path, file, options)
+                return Nd2Recording(path, file, spans, options)
             except BaseException:
                 file.close()
                 raise

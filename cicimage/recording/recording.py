@@ -24,6 +24,8 @@ class PlaneError(RecordingError):
     ----------
     t, c, z : int
         Which plane, 0-based.
+    reason : str
+        Why, as part of a sentence.
     """
 
     def __init__(self, path: Path, t: int, c: int, z: int, reason: str) -> None:
@@ -31,7 +33,7 @@ class PlaneError(RecordingError):
             f"{path.name}: plane t={t}, c={c}, z={z} cannot be decoded ({reason}); copy the file again, "
             "or go on with this frame marked missing"
         )
-        self.t, self.c, self.z = t, c, z
+        self.t, self.c, self.z, self.reason = t, c, z, reason
         self._arguments = (path, t, c, z, reason)
 
     def __reduce__(self) -> tuple[type[PlaneError], tuple[Path, int, int, int, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.recording.ifd import Ifd
+from cicimage.recording.unpacking import OverlongError, refuse_overlong
 
 # Decoders that fill a given buffer, and so cannot inflate past it. Deflate is libdeflate: 2.3 ms where zlib took
 # 4.9 on a 1024 x 1024 uint16 plane.
@@ -17,6 +18,8 @@ _DECODERS: Final[Mapping[int, str]] = {
     5: "lzw_decode", 8: "deflate_decode", 32946: "deflate_decode", 50013: "deflate_decode",
     32773: "packbits_decode", 34925: "lzma_decode", 50000: "zstd_decode", 34926: "zstd_decode",
 }  # fmt: skip
+_STREAMS: Final[Mapping[str, str]] = {"deflate_decode": "zlib", "lzma_decode": "lzma", "zstd_decode": "zstd"}
+"""Names in :mod:`cicimage.recording.unpacking` of those whose length can be told in little memory."""
 _NAMES: Final[Mapping[int, str]] = {
     2: "CCITT", 3: "CCITT", 4: "CCITT", 6: "JPEG", 7: "JPEG", 33003: "JPEG 2000", 34712: "JPEG 2000", 50001: "WebP",
 }  # fmt: skip
@@ -32,6 +35,9 @@ _FLIPS: Final[Mapping[int, tuple[slice, slice]]] = {
     3: (slice(None, None, -1), slice(None, None, -1)), 4: (slice(None, None, -1), slice(None)),
 }  # fmt: skip
 """How rows and columns of each Orientation are read to begin at the top left; 5 to 8 turn the page."""
+
+PACKED_OVERHEAD: Final = 64 << 10
+"""Headers and checksums of a packed strip, bytes, beside at most twice its pixels."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -159,10 +165,14 @@ def _segment(
 ) -> npt.NDArray[Any]:
     rows, width, inner = shape
     wanted = rows * width * inner * stored.itemsize
-    data = _read(file, offset, count)
     # A last strip may be packed at full height: room for it, and only its first rows are used.
     room = max(wanted, page.segment_height * width * inner * stored.itemsize)
-    raw = np.frombuffer(data, np.uint8) if page.compression == 1 else _unpack(page.compression, data, room, number)
+    if page.compression == 1:
+        raw = np.frombuffer(_read(file, offset, min(count, room)), np.uint8)
+    else:
+        if count > 2 * room + PACKED_OVERHEAD:
+            raise _overlong(number, room, count, exact=True)
+        raw = _unpack(page.compression, _read(file, offset, count), room, width * inner * stored.itemsize, number)
     if raw.size < wanted:
         raise UndecodableError(f"strip {number} holds {raw.size} bytes, {wanted} expected")
     if page.predictor == 3:
@@ -175,14 +185,29 @@ def _segment(
     return pixels
 
 
-def _unpack(compression: int, data: bytes, room: int, number: int) -> Bytes:
-    decoder: Callable[..., Bytes] = getattr(imagecodecs, _DECODERS[compression])
+def _unpack(compression: int, data: bytes, room: int, row: int, number: int) -> Bytes:
+    """Unpack a strip into at most one row more than it declares, since some are padded."""
+    name = _DECODERS[compression]
+    decoder: Callable[..., Bytes] = getattr(imagecodecs, name)
     try:
-        return decoder(data, out=np.empty(room, np.uint8))
+        found = decoder(data, out=np.empty(room + row, np.uint8))
     except RuntimeError as error:  # every codec error of imagecodecs is one
         said = str(error)
+    else:
+        if found.size >= room + row:
+            raise _overlong(number, room, found.size, exact=False)
+        return found
     # Raised out here, else the codec's error would travel along between processes, and that cannot be unpickled.
-    raise UndecodableError(f"strip {number}: {said}")
+    try:
+        if name in _STREAMS:
+            refuse_overlong(_STREAMS[name], data, room + row - 1)
+    except OverlongError as overlong:
+        raise _overlong(number, room, overlong.found, exact=overlong.exact) from None
+    raise UndecodableError(f"strip {number} does not unpack into the {room} bytes that are declared: {said}")
+
+
+def _overlong(number: int, declared: int, found: int, *, exact: bool) -> UndecodableError:
+    return UndecodableError(f"strip {number} {OverlongError(declared, found, exact=exact)}")
 
 
 def _float_predictor(raw: Bytes, shape: tuple[int, int, int], stored: np.dtype[Any]) -> npt.NDArray[Any]:

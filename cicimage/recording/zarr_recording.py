@@ -18,6 +18,7 @@ from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator
 from cicimage.recording.tiff_files import check_budget
+from cicimage.recording.unpacking import OverlongError
 from cicimage.recording.zarr_metadata import Multiscale, check_codecs, images, multiscale, refuse_outside
 from cicimage.regular import require_regular
 
@@ -41,7 +42,9 @@ class ZarrRecording(Recording):
 
         check_codecs(image.array)
         with faults_of(path, "OME-Zarr"):
-            self._array = zarr.open_array(image.array, mode="r")
+            from cicimage.recording.zarr_bounds import OVERHEAD, bounded
+
+            self._array = bounded(zarr.open_array(image.array, mode="r"))
         names = "".join(a for a, _ in image.axes)
         odd = set(names) - set("TCZYX") or len(set(names)) != len(names)
         if len(names) != self._array.ndim or names[-2:] != "YX" or odd:
@@ -60,6 +63,9 @@ class ZarrRecording(Recording):
         self._chunk = tuple(self._array.chunks)
         check_budget(max(self.plane_bytes, math.prod(self._chunk) * self.dtype.itemsize), path.name, budget)
         self._budget = budget
+        self._folder = image.array
+        # packed noise takes a little more than its pixels; a shard's index 16 bytes a chunk
+        self._most_stored = 2 * math.prod(self._stored) * self.dtype.itemsize + OVERHEAD
         self._held: tuple[_Block, npt.NDArray[Any]] | None = None
         validator = MetadataValidator(path.name, given)
         self._missing = self._missing_chunks(image.array, validator)
@@ -99,11 +105,23 @@ class ZarrRecording(Recording):
         block = self._block(at)
         if self._held is None or self._held[0] != block:
             try:
+                self._refuse_long_files(block)
                 self._held = block, np.asarray(self._array[block])
+            except OverlongError as error:
+                raise PlaneError(self.path, t, c, z, f"a chunk of it {error}") from None
             except FAULTS as error:
                 raise PlaneError(self.path, t, c, z, brief(error)) from None
         inside = tuple(i - s.start for i, s in zip(at, block, strict=False))
         return np.asarray(self._held[1][inside]).astype(self.dtype, copy=False)
+
+    def _refuse_long_files(self, block: _Block) -> None:
+        """Refuse chunks whose files are too long for their pixels: they would be read as a whole."""
+        spans = zip(block, self._stored, self._array.shape, strict=True)
+        places = itertools.product(*(range((b.start or 0) // s, -(-(b.stop or n) // s)) for b, s, n in spans))
+        for place in places:
+            length = (self._folder / self._array.metadata.encode_chunk_key(place)).stat().st_size
+            if length > self._most_stored:
+                raise OverlongError(self._most_stored, length, exact=True)
 
     def _block(self, at: list[int]) -> _Block:
         """Whole chunks around a plane, or the plane alone where they would not fit the budget."""

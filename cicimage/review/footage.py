@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.experiment import ExperimentFile
+from cicimage.guard import ask, guarded
 from cicimage.pipeline.job import input_fingerprint
+from cicimage.pipeline.opened import try_opening
 from cicimage.pipeline.prepare import Prepared, prepare
 from cicimage.recording import Recording, open_recording
 from cicimage.review.base import Base
@@ -91,14 +93,16 @@ def open_footage(results: Results, base: Base, place: Path | None = None) -> Foo
     path = place or recording_path(results, base)
     series = run["design"][base.position].get("series")
     read = ExperimentFile.model_validate(run["configuration"]).reading(series)
-    found = input_fingerprint(path, read["series"])
-    if found is None:
-        raise MovedError(f"{path}: the recording is not there any more; say where it is now")
     made_from = read_json(results.position(base.position_id).receipt).get("input")
-    if made_from and found["sha256"] != made_from["sha256"]:
-        raise RecordingError(
-            f"{path}: must be the recording these results were made from, holds other bytes; choose the right file"
-        )
+    with guarded():  # a damaged file must not take the window with it
+        found = ask(path, input_fingerprint, path, read["series"])
+        if found is None:
+            raise MovedError(f"{path}: the recording is not there any more; say where it is now")
+        if made_from and found["sha256"] != made_from["sha256"]:
+            raise RecordingError(
+                f"{path}: must be the recording these results were made from, holds other bytes; choose the right file"
+            )
+        try_opening(path, read)
     recording = open_recording(path, **read)
     if place is not None:
         known = _moved(results)

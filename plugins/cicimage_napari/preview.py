@@ -10,6 +10,7 @@ import numpy as np
 
 from cicimage.experiment import Experiment, ExperimentFile, Position
 from cicimage.pipeline.detect import Tools, segment_frame
+from cicimage.pipeline.opened import try_opening
 from cicimage.pipeline.setting import resolve
 from cicimage.recording import open_recording
 from cicimage_napari.look import CHANNEL_COLOUR, GUEST_OUTLINE, HOST_OUTLINE, OTHER_OUTLINE, limits
@@ -65,7 +66,9 @@ def preview(
 
     settings = experiment.file.model_dump(exclude_unset=True)
     file = ExperimentFile.model_validate({**settings, "methods": dict(methods)})
-    with open_recording(position.path, **file.reading(position.series)) as recording:
+    reading = file.reading(position.series)
+    try_opening(position.path, reading)
+    with open_recording(position.path, **reading) as recording:
         setting = resolve(recording, file, position.path)
         frame = min(frame, recording.sizes["T"] - 1)
         tools = Tools.of(recording, setting, file.choices())

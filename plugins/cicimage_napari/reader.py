@@ -33,8 +33,10 @@ def read_recording(path: Path) -> list[Layer]:
     RecordingError
         The file is damaged, or contradicts its own metadata.
     """
+    from cicimage.pipeline.opened import try_opening
     from cicimage.recording import open_recording
 
+    try_opening(path, {})
     return channels_of(open_recording(path))
 
 

@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from cicimage.errors import CicimageError
 from cicimage.experiment import Experiment, load_experiment
 from cicimage.experiment.schema import SWITCHABLE
+from cicimage.guard import guarded
 from cicimage_napari.buttons import plain_button
 from cicimage_napari.forms import MethodForm
 from cicimage_napari.preview import Preview, preview
@@ -138,7 +139,8 @@ class RunPanel(QWidget):
             return
         self.say("")
         try:
-            self.experiment = load_experiment(Path(source))
+            with guarded():
+                self.experiment = load_experiment(Path(source))
         except CicimageError as error:
             self.experiment = None
             self.say(str(error), fault=True)

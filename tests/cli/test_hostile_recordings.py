@@ -238,3 +238,34 @@ def test_files_of_the_experiment_are_regular_and_small(ruined, tmp_path, name, k
     wanted = {"pipe": "is a named pipe", "device": "is a device", "large": "must be at most 64 MiB, is 95367 MiB"}[kind]
     assert wanted in done.stderr
     assert seconds < LONGEST_S
+
+
+def test_init_describes_the_sound_one_and_says_which_could_not_be_opened(ruined, tmp_path):
+    folder = tmp_path / "in"
+    for name in ("sleeps", "aborts"):
+        (folder / name).mkdir(parents=True)
+        toy(name)(folder / name / "A1_f1.ome.tif")
+    write_movie(folder / "sound" / "A1_f1.ome.tif", draw_movie([], [], frames=2, size=32))
+    done, seconds = cicimage(ruined, "init", folder)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "experiment.toml").read_text()
+    assert "# could not be opened: B1_f1.toy: the process that read it was killed by signal 6" in text
+    assert "# could not be opened: B1_f1.toy: reading it took longer than the 3 s allowed" in text
+    assert "# seen in sound/A1_f1: T 2, C 3" in text
+    assert seconds < LONGEST_S
+
+
+@pytest.mark.parametrize("how", ["sleeps", "hoards", "aborts", "exits"])
+def test_what_a_window_opens_is_tried_in_a_process_of_its_own(ruined, tmp_path, how):
+    toy(how)(tmp_path / "B1_f1.ome.tif")
+    root, environment = ruined
+    code = (
+        "import sys; from pathlib import Path; from cicimage.pipeline.opened import try_opening\n"
+        "from cicimage.guard import LimitError\n"
+        "try: try_opening(Path(sys.argv[1]), {})\n"
+        "except LimitError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "B1_f1.toy")]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, "the window goes on"
+    assert re.search(BAD[how][1], done.stdout), (done.stdout, done.stderr)

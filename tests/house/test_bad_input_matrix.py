@@ -18,6 +18,7 @@ TIFF, ZARR, MAKERS, FILES = (
 TOML, FOLDER, FORMATS = "experiment/test_experiment.py", "experiment/test_discovery.py", "cli/test_init_formats.py"
 RUN, BAD, ODD, MISHAP = (f"pipeline/test_{n}.py" for n in ("run", "bad_input", "odd_recordings", "mishaps"))
 ABSENT, FAULTS = "pipeline/test_frames_without_measurement.py", "preprocessing/test_frame_faults.py"
+EXTREMES = "pipeline/test_extreme_recordings.py"
 HOSTILE = "cli/test_hostile_recordings.py"
 OTHERS = "cli/test_results_from_others.py"
 CLUSTER, CHECK = "pipeline/test_cluster.py", "cli/test_check_init.py"
@@ -52,7 +53,16 @@ MATRIX = (
     ("huge declared shape, decompression bomb", "what a plane needs and the budget, before memory is taken", (
         f"{TIFF}::test_huge_plane_is_refused_before_it_is_allocated",
         f"{TIFF}::test_huge_declared_counts_take_no_memory", f"{TIFF}::test_huge_tile_is_refused",
-        f"{TIFF}::test_strip_that_inflates_past_its_plane", f"{ZARR}::test_huge_shapes_and_chunks",
+        f"{TIFF}::test_strip_that_inflates_past_its_plane", f"{TIFF}::test_strip_that_holds_too_much",
+        f"{TIFF}::test_strip_whose_packed_bytes_are_far_too_many_is_not_read",
+        f"{TIFF}::test_directories_without_end_are_refused_before_they_are_read",
+        f"{ZARR}::test_huge_shapes_and_chunks", f"{ZARR}::test_a_chunk_unpacks_into_no_more_than_it_declares",
+        f"{ZARR}::test_a_chunk_of_a_shard_unpacks_into_no_more_than_it_declares",
+        f"{ZARR}::test_a_chunk_whose_file_is_too_long_is_not_read",
+        f"{MAKERS}::test_czi_plane_whose_packed_pixels_are_too_many",
+        f"{MAKERS}::test_nd2_frame_whose_packed_pixels_are_too_many",
+        f"{MAKERS}::test_headers_without_end_are_refused_before_they_are_read",
+        f"{EXTREMES}::test_a_recording_that_memory_cannot_hold_is_refused_before_it_is_begun",
     )),
     ("document types and entities in metadata, paths outside the folder", "refused", (
         f"{TIFF}::test_document_types_are_refused", f"{TIFF}::test_files_outside_the_folder_are_not_opened",
@@ -68,6 +78,10 @@ MATRIX = (
     ("pixel size or interval missing, not a number, not above 0", "the value and where to give it", (
         f"{TIFF}::test_scale_that_is_none_is_refused_or_noted", f"{TIFF}::test_pixels_that_are_not_square",
         f"{BAD}::test_a_gap_or_a_conflict_shows_both_values", f"{TOML}::test_what_does_not_fit_is_said_in_one_sentence",
+    )),
+    ("a scale or a field that no microscope has", "the value and the limits", (
+        f"{EXTREMES}::test_it_is_done_or_refused_with_the_number",
+        f"{EXTREMES}::test_a_scale_of_the_experiment_file_has_the_same_limits",
     )),
     ("scale in conflict with the experiment file", "both values", (
         f"{BAD}::test_a_gap_or_a_conflict_shows_both_values", f"{BAD}::test_the_experiment_file_can_be_declared_right",

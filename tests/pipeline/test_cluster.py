@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 from cicimage.batch import open_batch, run_batch  # noqa: E402
@@ -21,6 +24,7 @@ from cicimage.experiment import load_experiment  # noqa: E402
 from cicimage.locks import lock  # noqa: E402
 from cicimage.store import read_json, read_table  # noqa: E402
 from tests.conftest import draw_movie, write_movie  # noqa: E402
+from tests.recording.test_readers import bring  # noqa: E402
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOML = '[experiment]\nreference = "vehicle"\n[channels]\nhost = "Host"\nguest = "Guest"\ndeath = "Death"\n'
@@ -121,6 +125,140 @@ def test_a_dead_worker_is_told_with_the_likely_cause(folder, cluster, tmp_path, 
     receipt = read_json(batch.jobs[0].folder / "receipt.json")
     assert receipt["kind"] == "killed"
     assert "most likely memory ran out" in receipt["error"]
+
+
+HANGS = """
+from cicimage.recording import Reader
+
+class ToyReader(Reader):
+    name = "Toy"
+    suffixes = (".toy",)
+
+    def recognises(self, listing, head):
+        return head.startswith(b"TOY")
+
+    def open(self, path, options):
+        import os, time
+        os.abort() if b"aborts" in path.read_bytes() else time.sleep(600)
+"""
+
+
+def test_a_recording_that_hangs_or_ends_its_process_leaves_the_worker_alone(folder, tmp_path):
+    """A worker with a nanny, as `dask worker` starts it: such a process may have no children by itself."""
+    root = tmp_path / "in"
+    shutil.copytree(folder / "vehicle", root / "vehicle")
+    (root / "vehicle" / "B1_f1.toy").write_text("TOY sleeps")
+    (root / "vehicle" / "B2_f1.toy").write_text("TOY aborts")
+    (root / "experiment.toml").write_text(TOML)
+    environment = os.environ | {"PYTHONPATH": str(bring(tmp_path / "package", HANGS))}
+    scheduler = str(tmp_path / "scheduler.json")
+    options = {
+        "scheduler": ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
+        "worker": ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path)],
+    }
+    with ExitStack() as ended:
+        for name, more in options.items():
+            command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--scheduler-file", scheduler, *more]
+            log = ended.enter_context((tmp_path / name).open("w"))
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            ended.callback(process.wait)
+            ended.callback(process.terminate)
+        client = ended.enter_context(_client(scheduler))
+        client.wait_for_workers(1, timeout=60)
+        before = client.run(os.getpid)
+        command = [sys.executable, "-m", "cicimage", "run", str(root), "-o", str(tmp_path / "out"), "--no-report"]
+        command += ["--dask", scheduler, "--opening-timeout", "3"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        assert client.run(os.getpid) == before, "the worker lives"
+    assert done.returncode == 3, done.stderr
+    assert "vehicle/B1_f1 failed: B1_f1.toy: reading it took longer than the 3 s allowed" in done.stderr
+    assert "vehicle/B2_f1 failed: B2_f1.toy: the process that read it was killed by signal 6" in done.stderr
+    states = [read_json(p)["outcome"] for p in (tmp_path / "out").glob("positions/*/receipt.json")]
+    assert sorted(states) == ["done", "failed", "failed"]
+
+
+def _client(scheduler_file):
+    until = time.monotonic() + 60
+    while not Path(scheduler_file).exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return distributed.Client(scheduler_file=scheduler_file, timeout=60, set_as_default=False)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority of the test's own, and a certificate for 127.0.0.1 that it signed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not there to make certificates with")
+    root = tmp_path_factory.mktemp("tls")
+    (root / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+
+    def call_openssl(*arguments):
+        subprocess.run([openssl, *arguments], cwd=root, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("ca", "other"):
+        call_openssl("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
+    call_openssl("req", *key, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node")
+    call_openssl(
+        "x509", "-req", "-in", "node.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "node.pem",
+        "-extfile", "names",
+    )  # fmt: skip
+    return root
+
+
+COMM = "distributed.comm"
+
+
+def tls(root, ca="ca.pem"):
+    """Settings of dask as `docs/cluster.md` has them."""
+    pairs = {f"{COMM}.tls.{part}.cert": str(root / "node.pem") for part in ("scheduler", "worker", "client")}
+    keys = {name.replace("cert", "key"): str(root / "node.key") for name in pairs}
+    return {f"{COMM}.require-encryption": True, f"{COMM}.tls.ca-file": str(root / ca), **pairs, **keys}
+
+
+@pytest.fixture
+def secured(certificates):
+    with (
+        dask.config.set(tls(certificates)),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tls://",
+            security=distributed.Security(), silence_logs=logging.CRITICAL,
+        ) as made,
+    ):  # fmt: skip
+        assert made.scheduler_address.startswith("tls://")
+        yield made
+
+
+def test_a_scheduler_with_tls_runs_with_certificates(secured, few, tmp_path, capfd):
+    assert call("run", few, "-o", tmp_path / "out", "--dask", secured.scheduler_address) == 3
+    said = capfd.readouterr().err
+    assert "has no TLS" not in said
+    assert [p["state"] for p in _states(tmp_path / "out", capfd)] == ["done", "failed"]
+
+
+def _states(out, capfd):
+    call("status", out, "--json")
+    return [p for _, p in sorted(json.loads(capfd.readouterr().out)["positions"].items())]
+
+
+@pytest.mark.parametrize("how", ["without certificates", "of another authority", "missing files", "plain address"])
+def test_a_scheduler_with_tls_refuses_others(secured, certificates, few, tmp_path, capfd, monkeypatch, how):
+    monkeypatch.setattr("cicimage.batch.cluster.SCHEDULER_TIMEOUT_S", 3)
+    address = secured.scheduler_address
+    settings = {
+        "without certificates": dict.fromkeys(tls(certificates)),
+        "of another authority": tls(certificates, "other.pem"),
+        "missing files": tls(certificates, "nowhere.pem"),
+        "plain address": tls(certificates),
+    }[how]
+    if how == "plain address":
+        address = address.replace("tls://", "tcp://")
+    with dask.config.set(settings):
+        assert call("run", few, "-o", tmp_path / "out", "--dask", address) == 2
+    said = capfd.readouterr().err
+    assert f"--dask '{address}'" in said
+    assert "docs/cluster.md" in said
 
 
 @pytest.mark.parametrize(

@@ -366,7 +366,7 @@ def test_huge_tile_is_refused(tmp_path):
 
 
 def test_strip_that_inflates_past_its_plane(tmp_path):
-    path = write_pages(tmp_path / "a.tif", [np.zeros((8, 8), np.uint16)] * 2, compression="zlib")
+    path = write_pages(tmp_path / "a.tif", [np.zeros((256, 256), np.uint16)] * 2, compression="zlib")
     bomb = zlib.compress(bytes(200_000_000), 9)
     start = path.stat().st_size
     with path.open("ab") as file:
@@ -376,9 +376,100 @@ def test_strip_that_inflates_past_its_plane(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with open_recording(path, axes="TYX") as recording:
         assert not recording.plane(0, 0, 0).any()
-        with pytest.raises(PlaneError, match="plane t=1, c=0, z=0 cannot be decoded"):
+        with pytest.raises(
+            PlaneError, match=r"a\.tif: plane t=1, c=0, z=0 .*strip 0 holds at least 131584 bytes where 131072"
+        ):
             recording.plane(1, 0, 0)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "lzma", "packbits", None])
+@pytest.mark.parametrize("rows", [21, 1000])
+def test_strip_that_holds_too_much(tmp_path, compression, rows):
+    pages = [np.zeros((20, 20), np.uint8)] * 2
+    path = write_pages(tmp_path / "a.tif", pages, compression=compression)
+    put_strip(path, 1, np.zeros((rows, 20), np.uint8), compression)
+    with open_recording(path, axes="TYX") as recording:
+        if compression is None:  # padding behind the pixels is nothing that was packed, and is not read
+            assert not recording.plane(1, 0, 0).any()
+            return
+        found = r"strip 0 (holds (at least )?4\d\d bytes where|does not unpack into the) 400 "
+        found = (
+            found if rows == 21 or compression == "packbits" else r"strip 0 holds (at least )?\d+ bytes where 400 are"
+        )
+        with pytest.raises(PlaneError, match=rf"a\.tif: plane t=1, c=0, z=0 cannot be decoded \({found}"):
+            recording.plane(1, 0, 0)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "lzma", "packbits"])
+def test_strip_with_a_few_bytes_of_padding(tmp_path, compression):
+    path = write_pages(tmp_path / "a.tif", [np.full((20, 20), 7, np.uint8)] * 2, compression=compression)
+    put_strip(path, 1, np.full((1, 403), 7, np.uint8), compression)
+    with open_recording(path, axes="TYX") as recording:
+        assert (recording.plane(1, 0, 0) == 7).all()
+
+
+def test_strip_whose_packed_bytes_are_far_too_many_is_not_read(tmp_path):
+    path = write_pages(tmp_path / "a.tif", [np.zeros((20, 20), np.uint8)] * 2, compression="zlib")
+    start = path.stat().st_size
+    edit_tag(path, 1, 273, start)
+    with tifffile.TiffFile(path) as file:
+        entry = file.pages[1].tags[279].offset
+    with path.open("r+b") as file:
+        file.seek(entry)
+        file.write(struct.pack("<HHII", 279, 4, 1, 2 * 10**9))
+        file.truncate(start + 2 * 10**9)
+    with (
+        open_recording(path, axes="TYX") as recording,
+        pytest.raises(PlaneError, match="holds 2000000000 bytes where 400"),
+    ):
+        recording.plane(1, 0, 0)
+
+
+def put_strip(path, page, pixels, compression):
+    """Let a page's strip be another one, appended to the file."""
+    other = write_pages(path.with_name("other.tif"), [pixels], compression=compression)
+    with tifffile.TiffFile(other) as file:
+        start, count = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    strip = other.read_bytes()[start : start + count]
+    end = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(strip)
+    edit_tag(path, page, 273, end)
+    edit_tag(path, page, 279, count, 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({"n": 10**10}, "directory of page 0 declares 10000000000 entries; at most 65535 can be there"),
+        ({"strips": 10**9}, "page 0 declares 1000000000 numbers; at most 4194304 are read"),
+        ({"text": 500 * 10**9}, "tag 270 declares 500000000000 bytes of text; at most 268435456 are read"),
+    ],
+)
+def test_directories_without_end_are_refused_before_they_are_read(tmp_path, what, reason):
+    path = tmp_path / "a.btf"
+    strips, text = what.get("strips", 1), what.get("text", 16)
+    tags = (
+        (256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 16), (259, 3, 1, 1), (270, 2, text, 8192),
+        (273, 16, strips, 8192), (277, 3, 1, 1), (278, 4, 1, 64), (279, 16, strips, 8192),
+    )  # fmt: skip
+    with path.open("wb") as file:
+        file.write(struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, what.get("n", len(tags))))
+        file.write(b"".join(struct.pack("<HHQQ", *t) for t in tags))
+        file.truncate(10**12)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path, rf"a\.btf: {reason}")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_companion_with_a_name_that_is_too_long_is_named(tmp_path):
+    movie = numbered()
+    name = "a" * 5000
+    xml = ome_xml(movie, inside=f'<TiffData FirstT="0" PlaneCount="1"><UUID FileName="{name}">u</UUID></TiffData>')
+    refused(
+        write_ome(tmp_path / "a.ome.tif", movie, xml), r"a\.ome\.tif: cannot be read, a{60}\.\.\.: File name too long"
+    )
 
 
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "packbits"])

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import builtins
+import os
+import re
+import resource
 import shutil
 import struct
+import zlib
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 
 from cicimage.errors import RecordingError
-from cicimage.recording import open_recording, preflight, series_names
+from cicimage.recording import PlaneError, open_recording, preflight, series_names
 from cicimage.recording.czi_directory import read_directory
+from cicimage.recording.nd2_recording import Nd2Recording
+from cicimage.recording.reader import ReadOptions
 
 pytest.importorskip("nd2", reason="extra nd2 is not installed")
 pytest.importorskip("liffile", reason="extra lif is not installed")
@@ -161,10 +168,10 @@ def test_document_type_in_lif(real_data, tmp_path):
 # ---------------------------------------------------------------- CZI
 
 
-def write_czi(path, leave_out=(), n_t=3):
+def write_czi(path, leave_out=(), n_t=3, packing=None):
     from pylibCZIrw import czi
 
-    with czi.create_czi(str(path)) as document:
+    with czi.create_czi(str(path), compression_options=packing) as document:
         for t, c, z in np.ndindex(n_t, 2, 2):
             if (t, c, z) not in leave_out:
                 pixels = np.full((20, 24, 1), t * 100 + c * 10 + z, np.uint16)
@@ -199,6 +206,85 @@ def test_cut_czi(tmp_path):
         path.write_bytes(sound[: int(share * len(sound))])
         with pytest.raises(RecordingError, match=r"b\.czi"):
             preflight(path)
+
+
+@pytest.mark.parametrize("packing", ["zstd0:ExplicitLevel=1", "zstd1:ExplicitLevel=1;PreProcess=HiLoByteUnpack"])
+def test_czi_plane_whose_packed_pixels_are_too_many(tmp_path, packing):
+    path = write_czi(tmp_path / "a.czi", packing=packing)
+    with open_recording(path) as recording:
+        assert (recording.plane(2, 1, 1) == 211).all()
+    data = bytearray(path.read_bytes())
+    frames = [m.start() for m in re.finditer(rb"\x28\xb5\x2f\xfd", bytes(data))]
+    assert len(frames) == 12
+    # a frame of a single segment whose length takes eight bytes
+    data[frames[5] + 4 : frames[5] + 13] = b"\xe0" + struct.pack("<Q", 3 << 30)
+    path.write_bytes(bytes(data))
+    with pytest.raises(RecordingError, match=r"a\.czi: plane \d+ holds 3221225472 bytes where 960 are declared; copy"):
+        preflight(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.lif", "its header declares 4294967280 bytes; at most 268435456 are read"),
+        ("a.czi", "the ZISRAWDIRECTORY at byte 512 declares 100000000000 bytes; at most"),
+        ("a.nd2", "its chunk map declares 100000000000 bytes; at most"),
+    ],
+)
+def test_headers_without_end_are_refused_before_they_are_read(tmp_path, name, said):
+    path = tmp_path / name
+    if name.endswith("lif"):
+        path.write_bytes(struct.pack("<IIBI", 0x70, 2**32 - 1, 0x2A, 2**31 - 8) + b"<\0a\0>\0")
+    elif name.endswith("czi"):
+        head = struct.pack("<16sqq", b"ZISRAWFILE", 480, 480) + struct.pack("<iiii", 1, 0, 0, 0) + bytes(32)
+        head += struct.pack("<iqqiq", 0, 512, 0, 0, 0)
+        path.write_bytes(head.ljust(512, b"\0") + struct.pack("<16sqq", b"ZISRAWDIRECTORY", 10**11, 10**11))
+    else:
+        path.write_bytes(struct.pack("<IIQ", 0x0ABECEDA, 32, 10**11) + bytes(100))
+    os.truncate(path, 10**12)
+    if name.endswith("nd2"):
+        with path.open("r+b") as file:
+            file.seek(10**12 - 40)
+            file.write(b"ND2 CHUNK MAP SIGNATURE 0000001!" + struct.pack("<Q", 0))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RecordingError, match=rf"{re.escape(name)}: {said}"):
+        preflight(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+class _PackedFile:
+    """As much of the library's file as the reader asks for: one frame of 4 x 6 pixels in two channels, packed."""
+
+    sizes = MappingProxyType({"Y": 4, "X": 6, "C": 2})
+    dtype = np.uint16
+    loop_indices = ({},)
+    experiment = ()
+    attributes = SimpleNamespace(compressionType="lossless", widthBytes=24, bitsPerComponentSignificant=None)
+    metadata = SimpleNamespace(channels=[])
+
+    def voxel_size(self):
+        return SimpleNamespace(x=1.0, y=1.0, z=1.0)
+
+    def read_frame(self, number):
+        return np.arange(48, dtype=np.uint16).reshape(2, 4, 6)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(("n", "said"), [(96, ""), (97, "holds at least 97 bytes"), (3 << 24, "holds at least 97")])
+def test_nd2_frame_whose_packed_pixels_are_too_many(tmp_path, n, said):
+    packed = zlib.compress(bytes(n))
+    name = b"ImageDataSeq|0!".ljust(32, b"\0")
+    path = tmp_path / "a.nd2"
+    path.write_bytes(struct.pack("<IIQ", 0x0ABECEDA, len(name), 8 + len(packed)) + name + bytes(8) + packed)
+    spans = {0: (0, path.stat().st_size)}
+    recording = Nd2Recording(path, _PackedFile(), spans, ReadOptions())
+    if not said:
+        assert recording.plane(0, 1, 0)[0, 0] == 24
+        return
+    with pytest.raises(PlaneError, match=rf"a\.nd2: plane t=0, c=1, z=0 .*its frame {said}"):
+        recording.plane(0, 1, 0)
 
 
 def test_czi_time_stamps(tmp_path):

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import json
+import struct
 
+import google_crc32c
+import numcodecs
 import numpy as np
+import pyarrow as pa
 import pytest
 import zarr
+import zarr.codecs.numcodecs as zarr3
 from tiff_maker import numbered
+from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 from cicimage.errors import RecordingError
 from cicimage.recording import PlaneError, open_recording, preflight, series_names
@@ -225,3 +231,84 @@ def test_a_plate_without_its_well(tmp_path):
     set_attributes(root, 2, {"plate": {"wells": [{"path": "B/2"}]}})
     with pytest.raises(RecordingError, match="well 'B/2' is declared and not there"):
         series_names(tmp_path / "plate.zarr")
+
+
+# ---------------------------------------------------------------- chunks that hold more than they declare
+
+BOMB = 8 << 20
+
+
+def packed_zeros(codec):
+    """A stream of one codec that holds 8 MiB of zeros."""
+    if codec in ("blosc", "lz4"):  # their headers are believed by their libraries, whatever follows
+        head = struct.pack("<BBBBIII", 2, 1, 0x21, 2, BOMB, 2**20, 64) if codec == "blosc" else struct.pack("<I", BOMB)
+        return head + bytes(48)
+    if codec == "zstd without length":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(bytes(BOMB))
+        return sink.getvalue().to_pybytes()
+    return bytes(numcodecs.get_codec({"id": codec}).encode(bytes(BOMB)))
+
+
+CODECS = ["zlib", "gzip", "bz2", "lzma", "zstd", "zstd without length", "blosc", "lz4"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_chunk_unpacks_into_no_more_than_it_declares(tmp_path, codec, version):
+    movie = numbered()
+    name = codec.split()[0]
+    compressor = (
+        numcodecs.get_codec({"id": name})
+        if version == 2
+        else {"blosc": BloscCodec(), "gzip": GzipCodec(), "zstd": ZstdCodec()}.get(name)
+        or {"zlib": zarr3.Zlib, "bz2": zarr3.BZ2, "lzma": zarr3.LZMA, "lz4": zarr3.LZ4}.get(name, zarr3.Zlib)()
+    )
+    path = write_image(tmp_path / "a.ome.zarr", movie, version, compressors=compressor)
+    chunk = path / "0" / ("1.0.2.0.0" if version == 2 else "c/1/0/2/0/0")
+    chunk.write_bytes(packed_zeros(codec))
+    with open_recording(path) as recording:
+        assert np.array_equal(recording.plane(1, 0, 1), movie[1, 0, 1])
+        found = rf"({BOMB}|at least 961) bytes where 960 are declared"
+        with pytest.raises(PlaneError, match=rf"a\.ome\.zarr: plane t=1, c=0, z=2 .*a chunk of it holds {found}"):
+            recording.plane(1, 0, 2)
+
+
+def test_a_chunk_of_a_shard_unpacks_into_no_more_than_it_declares(tmp_path):
+    movie = numbered()
+    path = write_image(
+        tmp_path / "a.zarr", movie, 3, compressors=GzipCodec(), chunks=(1, 1, 1, 20, 24), shards=(1, 1, 3, 20, 24)
+    )
+    shard = path / "0/c/1/0/0/0/0"
+    bomb = packed_zeros("gzip")
+    index = struct.pack("<6Q", *(0, len(bomb)) * 3)
+    shard.write_bytes(bomb + index + struct.pack("<I", google_crc32c.value(index)))
+    with open_recording(path) as recording, pytest.raises(PlaneError, match="holds at least 961 bytes where 960"):
+        recording.plane(1, 0, 2)
+
+
+def test_a_chunk_whose_file_is_too_long_is_not_read(tmp_path):
+    path = write_image(tmp_path / "a.zarr", numbered(), 2, compressors=None)
+    with (path / "0" / "1.0.2.0.0").open("r+b") as file:
+        file.truncate(10**12)
+    with open_recording(path) as recording, pytest.raises(PlaneError, match="holds 1000000000000 bytes where"):
+        recording.plane(1, 0, 2)
+
+
+@pytest.mark.parametrize("filters", [[numcodecs.Delta("<u2")], [numcodecs.Delta("<u2", "<i8")], [numcodecs.Zlib()]])
+def test_filters_may_store_more_than_the_pixels(tmp_path, filters):
+    movie = numbered()
+    path = write_image(tmp_path / "a.zarr", movie, 2, filters=filters, compressors=numcodecs.GZip())
+    with open_recording(path) as recording:
+        assert np.array_equal(whole(recording), movie)
+
+
+@pytest.mark.parametrize(
+    "codecs", [[GzipCodec(), Crc32cCodec()], [Crc32cCodec(), ZstdCodec()], [GzipCodec(), ZstdCodec()]]
+)
+def test_codecs_one_behind_the_other(tmp_path, codecs):
+    movie = numbered()
+    path = write_image(tmp_path / "a.zarr", movie, 3, compressors=codecs)
+    with open_recording(path) as recording:
+        assert np.array_equal(whole(recording), movie)

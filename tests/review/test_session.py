@@ -1,9 +1,12 @@
 """A session: written before it is applied, nothing half done, two reviewers side by side."""
 
+import os
+
 import pytest
 from small_world import world, write_results
 
 from cicimage.errors import ConfigurationError, ResultsError
+from cicimage.guard import LimitError
 from cicimage.review.anchor import cell_ref
 from cicimage.review.blinding import Blind
 from cicimage.review.edits import Note, SetLocation
@@ -13,6 +16,7 @@ from cicimage.review.log import ReviewLog, log_path, read_log
 from cicimage.review.results import corrected
 from cicimage.review.session import Session
 from cicimage.store import DiskFullError, Results, write_json
+from tests.conftest import draw_movie, write_movie
 
 
 @pytest.fixture
@@ -123,6 +127,21 @@ def test_a_moved_recording_is_asked_for(results):
     with Session.open(results, "anna") as session:
         with pytest.raises(MovedError, match="nowhere.tif: the recording is not there any more; say where it is now"):
             open_footage(results, session.position("p0001").base)
+
+
+def test_a_recording_is_tried_in_a_process_of_its_own_before_the_window_opens_it(results, tmp_path, monkeypatch):
+    path = write_movie(tmp_path / "A1.ome.tif", draw_movie([], [], frames=2, size=32))
+    opened = []
+    monkeypatch.setattr("cicimage.review.footage.open_recording", lambda *a, **_: opened.append(a))
+    monkeypatch.setattr("cicimage.pipeline.opened._pass_gate", _crash)
+    with Session.open(results, "anna") as session:
+        with pytest.raises(LimitError, match=r"A1\.ome\.tif: the process that read it ended with exit code 7"):
+            open_footage(results, session.position("p0001").base, path)
+    assert not opened
+
+
+def _crash(*_):
+    os._exit(7)
 
 
 def test_shown_names_tell_nothing_and_differ_between_reviewers():
