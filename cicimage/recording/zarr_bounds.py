@@ -24,6 +24,7 @@ _OWN: Final = frozenset(("zlib", "gzip", "bz2", "lzma", "zstd"))
 _LENGTH_AT: Final = {"blosc": 4, "lz4": 0}
 """Where the headers of the others say what comes out, which their libraries hold themselves to."""
 _NATIVE: Final = ((GzipCodec, "gzip"), (ZstdCodec, "zstd"), (BloscCodec, "blosc"))
+_BLOSC_HEADER: Final = 16
 FILTERED: Final = 8
 """Filters may store a pixel in up to eight times its bytes, as ``delta`` of uint8 in int64 does."""
 OVERHEAD: Final = 64 << 10
@@ -86,7 +87,20 @@ def _unpacked(name: str, packed: bytes, most: int) -> bytes | None:
         length = int.from_bytes(packed[at : at + 4], "little")
         if length > most:
             raise OverlongError(most, length, exact=True)
+        if name == "blosc":
+            _check_blosc(packed)
     return None
+
+
+def _check_blosc(packed: bytes) -> None:
+    """Refuse a Blosc chunk whose header states another length: its library reads beyond the end of one cut short.
+
+    Source: header of c-blosc 1, README_CHUNK_FORMAT: 4 bytes of versions and flags, then bytes unpacked, bytes of a
+    block, bytes packed.
+    """
+    stated = int.from_bytes(packed[12:16], "little")
+    if len(packed) < _BLOSC_HEADER or stated != len(packed):
+        raise ValueError(f"Blosc chunk of {len(packed)} bytes where its header states {stated}")
 
 
 def _bounded3(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:

@@ -30,10 +30,10 @@ EXTREME = {
     "point": (wide(1, 1), {}, "planes must have at least 8 pixels along each side, they are 1 x 1"),
     "fine": (WHOLE, {"um": 0.001}, ""),
     "coarse": (WHOLE, {"um": 1000.0}, ""),
-    "finer": (WHOLE, {"um": 1e-300}, "um_per_px must lie between 0.001 and 1000 um, the recording says 1e-300 um"),
-    "coarser": (WHOLE, {"um": 1e300}, "um_per_px must lie between 0.001 and 1000 um, the recording says 1e+300 um"),
-    "slow": (WHOLE, {"interval_s": 1e300}, "frame_interval_s must lie between 1e-06 and 1e+08 s, the recording says"),
-    "quick": (WHOLE, {"interval_s": 1e-300}, "frame_interval_s must lie between 1e-06 and 1e+08 s, the recording says"),
+    "finer": (WHOLE, {"um": 1e-300}, "um_per_px must lie between 1e-05 and 10000 um, the recording says 1e-300 um"),
+    "coarser": (WHOLE, {"um": 1e300}, "um_per_px must lie between 1e-05 and 10000 um, the recording says 1e+300 um"),
+    "slow": (WHOLE, {"interval_s": 1e300}, "frame_interval_s must lie between 1e-05 and 1e+07 s, the recording says"),
+    "quick": (WHOLE, {"interval_s": 1e-300}, "frame_interval_s must lie between 1e-05 and 1e+07 s, the recording says"),
 }
 
 
@@ -61,11 +61,11 @@ def test_it_is_done_or_refused_with_the_number(finished, name):
 
 def test_a_scale_of_the_experiment_file_has_the_same_limits(tmp_path, capsys):
     write_movie(tmp_path / "v" / "A1_f1.ome.tif", WHOLE, um=None)
-    (tmp_path / "experiment.toml").write_text(TOML + "[optics]\num_per_px = 5000.0\n")
+    (tmp_path / "experiment.toml").write_text(TOML + "[optics]\num_per_px = 50000.0\n")
     with pytest.raises(SystemExit) as done:
         main(["check", str(tmp_path)])
     assert done.value.code == 4
-    assert "um_per_px must lie between 0.001 and 1000 um, the experiment file says 5000 um" in capsys.readouterr().err
+    assert "um_per_px must lie between 1e-05 and 10000 um, the experiment file says 50000 um" in capsys.readouterr().err
 
 
 def test_a_scale_that_the_experiment_file_overrides_is_not_held_against_the_recording(tmp_path):

@@ -312,3 +312,18 @@ def test_codecs_one_behind_the_other(tmp_path, codecs):
     path = write_image(tmp_path / "a.zarr", movie, 3, compressors=codecs)
     with open_recording(path) as recording:
         assert np.array_equal(whole(recording), movie)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("kept", [0.5, 0.95])
+def test_a_blosc_chunk_cut_short_is_its_plane(tmp_path, version, kept):
+    """The library reads on in memory where the header states more bytes than there are."""
+    path = write_image(tmp_path / "a.zarr", numbered(), version)  # Zarr 2 packs by Blosc
+    if version == 3:
+        path = write_image(tmp_path / "b.zarr", numbered(), 3, compressors=BloscCodec())
+    chunk = path / "0" / ("0.0.0.0.0" if version == 2 else "c/0/0/0/0/0")
+    data = chunk.read_bytes()
+    chunk.write_bytes(data[: int(kept * len(data))])
+    with open_recording(path) as recording:
+        with pytest.raises(PlaneError, match=rf"Blosc chunk of \d+ bytes where its header states {len(data)}"):
+            whole(recording)
