@@ -12,6 +12,10 @@ class CicimageError(Exception):
 
     exit_code = 2
 
+    def __str__(self) -> str:
+        """The sentence as one line: names and values in it may come from files that hold anything."""
+        return printable(super().__str__()).replace("\n", "\\n").replace("\t", "\\t")
+
 
 class ConfigurationError(CicimageError):
     """Experiment file, layout, method options or command line do not fit."""

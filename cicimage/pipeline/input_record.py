@@ -85,7 +85,7 @@ def read_record(folder: PositionFolder) -> InputRecord | None:
             return None
         members = tuple(Member(str(n), int(s), int(t), str(h)) for n, s, t, h in stored["members"])
         return InputRecord(stored["identity"], members, tuple((str(n), int(t)) for n, t in stored["folders"]))
-    except (ResultsError, KeyError, TypeError, ValueError):
+    except (ResultsError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.foreign import choose_series, faults_of, faults_of_plane, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator
@@ -47,10 +47,8 @@ class BioioRecording(Recording):
         self._check_index(t, c, z)
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
-        try:
+        with faults_of_plane(self.path, t, c, z):
             pixels = np.asarray(self._image.get_image_dask_data("YX", T=t, C=c, Z=z).compute())
-        except FAULTS as error:
-            raise PlaneError(self.path, t, c, z, brief(error)) from None
         if pixels.shape != (self.sizes["Y"], self.sizes["X"]):
             raise PlaneError(self.path, t, c, z, f"{pixels.shape} pixels, {self.sizes} expected")
         return pixels.astype(self.dtype, copy=False)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cicimage.errors import RecordingError
 from cicimage.recording.czi_directory import CziDirectory, is_czi, read_directory
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.foreign import choose_series, faults_of, faults_of_plane, require
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
@@ -78,12 +78,10 @@ class CziRecording(Recording):
         if self.path.stat().st_size != self._size:
             raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
         start_t, start_c, start_z = self._starts
-        try:
+        with faults_of_plane(self.path, t, c, z):
             pixels = self._file.read(
                 plane={"T": start_t + t, "C": start_c + channel, "Z": start_z + z}, scene=self._scene
             )
-        except FAULTS as error:
-            raise PlaneError(self.path, t, c, z, brief(error)) from None
         if pixels.shape != (self.sizes["Y"], self.sizes["X"], self._colours) or pixels.dtype != self.dtype:
             raise PlaneError(self.path, t, c, z, f"{pixels.shape} {pixels.dtype}, {self.sizes} {self.dtype} expected")
         return np.asarray(pixels[..., ::-1])  # blue first in the file

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Final
 
 from cicimage.errors import RecordingError
+from cicimage.recording.recording import PlaneError
 
 MOST_HEADER_BYTES: Final = 256 << 20
 """Longest part of a file beside its pixels; the XML of a day's recording takes some tens of MiB."""
@@ -68,10 +69,39 @@ def faults_of(path: Path, kind: str) -> Iterator[None]:
         yield
     except RecordingError:
         raise
-    except FAULTS as error:
+    except (*FAULTS, MemoryError) as error:
         raise RecordingError(
             f"{path.name}: cannot be read as {kind} ({brief(error)}); copy the file again from the microscope"
         ) from error
+
+
+@contextmanager
+def faults_of_plane(path: Path, t: int, c: int, z: int) -> Iterator[None]:
+    """Turn what a reader's library raises while it decodes a plane into a PlaneError.
+
+    Parameters
+    ----------
+    path : Path
+        Recording, for the message.
+    t, c, z : int
+        Which plane.
+
+    Raises
+    ------
+    PlaneError
+        The library failed within the block.
+    RecordingError
+        It asked for more memory than there is, which is no fault of one plane.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise RecordingError(
+            f"{path.name}: plane t={t}, c={c}, z={z} asks for more memory than there is; copy the file again, or use "
+            "fewer --workers"
+        ) from None
+    except FAULTS as error:
+        raise PlaneError(path, t, c, z, brief(error)) from None
 
 
 def require_short(name: str, what: str, length: int) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require, require_short
+from cicimage.recording.foreign import choose_series, faults_of, faults_of_plane, require, require_short
 from cicimage.recording.reader import Listing, Reader, ReadOptions
-from cicimage.recording.recording import Metadata, PlaneError, Recording
+from cicimage.recording.recording import Metadata, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator, camera_bits, median_interval
 from cicimage.recording.tiff_files import check_budget
 from cicimage.recording.xml_tree import parse_xml
@@ -70,10 +70,8 @@ class LifRecording(Recording):
         at = {"T": t, "C": c}
         if self._stack_axis is not None:
             at[self._stack_axis] = z
-        try:
+        with faults_of_plane(self.path, t, c, z):
             pixels = np.asarray(self._image.frame(**{a: i for a, i in at.items() if a in self._image.sizes}))
-        except FAULTS as error:
-            raise PlaneError(self.path, t, c, z, brief(error)) from None
         return pixels.astype(self.dtype, copy=False)
 
     def close(self) -> None:

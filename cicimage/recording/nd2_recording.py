@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError, counted
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of, require
+from cicimage.recording.foreign import choose_series, faults_of, faults_of_plane, require
 from cicimage.recording.nd2_chunks import frame_spans, is_nd2, packed_frame
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
@@ -72,10 +72,8 @@ class Nd2Recording(Recording):
             if self.path.stat().st_size != self._size:
                 raise RecordingError(f"{self.path.name}: size changed while reading; wait until the microscope is done")
             self._refuse_overlong(t, c, z)
-            try:
+            with faults_of_plane(self.path, t, c, z):
                 pixels = np.array(self._file.read_frame(number))
-            except FAULTS as error:
-                raise PlaneError(self.path, t, c, z, brief(error)) from None
             n = self.sizes["C"]
             y, x = self.sizes["Y"], self.sizes["X"]
             if pixels.size != n * y * x:

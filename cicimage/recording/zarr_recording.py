@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import RecordingError
-from cicimage.recording.foreign import FAULTS, brief, choose_series, faults_of
+from cicimage.recording.foreign import choose_series, faults_of, faults_of_plane
 from cicimage.recording.reader import Listing, Reader, ReadOptions
 from cicimage.recording.recording import Metadata, PlaneError, Recording
 from cicimage.recording.scale import SECONDS, UM, MetadataValidator
@@ -105,12 +105,11 @@ class ZarrRecording(Recording):
         block = self._block(at)
         if self._held is None or self._held[0] != block:
             try:
-                self._refuse_long_files(block)
-                self._held = block, np.asarray(self._array[block])
+                with faults_of_plane(self.path, t, c, z):
+                    self._refuse_long_files(block)
+                    self._held = block, np.asarray(self._array[block])
             except OverlongError as error:
                 raise PlaneError(self.path, t, c, z, f"a chunk of it {error}") from None
-            except FAULTS as error:
-                raise PlaneError(self.path, t, c, z, brief(error)) from None
         inside = tuple(i - s.start for i, s in zip(at, block, strict=False))
         return np.asarray(self._held[1][inside]).astype(self.dtype, copy=False)
 
