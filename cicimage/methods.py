@@ -39,6 +39,15 @@ class Method(BaseModel):
     step: ClassVar[str] = ""
     stage_version: ClassVar[int] = 1
 
+    def require_files(self) -> None:
+        """Read the files that options name, so that `cicimage check` says what is wrong with them.
+
+        Raises
+        ------
+        ConfigurationError
+            A file is missing or not what it should be.
+        """
+
 
 # ---------------------------------------------------------------- what the steps exchange
 

@@ -290,9 +290,19 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         np.savez_compressed(file, **{k: np.asarray(v) for k, v in arrays.items()})  # type: ignore[arg-type]
 
 
+MOST_ARRAY_BYTES: Final = 1 << 30
+"""Most bytes that the arrays of one file unpack into; the film strip of a long event takes some tens of MiB."""
+
+
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read arrays written by :func:`write_arrays`; raise ResultsError on damaged or pickled ones."""
     require_regular(path, ResultsError)
+    with damage_as_error(path), zipfile.ZipFile(path) as packed:
+        unpacked = sum(entry.file_size for entry in packed.infolist())
+    if unpacked > MOST_ARRAY_BYTES:
+        raise ResultsError(
+            f"{path}: holds {unpacked} bytes of arrays; at most {MOST_ARRAY_BYTES} are read: {_remedy(path)}"
+        )
     with damage_as_error(path), np.load(path, allow_pickle=False) as file:
         return {k: file[k] for k in file.files}
 

@@ -135,7 +135,7 @@ def check_methods(file: ExperimentFile) -> None:
     Raises
     ------
     ConfigurationError
-        A method is not installed, has no such option, or an option names a pipe, a device or a huge file.
+        A method is not installed, has no such option, or an option names a file that cannot be used.
     """
     chosen = file.choices()
     for step in file.methods:
@@ -143,7 +143,7 @@ def check_methods(file: ExperimentFile) -> None:
             for option in chosen[step].options.values():
                 if isinstance(option, str):  # perhaps the name of a file, which is then read as a whole
                     require_regular(Path(option), ConfigurationError, most_bytes=MOST_TEXT_BYTES)
-            build(step, chosen[step].method, chosen[step].options)
+            build(step, chosen[step].method, chosen[step].options).require_files()
 
 
 def check_primary(file: ExperimentFile) -> None:

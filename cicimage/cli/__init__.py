@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import io
+import os
 import signal
 import sys
 import threading
@@ -118,11 +120,20 @@ def main(args: list[str] | None = None) -> Any:
         _say(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
+        if error.errno == errno.ENOSPC:  # what it prints goes to a disk that is full
+            _discard_stdout()
+            _say("the disk is full; free some space and run the same command again")
+            sys.exit(6)
         if error.filename is None:  # no file involved: a bug of the program, shown with its traceback
             raise
         _say(f"{error.filename}: cannot be used ({error.strerror}); check the path and that you may read and write it")
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _discard_stdout() -> None:
+    """Let what could not be printed go, else it is tried again, and fails, when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_as_after_ctrl_c() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.cli.progress import Progress
 from cicimage.cli.run import finish
 from cicimage.forks import process_context
@@ -47,12 +48,12 @@ def demo(out: Path, workers: int | None) -> int:
 
     workers = workers or usable_cores()
     source = SAMPLE if (SAMPLE / "experiment.toml").exists() else _simulated(out, workers)
-    click.echo(f"sample data: {source}", err=True)
+    echo(f"sample data: {source}", err=True)
     batch = open_batch(load_experiment(source), out)
     with Progress(len(batch.jobs)) as progress:
         outcome = run_batch(batch, workers=workers, report=progress)
     code = finish(batch, outcome, report=True)
-    click.echo(f"took {time.monotonic() - started:.0f} s; run the same on your own folder: cicimage run FOLDER -o OUT")
+    echo(f"took {time.monotonic() - started:.0f} s; run the same on your own folder: cicimage run FOLDER -o OUT")
     return code
 
 
@@ -62,6 +63,6 @@ def _simulated(out: Path, workers: int) -> Path:
 
     folder = out.with_name(out.name + "_input")
     if not (folder / "experiment.toml").exists():
-        click.echo(f"sample data are not installed; making them by simulation in {folder}", err=True)
+        echo(f"sample data are not installed; making them by simulation in {folder}", err=True)
         write_experiment(PRESETS["sample"], folder, SEED, workers=workers)
     return folder

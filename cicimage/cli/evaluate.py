@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.errors import counted
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def evaluate(
     stand_in = folders.pop(0) if truth is None else truth
     true = load_truth(stand_in)
     if truth is None:
-        click.echo(f"{folders[0]} held against {stand_in}, whose calls stand for the truth")
+        echo(f"{folders[0]} held against {stand_in}, whose calls stand for the truth")
     names = _names(folders)
     evaluations = {}
     for folder, name in zip(folders, names, strict=True):
@@ -94,7 +95,7 @@ def evaluate(
         target = (to or folder / "evaluation") if len(folders) == 1 else (to or Path("evaluation")) / name
         _write(evaluations[name], target, measured.reference)
         _say_scores(evaluations[name], name)
-        click.echo(f"tables and page: {target / 'evaluation.html'}")
+        echo(f"tables and page: {target / 'evaluation.html'}")
     if len(folders) > 1:
         _say_between(side_by_side(evaluations), (to or Path("evaluation")) / "between.csv", names)
 
@@ -121,17 +122,17 @@ def _say_scores(evaluation: Evaluation, name: str) -> None:
 
     conditions = [c for c in dict.fromkeys(evaluation.tables["scores"]["condition"]) if c != "all"]
     rows = headline_rows(evaluation, conditions)
-    click.echo(f"{name}: {counted(len(evaluation.about['positions']), 'position')}")
+    echo(f"{name}: {counted(len(evaluation.about['positions']), 'position')}")
     width = max(len(str(r["what"])) for r in rows)
     columns = ["all", *conditions]
-    click.echo(" " * width + "".join(f"{c[:18]:>20}" for c in columns) + f"{'n':>10}")
+    echo(" " * width + "".join(f"{c[:18]:>20}" for c in columns) + f"{'n':>10}")
     for row in rows:
         cells = "".join(f"{shown(row[c]):>20}" for c in columns)
-        click.echo(f"{row['what']:<{width}}{cells}{shown(row['n']):>10}")
+        echo(f"{row['what']:<{width}}{cells}{shown(row['n']):>10}")
     faults = evaluation.tables["faults"]
-    click.echo(f"{len(faults)} kinds of fault" + (":" if len(faults) else ""))
+    echo(f"{len(faults)} kinds of fault" + (":" if len(faults) else ""))
     for fault, sentence in zip(faults["fault"], faults["sentence"], strict=True):
-        click.echo(f"  {fault}: {sentence}")
+        echo(f"  {fault}: {sentence}")
 
 
 def _say_between(table: pd.DataFrame, path: Path, names: list[str]) -> None:
@@ -141,10 +142,10 @@ def _say_between(table: pd.DataFrame, path: Path, names: list[str]) -> None:
 
     write_text(path, csv_text(table))
     all_ = table[table["condition"] == "all"].set_index(["group", "metric"])
-    click.echo(f"{'':<36}" + "".join(f"{n[:18]:>20}" for n in [*names, "difference"]))
+    echo(f"{'':<36}" + "".join(f"{n[:18]:>20}" for n in [*names, "difference"]))
     for group, metric in HEADLINE:
         if (group, metric) in all_.index:
             values = [float(all_[n].loc[(group, metric)]) for n in [*names, "difference"]]
             cells = "".join(f"{shown(v):>20}" for v in values)
-            click.echo(f"{group + ' ' + metric.replace('_', ' '):<36}{cells}")
-    click.echo(f"all scores side by side: {path}")
+            echo(f"{group + ' ' + metric.replace('_', ' '):<36}{cells}")
+    echo(f"all scores side by side: {path}")

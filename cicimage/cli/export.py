@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.cli.report import say_corrections
 from cicimage.errors import ConfigurationError, ResultsError, counted, nearest
 from cicimage.export.ctc import write_ctc
@@ -73,7 +74,7 @@ def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections:
                 "--format ro-crate takes the folder as it stands, not --only or --corrections; "
                 "rebuild the tables with `cicimage report --corrections` first"
             )
-        click.echo(f"wrote {write_ro_crate(results, path)}")
+        echo(f"wrote {write_ro_crate(results, path)}")
         return
     laid = corrected(results, corrections)
     say_corrections(laid)
@@ -90,8 +91,8 @@ def export(out: Path, kind: str, path: Path, only: tuple[str, ...], corrections:
         WRITERS[kind](load_tracked(results, position, laid), path / names[position])
     left = [p for p in known if p not in finished and (not only or p in only)]
     if left:
-        click.echo(f"cicimage: left out, not finished or excluded: {', '.join(left)}", err=True)
-    click.echo(f"wrote {counted(len(chosen), 'position')} as {kind} into {path}")
+        echo(f"cicimage: left out, not finished or excluded: {', '.join(left)}", err=True)
+    echo(f"wrote {counted(len(chosen), 'position')} as {kind} into {path}")
 
 
 def _check_place(results: Results, path: Path, *, force: bool) -> None:

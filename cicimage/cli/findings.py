@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import pandas as pd
 import psutil
 
 from cicimage.batch.plan import check_methods, check_primary
 from cicimage.batch.supervisor import usable_cores
-from cicimage.errors import CicimageError, RecordingError, counted, nearest, printable
+from cicimage.cli.echo import echo
+from cicimage.errors import CicimageError, RecordingError, counted, nearest
 from cicimage.experiment import Experiment, Position, load_experiment
 from cicimage.experiment.alike import alike_names
 from cicimage.experiment.layout import FACTORS_KNOWN, LAYOUT_COLUMNS
@@ -105,15 +105,15 @@ def check_experiment(experiment: Path, as_json: bool, options: Mapping[str, Any]
         _look(loaded, position, total)
     _say_of_all(loaded, total)
     if as_json:
-        click.echo(json.dumps([{"position": s.position, **s.finding.as_dict()} for s in total.said], indent=1))
+        echo(json.dumps([{"position": s.position, **s.finding.as_dict()} for s in total.said], indent=1))
     else:
         _say_design(loaded)
         for line in total.lines:
-            click.echo(printable(line))
+            echo(line)
         if total.memory:
             _say_need(total)
     for fault in total.faults:
-        click.echo(printable(f"cicimage: {fault}"), err=True)
+        echo(f"cicimage: {fault}", err=True)
     if not total.faults:
         return 0
     return 4 if len(total.faults) == len(loaded.positions) else 3
@@ -143,7 +143,7 @@ def _say_of_all(loaded: Experiment, total: _Sum) -> None:
 
 
 def _say_need(total: _Sum) -> None:
-    click.echo(
+    echo(
         f"a run needs about {total.memory / 2**20:.0f} MiB of memory a worker "
         f"({psutil.virtual_memory().available / 2**20:.0f} free), {total.disk / 2**20:.0f} MiB of disk and "
         f"{(FIXED_S + total.seconds / usable_cores()) / 60:.1f} min on {counted(usable_cores(), 'core')}"
@@ -247,8 +247,8 @@ def _columns(layout: pd.DataFrame) -> list[Finding]:
 def _say_design(experiment: Experiment) -> None:
     layout = experiment.layout()
     reference = experiment.file.experiment.reference
-    click.echo(
+    echo(
         f"{counted(len(layout), 'recording')}; conditions: {', '.join(experiment.conditions)}; "
         f"reference: {reference or 'none'}"
     )
-    click.echo(replication(layout, reference).sentence)
+    echo(replication(layout, reference).sentence)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.errors import ConfigurationError, counted
 from cicimage.version import __version__
 
@@ -62,14 +63,14 @@ def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
     laid = corrected(results, corrections)
     done = fit_reviewed(results, laid, load_parameters(str(score.options.get("parameters") or "")))
     for name, step in done.steps.items():
-        click.echo(
+        echo(
             f"{name}: {counted(step.n_frames, 'reviewed frame')} of "
             f"{counted(step.n_guests, 'guest')}; log loss of inside on guests left out "
             f"{step.log_loss_before:.3f} -> {step.log_loss_after:.3f}; "
             + (f"corrected, trust {step.trust:.2f}" if step.accepted else "no gain, left as it was")
         )
     if not done.accepted:
-        click.echo("nothing written: the parameters in use fit these reviews as well as corrected ones would")
+        echo("nothing written: the parameters in use fit these reviews as well as corrected ones would")
         return
     provenance = {
         **done.parameters.provenance,
@@ -77,5 +78,5 @@ def fit(out: Path, to: Path, corrections: str | None, force: bool) -> None:
         "refit_on": f"{datetime.now(UTC):%Y-%m-%d}, cicimage {__version__}",
     }
     write_text(to, write_parameters(replace(done.parameters, provenance=provenance)))
-    click.echo(f"written: {to}; to use it, put it beside experiment.toml and say there:")
-    click.echo(f'[methods]\nscore = {{ method = "markov", parameters = "{to.name}" }}')
+    echo(f"written: {to}; to use it, put it beside experiment.toml and say there:")
+    echo(f'[methods]\nscore = {{ method = "markov", parameters = "{to.name}" }}')

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.cli.limits import limit_options, limits_of
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.experiment import ExperimentFile, Position
@@ -82,15 +83,15 @@ def _propose(folder: Path, out: Path | None, *, force: bool) -> None:
     write_text(out, _toml(folder.name, root, seen, recording, facts))
     write_text(layout, _layout(seen))
     conditions = len({p.condition for p in seen.positions})
-    click.echo(
+    echo(
         f"{counted(len(seen.positions), 'recording')}"
         + ("" if seen.plates else f" in {counted(conditions, 'condition')}")
     )
     for sentence in (*seen.left, *_twins(seen.positions)):
-        click.echo(f"warning: {sentence}")
+        echo(f"warning: {sentence}")
     if seen.plates:
-        click.echo("conditions are unknown: fill in column condition of layout.csv, or set files.plate_map")
-    click.echo(f"wrote {out} and {layout}; look for 'guessed' and 'unknown' in them, then: cicimage check {out}")
+        echo("conditions are unknown: fill in column condition of layout.csv, or set files.plate_map")
+    echo(f"wrote {out} and {layout}; look for 'guessed' and 'unknown' in them, then: cicimage check {out}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.experiment.schema import DEFAULT_METHODS, SWITCHABLE
 from cicimage.methods import STEPS, Method, available
 from cicimage.recording.reader_registry import broken_readers, installed_readers
@@ -20,28 +21,28 @@ def methods(as_json: bool) -> None:
         schemas = {
             step: {name: entry.load().model_json_schema() for name, entry in available(step).items()} for step in STEPS
         }
-        click.echo(json.dumps(schemas, indent=1))
+        echo(json.dumps(schemas, indent=1))
         return
     for step in STEPS:
         off = ' ("none" switches it off)' if step in SWITCHABLE else ""
-        click.echo(f"{step}{off}")
+        echo(f"{step}{off}")
         for name, entry in available(step).items():
             cls: type[Method] = entry.load()
             default = " [default]" if DEFAULT_METHODS[step].method == name else ""
-            click.echo(f"  {name}{default}: {_first_line(cls)}")
+            echo(f"  {name}{default}: {_first_line(cls)}")
             for option, field in cls.model_fields.items():
-                click.echo(f"      {option} = {_shown(field.default)}: {field.description or ''}".rstrip(": "))
+                echo(f"      {option} = {_shown(field.default)}: {field.description or ''}".rstrip(": "))
 
-    click.echo("readers, in the order in which they are asked")
+    echo("readers, in the order in which they are asked")
     for one in installed_readers():
         endings = ", ".join((*one.reader.suffixes, *one.reader.folder_suffixes))
-        click.echo(
+        echo(
             f"  {one.reader.name} ({one.package}): {_first_line(type(one.reader))}"
             + (f" [{endings}]" if endings else "")
             + ("" if one.reader.installed() else " [its library is not installed]")
         )
     for sentence in broken_readers():
-        click.echo(f"  {sentence}")
+        echo(f"  {sentence}")
 
 
 def _first_line(cls: type) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
+from cicimage.cli.echo import echo
 from cicimage.errors import ConfigurationError, ResultsError
 from cicimage.estimands import ENTRY_RATE
 from cicimage.figures.power import power, power_alt
@@ -109,7 +110,7 @@ def plan(
         target.mkdir(parents=True, exist_ok=True)
         write_text(target / "plan.csv", table.to_csv(index=False, lineterminator="\n"))
         write_text(target / "plan.svg", power(table, ratio).svg())
-        click.echo(f"table and figure: {target / 'plan.csv'}, {target / 'plan.svg'}")
+        echo(f"table and figure: {target / 'plan.csv'}, {target / 'plan.svg'}")
 
 
 def _from_results(out: Path, estimand: str, reference: str | None) -> Variation:
@@ -131,18 +132,18 @@ def _from_results(out: Path, estimand: str, reference: str | None) -> Variation:
 
 
 def _print(base: Variation, table: pd.DataFrame, ratio: float) -> None:
-    click.echo(
+    echo(
         f"reference rate {base.rate_per_h:.3g} per guest-hour, {base.hours_at_risk_per_well_h:.3g} guests at risk per "
         f"well; SD of the log rate: donors {base.sd_donor:.2f}, donor x condition {base.sd_interaction:.2f}, wells "
         f"{base.sd_well:.2f}"
     )
-    click.echo(base.note + f" (defaults: {', '.join(f'{k} {v}' for k, v in DEFAULT_SD.items())})")
-    click.echo(f"power to find a ratio of {ratio:g} at p < 0.05; cautious: spread between donors at its upper limit")
-    click.echo("donors  wells  hours  power  cautious  events per donor")
+    echo(base.note + f" (defaults: {', '.join(f'{k} {v}' for k, v in DEFAULT_SD.items())})")
+    echo(f"power to find a ratio of {ratio:g} at p < 0.05; cautious: spread between donors at its upper limit")
+    echo("donors  wells  hours  power  cautious  events per donor")
     for row in table.itertuples(index=False):
-        click.echo(
+        echo(
             f"{row.donors:6d} {row.wells:6d} {row.hours:6g} {100 * float(str(row.power)):5.0f}% "
             f"{100 * float(str(row.power_cautious)):8.0f}%  {float(str(row.events_reference)):.3g} against "
             f"{float(str(row.events_treated)):.3g}"
         )
-    click.echo(power_alt(table, ratio))
+    echo(power_alt(table, ratio))

@@ -7,8 +7,9 @@ import time
 from types import TracebackType
 from typing import Final
 
-import click
 from tqdm import tqdm
+
+from cicimage.cli.echo import echo
 
 PLAIN_EVERY_S: Final = 10.0
 ENOUGH_TO_TELL: Final = 0.05
@@ -81,4 +82,4 @@ class Progress:
         enough = min(1.0, ENOUGH_TO_TELL * self._total)
         left = (now - self._started) * (self._total / reached - 1) if reached else float("nan")
         tail = f", about {left:.0f} s left" if enough < reached < self._total else ""
-        click.echo(f"[{self._finished}/{self._total}] {text}{tail}", err=True)
+        echo(f"[{self._finished}/{self._total}] {text}{tail}", err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cicimage.cli.echo import echo
 from cicimage.cli.summary import print_summary
 from cicimage.pipeline.collect import NO_CORRECTIONS, Corrections
 from cicimage.report.assemble import rebuild
@@ -60,6 +61,6 @@ def _corrections(results: Results, whose: str | None) -> Corrections:
 def say_corrections(laid: Corrections) -> None:
     """Print to stderr whose corrections the tables hold, and those that do not fit."""
     if laid.whose:
-        click.echo(f"cicimage: with the corrections of {laid.whose}", err=True)
+        echo(f"cicimage: with the corrections of {laid.whose}", err=True)
     for sentence in (*laid.notes, *laid.conflicts):
-        click.echo(f"cicimage: {sentence}", err=True)
+        echo(f"cicimage: {sentence}", err=True)

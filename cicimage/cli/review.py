@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import pandas as pd
 
+from cicimage.cli.echo import echo
 from cicimage.errors import CicimageError, ConfigurationError, counted
 from cicimage.guard import guarded
 from cicimage.review.accuracy import accuracy_of
@@ -86,7 +87,7 @@ def review(
     position_names(results)
     if damaged is not None:
         kept, aside = salvage(log_path(out, damaged))
-        click.echo(f"kept {kept} lines; the damaged log lies at {aside}")
+        echo(f"kept {kept} lines; the damaged log lies at {aside}")
     elif status:
         _say_status(results)
     elif whose is not None:
@@ -128,14 +129,14 @@ def login_name() -> str:
 def _say_status(results: Results) -> None:
     names = reviewers(results.root)
     if not names:
-        click.echo("nobody has reviewed yet")
+        echo("nobody has reviewed yet")
         return
     tables = load_queue_tables(results, position_names(results))
     for name in names:
         try:
             reading = read_log(log_path(results.root, name))
         except CicimageError as error:
-            click.echo(f"{name}: {error}", err=True)
+            echo(f"{name}: {error}", err=True)
             continue
         done = history(reading.records).done
         queue = build_queue(tables, str(reading.header.get("salt", "")))
@@ -144,7 +145,7 @@ def _say_status(results: Results) -> None:
         same, asked = constancy(reading.records)
         again = f", {same} of {asked} repeats the same" if asked else ""
         finished = ", finished" if is_finished(reading.records) else ""
-        click.echo(
+        echo(
             f"{name}: {len(judged)} of {counted(len(queue), 'item')} judged, {unsure} unsure, "
             f"{counted(len(done), 'edit')}{again}{finished}"
         )
@@ -154,17 +155,17 @@ def _say_accuracy(table: pd.DataFrame) -> None:
     for row in table.to_dict("records"):
         name = f"{row['estimand']}, {row['condition'] or 'all conditions'}"
         if row["n"]:
-            click.echo(f"{name}: {row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f}, n {row['n']})")
+            echo(f"{name}: {row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f}, n {row['n']})")
         else:
-            click.echo(f"{name}: {row['note']}")
+            echo(f"{name}: {row['note']}")
 
 
 def _say_agreement(found: Agreement) -> None:
     a, b = found.reviewers
-    click.echo(f"{a} and {b} both judged {counted(found.n, 'item')}; {100 * found.share:.0f} % alike")
-    click.echo(f"Cohen's kappa {found.kappa:.2f} ({found.ci_low:.2f} to {found.ci_high:.2f})")
+    echo(f"{a} and {b} both judged {counted(found.n, 'item')}; {100 * found.share:.0f} % alike")
+    echo(f"Cohen's kappa {found.kappa:.2f} ({found.ci_low:.2f} to {found.ci_high:.2f})")
     if len(found.entry_errors):
         share = 100 * found.entries_within
-        click.echo(f"entries within {found.tolerance_frames} frames: {share:.0f} % of {len(found.entry_errors)}")
-    click.echo(found.table.to_string())
-    click.echo(f"{len(found.disputed)} disputed; settle them: cicimage review OUT --adjudicate {a} {b}")
+        echo(f"entries within {found.tolerance_frames} frames: {share:.0f} % of {len(found.entry_errors)}")
+    echo(found.table.to_string())
+    echo(f"{len(found.disputed)} disputed; settle them: cicimage review OUT --adjudicate {a} {b}")

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from tqdm import tqdm
 
+from cicimage.cli.echo import echo
 from cicimage.cli.limits import limit_options, limits_of
 from cicimage.cli.progress import Progress
-from cicimage.errors import ConfigurationError, counted, printable
+from cicimage.errors import ConfigurationError, counted
 from cicimage.forks import has_fork_server, process_context
 from cicimage.guard import guarded
 
@@ -148,7 +149,7 @@ def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progr
     from cicimage.batch.cluster import exposure, run_on_dask
 
     if warning := exposure(options["dask"]):
-        click.echo(f"cicimage: warning: {warning}", err=True)
+        echo(f"cicimage: warning: {warning}", err=True)
 
     return run_on_dask(batch, options["dask"], chosen=chosen, report=progress)
 
@@ -196,7 +197,7 @@ def finish(batch: Batch, outcome: Outcome, *, report: bool) -> int:
         collected = rebuild(batch.results, corrections=laid)
         print_summary(collected, batch.results)
     for position, reason in outcome.reasons.items():
-        click.echo(printable(f"cicimage: {position} failed: {reason}"), err=True)
+        echo(f"cicimage: {position} failed: {reason}", err=True)
     return outcome.exit_code
 
 
@@ -205,12 +206,12 @@ def _say_plan(batch: Batch, chosen: Plan) -> None:
 
     for job in chosen.todo:
         name = job.position.position
-        click.echo(f"{name}\t{state_of(job)}\twould be run: {chosen.why[name]}")
+        echo(f"{name}\t{state_of(job)}\twould be run: {chosen.why[name]}")
     for job in chosen.left:
-        click.echo(f"{job.position.position}\t{state_of(job)}\twould be left alone (--retry-failed takes it up)")
+        echo(f"{job.position.position}\t{state_of(job)}\twould be left alone (--retry-failed takes it up)")
     for job in chosen.done:
-        click.echo(f"{job.position.position}\tdone\twould be left as it is")
-    click.echo(f"results in {batch.results.root}")
+        echo(f"{job.position.position}\tdone\twould be left as it is")
+    echo(f"results in {batch.results.root}")
 
 
 def _say_why(chosen: Plan) -> None:
@@ -221,12 +222,10 @@ def _say_why(chosen: Plan) -> None:
     for why, n in again.items():
         names = [p for p, w in chosen.why.items() if w == why]
         shown = ", ".join(names[:SHOWN]) + (", ..." if n > SHOWN else "")
-        click.echo(
-            f"cicimage: {counted(n, 'position')} ({shown}) {'is' if n == 1 else 'are'} run again: {why}", err=True
-        )
+        echo(f"cicimage: {counted(n, 'position')} ({shown}) {'is' if n == 1 else 'are'} run again: {why}", err=True)
     if chosen.left:
         n = len(chosen.left)
-        click.echo(
+        echo(
             f"cicimage: {counted(n, 'position')} failed before, left alone; --retry-failed takes up what failed",
             err=True,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from cicimage.cli.echo import echo
 from cicimage.errors import ConfigurationError, counted, nearest
 
 
@@ -37,7 +38,7 @@ class _Progress:
         if done == frames:
             self._done += 1
             if self._bar is None:
-                click.echo(f"[{self._done}/{self._positions}] {position}", err=True)
+                echo(f"[{self._done}/{self._positions}] {position}", err=True)
 
 
 def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -45,7 +46,7 @@ def _list(context: click.Context, _parameter: click.Parameter, value: bool) -> N
         from cicimage.simulation.scenarios import PRESETS
 
         for name, scenario in PRESETS.items():
-            click.echo(f"{name:22s} {scenario.description}")
+            echo(f"{name:22s} {scenario.description}")
         context.exit(0)
 
 
@@ -121,4 +122,4 @@ def simulate(
         folder, truth = write_experiment(
             scenario, out, seed, workers=workers, progress=progress, suffix=".ome.zarr" if zarr else ".ome.tif"
         )
-    click.echo(f"{counted(positions, 'recording')} in {folder}, truth in {truth}")
+    echo(f"{counted(positions, 'recording')} in {folder}, truth in {truth}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cicimage.errors import printable
+from cicimage.cli.echo import echo
 from cicimage.receipts import read_receipt
 from cicimage.store import existing_results
 
@@ -43,10 +43,10 @@ def status(out: Path, as_json: bool) -> None:
         }  # fmt: skip
     counts = {s: sum(v["state"] == s for v in states.values()) for s in ("done", "failed", "waiting")}
     if as_json:
-        click.echo(json.dumps({"counts": counts, "positions": states}, indent=1, ensure_ascii=False))
+        echo(json.dumps({"counts": counts, "positions": states}, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{counts['done']} done, {counts['failed']} failed, {counts['waiting']} waiting")
+    echo(f"{counts['done']} done, {counts['failed']} failed, {counts['waiting']} waiting")
     for position, entry in states.items():
         if entry["state"] != "done":
             reason = f": {entry['error']}" if entry["error"] else ""
-            click.echo(printable(f"  {position}: {entry['state']}{reason}"))
+            echo(f"  {position}: {entry['state']}{reason}")

@@ -6,9 +6,9 @@ import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import click
 import pandas as pd
 
+from cicimage.cli.echo import echo
 from cicimage.errors import counted
 from cicimage.estimands import estimand_of, names_of
 from cicimage.experiment.alike import alike_names
@@ -30,7 +30,7 @@ def print_summary(collected: Collected, results: Results) -> None:
     """
     rates, comparisons = collected.tables["rates"], collected.tables["comparisons"]
     events = collected.tables["events"]
-    click.echo(
+    echo(
         f"{len(collected.done)} of {counted(len(collected.run['positions']), 'position')} done, "
         f"{counted(len(collected.tables['guests']), 'guest')}, {counted(len(events), 'cell-in-cell event')}"
     )
@@ -38,28 +38,26 @@ def print_summary(collected: Collected, results: Results) -> None:
         part = rates[rates["estimand"] == estimand]
         if not len(part):
             continue
-        click.echo(f"\n{estimand_of(estimand).label} (95 % interval; events / hours; donors)")
+        echo(f"\n{estimand_of(estimand).label} (95 % interval; events / hours; donors)")
         width = max(len(c) for c in part["condition"])
         for r in part.to_dict("records"):
-            click.echo(
+            echo(
                 f"  {r['condition']:<{width}}  {_interval(r, 'estimate')};  "
                 f"{r['events']:.0f} / {_number(r['exposure_h'])} h;  {r['n_donors'] or 'unknown'}"
             )
     experiment = collected.run["configuration"]["experiment"]
-    click.echo(f"\n{replication(collected.layout, experiment['reference']).sentence}")
+    echo(f"\n{replication(collected.layout, experiment['reference']).sentence}")
     for finding in alike_names(collected.layout, experiment.get("distinct", ())):
-        click.echo(f"warning: {finding.sentence}")
+        echo(f"warning: {finding.sentence}")
     primary = experiment["primary"]
     part = comparisons[comparisons["estimand"] == primary]
     if len(part):
-        click.echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
+        echo(f"\n{primary}, ratio to {part['reference'].iloc[0]}")
         for c in part.to_dict("records"):
             p = _p_value(c)
             said = [text for text in (inhibition_in_words(c), c["note"]) if text]
-            click.echo(
-                f"  {c['condition']}  {_number(c['ratio'])} ({_limits(c)}), {p}{';  ' * bool(said)}{'; '.join(said)}"
-            )
-    click.echo(f"\nreport: {results.report}")
+            echo(f"  {c['condition']}  {_number(c['ratio'])} ({_limits(c)}), {p}{';  ' * bool(said)}{'; '.join(said)}")
+    echo(f"\nreport: {results.report}")
 
 
 def _p_value(row: Mapping[Hashable, Any]) -> str:

@@ -95,6 +95,11 @@ class MarkovScorer(Scorer):
     death_frames: int = Field(2, ge=1, le=20)
     """Stained frames in a row from which a guest is dead."""
 
+    def require_files(self) -> None:
+        """Read the parameter file, where one is named."""
+        if self.parameters is not None:
+            load_parameters(str(self.parameters))
+
     def score(self, observations: Observations) -> pd.DataFrame:
         """Return table ``frames``."""
         frames = observations.frames.reset_index(drop=True)

@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cicimage import cli
 from tests.conftest import draw_movie, write_movie
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes, links and signals are made as on POSIX")
@@ -135,3 +140,66 @@ def test_the_end_of_a_session_is_an_interrupt(tmp_path, name):
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("cicimage: interrupted; finished positions are kept")
     assert not list(out.glob("positions/*/receipt.json"))
+
+
+def test_arrays_that_unpack_into_gigabytes_are_refused(mailed):
+    _, out, _ = mailed
+    path = position(out) / "estimates.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        with packed.open("outside_signal.npy", "w", force_zip64=True) as entry:
+            np.lib.format.write_array_header_1_0(entry, {"descr": "|u1", "fortran_order": False, "shape": (3 << 30,)})
+            for _ in range(3 << 10):
+                entry.write(bytes(1 << 20))
+    done = cicimage("report", out)
+    assert done.returncode == 5
+    assert "estimates.npz: holds 3221225" in done.stderr
+    assert "bytes of arrays; at most 1073741824 are read" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "dry run"])
+def test_names_of_the_layout_move_no_terminal(finished, tmp_path, command):
+    root = tmp_path / "in"
+    shutil.copytree(finished / "in", root)
+    (root / "layout.csv").write_text("position,condition,donor\nv/A1_f1,\x1b]0;owned\x07v,D\x9b1\nv/A2_f1,w,D2\n")
+    done = cicimage("check", root) if command == "check" else cicimage("run", root, "-o", tmp_path / "o", "--dry-run")
+    assert done.returncode == 0
+    assert not set(done.stdout + done.stderr) & {"\x1b", "\x07", "\x9b"}
+    if command == "check":
+        assert "\\x1b]0;owned\\x07v" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["status", "check"])
+def test_output_that_goes_to_a_full_disk_is_said(finished, command):
+    folder = finished / ("out" if command == "status" else "in")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cicimage", command, str(folder)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 6
+    assert done.stderr == "cicimage: the disk is full; free some space and run the same command again\n"
+
+
+@pytest.mark.parametrize("text", [None, "root:x:0:0", "schema_version = 1\n"])
+def test_a_parameter_file_is_looked_at_before_anything_runs(finished, tmp_path, text):
+    root = tmp_path / "in"
+    shutil.copytree(finished / "in", root)
+    if text is not None:
+        (root / "mine.toml").write_text(text)
+    with (root / "experiment.toml").open("a") as file:
+        file.write('[methods]\nscore = { method = "markov", parameters = "mine.toml" }\n')
+    for command in (("check", root), ("run", root, "-o", tmp_path / "out")):
+        done = cicimage(*command)
+        assert done.returncode == 2, done.stderr
+        assert "mine.toml: " in done.stderr
+        assert "scorer parameters" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_commands_print_by_one_function():
+    """One that escapes what moves a terminal."""
+    folder = Path(cli.__file__).parent
+    for path in folder.glob("*.py"):
+        if path.name not in ("echo.py", "__init__.py"):
+            assert not re.search(r"click\.s?echo\(|\bprint\(", path.read_text(encoding="utf-8")), path.name

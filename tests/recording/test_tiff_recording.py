@@ -288,7 +288,9 @@ def test_real_tiffs_agree_with_another_reader(real_data):
             "example_images.tif": "TYX", "example_label.tif": "TYX"}  # fmt: skip
     checked = 0
     for path in sorted(real_data.glob("**/*.tif*")):
-        if path.suffix == ".labels":
+        if path.name == "xy_8bit__mitocheck_incenp_t1_labels.tif":  # labels in colours without order, no intensities
+            with pytest.raises(RecordingError, match="numbers of colours"):
+                open_recording(path)
             continue
         with open_recording(path, axes=axes.get(path.name)) as recording:
             mine = whole(recording)
