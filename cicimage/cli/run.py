@@ -136,7 +136,7 @@ def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> 
 def _shown(jobs: Sequence[Job]) -> Iterable[Job]:
     """Go over jobs with a bar in a terminal and a sentence at the end: whole recordings are read."""
     yield from tqdm(jobs, desc="comparing hashes", unit="pos", leave=False, disable=None, file=sys.stderr)
-    click.echo(f"cicimage: the hashes of {counted(len(jobs), 'position')} were compared", err=True)
+    echo(f"cicimage: the hashes of {counted(len(jobs), 'position')} were compared", err=True)
 
 
 def _run(batch: Batch, chosen: Plan, options: Mapping[str, Any], progress: Progress) -> Outcome:
