@@ -291,8 +291,9 @@ def _record_crash(r: _Running) -> None:
 def _write_why(r: _Running, code: int | None) -> None:
     if code is not None and code < 0:
         reason = (
-            f"its process was killed by signal {-code} at a peak memory of {r.peak / 2**20:.0f} MiB; "
-            "if memory ran out, use fewer --workers"
+            f"its process was killed by signal {-code}"
+            + (f" at a peak memory of {r.peak / 2**20:.0f} MiB" if r.peak else "")
+            + "; if memory ran out, use fewer --workers"
         )
         record_failure(r.job, reason, "killed", r.peak)
     else:

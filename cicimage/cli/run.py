@@ -118,6 +118,8 @@ def _run_experiment(experiment: Path, out: Path, options: Mapping[str, Any]) -> 
     if options["dry_run"]:
         _say_plan(batch, chosen)
         return 0
+    for sentence in loaded.unread:
+        echo(f"cicimage: warning: {sentence}", err=True)
     _say_why(chosen)
     whole_run = options["task_index"] is None
     held = lock(folder_lock(batch.results.root), "this folder") if whole_run else nullcontext()

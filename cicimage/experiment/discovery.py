@@ -24,6 +24,8 @@ from cicimage.recording.reader_registry import (
 _PICTURES: Final = (".avi", ".gif", ".jpeg", ".jpg", ".mov", ".mp4", ".mrc", ".png", ".stk", ".xdce")
 """Endings of pictures and movies that are no recordings by themselves: named, so that nobody misses them."""
 
+_SHOWN: Final = 80
+"""Most characters of a path in a sentence."""
 _ROW_COLUMN: Final = re.compile(r"r(\d{1,2})c(\d{1,2})/(\w+)")
 WELL_FIELD: Final = re.compile(r"[A-Z]{1,2}\d{2}_f\w+")
 """A field of a plate's well, as :func:`field_name` writes it."""
@@ -143,7 +145,10 @@ def _containers(root: Path) -> Iterator[Path]:
 
 def _is_file(path: Path) -> bool:
     """A file, or a link that leads nowhere, which its position will say; a pipe would be waited for for ever."""
-    return path.is_file() or not path.exists()
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:  # its path is too long, which its position will say
+        return True
 
 
 def _ask_readers(listing: Listing, failed: dict[str, str]) -> tuple[bool, frozenset[str]]:
@@ -163,7 +168,10 @@ def _ask_readers(listing: Listing, failed: dict[str, str]) -> tuple[bool, frozen
 
 
 def _is_results(folder: Path) -> bool:
-    return (folder / "run.json").is_file() and (folder / "positions").is_dir()
+    try:
+        return (folder / "run.json").is_file() and (folder / "positions").is_dir()
+    except OSError:  # nested deeper than paths may be long; what lies below cannot be listed, which is said
+        return False
 
 
 def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) -> tuple[str, ...]:
@@ -188,7 +196,7 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
             f"{files.pattern!r} ({_few(astray)}); move them, or set files.pattern"
         )
     failed = dict[str, str]()
-    foreign, links = _strangers(root, failed)
+    foreign, links, closed = _strangers(root, failed)
     said += [f"not read: what one reader would take; {sentence}" for sentence in (*broken_readers(), *failed.values())]
     if foreign:
         said.append(
@@ -200,15 +208,24 @@ def unread(root: Path, files: FilesSection, found: list[Found], read: set[str]) 
             f"not read: {counted(len(links), 'link')} to another folder ({_few(links)}); links to folders are not "
             "followed: move or mount the folder itself"
         )
+    if closed:
+        said.append(
+            f"not read: {counted(len(closed), 'folder')} that cannot be listed ({_few(closed)}); ask for the right to "
+            "read them, or take them out of the folder"
+        )
     return tuple(said)
 
 
-def _strangers(root: Path, failed: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Pictures without a reader, and links to folders, below a folder."""
-    foreign, links = list[str](), list[str]()
+def _strangers(root: Path, failed: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
+    """Pictures without a reader, links to folders, and folders that cannot be listed, below a folder."""
+    foreign, links, closed = list[str](), list[str](), list[str]()
+
+    def note(error: OSError) -> None:
+        closed.append(f"{_brief_path(os.path.relpath(error.filename, root))}: {error.strerror}")
+
     read = file_suffixes()
     strange = tuple({*_PICTURES, *file_suffixes(installed=False)} - set(read))
-    for folder, below, names in os.walk(root):
+    for folder, below, names in os.walk(root, onerror=note):
         here = Path(folder)
         export, parts = _ask_readers(Listing(here, True, True, tuple(names), tuple(below)), failed)
         if export or _is_results(here):
@@ -216,14 +233,19 @@ def _strangers(root: Path, failed: dict[str, str]) -> tuple[list[str], list[str]
             continue
         foreign += [(here / d).relative_to(root).as_posix() + "/" for d in below if d.lower().endswith(read)]
         foreign += [(here / n).relative_to(root).as_posix() for n in names if not _is_file(here / n)]
-        links += [(here / d).relative_to(root).as_posix() for d in below if (here / d).is_symlink()]
+        links += [(here / d).relative_to(root).as_posix() for d in below if os.path.islink(here / d)]
         below[:] = [d for d in below if not d.startswith(".") and not d.lower().endswith(folder_suffixes())]
         foreign += [
             (here / n).relative_to(root).as_posix()
             for n in names
             if n.lower().endswith(strange) and not n.startswith(".") and n not in parts
         ]
-    return sorted(foreign), sorted(links)
+    return sorted(foreign), sorted(links), sorted(closed)
+
+
+def _brief_path(path: str) -> str:
+    """A path as sentences show it: of a long one the start alone."""
+    return path if len(path) <= _SHOWN else path[:_SHOWN] + "..."
 
 
 def _few(names: list[str]) -> str:

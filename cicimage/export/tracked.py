@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from cicimage.store import Results, read_json, read_table
 
 STATES: Final = ("location", "contact", "viability", "host_id", "p_inside", "p_dead")
 """States of a guest in a frame."""
+_MOST_NAME_BYTES: Final = 180
+"""Longest start of a position's name in a file name: file systems take 255 bytes, with prefix, key and endings."""
 _UNSAFE: Final = re.compile(r"[^\w.+-]+")
 
 
@@ -152,7 +155,7 @@ def finished_positions(results: Results, corrections: Corrections) -> list[str]:
 
 
 def file_names(keys: Mapping[str, str]) -> dict[str, str]:
-    """Make a file name for each position, valid on every system; names that would collide get their key appended.
+    """Make a file name for each position, valid on every system; ones that collide or are long get their key appended.
 
     Parameters
     ----------
@@ -164,6 +167,12 @@ def file_names(keys: Mapping[str, str]) -> dict[str, str]:
     >>> file_names({"vehicle/A1_f1": "p0001", "+AMD: 1/A1": "p0002"})
     {'vehicle/A1_f1': 'vehicle_A1_f1', '+AMD: 1/A1': '+AMD_1_A1'}
     """
-    plain = {p: _UNSAFE.sub("_", p).lstrip(".-") or keys[p] for p in keys}
-    folded = [name.casefold() for name in plain.values()]
-    return {p: f"{n}_{keys[p]}" if folded.count(n.casefold()) > 1 else n for p, n in plain.items()}
+    whole = {p: _UNSAFE.sub("_", p).lstrip(".-") or keys[p] for p in keys}
+    plain = {p: _shortened(name) for p, name in whole.items()}
+    folded = Counter(name.casefold() for name in plain.values())
+    return {p: f"{n}_{keys[p]}" if folded[n.casefold()] > 1 or n != whole[p] else n for p, n in plain.items()}
+
+
+def _shortened(name: str) -> str:
+    """The start of a name, short enough for a key and endings behind it."""
+    return name.encode()[:_MOST_NAME_BYTES].decode("utf-8", "ignore")

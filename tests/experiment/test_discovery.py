@@ -1,6 +1,9 @@
 """Folders as microscopes leave them become positions: plates, scenes, files of one plane each; and what is left."""
 
+import errno
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from cicimage.errors import ConfigurationError
 from cicimage.experiment import load_experiment
 from cicimage.experiment.plate_map import read_plate_map
 from cicimage.recording import open_recording, recording_files
-from tests.conftest import write_movie
+from tests.conftest import draw_movie, write_movie
 from tests.recording.tiff_maker import numbered
 
 ALL = '[files]\nseries = "all"\npattern = "{pattern}"\n{more}'
@@ -176,3 +179,42 @@ def test_twins_by_ending_or_by_accents_are_refused(tmp_path, first, second):
         path.mkdir(parents=True) if name.endswith("zarr") else (path.parent.mkdir(exist_ok=True), path.touch())
     with pytest.raises(ConfigurationError, match="two recordings are one position"):
         load_experiment(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    """Else its condition would be missing without a word."""
+    for condition in ("vehicle", "BTKi"):
+        write_movie(tmp_path / condition / "A1_f1.ome.tif", draw_movie([], [], frames=2, size=16))
+    closed, scandir = tmp_path / "BTKi", os.scandir
+
+    def refuse(path):
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(closed))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list everything
+    loaded = load_experiment(tmp_path)
+    assert [p.position for p in loaded.positions] == ["vehicle/A1_f1"]
+    assert loaded.unread == (
+        "not read: 1 folder that cannot be listed (BTKi: Permission denied); ask for the right to read them, or take "
+        "them out of the folder",
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes no path that long")
+def test_a_folder_nested_too_deep_leaves_the_others_alone(tmp_path):
+    root = tmp_path / "in"
+    write_movie(root / "vehicle" / "A1_f1.ome.tif", draw_movie([], [], frames=2, size=16))
+    descriptors = [os.open(root, os.O_RDONLY)]
+    for _ in range(220):
+        os.mkdir("d" * 20, dir_fd=descriptors[-1])
+        descriptors.append(os.open("d" * 20, os.O_RDONLY, dir_fd=descriptors[-1]))
+    loaded = load_experiment(root)
+    for descriptor, above in zip(reversed(descriptors[1:]), reversed(descriptors[:-1]), strict=True):
+        os.close(descriptor)
+        os.rmdir("d" * 20, dir_fd=above)
+    os.close(descriptors[0])
+    assert [p.position for p in loaded.positions] == ["vehicle/A1_f1"]
+    (said,) = loaded.unread
+    assert "not read: 1 folder that cannot be listed (ddddd" in said
+    assert "...: File name too long)" in said

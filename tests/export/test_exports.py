@@ -254,3 +254,12 @@ def test_the_smaller_of_two_masks_shows():
     large, small = Mask(1, 0, 0, np.ones((3, 3), bool)), Mask(2, 1, 1, np.ones((1, 1), bool))
     expected = [[5, 5, 5], [5, 6, 5], [5, 5, 5]]
     assert paint([small, large], [6, 5], (3, 3), np.dtype(np.uint16)).tolist() == expected
+
+
+def test_long_names_of_positions_are_shortened_and_stay_apart():
+    keys = {"k" * 250 + "/A1": "p0001", "k" * 250 + "/A2": "p0002", "µ" * 120 + "/A1": "p0003", "k/A1": "p0004"}
+    names = file_names(keys)
+    assert len(set(names.values())) == 4
+    assert all(len(n.encode()) <= 190 for n in names.values())
+    assert names["k/A1"] == "k_A1"
+    assert names["k" * 250 + "/A2"].endswith("k_p0002")
