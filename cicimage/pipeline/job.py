@@ -25,7 +25,7 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
 
-STAGE_VERSION: Final = {"detect": 4, "link": 1, "judge": 3}
+STAGE_VERSION: Final = {"detect": 5, "link": 1, "judge": 4}
 """Raised with every change of what a stage finds, so that results made before are not mixed with it."""
 
 

@@ -17,7 +17,7 @@ from cicimage.pipeline.setting import Setting
 from cicimage.pipeline.usable import marker_slots
 from cicimage.preprocessing.absent_pixels import bad_pixels, fill
 from cicimage.preprocessing.correction import sample_frames
-from cicimage.preprocessing.frame_faults import MOST_BAD, Fault, Look, Usual, fault_of, look_at
+from cicimage.preprocessing.frame_faults import MOST_BAD, ROUNDING_SD, Fault, Look, Usual, fault_of, look_at
 from cicimage.preprocessing.frame_faults import usual_of as usual_of_channel
 from cicimage.preprocessing.quality import frame_quality
 from cicimage.preprocessing.saturation import full_scale
@@ -167,7 +167,7 @@ def _sorted_out(recording: Recording, setting: Setting, seen: list[_Seen]) -> Sa
         if not some.any():
             fault = _fault(seen[kept[0]], usual, c)
             never[c] = fault.value if fault else ""
-    return Sample(planes, usable, background, np.maximum(noise, 1e-6), tuple(usual), never)
+    return Sample(planes, usable, background, np.maximum(noise, _rounding_sd(recording) or 1e-6), tuple(usual), never)
 
 
 def _usual(recording: Recording, setting: Setting, seen: Sequence[_Seen], c: int) -> Usual:
@@ -179,11 +179,16 @@ def _usual(recording: Recording, setting: Setting, seen: Sequence[_Seen], c: int
     return usual_of_channel(
         [(s.t, s.looks[c], s.signals[c]) for s in (lit or seen)],
         full_scale=top,
-        noise_sd=float(np.median([s.noise[c] for s in lit])) if lit else 0.0,
+        noise_sd=max(float(np.median([s.noise[c] for s in lit])) if lit else 0.0, _rounding_sd(recording)),
         background=float(np.median([s.background[c] for s in lit])) if lit else 0.0,
         steady=steady,
         darkens=c not in marker_slots(setting),
+        rounding_sd=_rounding_sd(recording),
     )
+
+
+def _rounding_sd(recording: Recording) -> float:
+    return ROUNDING_SD if recording.dtype.kind in "iu" else 0.0
 
 
 def _is_of(use: str, population: str) -> bool:

@@ -14,7 +14,7 @@ from cicimage.masks import Mask, Masks
 from cicimage.methods import Objects
 from cicimage.pipeline.setting import Setting
 from cicimage.preprocessing.absent_pixels import bad_pixels, fill, lost_ground
-from cicimage.preprocessing.frame_faults import Fault, Look, Usual, fault_of, look_at
+from cicimage.preprocessing.frame_faults import Fault, Look, Usual, fault_of, is_lit, look_at
 from cicimage.preprocessing.quality import FrameQuality, frame_quality
 
 MOST_LOST: Final = 0.05
@@ -84,6 +84,8 @@ def use(raw: npt.NDArray[Any], usual: Sequence[Usual], t: int) -> Usable:
                 lost[c] = ground
         seen = _unknown(look) if fault else _quality(pixels[c], look, usual[c])
         fault = fault or fault_of(look, usual[c], t, seen.signal)
+        if fault and fault.why == "dark" and not usual[c].steady and is_lit(pixels[c], usual[c]):
+            fault = None
         if fault:
             faults[c] = fault
             seen = _unknown(look, fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import cv2
@@ -49,15 +50,22 @@ def bad_pixels(stack: npt.NDArray[Any], look: Look, usual: Usual) -> BoolArray |
     hot = hot_from(usual)
     if not blank and not any(look.absent) and not max(look.high) > hot:
         return None
-    out = np.zeros(stack.shape, bool)
+    found: dict[int, BoolArray] = {}
     for z, plane in enumerate(stack):
-        if look.absent[z]:
-            out[z] = ~is_count(plane)
+        absent = ~is_count(plane) if look.absent[z] else None
+        parts = [] if absent is None else [absent]
         if blank and look.blank[z]:
-            out[z] |= _blank_pixels(plane, out[z] if look.absent[z] else None, usual)
+            parts.append(_blank_pixels(plane, absent, usual))
         if look.high[z] > hot:
-            out[z] |= hot_pixels(plane, usual.background, hot)
-    return out if out.any() else None
+            parts.append(hot_pixels(plane, usual.background, hot))
+        if any(part.any() for part in parts):
+            found[z] = np.asarray(np.any(parts, axis=0))
+    if not found:
+        return None
+    out = np.zeros(stack.shape, bool)
+    for z, bad in found.items():
+        out[z] = bad
+    return out
 
 
 def hot_from(usual: Usual) -> float:
@@ -84,8 +92,10 @@ def hot_pixels(plane: npt.NDArray[Any], background: float, hot: float) -> BoolAr
     [[2, 2]]
     """
     out = np.zeros(plane.shape, bool)
+    if plane.dtype.kind in "iu":  # the same pixels, without a copy of all of them as another type
+        hot = min(math.floor(hot), int(np.iinfo(plane.dtype).max))
     with np.errstate(invalid="ignore"):
-        rows, columns = np.nonzero(plane > hot)
+        rows, columns = np.divmod(np.flatnonzero(plane > hot), plane.shape[1])
     if not 0 < len(rows) <= _MOST_HOT * plane.size:
         return out
     around = np.full(len(rows), -np.inf)
@@ -104,7 +114,7 @@ def _blank_pixels(plane: npt.NDArray[Any], bad: BoolArray | None, usual: Usual) 
     """
     ends = ends_of(plane, bad)
     blocks, lines = ends.blank("blocks"), ends.blank("lines")
-    if usual.blank > 0 or max(blocks.mean(), lines.mean()) < FEW_BLOCKS:
+    if usual.coarse or usual.blank > 0 or max(blocks.mean(), lines.mean()) < FEW_BLOCKS:
         off = max(_OFF_NOISE * usual.noise_sd, _OFF_SIGNAL * usual.signal)
         blocks = blocks & (np.abs(ends.blocks[0].astype(np.float64) - usual.background) > off)
         lines = lines & (np.abs(ends.lines[0].astype(np.float64) - usual.background) > off)

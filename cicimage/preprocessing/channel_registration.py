@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
 from cicimage.arrays import Float32Array
-from cicimage.preprocessing.glimpse import banded
+from cicimage.preprocessing.glimpse import banded, middle_of
 
 LAGS: Final = (-2, -1, 0, 1, 2)
 LEAST_Z: Final = 8.0
@@ -31,11 +31,13 @@ OVER_OTHERS: Final = 1.5
 CLIP_SD: Final = 4.0
 LEAST_SIDE_PX: Final = 48
 FEWEST_PAIRS: Final = 4
-MIRRORS: Final[Mapping[str, Callable[[Float32Array], Float32Array]]] = {
-    "mirrored top to bottom": lambda a: a[::-1],
-    "mirrored left to right": lambda a: a[:, ::-1],
-    "turned by 180 degrees": lambda a: a[::-1, ::-1],
+_Spectrum = npt.NDArray[np.complex64]
+MIRRORS: Final[Mapping[str, Callable[[_Spectrum], _Spectrum]]] = {
+    "mirrored top to bottom": lambda b: _rows_reversed(b),
+    "mirrored left to right": lambda b: np.conj(_rows_reversed(b)),
+    "turned by 180 degrees": lambda b: np.conj(b),
 }
+"""Half spectrum of a real picture, mirrored about its first row, its first column, or both."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class ChannelRegistration:
     def __init__(self, guest_px: float) -> None:
         self._guest_px = guest_px
         self._before: tuple[int, Float32Array, Float32Array] | None = None
-        self._recent: list[tuple[int, Any, Any]] = []
-        self._sums: dict[tuple[int, str], npt.NDArray[Any]] = {}
+        self._recent: list[tuple[int, _Spectrum, _Spectrum]] = []
+        self._sums: dict[tuple[int, str], _Spectrum] = {}
         self._pairs: dict[tuple[int, str], int] = {}
         self._shape = (0, 0)
 
@@ -90,19 +92,22 @@ class ChannelRegistration:
         changes = _unit(a - before[1]), _unit(b - before[2])
         if changes[0] is None or changes[1] is None:
             return
-        one = fft.rfft2(changes[0])
+        one, two = np.conj(fft.rfft2(changes[0])), fft.rfft2(changes[1])
         for name, mirrored in MIRRORS.items():
-            self._sum(0, name, one, fft.rfft2(np.ascontiguousarray(mirrored(changes[1]))))
-        self._recent = [r for r in self._recent if r[0] >= t + LAGS[0]] + [(t, one, fft.rfft2(changes[1]))]
+            self._sum(0, name, one, mirrored(two))
+        self._recent = [r for r in self._recent if r[0] >= t + LAGS[0]] + [(t, one, two)]
         for s, earlier_one, earlier_two in self._recent:
             # The second channel at a later frame that fits the first at an earlier one lags behind it.
-            self._sum(t - s, "", earlier_one, self._recent[-1][2])
+            self._sum(t - s, "", earlier_one, two)
             if s != t:
                 self._sum(s - t, "", one, earlier_two)
 
-    def _sum(self, lag: int, mirror: str, one: npt.NDArray[Any], two: npt.NDArray[Any]) -> None:
+    def _sum(self, lag: int, mirror: str, one: _Spectrum, two: _Spectrum) -> None:
         key = (lag, mirror)
-        self._sums[key] = self._sums.get(key, 0.0) + two * np.conj(one)
+        if key in self._sums:
+            self._sums[key] += one * two
+        else:
+            self._sums[key] = one * two
         self._pairs[key] = self._pairs.get(key, 0) + 1
 
     def misfit(self) -> Misfit | None:
@@ -129,19 +134,26 @@ class ChannelRegistration:
         return best if best.z >= OVER_OTHERS * max(others) else None
 
     def _heights(self, key: tuple[int, str]) -> Float32Array:
+        # Pictures mirrored about their first row or column lie a pixel off those mirrored about their middle, which
+        # shifts the peak by as much and moves it nowhere that matters.
         plane = fft.fftshift(fft.irfft2(self._sums[key], s=self._shape))
-        spread = float(np.median(np.abs(plane))) / 0.6745
+        spread = middle_of(np.abs(plane[::2, ::2]).ravel()) / 0.6745
         return cast(Float32Array, np.abs(plane) / max(spread, 1e-12))
+
+
+def _rows_reversed(spectrum: _Spectrum) -> _Spectrum:
+    """The same at the negative frequencies of the first axis."""
+    return np.concatenate([spectrum[:1], spectrum[:0:-1]])
 
 
 def _unit(change: Float32Array) -> Float32Array | None:
     """A change with its largest values cut, of sum 0 and norm 1; None where nothing changed."""
-    spread = float(np.median(np.abs(change))) / 0.6745
+    spread = middle_of(np.abs(change[::3, ::3]).ravel()) / 0.6745
     if not spread > 0:
         return None
     cut = np.clip(change, -CLIP_SD * spread, CLIP_SD * spread)
     cut = cut - cut.mean()
-    return cast(Float32Array, cut / np.sqrt(float(np.sum(cut * cut, dtype=np.float64))))
+    return cast(Float32Array, cut / np.float32(np.sqrt(np.einsum("ij,ij->", cut, cut))))
 
 
 def _peak(

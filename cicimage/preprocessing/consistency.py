@@ -6,16 +6,18 @@ What each finding means, and what pixels cannot show, is in ``docs/input-checks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from cicimage.errors import counted
 from cicimage.findings import Finding, Severity
 from cicimage.preprocessing.channel_registration import ChannelRegistration, Misfit
-from cicimage.preprocessing.frame_order import COARSE_PX, FINE_PX, Orientation, Repeats
-from cicimage.preprocessing.glimpse import Glimpse, banded, correlation, glimpse, grain
+from cicimage.preprocessing.frame_order import Orientation, Repeats
+from cicimage.preprocessing.glimpse import Glimpse, correlation, glimpse, shrinks_by
 from cicimage.preprocessing.steadiness import Steadiness
 
 ONE_EXPOSURE: Final = 0.95
@@ -26,6 +28,8 @@ SAME_STRUCTURE: Final = 0.9
 """Correlation of structures that goes with it; channels of sound movies stay under 0.35."""
 NEARLY_ALL: Final = 0.98
 """Correlation of structures from which two channels show the same dye, also through two detectors."""
+WEAK_COPY: Final = 0.2
+"""Strength of those structures in one channel over the other up to which it is bleed-through into an empty channel."""
 RARE: Final = 0.05
 """Share of frames up to which repeats are worth a note only."""
 MOST_REPEATED: Final = 0.5
@@ -33,7 +37,7 @@ MOST_REPEATED: Final = 0.5
 MOST_ALIKE: Final = 0.2
 """Share of frames with channels alike from which nothing can be told."""
 LOOK_EVERY: Final = 4
-"""Frames from one comparison of structures to the next where noise shows nothing."""
+"""Frames from one comparison of structures to the next where noise shows nothing, and of the marker to the next."""
 MOST_FLICKER: Final = 0.25
 """Relative SD of brightness from frame to frame from which flicker is said."""
 FEWEST: Final = 3
@@ -89,53 +93,64 @@ class ConsistencyCheck:
         self._scale = 1.0
         self._watched = (host,) if guest is None else (host, guest)
         self._repeats = {w.slot: Repeats() for w in self._watched}
-        self._steadiness = {w.slot: Steadiness() for w in self._watched}
+        self._steadiness = {w.slot: Steadiness(follows_light=w is host) for w in self._watched}
         self._orientation = Orientation()
         self._registration: ChannelRegistration | None = None
         self._alike: dict[tuple[int, int], list[bool]] = {}
-        self._structure: dict[tuple[int, int], float] = {}
+        self._structure: dict[tuple[int, int], tuple[float, bool]] = {}
         self._n_frames = 0
+        self._marker_at = -LOOK_EVERY
 
     def add(self, t: int, raw: npt.NDArray[Any]) -> None:
         """Take the raw (C, Z, Y, X) frame ``t``; frames come in order, missing ones are left out.
 
         A channel that is constant or not finite in a frame is not compared there.
         """
-        seen = glimpse(raw)
+        seen = {w: g for w in (*self._watched, *self._marker_now(t)) if (g := glimpse(raw[w.slot])).usable}
         self._n_frames = max(self._n_frames, t + 1)
-        self._scale = max(raw.shape[2:]) / max(seen.small.shape[1:])
+        self._scale = float(shrinks_by(raw.shape[2:]))
         for w in self._watched:
-            if seen.usable[w.slot]:
-                self._repeats[w.slot].add(t, seen.small[w.slot], seen.window[w.slot])
-                self._steadiness[w.slot].add(seen.small[w.slot], seen.extremes[w.slot])
-        if seen.usable[self._host.slot]:
-            self._orientation.add(t, seen.small[self._host.slot])
+            if w in seen:
+                self._repeats[w.slot].add(t, seen[w])
+                self._steadiness[w.slot].add(seen[w])
+        if self._host in seen:
+            self._orientation.add(t, seen[self._host])
         if self._guest is not None:
             self._compare(seen, self._host, self._guest)
             self._register(t, seen, self._guest)
-        if self._marker is not None:
+        if self._marker is not None and self._marker in seen:
+            self._marker_at = t
             for w in self._watched:
                 self._compare(seen, w, self._marker)
 
-    def _compare(self, seen: Glimpse, one: Watched, other: Watched) -> None:
-        if seen.usable[one.slot] and seen.usable[other.slot]:
-            key = (one.slot, other.slot)
-            noise = abs(correlation(grain(seen.window[one.slot]), grain(seen.window[other.slot])))
-            # Structures cost most of the time and stay: they are compared where noise asks for it, else now and then.
-            if noise > SHARED_NOISE or len(self._alike.get(key, ())) % LOOK_EVERY == 0:
-                self._structure[key] = shared_structure(seen, one.slot, other.slot)
-            structure = self._structure[key]
-            alike = noise > ONE_EXPOSURE or (noise > SHARED_NOISE and structure > SAME_STRUCTURE)
-            # A marker may well show what it marks: only one exposure is a fault there.
-            same_dye = structure > NEARLY_ALL and other is not self._marker
-            self._alike.setdefault(key, []).append(alike or same_dye)
+    def _marker_now(self, t: int) -> tuple[Watched, ...]:
+        """The death marker, where some frames have passed since it was looked at: what it is a copy of stays."""
+        return (self._marker,) if self._marker and t - self._marker_at >= LOOK_EVERY else ()
 
-    def _register(self, t: int, seen: Glimpse, guest: Watched) -> None:
-        if not (seen.usable[self._host.slot] and seen.usable[guest.slot]):
+    def _compare(self, seen: Mapping[Watched, Glimpse], one: Watched, other: Watched) -> None:
+        if one not in seen or other not in seen:
+            return
+        key = (one.slot, other.slot)
+        a, b = seen[one], seen[other]
+        noise = abs(float(np.einsum("ij,ij->", a.noise, b.noise)))
+        # A marker may well show what it marks: only one exposure is a fault there.
+        may_show_it = other is self._marker
+        # Structures cost time and stay: they are compared where noise asks for it, else now and then.
+        now_and_then = not may_show_it and len(self._alike.get(key, ())) % LOOK_EVERY == 0
+        if noise > SHARED_NOISE or now_and_then:
+            structure = abs(correlation(a.bands, b.bands))  # without sign, an inverse is a copy
+            strengths = sorted(float(picture.bands.std()) for picture in (a, b))
+            self._structure[key] = structure, strengths[0] > WEAK_COPY * strengths[1]
+        structure, strong = self._structure.get(key, (0.0, False))
+        alike = noise > ONE_EXPOSURE or (noise > SHARED_NOISE and structure > SAME_STRUCTURE)
+        self._alike.setdefault(key, []).append(alike or (structure > NEARLY_ALL and strong and not may_show_it))
+
+    def _register(self, t: int, seen: Mapping[Watched, Glimpse], guest: Watched) -> None:
+        if self._host not in seen or guest not in seen:
             return
         if self._registration is None:
             self._registration = ChannelRegistration(self._guest_um / (self._um_per_px * self._scale))
-        self._registration.add(t, seen.small[self._host.slot], seen.small[guest.slot])
+        self._registration.add(t, seen[self._host].small, seen[guest].small)
 
     # ------------------------------------------------------------ what was found
 
@@ -213,8 +228,7 @@ class ConsistencyCheck:
                     )
                 )  # fmt: skip
                 continue
-            # Guests are few and move: their brightest pixels are others in every frame.
-            flicker = steadiness.flicker() if w is self._host else 0.0
+            flicker = steadiness.flicker()
             if flicker > MOST_FLICKER:
                 found.append(
                     Finding(
@@ -225,11 +239,6 @@ class ConsistencyCheck:
                     )
                 )  # fmt: skip
         return found
-
-
-def shared_structure(seen: Glimpse, one: int, other: int) -> float:
-    """Return how far two channels show the same structures: their correlation without sign, an inverse is a copy."""
-    return abs(correlation(*(banded(seen.small[c], FINE_PX, COARSE_PX) for c in (one, other))))
 
 
 def _misfit_finding(misfit: Misfit, guest: Watched, host: Watched, scale: float) -> Finding:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -33,6 +34,11 @@ _FEW_AT_TOP: Final = 1e-3  # share of pixels at the brightest value that is told
 _UNUSUAL: Final = 0.3  # share of the sampled frames up to which a constant slice is not how the channel is
 BLANK_BY_NATURE: Final = 0.02
 """Share of constant blocks from which the channel has them by nature (background set to 0)."""
+ROUNDING_SD: Final = 12.0**-0.5
+"""SD of rounding to whole numbers, counts: no noise that was measured in them is less."""
+COARSE_UNDER: Final = 3.0
+"""Noise over that of rounding, under which 64 pixels of dark ground are now and then of one value; three times as much
+makes one such block in 10^20."""
 FEW_BLOCKS: Final = 0.005
 """Share of constant blocks at background that chance makes where counts are few."""
 
@@ -102,6 +108,10 @@ class Usual:
         Frame and signal above background, counts, of frames that can be used; empty where light may be off.
     steady : bool
         Its cells are there all the time (hosts): one level holds for the whole movie.
+    rounding_sd : float
+        SD of rounding counts to whole numbers; 0 where they are none.
+    peak : float
+        Brightest pixel above background, counts; median over frames.
     """
 
     full_scale: float | None = None
@@ -114,6 +124,13 @@ class Usual:
     constant: tuple[bool, ...] = ()
     signals: tuple[tuple[int, float], ...] = ()
     steady: bool = False
+    rounding_sd: float = 0.0
+    peak: float = 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether counts are so coarse that blocks of dark ground are of one value by chance."""
+        return self.noise_sd < COARSE_UNDER * self.rounding_sd
 
 
 @dataclass(frozen=True)
@@ -149,21 +166,41 @@ def _plain_slices(stack: npt.NDArray[Any]) -> list[tuple[float, float] | None]:
     Most blocks are not of one value, which a row or two of them tells; few pixels of every eighth row are as bright as
     the brightest of a slice that does not clip.
     """
-    rows = stack.min(axis=2), stack.max(axis=2)
-    low, high = rows[0].min(axis=1), rows[1].max(axis=1)
+    flat_stack = stack.reshape(len(stack), -1)
+    low, high = flat_stack.min(axis=1), flat_stack.max(axis=1)
     thin = stack[:, ::BLOCK_PX]
-    h, w = (n // BLOCK_PX * BLOCK_PX for n in stack.shape[1:])
-    first = stack[:, :h:BLOCK_PX, :w:BLOCK_PX]
-    flat = np.ones(first.shape, bool)
-    for y in (0, 4, 2, 6, 1, 3, 5, 7):
-        for x in range(BLOCK_PX):
-            flat &= first == stack[:, y:h:BLOCK_PX, x:w:BLOCK_PX]
-        if not flat.any():
-            break
-    odd = flat.any(axis=(1, 2)) | (rows[0] == rows[1]).any(axis=1) | (thin.min(axis=1) == thin.max(axis=1)).any(axis=1)
-    odd |= (thin == high[:, None, None]).mean(axis=(1, 2)) > _FEW_AT_TOP
+    odd = _with_flat_blocks(stack) | _with_flat_rows(stack) | _with_flat_rows(thin.transpose(0, 2, 1))
+    odd |= np.count_nonzero(thin == high[:, None, None], axis=(1, 2)) > _FEW_AT_TOP * thin[0].size
     plain = ~odd & (np.abs(low.astype(np.float64)) < MOST_COUNTS) & (np.abs(high.astype(np.float64)) < MOST_COUNTS)
     return [(float(a), float(b)) if good else None for a, b, good in zip(low, high, plain, strict=True)]
+
+
+def _with_flat_blocks(stack: npt.NDArray[Any]) -> BoolArray:
+    """Which slices have a block of one value: few blocks have one value in four of their pixels, and those are read."""
+    h, w = (n // BLOCK_PX for n in stack.shape[1:])
+    half = BLOCK_PX // 2
+    some = stack[:, : h * BLOCK_PX, : w * BLOCK_PX]
+    first = some[:, ::BLOCK_PX, ::BLOCK_PX]
+    maybe = first == some[:, half::BLOCK_PX, half::BLOCK_PX]
+    maybe &= first == some[:, ::BLOCK_PX, half::BLOCK_PX]
+    maybe &= first == some[:, half::BLOCK_PX, ::BLOCK_PX]
+    z, y, x = np.nonzero(maybe)
+    found = np.zeros(len(stack), np.bool_)
+    if len(z):
+        blocks = some.reshape(len(stack), h, BLOCK_PX, w, BLOCK_PX)[z, y, :, x]
+        found[z[(blocks == blocks[:, :1, :1]).all(axis=(1, 2))]] = True
+    return found
+
+
+def _with_flat_rows(stack: npt.NDArray[Any]) -> BoolArray:
+    """Which slices have a row of one value: few rows have one value at both ends and in the middle."""
+    maybe = (stack[:, :, 0] == stack[:, :, -1]) & (stack[:, :, 0] == stack[:, :, stack.shape[2] // 2])
+    z, y = np.nonzero(maybe)
+    found = np.zeros(len(stack), np.bool_)
+    if len(z):
+        rows = stack[z, y]
+        found[z[(rows == rows[:, :1]).all(axis=1)]] = True
+    return found
 
 
 def _look_at_slice(
@@ -242,6 +279,7 @@ def usual_of(
     background: float,
     steady: bool,
     darkens: bool = True,
+    rounding_sd: float = 0.0,
 ) -> Usual:
     """What a channel usually looks like.
 
@@ -257,9 +295,13 @@ def usual_of(
         Whether its cells are there all the time.
     darkens : bool
         Whether a frame far darker than the others was taken without light; a marker of death may just be dim.
+    rounding_sd : float
+        SD of rounding to whole numbers, counts.
     """
     if not looks:
-        return Usual(full_scale=full_scale, noise_sd=noise_sd, background=background, steady=steady)
+        return Usual(
+            full_scale=full_scale, noise_sd=noise_sd, background=background, steady=steady, rounding_sd=rounding_sd
+        )
     partly = [(t, look, s) for t, look, s in looks if not all(look.constant)]
     slices = zip(*(look.constant for _, look, _ in partly or looks), strict=True)
     lit = tuple((t, s) for t, look, s in partly if max(look.absent) <= MOST_BAD)
@@ -274,7 +316,34 @@ def usual_of(
         constant=tuple(sum(flat) > _UNUSUAL * len(flat) for flat in slices),
         signals=lit if darkens else (),
         steady=steady,
+        rounding_sd=rounding_sd,
+        peak=float(np.median([max(look.high) for _, look, _ in looks])) - background,
     )
+
+
+def is_lit(stack: npt.NDArray[Any], usual: Usual) -> bool:
+    """Whether something of more than a pixel stands out of a frame, as cells do where there is light.
+
+    The signal of a channel is a high percentile. Where a few cells make up about that share of the field, it falls to
+    nothing when one of them leaves; those that stay are as bright as before.
+
+    Parameters
+    ----------
+    stack : (Z, Y, X) array
+        Raw counts.
+    usual : Usual
+        The channel in other frames.
+
+    Examples
+    --------
+    >>> frame = np.full((1, 20, 20), 100.0)
+    >>> frame[0, 5:9, 5:9] = 900
+    >>> is_lit(frame, Usual(background=100.0, noise_sd=2.0, peak=800.0))
+    True
+    """
+    least = usual.background + max(DARK_FROM * usual.noise_sd, DARK_SHARE * usual.peak)
+    around = np.ones((3, 3), np.uint8)
+    return any(bool(cv2.erode((plane > least).astype(np.uint8), around).any()) for plane in stack)
 
 
 def fault_of(look: Look, usual: Usual, t: int, signal: float | None = None) -> Fault | None:
@@ -297,7 +366,8 @@ def fault_of(look: Look, usual: Usual, t: int, signal: float | None = None) -> F
     if odd and usual.blank <= BLANK_BY_NATURE:
         return Fault("constant", f"all pixels of slice {odd[0]} are {look.high[odd[0]]:g}")
     clipped = _saturated_slices(look, usual)
-    blank = [b if usual.blank <= BLANK_BY_NATURE and b >= FEW_BLOCKS else 0.0 for b in look.blank]
+    natural = usual.coarse or usual.blank > BLANK_BY_NATURE
+    blank = [0.0 if natural or b < FEW_BLOCKS else b for b in look.blank]
     bad = [sum(shares) for shares in zip(look.absent, blank, clipped, strict=True)]
     worst = int(np.argmax(bad))
     if bad[worst] > MOST_BAD:

@@ -12,17 +12,21 @@ import numpy.typing as npt
 from scipy import fft
 
 from cicimage.arrays import Float32Array
-from cicimage.preprocessing.glimpse import banded, correlation, grain
+from cicimage.preprocessing.glimpse import Glimpse, correlation
 
 SAME_NOISE: Final = 0.97
-"""Correlation of the noise of two frames from which they are one exposure: fixed patterns of a camera reach 0.6."""
+"""Correlation of the noise of two frames from which they may be one exposure: fixed patterns of a camera reach 0.6."""
+SAME_BUT_FOR: Final = 1e-4
+"""Share of the variance that copies may differ by besides rounding: two exposures of bright, still cells correlate over
+0.97 too, but each has photon noise of its own."""
+ROUNDING: Final = 2.0
+"""Variance by which copies of whole numbers may differ, over that of rounding both to whole numbers."""
 LEAST_ALIKE: Final = 0.5
 """Correlation with the turned frame before, from which a frame is that frame turned; sound movies reach 0.44."""
 CLEARLY: Final = 0.2
 """By this much a frame fits the turned frame before better than the frame before as it is."""
 LOOK_BELOW: Final = 0.75
 """Correlation with the frame before under which turned ones are tried."""
-FINE_PX, COARSE_PX = 1.5, 6.0
 LEAST_SIDE_PX: Final = 32
 MOST_SHIFT: Final = 0.25
 """Largest stage shift between frames, share of the field."""
@@ -52,19 +56,30 @@ class Repeats:
     frames: dict[int, int] = field(default_factory=dict)
     seen: int = 0
     _known: dict[bytes, int] = field(default_factory=dict)
-    _before: tuple[int, Float32Array] | None = None
+    _before: tuple[int, Float32Array, Float32Array] | None = None
 
-    def add(self, t: int, small: Float32Array, window: Float32Array) -> None:
-        """Take frame ``t``: its small picture (y, x) and its window of pixels (n, m)."""
+    def add(self, t: int, seen: Glimpse) -> None:
+        """Take frame ``t`` of the channel."""
         self.seen += 1
-        mark = hashlib.blake2b(small.tobytes(), digest_size=16).digest()
-        noise = grain(window)
+        mark = hashlib.blake2b(np.ascontiguousarray(seen.small[::3, ::3]).tobytes(), digest_size=16).digest()
         if mark in self._known:
             self.frames[t] = self._known[mark]
-        elif self._before is not None and correlation(noise, self._before[1]) > SAME_NOISE:
+        elif self._before is not None and _is_copy(seen, *self._before[1:]):
             self.frames[t] = self.frames.get(self._before[0], self._before[0])
         self._known.setdefault(mark, t)
-        self._before = (t, noise)
+        self._before = (t, seen.noise, seen.grain)
+
+
+def _is_copy(now: Glimpse, noise: Float32Array, grain: Float32Array) -> bool:
+    """Whether the noise of an exposure is that of an earlier one times a factor, but for rounding."""
+    if now.noise.shape != noise.shape or not np.einsum("ij,ij->", now.noise, noise) > SAME_NOISE:
+        return False
+    power = float(np.mean(np.square(grain)))
+    factor = float(np.mean(now.grain * grain)) / power
+    differs = float(np.mean(np.square(now.grain - factor * grain)))
+    whole = bool((now.window == np.rint(now.window)).all())
+    rounding = 4.0 / 12.0 * (1.0 + factor**2) if whole else 0.0
+    return differs <= SAME_BUT_FOR * float(np.mean(np.square(now.grain))) + ROUNDING * rounding
 
 
 @dataclass
@@ -80,13 +95,13 @@ class Orientation:
     turns: list[tuple[int, str]] = field(default_factory=list)
     _before: Float32Array | None = None
 
-    def add(self, t: int, small: Float32Array) -> None:
-        """Take the hosts' small picture, (y, x), of frame ``t``."""
-        if min(small.shape) < LEAST_SIDE_PX:
+    def add(self, t: int, seen: Glimpse) -> None:
+        """Take frame ``t`` of the hosts' channel."""
+        if min(seen.small.shape) < LEAST_SIDE_PX:
             return
-        now = banded(small, FINE_PX, COARSE_PX)
+        now = seen.bands
         before, self._before = self._before, now
-        if before is None:
+        if before is None or correlation(before, now) > LOOK_BELOW:
             return
         fit = _fit(before, now)
         if fit > LOOK_BELOW:

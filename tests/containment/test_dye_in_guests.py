@@ -34,6 +34,15 @@ def test_what_hosts_and_noise_explain_is_not_said(evidence):
     assert dye_in_guests(evidence) is None
 
 
+def test_one_guest_in_many_frames_is_one_guest():
+    """A guest beside the thin edge of a host looks bright in all its frames; the others tell that guests are not so."""
+    ratios, guests = [2.6] * 30 + [0.7] * 90, [1] * 30 + [2, 3, 4, 5, 6, 7] * 15
+    assert dye_in_guests(over_hosts(ratios).assign(guest_id=guests)) is None
+    spread = over_hosts(ratios).assign(guest_id=list(range(30)) + list(range(90)))
+    assert dye_in_guests(spread) is not None
+    assert dye_in_guests(over_hosts([2.6] * 60).assign(guest_id=[1, 2] * 30)) is None, "two guests tell of no dye"
+
+
 def test_guests_that_no_host_is_near_tell_a_stain_of_both():
     found = dye_in_guests(over_hosts([0.7] * 40), np.full(30, 0.9))
     assert "carry 0.90 times the signal of a host" in found.value

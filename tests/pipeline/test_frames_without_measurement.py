@@ -117,6 +117,15 @@ def test_a_frame_of_hosts_or_guests_that_shows_nothing_is_missing(tmp_path, clea
     assert done.estimates["bleed_through"] == pytest.approx(clean.estimates["bleed_through"], abs=0.01)
 
 
+def test_guests_that_leave_the_field_leave_no_frame_without_light(tmp_path):
+    """Three guests make up 1.5 % of the field, one is under the percentile that tells the signal of a frame."""
+    movie = draw_movie(HOSTS, [*COVERED, OUTSIDE], frames=FRAMES)
+    movie[-1] = draw_movie(HOSTS, COVERED[:1], frames=FRAMES, seed=2)[-1]
+    done = analysed(tmp_path, movie)
+    assert done.missing == []
+    assert done.findings == set()
+
+
 @pytest.mark.parametrize("fault", ["nan", "zero", "full"])
 def test_every_channel_at_once(tmp_path, clean, fault):
     movie = clean_movie(np.float32 if fault == "nan" else np.uint16)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cicimage.preprocessing.absent_pixels import bad_pixels, fill, hot_pixels, lost_ground
-from cicimage.preprocessing.frame_faults import Usual, fault_of, look_at, usual_of
+from cicimage.preprocessing.frame_faults import ROUNDING_SD, Usual, fault_of, is_lit, look_at, usual_of
 from cicimage.preprocessing.quality import frame_quality
 from cicimage.preprocessing.saturation import full_scale, plateau
 
@@ -104,6 +104,40 @@ def test_few_grey_values_make_no_holes_by_chance():
     for seed in range(9, 30):
         assert fault(few(seed), known) is None
         assert bad_pixels(few(seed), look_at(few(seed)), known) is None
+
+
+def test_dark_ground_of_coarse_counts_is_no_hole_though_few_blocks_of_it_were_flat_before():
+    """An export of 8 bits whose noise is under half a count: as dyes bleach more of the ground is of one value."""
+
+    def coarse(noise, seed):
+        rng = np.random.default_rng(seed)
+        light = rng.normal(2.2, noise, (1, 96, 96))
+        light[0, 40:60, 40:60] += rng.normal(150, 5, (20, 20))
+        return light.round().clip(0, 255).astype(np.uint8)
+
+    first = [coarse(0.6, seed) for seed in range(6)]
+    known = usual(first, noise_sd=0.35, background=2.0, rounding_sd=ROUNDING_SD)
+    assert known.blank < 0.02
+    bleached = coarse(0.1, 9)
+    assert look_at(bleached).blank[0] > 0.2
+    assert fault(bleached, known) is None
+    assert bad_pixels(bleached, look_at(bleached), known) is None
+    fine = usual(first, noise_sd=5.0, background=2.0, rounding_sd=ROUNDING_SD)
+    assert fault(bleached, fine) == "constant", "where noise is known to be larger nothing was read out"
+
+
+def test_a_few_cells_that_stay_show_that_there_is_light():
+    """Where cells make up a hundredth of the field the signal, a percentile, falls to nothing when one leaves."""
+    empty = picture(9, light=0)
+    known = usual([picture(s) for s in range(6)], steady=False)
+    cells = empty.copy()
+    cells[0, 40:46, 40:46] += 150
+    assert is_lit(cells, known)
+    assert not is_lit(empty, known)
+    assert not is_lit(with_(4000, np.s_[0, 50, 50], empty), known), "a hot pixel is no cell"
+    glow = empty.copy()
+    glow[0, 40:46, 40:46] += 0.05 * 200
+    assert not is_lit(glow, known)
 
 
 def test_dead_rows_and_tiles_are_bad_pixels_whole():
