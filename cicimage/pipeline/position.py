@@ -30,7 +30,7 @@ from cicimage.pipeline.link import link
 from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt, succeeded
-from cicimage.recording import Recording, is_there, preflight
+from cicimage.recording import Recording, is_there
 from cicimage.regular import refuse_links_outside
 from cicimage.store import (
     DiskFullError,
@@ -176,7 +176,6 @@ def _run_stages(
     path = job.position.path
     if not is_there(path):
         raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
-    preflight(path, **job.reading())
     with job.open() as recording:
         setting = resolve(recording, job.file, path)
         write_json(folder.setting, setting.as_dict())
