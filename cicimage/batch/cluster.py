@@ -94,9 +94,7 @@ def exposure(address: str) -> str:
     >>> exposure("tls://node17:8786"), exposure("tcp://127.0.0.1:8786")
     ('', '')
     """
-    if Path(address).is_file():
-        found = read_json(Path(address))
-        address = str(found.get("address", "")) if isinstance(found, dict) else ""
+    address = _named_address(address)
     scheme, _, rest = address.rpartition("://")
     host = rest.rpartition(":")[0].strip("[]") or rest
     if scheme not in ("", "tcp", "ws") or host == "localhost":
@@ -112,14 +110,27 @@ def exposure(address: str) -> str:
     )
 
 
+def _named_address(address: str) -> str:
+    """The address itself, or the one that a scheduler file names."""
+    if not Path(address).is_file():
+        return address
+    found = read_json(Path(address))
+    return str(found.get("address", "")) if isinstance(found, dict) else ""
+
+
 def connect(address: str) -> Client:
     """Connect to the scheduler at an address, or to the one that a scheduler file names."""
     try:
         from distributed import Client
+        from distributed.security import Security
     except ImportError as error:
         raise ConfigurationError(f"--dask needs dask.distributed, {error.name} is not installed; {INSTALL}") from None
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
+        # looked at here: a client that fails half way waits for itself at its end
+        secured = Security().get_connection_args("client").get("ssl_context") is not None
+        if _named_address(address).startswith("tls://") and not secured:
+            raise ValueError("dask names no certificates")
         return Client(**where, timeout=SCHEDULER_TIMEOUT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:  # the last two: settings of TLS
         said = str(error).splitlines()[0] if str(error) else type(error).__name__

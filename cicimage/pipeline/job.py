@@ -25,6 +25,8 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Steps of each stage; a stage is re-made when one of its steps, or a stage before it, changed."""
 
+BASE_BYTES: Final = 450 << 20
+"""Memory of the libraries and tables of a position."""
 STAGE_VERSION: Final = {"detect": 5, "link": 1, "judge": 4}
 """Raised with every change of what a stage finds, so that results made before are not mixed with it."""
 
@@ -133,13 +135,22 @@ def _files_named(options: Mapping[str, Any]) -> list[Path]:
 
 def memory_need(job: Job) -> int:
     """Bytes a position needs at its peak: the libraries, and a few copies of one frame."""
-    base = 450 << 20
     try:
         with job.open() as recording:
-            s = recording.sizes
-            return base + s["C"] * s["Z"] * s["Y"] * s["X"] * 4 * 6
+            return need_of(recording.sizes)
     except (CicimageError, OSError):
-        return base
+        return BASE_BYTES
+
+
+def need_of(sizes: Mapping[str, int]) -> int:
+    """Bytes that a position of a recording needs at its peak.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Lengths of its axes.
+    """
+    return BASE_BYTES + sizes["C"] * sizes["Z"] * sizes["Y"] * sizes["X"] * 4 * 6
 
 
 def write_failure(

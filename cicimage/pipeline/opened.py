@@ -9,10 +9,10 @@ from typing import Any
 
 from cicimage.guard import ask, guarded
 from cicimage.pipeline.channel_check import look_at_channels
-from cicimage.pipeline.job import Job, memory_need
+from cicimage.pipeline.job import Job, need_of
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
-from cicimage.recording import Metadata, open_recording, preflight
+from cicimage.recording import Metadata, preflight
 
 __all__ = ["Opened", "guest_spacing", "look_at_channels", "open_job", "try_opening"]
 
@@ -78,8 +78,7 @@ def open_job(job: Job) -> Opened:
     CicimageError
         The recording is not sound, or does not fit the experiment file.
     """
-    path = job.position.path
-    preflight(path, **job.reading())
-    with open_recording(path, **job.reading()) as recording:
-        setting = resolve(recording, job.file, path)
-        return Opened(dict(recording.sizes), recording.dtype.itemsize, recording.metadata, setting, memory_need(job))
+    with job.open() as recording:
+        setting = resolve(recording, job.file, job.position.path)
+        need = need_of(recording.sizes)
+        return Opened(dict(recording.sizes), recording.dtype.itemsize, recording.metadata, setting, need)

@@ -31,7 +31,7 @@ from cicimage.pipeline.plausible import doubts
 from cicimage.pipeline.same_input import same_input
 from cicimage.pipeline.setting import Setting, resolve
 from cicimage.receipts import read_receipt, succeeded
-from cicimage.recording import Recording, is_there, preflight
+from cicimage.recording import Recording, is_there
 from cicimage.regular import refuse_links_outside
 from cicimage.store import (
     DiskFullError,
@@ -191,7 +191,6 @@ def _run_stages(
     path = job.position.path
     if not is_there(path):
         raise RecordingError(f"{path}: the recording is gone; put it back or take its row out of the layout")
-    preflight(path, **job.reading())
     with job.open() as recording:
         listed = known or observe(path, members_of(job, recording), job.input())
         write_record(folder, listed)

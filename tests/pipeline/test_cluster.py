@@ -259,6 +259,8 @@ def test_a_scheduler_with_tls_refuses_others(secured, certificates, few, tmp_pat
     said = capfd.readouterr().err
     assert f"--dask '{address}'" in said
     assert "docs/cluster.md" in said
+    if how == "without certificates":
+        assert "none answered (dask names no certificates)" in said
 
 
 @pytest.mark.parametrize(
