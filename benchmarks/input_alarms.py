@@ -342,11 +342,12 @@ def main() -> None:
     parser.add_argument("--movies", type=int, default=220)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--work", type=Path, default=HERE / "work" / "input_alarms")
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
     campaign(chosen.parts, chosen.movies, chosen.seed, chosen.work, time.monotonic() + 60.0 * chosen.minutes)
-    RESULTS.write_text(page(chosen.work, hand_written("input_alarms")), encoding="utf-8")
+    chosen.out.write_text(page(chosen.work, hand_written("input_alarms")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,11 @@ ORDER: Final = (
     Benchmark("statistics_simulation", "coverage and errors of the first kind, 5,000 experiments a cell", "hours"),
     Benchmark("fuzz", "100,000 damaged files: only sentences escape", "half an hour", ("--cases", "1200")),
     Benchmark(
+        "input_alarms", "alarms of the input checks on sound movies and on faults of graded strength", "an hour",
+        ("--movies", "4", "--parts", "sound"),
+    ),
+    Benchmark("input_price", "what the input checks cost of a run's CPU time", "minutes"),
+    Benchmark(
         "scaling", "1,000 positions, and two workers against one; wants a quiet machine", "half an hour",
         ("--positions", "80", "--pairs", "2", "--rounds", "1"),
     ),

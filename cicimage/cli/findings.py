@@ -224,7 +224,7 @@ def _spacing(experiment: Experiment) -> list[tuple[str, Finding]]:
             found = ask_for_pixels(position.path, 0, guest_spacing, job, SPACING_FRAMES)
         except CicimageError:
             continue
-        if found is None or not found.ratio > 1:
+        if found is None or not found.ratio > 1 or not found.least_displacement_um > found.spacing_um:
             return []
         value = f"guests move {found.displacement_um:.1f} um a frame and lie {found.spacing_um:.1f} um apart"
         remedy = "tracks will be mixed up, image more often or seed fewer guests"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
@@ -30,6 +31,8 @@ OVER_OTHERS: Final = 1.5
 """A peak is at least this many times as high as the next one."""
 CLIP_SD: Final = 4.0
 LEAST_SIDE_PX: Final = 48
+MOST_DRIFT_PX: Final = 0.75
+"""Shift of the stage between frames from which they are not compared: all that stands still changes then."""
 FEWEST_PAIRS: Final = 4
 _Spectrum = npt.NDArray[np.complex64]
 MIRRORS: Final[Mapping[str, Callable[[_Spectrum], _Spectrum]]] = {
@@ -89,7 +92,10 @@ class ChannelRegistration:
         before, self._before, self._shape = self._before, (t, a, b), first.shape
         if before is None or before[0] != t - 1:
             return
-        changes = _unit(a - before[1]), _unit(b - before[2])
+        drift = _drift(before[1], a)
+        if max(map(abs, drift)) > MOST_DRIFT_PX:
+            return
+        changes = _unit(_change(before[1], a, drift)), _unit(_change(before[2], b, drift))
         if changes[0] is None or changes[1] is None:
             return
         one, two = np.conj(fft.rfft2(changes[0])), fft.rfft2(changes[1])
@@ -139,6 +145,29 @@ class ChannelRegistration:
         plane = fft.fftshift(fft.irfft2(self._sums[key], s=self._shape))
         spread = middle_of(np.abs(plane[::2, ::2]).ravel()) / 0.6745
         return cast(Float32Array, np.abs(plane) / max(spread, 1e-12))
+
+
+def _slopes(picture: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Slopes along y and x, per pixel."""
+    gy, gx = (cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5) for dx in (0, 1))
+    return cast(Float32Array, gy), cast(Float32Array, gx)
+
+
+def _drift(before: Float32Array, now: Float32Array) -> tuple[float, float]:
+    """Shift of the whole picture, px, by one step of least squares: right for shifts of less than a pixel."""
+    gy, gx = _slopes(before)
+    change = before - now
+    yy, yx, xx, by, bx = (float(np.einsum("ij,ij->", *pair)) for pair in (
+        (gy, gy), (gy, gx), (gx, gx), (gy, change), (gx, change)
+    ))  # fmt: skip
+    det = yy * xx - yx * yx
+    return ((xx * by - yx * bx) / det, (yy * bx - yx * by) / det) if det > 1e-9 * yy * xx else (0.0, 0.0)
+
+
+def _change(before: Float32Array, now: Float32Array, drift: tuple[float, float]) -> Float32Array:
+    """What changed but for the stage's drift, by which all that stands still would appear to change."""
+    gy, gx = _slopes(before)
+    return cast(Float32Array, now - before + np.float32(drift[0]) * gy + np.float32(drift[1]) * gx)
 
 
 def _rows_reversed(spectrum: _Spectrum) -> _Spectrum:

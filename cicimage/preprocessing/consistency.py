@@ -97,6 +97,7 @@ class ConsistencyCheck:
         self._orientation = Orientation()
         self._registration: ChannelRegistration | None = None
         self._alike: dict[tuple[int, int], list[bool]] = {}
+        self._same_dye: dict[tuple[int, int], list[bool]] = {}
         self._structure: dict[tuple[int, int], tuple[float, bool]] = {}
         self._n_frames = 0
         self._marker_at = -LOOK_EVERY
@@ -142,8 +143,10 @@ class ConsistencyCheck:
             strengths = sorted(float(picture.bands.std()) for picture in (a, b))
             self._structure[key] = structure, strengths[0] > WEAK_COPY * strengths[1]
         structure, strong = self._structure.get(key, (0.0, False))
-        alike = noise > ONE_EXPOSURE or (noise > SHARED_NOISE and structure > SAME_STRUCTURE)
-        self._alike.setdefault(key, []).append(alike or (structure > NEARLY_ALL and strong and not may_show_it))
+        told = a.resolves_noise and b.resolves_noise
+        alike = noise > ONE_EXPOSURE or (told and noise > SHARED_NOISE and structure > SAME_STRUCTURE)
+        self._alike.setdefault(key, []).append(alike)
+        self._same_dye.setdefault(key, []).append(structure > NEARLY_ALL and strong and not may_show_it)
 
     def _register(self, t: int, seen: Mapping[Watched, Glimpse], guest: Watched) -> None:
         if self._host not in seen or guest not in seen:
@@ -169,7 +172,9 @@ class ConsistencyCheck:
         found = []
         by_slot = {w.slot: w for w in (*self._watched, *((self._marker,) if self._marker else ()))}
         for (one, other), told in self._alike.items():
-            n, of = sum(told), len(told)
+            # A dye is in all frames or in none; where few cells are left, bleed-through is all there is in single ones.
+            dye = self._same_dye[one, other]
+            n, of = sum(dye if 2 * sum(dye) > len(dye) else told), len(told)
             if n < min(FEWEST, of) or not n:
                 continue
             a, b = by_slot[one], by_slot[other]

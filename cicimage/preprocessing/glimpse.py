@@ -77,6 +77,12 @@ class Glimpse:
         size = float(np.sqrt(np.einsum("ij,ij->", cut, cut)))
         return cast(Float32Array, cut / size if size > 0 else cut)
 
+    @cached_property
+    def resolves_noise(self) -> bool:
+        """Whether counts are fine enough for noise: where most differences are 0, the others lie on structures."""
+        few = self.grain[::4, ::4]
+        return bool(2 * np.count_nonzero(few) > few.size)
+
     def brightest(self) -> tuple[tuple[int, int, int], float]:
         """Slice, row and column of a pixel at the highest count, and how many there are per slice that reaches it."""
         tops = [z for z, plane in enumerate(self.stack) if plane.max() == self.high]

@@ -13,6 +13,7 @@ from cicimage.arrays import Float64Array
 
 _PAIRS_OF_FRAMES = 30
 _RADII = 48
+_STANDARD_ERRORS = 2.0
 _T = TypeVar("_T")
 
 
@@ -27,10 +28,13 @@ class Spacing:
         are too few.
     spacing_um : float
         Median distance to the nearest other guest of the same frame, um; NaN where guests are alone.
+    least_displacement_um : float
+        Lower limit of the displacement, um: what chance neighbours of few guests in few frames leave of it.
     """
 
     displacement_um: float
     spacing_um: float
+    least_displacement_um: float = float("nan")
 
     @property
     def ratio(self) -> float:
@@ -69,18 +73,22 @@ def compare_spacing(cells: pd.DataFrame) -> Spacing:
     if not pairs:
         return Spacing(float("nan"), spacing)
     radii = spacing * np.linspace(0.0, 4.0, _RADII + 1)[1:]
-    excess, guests = np.zeros(_RADII), 0.0
+    excess, variance, guests = np.zeros(_RADII), np.zeros(_RADII), 0.0
     for a, b in _spread_over(pairs):
         tree_a, tree_b = cKDTree(a), cKDTree(b)
         others = (tree_a.count_neighbors(tree_a, radii) - len(a) + tree_b.count_neighbors(tree_b, radii) - len(b)) / 2
-        excess += tree_a.count_neighbors(tree_b, radii) - others
+        found = tree_a.count_neighbors(tree_b, radii)
+        excess += found - others
+        variance += found + others
         guests += (len(a) + len(b)) / 2
     stayed = np.maximum.accumulate(excess / guests)
     # New and lost guests keep the excess below 1; its plateau is the share of guests seen in both frames.
     both = min(1.0, float(stayed[-1]))
+    at_most = np.maximum.accumulate((excess + _STANDARD_ERRORS * np.sqrt(variance)) / guests)
+    at_least = float(np.interp(0.75 * max(both, 0.2), at_most, radii))
     if both < 0.2:
-        return Spacing(float("inf"), spacing)
-    return Spacing(float(np.interp(0.75 * both, stayed, radii)), spacing)
+        return Spacing(float("inf"), spacing, at_least)
+    return Spacing(float(np.interp(0.75 * both, stayed, radii)), spacing, at_least)
 
 
 def _spread_over(items: list[_T]) -> list[_T]:

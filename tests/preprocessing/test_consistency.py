@@ -322,3 +322,24 @@ def test_tiny_and_single_frames_are_taken():
     assert codes(sound()[..., :20, :12]) == set()
     assert not glimpse(np.full((1, 8, 8), np.nan)).usable
     assert correlation(np.ones((2, 2), np.float32), np.arange(4, dtype=np.float32).reshape(2, 2)) == 0.0
+
+
+# ---------------------------------------------------------------- mistaken for faults before
+
+
+def test_a_drifting_stage_over_resting_cells_shows_no_offset():
+    """Texture and guests that rest come back in every difference when the stage drifts, and fit somewhere by chance."""
+    rng = np.random.default_rng(7)
+    still = light(4, void=0.0)[0]
+    at = np.cumsum(rng.normal(0, 0.5, (30, 2)), axis=0)
+    moved = []
+    for dy, dx in at:
+        matrix = np.array([[1, 0, dx], [0, 1, dy]])
+        moved.append([[cv2.warpAffine(c[0], matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)] for c in still])
+    assert codes(expose(4 * np.array(moved))) == set()
+
+
+def test_a_few_frames_in_which_only_bleed_through_is_left_are_no_copy():
+    expected = 3 * np.concatenate([light(), light(2)])
+    expected[4:9, 0] = 0.25 * expected[4:9, 1]
+    assert "channels_alike" not in {c for c, _ in codes(expose(expected))}

@@ -80,6 +80,12 @@ def test_ratio_tells_what_can_be_followed():
     assert compare_spacing(field(25.0)).ratio > 1.0
 
 
+def test_a_large_step_is_sure_only_where_there_are_guests_enough():
+    many, few = compare_spacing(field(25.0)), compare_spacing(field(25.0, frames=3).groupby("frame").head(4))
+    assert many.least_displacement_um > many.spacing_um
+    assert not few.least_displacement_um > few.spacing_um
+
+
 @pytest.mark.parametrize("frames", [0, 1])
 def test_too_little_to_tell(frames: int):
     few = field(3.0, frames=1).iloc[: 50 * frames]
