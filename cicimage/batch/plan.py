@@ -291,19 +291,7 @@ def plan(
     ConfigurationError
         ``only`` names no position, or ``task_index`` is out of range.
     """
-    chosen = list(batch.jobs)
-    if only:
-        names = {j.position.position for j in chosen}
-        for name in only:
-            if name not in names:
-                raise ConfigurationError(f"--only: no position {name!r}; {nearest(name, names)}")
-        chosen = [j for j in chosen if j.position.position in set(only)]
-    if task_index is not None:
-        if not 0 <= task_index < len(chosen):
-            raise ConfigurationError(
-                f"--task-index must lie in 0..{len(chosen) - 1} for {counted(len(chosen), 'position')}, is {task_index}"
-            )
-        chosen = [chosen[task_index]]
+    chosen = _chosen_jobs(batch, only, task_index)
     jobs, why = list[Job](), dict[str, str]()
     for job in look(chosen):
         reason, changed = _reason(job, verify)
@@ -317,6 +305,24 @@ def plan(
         done=tuple(j for j in jobs if not why[j.key]),
         why={j.position.position: why[j.key] for j in jobs if why[j.key] and j.key not in left},
     )
+
+
+def _chosen_jobs(batch: Batch, only: Sequence[str], task_index: int | None) -> list[Job]:
+    """Jobs named by ``only``, and of those the one at an index."""
+    chosen = list(batch.jobs)
+    if only:
+        names = {j.position.position for j in chosen}
+        for name in only:
+            if name not in names:
+                raise ConfigurationError(f"--only: no position {name!r}; {nearest(name, names)}")
+        chosen = [j for j in chosen if j.position.position in set(only)]
+    if task_index is not None:
+        if not 0 <= task_index < len(chosen):
+            raise ConfigurationError(
+                f"--task-index must lie in 0..{len(chosen) - 1} for {counted(len(chosen), 'position')}, is {task_index}"
+            )
+        chosen = [chosen[task_index]]
+    return chosen
 
 
 def _reason(job: Job, verify: bool) -> tuple[str, bool]:

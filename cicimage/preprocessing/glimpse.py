@@ -181,7 +181,7 @@ def correlation(a: Float32Array, b: Float32Array) -> float:
     --------
     >>> import numpy as np
     >>> rising = np.arange(4.0).reshape(2, 2)
-    >>> correlation(rising, 3 - 2 * rising)
+    >>> round(correlation(rising, 3 - 2 * rising), 6)
     -1.0
     """
     x, y = a - a.mean(), b - b.mean()
