@@ -23,8 +23,8 @@ from cicimage.fingerprints import fingerprint
 from cicimage.guard import ask, ask_for_pixels, require_memory
 from cicimage.pipeline.channel_check import FRAMES_LOOKED_AT, look_at_channels, shared_channels
 from cicimage.pipeline.job import Job
-from cicimage.pipeline.opened import open_job
-from cicimage.pipeline.plausible import differences, doubts, one_frame_each
+from cicimage.pipeline.opened import Opened, Unsettled, open_job
+from cicimage.pipeline.plausible import differences, doubts, one_frame, one_frame_each
 from cicimage.pipeline.sample import SAMPLED_FRAMES
 from cicimage.pipeline.setting import Setting
 from cicimage.pipeline.spacing import guest_spacing
@@ -137,6 +137,10 @@ def _say_of_all(loaded: Experiment, total: _Sum) -> None:
     # Where none can be read, each may be one plane of one channel.
     frames = {p: len(s.time_s) for p, s in total.settings.items()} or {p.position: 1 for p in loaded.positions}
     numbered = one_frame_each(frames, several_planes=bool(total.settings))
+    if numbered:  # said once of all and not of each
+        each = [s for s in total.said if s.finding.code == "one_frame" and s.finding.field == "files.pattern"]
+        total.said = [s for s in total.said if s not in each]
+        lines = [line for line in lines if line not in {s.line for s in each}]
     _say(total, "", *numbered, *differences(total.settings), *_copies(loaded))
     for position, finding in _spacing(loaded):
         _say(total, position, finding)
@@ -154,11 +158,16 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
     job = Job("p0000", position, experiment.file, Path())
     try:
         opened = ask(position.path, open_job, job)
-        require_memory(position.path, opened.need)
+        if isinstance(opened, Opened):
+            require_memory(position.path, opened.need)
     except CicimageError as error:
-        total.faults.append(f"{position.position}: {error}")
-        failed = Finding("recording_refused", "unresolved", "", str(error), "mend the recording or its settings")
-        total.said.append(_Said(position.position, failed))
+        _refuse(total, position, str(error))
+        return
+    if isinstance(opened, Unsettled):
+        _refuse(total, position, opened.fault)
+        # Numbered frames are said of all recordings together.
+        shape = [f for f in one_frame(opened.sizes, opened.order) if f.field != "files.pattern"]
+        _say(total, position.position, *shape)
         return
     s, setting = opened.sizes, opened.setting
     voxels = s["T"] * len(setting.channels) * s["Z"] * s["Y"] * s["X"]
@@ -177,12 +186,18 @@ def _look(experiment: Experiment, position: Position, total: _Sum) -> None:
     _say(
         total,
         position.position,
-        *doubts(setting, s),
+        *doubts(setting, s, opened.order),
         *shared_channels(setting),
         *_channels(job, opened.need, voxels // s["T"], total),
     )
     total.settings[position.position] = setting
     total.lines.append(f"{position.position}: {sizes}, {scale}, {interval:g} min, {', '.join(setting.channel_names)}")
+
+
+def _refuse(total: _Sum, position: Position, fault: str) -> None:
+    total.faults.append(f"{position.position}: {fault}")
+    failed = Finding("recording_refused", "unresolved", "", fault, "mend the recording or its settings")
+    total.said.append(_Said(position.position, failed))
 
 
 def _channels(job: Job, need: int, voxels_a_frame: int, total: _Sum) -> tuple[Finding, ...]:

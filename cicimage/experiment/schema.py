@@ -6,7 +6,15 @@ import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypedDict, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cicimage.errors import ConfigurationError, RecordingError, nearest
 from cicimage.estimands import ENTRY_RATE
@@ -22,6 +30,16 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false, which pass for 1 and 0, where a number or a text is meant."""
+        given = value if isinstance(value, list | tuple) else [value]
+        wants_truth = cls.model_fields[info.field_name or ""].annotation is bool
+        if not wants_truth and any(isinstance(v, bool) for v in given):
+            raise ValueError("must be a number or a text, true and false are neither")
+        return value
 
 
 class DesignSection(_Section):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cicimage.errors import RecordingError
 from cicimage.guard import ask, guarded
 from cicimage.pipeline.channel_check import look_at_channels
 from cicimage.pipeline.job import Job, need_of
@@ -14,7 +15,7 @@ from cicimage.pipeline.setting import Setting, resolve
 from cicimage.pipeline.spacing import guest_spacing
 from cicimage.recording import Metadata, preflight
 
-__all__ = ["Opened", "guest_spacing", "look_at_channels", "open_job", "try_opening"]
+__all__ = ["Opened", "Unsettled", "guest_spacing", "look_at_channels", "open_job", "try_opening"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Opened:
         Scale, time and channels.
     need : int
         Memory that a position of it needs, bytes.
+    order : str
+        Order of its planes, as :attr:`~cicimage.recording.Recording.order` gives it.
     """
 
     sizes: Mapping[str, int]
@@ -40,6 +43,7 @@ class Opened:
     metadata: Metadata
     setting: Setting
     need: int
+    order: str
 
 
 def try_opening(path: Path, reading: Mapping[str, Any]) -> None:
@@ -65,8 +69,27 @@ def _pass_gate(path: Path, reading: Mapping[str, Any]) -> None:
     preflight(path, **reading)
 
 
-def open_job(job: Job) -> Opened:
-    """Open a position's recording and close it again.
+@dataclass(frozen=True)
+class Unsettled:
+    """A sound recording whose scale, time or channels do not come together.
+
+    Attributes
+    ----------
+    sizes : mapping of str to int
+        Lengths of T, C, Z, Y, X.
+    order : str
+        Order of its planes.
+    fault : str
+        What is missing or contradicts, one sentence.
+    """
+
+    sizes: Mapping[str, int]
+    order: str
+    fault: str
+
+
+def open_job(job: Job) -> Opened | Unsettled:
+    """Open a position's recording and close it again; one that does not fit the experiment file is no error.
 
     Parameters
     ----------
@@ -76,9 +99,12 @@ def open_job(job: Job) -> Opened:
     Raises
     ------
     CicimageError
-        The recording is not sound, or does not fit the experiment file.
+        The recording is not sound.
     """
     with job.open() as recording:
-        setting = resolve(recording, job.file, job.position.path)
-        need = need_of(recording.sizes)
-        return Opened(dict(recording.sizes), recording.dtype.itemsize, recording.metadata, setting, need)
+        sizes, order = dict(recording.sizes), recording.order
+        try:
+            setting = resolve(recording, job.file, job.position.path)
+        except RecordingError as error:
+            return Unsettled(sizes, order, str(error))
+        return Opened(sizes, recording.dtype.itemsize, recording.metadata, setting, need_of(sizes), order)

@@ -13,6 +13,7 @@ from cicimage.findings import Finding
 from cicimage.pipeline.setting import Setting
 
 _NUMBERED: Final = re.compile(r"(.*?)(\d+)(\D*)")
+_AXIS: Final = re.compile(r"([TCZ])(\d+)")
 FRAMES_OF_A_MOVIE: Final = 3
 """Fewest recordings of one frame, alike but for a number, that are taken for one movie."""
 MOST_CHANNELS: Final = 6
@@ -33,7 +34,7 @@ ALIKE: Final = 0.02
 """Relative difference of scales that is rounding."""
 
 
-def doubts(setting: Setting, sizes: Mapping[str, int]) -> tuple[Finding, ...]:
+def doubts(setting: Setting, sizes: Mapping[str, int], order: str = "") -> tuple[Finding, ...]:
     """Warnings about a scale that no recording of cells has: a wrong unit finds nothing and is no error.
 
     Parameters
@@ -42,6 +43,8 @@ def doubts(setting: Setting, sizes: Mapping[str, int]) -> tuple[Finding, ...]:
         Scale and populations.
     sizes : mapping of str to int
         Lengths of the recording's axes.
+    order : str
+        Order of its planes, as :func:`one_frame` takes it.
     """
     um, said = setting.optics.um_per_px, []
     low, high = cast(tuple[float, float], setting.populations[setting.with_role("guest")].diameter_um)
@@ -59,7 +62,7 @@ def doubts(setting: Setting, sizes: Mapping[str, int]) -> tuple[Finding, ...]:
     if um_per_z is not None and um_per_z * SLICES_A_GUEST > high:
         value = f"slices lie {um_per_z:g} um apart, more than guests of {low:g} to {high:g} um can be seen in"
         said.append(_doubt("slices_far_apart", value, "check the unit of the focus step", "optics.um_per_z"))
-    said += _one_frame(sizes)
+    said += one_frame(sizes, order)
     steps = np.diff(setting.time_s)
     if len(steps) and float(np.median(steps)) < SHORTEST_S:
         value = f"{float(np.median(steps)):.3g} s lie between frames"
@@ -70,22 +73,49 @@ def doubts(setting: Setting, sizes: Mapping[str, int]) -> tuple[Finding, ...]:
     return tuple(said)
 
 
-def _one_frame(sizes: Mapping[str, int]) -> list[Finding]:
-    """What a recording of one frame looks like, with the line that reads it as a movie."""
+def one_frame(sizes: Mapping[str, int], order: str = "") -> tuple[Finding, ...]:
+    """What a recording of one frame looks like, with the line that reads it as a movie; nothing for a movie.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Lengths of the recording's axes.
+    order : str
+        Order of its planes, slowest first, as :attr:`~cicimage.recording.Recording.order` gives it.
+    """
     if sizes["T"] > 1:
-        return []
-    channels = "C" if sizes["C"] > 1 else ""
-    if sizes["Z"] >= SLICES_OF_A_MOVIE:
-        value = f"1 frame of {sizes['Z']} slices looks like a movie of which time was saved as slices"
-        remedy = f'if so, write axes = "T{channels}YX!" in [files]'
-    elif sizes["Z"] == 1 and sizes["C"] > MOST_CHANNELS:
-        value = f"1 frame of {sizes['C']} channels looks like a movie of which time was saved as channels"
-        remedy = 'if so, write axes = "TYX!" in [files], or "TC2YX!" where 2 channels alternate'
-    else:
+        return ()
+    axis, what = ("Z", "slices") if sizes["Z"] > 1 else ("C", "channels")
+    n = sizes[axis]
+    looks = n > MOST_CHANNELS if axis == "C" else n >= SLICES_OF_A_MOVIE
+    if axis == "C" and not looks:
         value = "1 frame cannot show that a cell enters, survives or dies"
         remedy = "give the whole movie; numbered files are one movie by a pattern with {t} in [files]"
-        return [_doubt("one_frame", value, remedy, "files.pattern")]
-    return [_doubt("one_frame", value, remedy, "files.axes")]
+        return (_doubt("one_frame", value, remedy, "files.pattern"),)
+    value, condition = f"1 frame of {n} {what} looks like a movie of which time was saved as {what}", "if so"
+    if not looks:
+        value, condition = (
+            f"1 frame of {n} {what} cannot show that a cell enters, survives or dies",
+            f"if the {what} are time",
+        )
+    line = _as_time(order, axis)
+    if not line:
+        remedy = f"{condition}, save it with time as its frames, in Fiji by Image > Hyperstacks > Re-order Hyperstack"
+        return (_doubt("one_frame", value, remedy, ""),)
+    remedy = f'{condition}, write axes = "{line}" in [files]'
+    if axis == "C":
+        remedy += ', or "TC2YX!" where 2 channels alternate'
+    return (_doubt("one_frame", value, remedy, "files.axes"),)
+
+
+def _as_time(order: str, axis: str) -> str:
+    """Axes that read one axis of the planes as time, whose length is then left open; empty without an order."""
+    stack = [(a, n) for a, n in _AXIS.findall(order) if a != axis]
+    if not order:
+        return ""
+    place = [a for a, _ in _AXIS.findall(order)].index(axis)
+    stack.insert(place, ("T", ""))
+    return "".join(a + n for a, n in stack) + "YX!"
 
 
 def one_frame_each(frames: Mapping[str, int], *, several_planes: bool) -> tuple[Finding, ...]:

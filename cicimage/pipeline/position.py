@@ -308,7 +308,7 @@ def _findings(folder: PositionFolder, recording: Recording, setting: Setting) ->
     found = (
         *findings_of(read_json(folder.optics)["findings"]),
         *findings_of(read_json(folder.findings)),
-        *doubts(setting, recording.sizes),
+        *doubts(setting, recording.sizes, recording.order),
     )
     return [finding.as_dict() for finding in dict.fromkeys(found)]
 

@@ -67,6 +67,7 @@ class BioioReader(Reader):
 
     name = "whatever bioio reads, if installed"
     order = 900
+    axes_overrule = False
     fallback = True
     suffixes = (".dv", ".ims", ".lsm", ".oib", ".oif", ".oir", ".sld", ".sldy", ".vsi", ".zvi")
 

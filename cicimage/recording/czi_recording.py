@@ -97,6 +97,7 @@ class CziReader(Reader):
 
     name = "CZI"
     order = 40
+    axes_overrule = False
     suffixes = (".czi",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

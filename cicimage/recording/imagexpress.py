@@ -38,6 +38,7 @@ class ImageXpressReader(Reader):
 
     name = "ImageXpress"
     order = 90
+    axes_overrule = False
     exports = True
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

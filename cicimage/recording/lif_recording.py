@@ -84,6 +84,7 @@ class LifReader(Reader):
 
     name = "LIF"
     order = 50
+    axes_overrule = False
     suffixes = (".lif",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

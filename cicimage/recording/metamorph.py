@@ -101,6 +101,7 @@ class MetaMorphReader(Reader):
 
     name = "MetaMorph"
     order = 80
+    axes_overrule = False
     suffixes = (".nd",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

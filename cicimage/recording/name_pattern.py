@@ -176,6 +176,7 @@ class FileNameReader(Reader):
 
     name = "files by name pattern"
     order = 10
+    axes_overrule = False
     templates = (
         # Micro-Manager 1.4 and 2, with and without a folder per position
         "img_channel{c}_position{field}_time{t}_z{z}", "Pos{any}/img_channel{c}_position{field}_time{t}_z{z}",

@@ -107,6 +107,7 @@ class Nd2Reader(Reader):
 
     name = "ND2"
     order = 30
+    axes_overrule = False
     suffixes = (".nd2",)
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cicimage.errors import RecordingError
+from cicimage.recording.axes import parse_axes
 from cicimage.recording.name_pattern import is_pattern, pattern_files
 from cicimage.recording.one_slice import OneSlice
 from cicimage.recording.reader import Listing, ReadOptions
@@ -59,7 +60,13 @@ def open_recording(
         The file is not sound, or what it declares is not what it holds.
     """
     path = Path(path)
-    recording = _reader(path).open(path, ReadOptions(axes, series, memory_budget_bytes, given))
+    reader = _reader(path)
+    if axes is not None and not reader.reader.axes_overrule and parse_axes(axes).overrules:
+        raise RecordingError(
+            f"{path.name}: axes {axes!r} must be without '!', those of {reader.reader.name} cannot be overruled; mend "
+            "axes in [files] of the experiment file, or save the recording as TIFF"
+        )
+    recording = reader.open(path, ReadOptions(axes, series, memory_budget_bytes, given))
     return recording if z_slice is None else OneSlice(recording, z_slice)
 
 

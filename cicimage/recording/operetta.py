@@ -33,6 +33,7 @@ class OperettaReader(Reader):
 
     name = "Operetta"
     order = 70
+    axes_overrule = False
     exports = True
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

@@ -109,6 +109,8 @@ class Reader(ABC):
         a plate. Its files are then not taken up by themselves.
     templates : tuple of str
         File-name patterns that `cicimage init` tries for files of one plane each.
+    axes_overrule : bool
+        Whether ``axes`` with ``"!"`` goes before what the recording says; where it does not, such axes are refused.
     """
 
     name: ClassVar[str] = ""
@@ -118,6 +120,7 @@ class Reader(ABC):
     fallback: ClassVar[bool] = False
     exports: ClassVar[bool] = False
     templates: ClassVar[tuple[str, ...]] = ()
+    axes_overrule: ClassVar[bool] = True
 
     def installed(self) -> bool:
         """Whether what it needs is installed; without it, its files are named as not read."""

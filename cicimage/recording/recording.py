@@ -95,12 +95,16 @@ class Recording(ABC):
         Native byte order.
     metadata : Metadata
         Units and names as the file says them.
+    order : str
+        Axes longer than 1 in the order of the planes in the file, slowest first, each with its length ("C2Z28"), where
+        ``axes`` can give the planes another meaning; empty where it cannot.
     """
 
     path: Path
     sizes: Mapping[str, int]
     dtype: np.dtype[Any]
     metadata: Metadata
+    order: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -145,7 +145,9 @@ class TiffReader(Reader):
                 arrangement = arrange_ome(path, layout, files, wanted, options.series, options.given)
             else:
                 arrangement = arrange_stack(path, layout, wanted, options.series, options.given)
-            return TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+            recording = TiffRecording(path, files, arrangement, options.memory_budget_bytes)
+            recording.order = arrangement.order()
+            return recording
         except BaseException:
             files.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -16,6 +17,7 @@ from cicimage.recording.arrangement import Arrangement
 from cicimage.recording.axes import Axes
 from cicimage.recording.ifd import Ifd, TiffLayout
 from cicimage.recording.ome_xml import OmeImage, TiffData, images_of, read_image
+from cicimage.recording.recording import Metadata
 from cicimage.recording.scale import MetadataValidator
 from cicimage.recording.tiff_files import TiffFiles
 from cicimage.recording.tiff_page import page_dtype
@@ -93,7 +95,25 @@ def arrange_ome(
         pages.extend((companion, page) for page in found.pages)
     where, samples = _place(path, root, image, pages, starts)
     _compare_pixels(path.name, image, pages, where)
-    return Arrangement(tuple(pages), where, samples, image.metadata)
+    metadata = image.metadata
+    if len(images_of(root)) == 1:
+        metadata = _with_pages_left(path.name, metadata, pages, where)
+    return Arrangement(tuple(pages), where, samples, metadata)
+
+
+def _with_pages_left(
+    name: str, metadata: Metadata, pages: list[tuple[Path, Ifd]], where: npt.NDArray[np.int64]
+) -> Metadata:
+    """Note pages like those of the image that the document places nowhere: frames that are not read."""
+    key = pages[int(where[0, 0, 0])][1].key
+    used = set(np.unique(where).tolist())
+    n = sum(i not in used and page.key == key and not page.thumbnail for i, (_, page) in enumerate(pages))
+    if not n:
+        return metadata
+    said = (
+        f"{name}: holds {counted(n, 'more plane')} like those of its image, which its OME-XML places nowhere; not read"
+    )
+    return replace(metadata, notes=(*metadata.notes, said))
 
 
 def _document(path: Path, layout: TiffLayout) -> Element:

@@ -218,6 +218,8 @@ def _shaped(description: str, page: Ifd) -> _Declared:
         stack = tuple(shape[:-3] if page.samples > 1 and shape[-3:] in colours else shape[:-2])
         return _Declared(None, stack, math.prod(stack), "shape in its description")
     axes = axes.upper()
+    if axes.endswith("YXC") and page.samples == shape[-1] > 1:
+        axes = f"{axes[:-1]}S"  # channels behind the pixels are the samples of a page
     stack_axes = axes.removesuffix("S").removesuffix("YX")
     stack = tuple(shape[: len(stack_axes)])
     if axes.removesuffix("S").endswith("YX") and set(stack_axes) <= set("TCZ") and len(set(axes)) == len(axes):

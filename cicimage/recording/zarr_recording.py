@@ -140,6 +140,7 @@ class ZarrReader(Reader):
 
     name = "OME-Zarr"
     order = 60
+    axes_overrule = False
     folder_suffixes = (".ome.zarr", ".zarr")
 
     def recognises(self, listing: Listing, head: bytes) -> bool:

@@ -6,8 +6,10 @@ import re
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from cicimage.cli import main
+from cicimage.recording import open_recording
 from tests.conftest import draw_movie, write_movie
 
 MOVIE = draw_movie([(60, 60, 40)], [(50, 50, 4)], frames=4)[:, :2]
@@ -93,10 +95,69 @@ def test_time_saved_as_slices_is_read_by_the_line_that_is_given(tmp_path, capsys
     )  # fmt: skip
     _, found, _ = check(tmp_path, capsys)
     line = re.search(r"axes = \S+", found["one_frame"]["remedy"])[0]
-    assert (line, found["one_frame"]["field"]) == ('axes = "TCYX!"', "files.axes")
+    assert (line, found["one_frame"]["field"]) == ('axes = "TC2YX!"', "files.axes")
     code, found, err = check(tmp_path, capsys, f"[files]\n{line}\n[optics]\nframe_interval_s = 300\num_per_px = 1\n")
     assert code == 0, err
     assert "one_frame" not in found
+
+
+STACKED = np.concatenate([MOVIE] * 7)  # 28 frames, two channels
+
+
+def save_with_time_as_slices(folder, kind, stack):
+    """The movie with its frames as slices: as ImageJ writes it, or with channels slowest or fastest; no focus step."""
+    (folder / "v").mkdir()
+    if kind == "imagej":
+        options = {"imagej": True, "resolution": (1, 1), "metadata": {"axes": "ZCYX", "unit": "um"}}
+        return tifffile.imwrite(folder / "v" / "A1_f1.tif", stack, **options)
+    form, axes = kind.split()
+    planes = stack if axes == "ZCYX" else stack.transpose(1, 0, 2, 3)
+    name = "A1_f1.ome.tif" if form == "ome" else "A1_f1.tif"
+    return tifffile.imwrite(folder / "v" / name, planes, photometric="minisblack", metadata={"axes": axes})
+
+
+@pytest.mark.parametrize("frames", [4, 28])
+@pytest.mark.parametrize("kind", ["imagej", "ome ZCYX", "ome CZYX", "shaped ZCYX", "shaped CZYX"])
+def test_the_line_for_time_saved_as_slices_reads_each_plane_where_it_belongs(tmp_path, capsys, kind, frames):
+    save_with_time_as_slices(tmp_path, kind, STACKED[:frames])
+    code, found, err = check(tmp_path, capsys, "[optics]\num_per_px = 1\n")
+    assert code == 4
+    assert "um_per_z must be known" in err  # and what it looks like is said all the same
+    assert found["one_frame"]["field"] == "files.axes"
+    looks = "looks like a movie of which time was saved as slices"
+    assert (looks in found["one_frame"]["value"]) == (frames == 28)
+    axes = re.search(r'axes = "(\S+)"', found["one_frame"]["remedy"])[1]
+    path = next((tmp_path / "v").iterdir())
+    with open_recording(path, axes=axes) as recording:
+        assert (recording.sizes["T"], recording.sizes["C"], recording.sizes["Z"]) == (frames, 2, 1)
+        read = [[recording.plane(t, c, 0) for c in range(2)] for t in range(frames)]
+    assert np.array_equal(np.array(read), STACKED[:frames])
+    text = f'[files]\naxes = "{axes}"\n[optics]\nframe_interval_s = 300\num_per_px = 1\n'
+    code, found, err = check(tmp_path, capsys, text)
+    assert code == 0, err
+    assert "one_frame" not in found
+
+
+def save_as_zarr(path, planes):
+    group = zarr.create_group(path, zarr_format=2)
+    group.create_array("0", shape=planes.shape, dtype=planes.dtype, chunks=(1, 1, *planes.shape[2:]))[...] = planes
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
+    scale = [{"type": "scale", "scale": [1, 1, 1, 1]}]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+
+
+def test_axes_that_a_format_cannot_overrule_are_neither_advised_nor_passed_over(tmp_path, capsys):
+    (tmp_path / "v").mkdir()
+    save_as_zarr(tmp_path / "v" / "A1_f1.ome.zarr", STACKED.transpose(1, 0, 2, 3))
+    _, found, _ = check(tmp_path, capsys)
+    assert "save it with time as its frames" in found["one_frame"]["remedy"]
+    assert "axes" not in found["one_frame"]["remedy"]
+    code, _, err = check(tmp_path, capsys, '[files]\naxes = "CTYX!"\n')
+    assert code == 4
+    assert "axes 'CTYX!' must be without '!', those of OME-Zarr cannot be overruled" in err
+    code, _, err = check(tmp_path, capsys, '[files]\naxes = "CZYX"\n')
+    assert code == 0, err
 
 
 def test_one_frame_alone_is_said(tmp_path, capsys):
@@ -125,6 +186,7 @@ def test_numbered_frames_of_several_channels_are_to_be_joined(tmp_path, capsys):
         write_movie(tmp_path / "v" / f"A1_f{t}.ome.tif", MOVIE[t : t + 1], names=("Host", "Guest"), interval_s=None)
     _, found, _ = check(tmp_path, capsys)
     assert "save each movie as one file" in found["one_frame_each"]["remedy"]
+    assert "one_frame" not in found  # said once of all, not of each
 
 
 def test_wells_of_one_movie_each_are_not_taken_for_frames(tmp_path, capsys):

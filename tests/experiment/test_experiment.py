@@ -62,6 +62,8 @@ def test_the_long_form_holds_a_homotypic_population():
         ("[populations.h]\nchanel = 1\nroles=['host']", "did you mean 'channel'"),
         ("[optics]\nna = -1", "optics.na = -1 is not allowed"),
         ("[optics]\num_per_px = nan", "um_per_px = nan is not allowed"),
+        ("[optics]\num_per_px = true", "um_per_px = True is not allowed: must be a number or a text"),
+        ("[channels]\nhost = true\nguest = 0", "channels.host = True is not allowed: must be a number or a text"),
         ("schema_version = 2", "schema_version must be 1, is 2"),
         ("[optics\nna = 1", "not valid TOML"),
         ("[methods.segment]\nmethod = 'x'", r"\[methods\] step 'segment' is not known; did you mean 'segment_"),

@@ -13,7 +13,7 @@ from source_measures import (
     sources,
 )
 
-MOST_CODE_LINES = 31_950
+MOST_CODE_LINES = 32_050
 MOST_CIRCLES = 0
 MOST_UNDOCUMENTED = 71
 MOST_COMPLEX = 31

@@ -61,6 +61,16 @@ def test_slices_tiled_in_planes_of_samples_are_read(tmp_path):
     assert np.array_equal(read(path)[0], stack)
 
 
+@pytest.mark.parametrize("axes", ["TYXS", "TYXC"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_channels_behind_the_pixels_are_read(tmp_path, axes, channels):
+    movie = numbered(t=5, c=channels, z=1)[:, :, 0]
+    path = tmp_path / "a.tif"
+    behind = np.ascontiguousarray(np.moveaxis(movie, 1, -1))
+    tifffile.imwrite(path, behind, photometric="rgb", metadata={"axes": axes})
+    assert np.array_equal(read(path)[0], movie)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
 def test_white_as_zero_is_read_inverted_and_said(tmp_path, dtype):
     movie = MOVIE[:, :2].astype(dtype)
@@ -165,6 +175,18 @@ def test_two_planes_at_one_place_and_one_plane_at_two_places_are_refused(tmp_pat
     again = "".join(f'<TiffData FirstT="{t}" IFD="{t}" PlaneCount="1"/>' for t in (0, 1, 2, 2))
     path = write_ome(tmp_path / "c.ome.tif", stack, ome_xml(stack, "", again))  # said twice, and the same
     assert np.array_equal(read(path)[0], stack[:, :, 0])
+
+
+def test_planes_that_the_document_places_nowhere_are_said(tmp_path):
+    stack = numbered(t=5, c=1, z=1)
+    first = '<TiffData IFD="0" PlaneCount="3"/>'
+    path = write_ome(tmp_path / "a.ome.tif", stack, ome_xml(stack[:3], "", first))
+    pixels, metadata = read(path)
+    assert np.array_equal(pixels, stack[:3, :, 0])
+    said = "a.ome.tif: holds 2 more planes like those of its image, which its OME-XML places nowhere; not read"
+    assert metadata.notes == (said,)
+    path = write_ome(tmp_path / "b.ome.tif", stack)
+    assert read(path)[1].notes == ()
 
 
 @pytest.mark.parametrize(
