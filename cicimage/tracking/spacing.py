@@ -13,7 +13,7 @@ from cicimage.arrays import Float64Array
 
 _PAIRS_OF_FRAMES = 30
 _RADII = 48
-_STANDARD_ERRORS = 2.0
+_STANDARD_ERRORS = 1.0
 _T = TypeVar("_T")
 
 
